@@ -1,0 +1,115 @@
+"""Pixel grids and the maps between them: the only place that knows about half pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A picture grid of a given scale over the full-resolution reference picture.
+
+    scale is full pixels per grid pixel (1 full, 2 half, ...). A pixel's centre has integer
+    coordinates, so full = (low + 0.5) * scale - 0.5.
+    """
+
+    scale: int
+    height: int
+    width: int
+
+    @classmethod
+    def over(cls, height_px: int, width_px: int, scale: int) -> Grid:
+        """Return the grid of scale that covers a full picture; the last cells may stick out."""
+        return cls(scale, -(-height_px // scale), -(-width_px // scale))
+
+    @classmethod
+    def low(cls, height_px: int, width_px: int, low_side_px: int) -> Grid:
+        """Return the low grid: the largest whose half-resolution pixels bin to at most low_side_px a side.
+
+        Its scale is 2 k, k = ceil(long side of the half grid / low_side_px).
+        """
+        half_side = -(-max(height_px, width_px) // 2)
+        return cls.over(height_px, width_px, 2 * max(-(-half_side // low_side_px), 1))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    @property
+    def diagonal(self) -> float:
+        """Length of the diagonal in this grid's pixels."""
+        return float(np.hypot(self.height, self.width))
+
+    def to_full(self, at: npt.ArrayLike) -> Array64:
+        """Map grid coordinates (x, y) to full-resolution coordinates."""
+        return np.asarray((np.asarray(at, np.float64) + 0.5) * self.scale - 0.5, np.float64)
+
+    def from_full(self, at: npt.ArrayLike) -> Array64:
+        """Map full-resolution coordinates (x, y) to grid coordinates."""
+        return np.asarray((np.asarray(at, np.float64) + 0.5) / self.scale - 0.5, np.float64)
+
+    def homography(self, full: Array64) -> Array64:
+        """Return a 3x3 map between full-resolution pixels as a map between this grid's pixels."""
+        s, o = float(self.scale), self.scale / 2 - 0.5
+        up = np.array([[s, 0, o], [0, s, o], [0, 0, 1]])
+        here: Array64 = np.linalg.inv(up) @ np.asarray(full, np.float64) @ up
+        return np.asarray(here / here[2, 2], np.float64)
+
+
+def project(homography: Array64, at: npt.ArrayLike) -> Array64:
+    """Apply a 3x3 homography to points ... x 2."""
+    at = np.asarray(at, np.float64)
+    x, y = at[..., 0], at[..., 1]
+    h = homography
+    w = h[2, 0] * x + h[2, 1] * y + h[2, 2]
+    mapped_x = (h[0, 0] * x + h[0, 1] * y + h[0, 2]) / w
+    mapped_y = (h[1, 0] * x + h[1, 1] * y + h[1, 2]) / w
+    return np.stack([mapped_x, mapped_y], axis=-1)
+
+
+def mesh_offset(mesh: Array64, size_px: tuple[int, int], at: npt.ArrayLike) -> Array64:
+    """Return the mesh's offset at full-resolution reference points ... x 2, bilinear between corners.
+
+    mesh is gh x gw x 2; its corners span the picture from the outer edge (-0.5) of the first pixel to
+    the outer edge of the last; points outside take the nearest edge's offset.
+    """
+    at = np.asarray(at, np.float64)
+    rows, columns = mesh.shape[:2]
+    height, width = size_px
+    u = np.clip((at[..., 0] + 0.5) / width * (columns - 1), 0, columns - 1)
+    v = np.clip((at[..., 1] + 0.5) / height * (rows - 1), 0, rows - 1)
+    i = np.minimum(u.astype(int), max(columns - 2, 0))
+    j = np.minimum(v.astype(int), max(rows - 2, 0))
+    i1, j1 = np.minimum(i + 1, columns - 1), np.minimum(j + 1, rows - 1)
+    fu, fv = (u - i)[..., None], (v - j)[..., None]
+    top = mesh[j, i] * (1 - fu) + mesh[j, i1] * fu
+    bottom = mesh[j1, i] * (1 - fu) + mesh[j1, i1] * fu
+    result: Any = top * (1 - fv) + bottom * fv
+    return np.asarray(result, np.float64)
+
+
+def pull(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: npt.ArrayLike) -> Array64:
+    """Map reference points ... x 2 to a frame: the homography, then the mesh's offset added."""
+    mapped = project(to_frame, at)
+    return mapped if mesh is None else mapped + mesh_offset(mesh, size_px, at)
+
+
+def push(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: npt.ArrayLike) -> Array64:
+    """Map a frame's points ... x 2 back to the reference: the inverse of pull, by fixed-point iteration.
+
+    The mesh is smooth and small, so three rounds leave less than 1e-3 px.
+    """
+    inverse = np.asarray(np.linalg.inv(to_frame), np.float64)
+    at = np.asarray(at, np.float64)
+    mapped = project(inverse, at)
+    if mesh is not None:
+        for _ in range(3):
+            mapped = project(inverse, at - mesh_offset(mesh, size_px, mapped))
+    return mapped

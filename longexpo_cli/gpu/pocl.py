@@ -1,0 +1,81 @@
+"""Two defects of PoCL 3.0, the OpenCL for CPUs that pip installs, seen to before it is used.
+
+It calls the system linker and aborts the process without one. And it asks LLVM 14 for the name of the
+processor: one that is younger than LLVM 14 (AMD family 26, say) is called "generic", which the compiler
+inside PoCL then refuses ("unknown target CPU 'generic'", pocl issue 1049). No environment variable
+overrides the name, so it is replaced in the device's record by the x86-64 level that the processor has.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import struct
+from pathlib import Path
+from typing import Any
+
+from longexpo_cli.errors import DeviceError
+
+PLATFORM = "Portable Computing Language"
+
+# x86-64 psABI micro-architecture levels, by the flags that /proc/cpuinfo gives them.
+_LEVELS = (
+    (b"x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    (b"x86-64-v3", {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}),
+    (b"x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
+)
+_kept: dict[bytes, Any] = {}  # the names must outlive the device's record, which points at them
+
+
+def require_linker() -> None:
+    """Raise DeviceError, naming the missing package, when PoCL would abort for want of a linker."""
+    if shutil.which("ld") is None:
+        raise DeviceError(
+            "the system linker `ld` is not on the PATH and OpenCL on the CPU needs it: "
+            "install the package binutils (apt install binutils)"
+        )
+
+
+def name_processor(cl_device: Any) -> None:
+    """Give a PoCL device whose processor is called "generic" a name that its compiler accepts."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        return
+    address: int = cl_device.int_ptr
+    memory = os.open("/proc/self/mem", os.O_RDONLY)
+    try:
+        record = os.pread(memory, 1024, address)  # a failed read is an error here, never a crash
+        words = struct.unpack(f"<{len(record) // 8}Q", record[: len(record) // 8 * 8])
+        triple_seen = False
+        for index, word in enumerate(words):
+            text = _text_at(memory, word)
+            if triple_seen and text == b"generic":
+                ctypes.c_uint64.from_address(address + 8 * index).value = _named(_level())
+                return
+            triple_seen = text is not None and text.startswith(b"x86_64-")
+    except OSError:
+        return
+    finally:
+        os.close(memory)
+
+
+def _text_at(memory: int, address: int) -> bytes | None:
+    """Return the C string at an address of this process, None where nothing is mapped."""
+    if not 0x10000 < address < 1 << 47:
+        return None
+    try:
+        return os.pread(memory, 32, address).split(b"\0")[0]
+    except OSError:
+        return None
+
+
+def _level() -> bytes:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
+    return next((name for name, needs in _LEVELS if needs <= flags), b"x86-64")
+
+
+def _named(name: bytes) -> int:
+    buffer = _kept.setdefault(name, ctypes.create_string_buffer(name))
+    return ctypes.addressof(buffer)

@@ -1,0 +1,22 @@
+"""Small functions of a number: the curves the stages share."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+F = TypeVar("F", np.float32, np.float64)
+
+
+def ramp(value: npt.NDArray[F], low: float, high: float) -> npt.NDArray[F]:
+    """Return 0 up to low, 1 from high on, straight between."""
+    scaled: npt.NDArray[F] = np.clip((value - value.dtype.type(low)) / value.dtype.type(high - low), 0, 1)
+    return scaled
+
+
+def smootherstep(t: npt.NDArray[F]) -> npt.NDArray[F]:
+    """Return 6t^5 - 15t^4 + 10t^3 of t clamped to 0..1 (Perlin 2002, doi:10.1145/566654.566636)."""
+    t = np.clip(t, 0, 1)
+    return t * t * t * (t * (t * 6 - 15) + 10)

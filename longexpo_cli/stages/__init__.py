@@ -1,0 +1,16 @@
+"""The stages, in order. Listing this folder is reading the pipeline; this file imports nothing."""
+
+ORDER = {
+    "load": "Read the headers of a folder or video and put its frames in time order.",
+    "develop": "Turn sensor values into linear light: black, white, balance, demosaic, working space.",
+    "subject": "Find what the picture is of: saliency, faces, and their fused weight.",
+    "track": "Follow sparse points through the burst.",
+    "align": "Solve where the reference's light lies in every frame, and refuse what cannot be trusted.",
+    "select": "Choose the reference and the run of frames that makes the trail long enough.",
+    "merge": "Merge the mosaics around the reference into one sharp, clean exposure.",
+    "predict": "Predict, for a pair of frames, the line along which each pixel's light moved.",
+    "blur": "Gather the light along those lines, one pair at a time.",
+    "composite": "Lay the sharp exposure over the blur where nothing moved.",
+    "finish": "Map the scene's light to a screen: tone, colour, sharpening, gain map.",
+    "write": "Write the photograph, its print and its metadata, whole or not at all.",
+}

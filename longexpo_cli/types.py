@@ -1,0 +1,308 @@
+"""The values that flow through the pipeline.
+
+CONVENTIONS, true everywhere:
+
+- Arrays are C-order ``[y, x, channel]``; light is float32 (half floats on the device), geometry float64.
+- A pixel's centre has integer coordinates; between grids ``full = (low + 0.5) * s - 0.5`` (geometry.Grid).
+- Maps pull: ``to_frame[t] @ (x, y, 1)`` says where in frame t the light of reference pixel (x, y) lies; a
+  mesh adds its offset after the homography. ``other(x + flow_x, y + flow_y) = this(x, y)``.
+- Light is linear, 1.0 = sensor white of the reference exposure; it may exceed 1.
+- Working space: linear Rec.2020, D65. White balance is divided by its smallest gain.
+- Names carry units: ``_px``, ``_s``, ``_ev``, ``_dn``. Tracks, Alignment and residuals are in full-resolution
+  reference pixels; MotionLines in pixels of the low grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from longexpo_cli.geometry import Grid
+
+Array8 = npt.NDArray[np.uint8]
+Array16 = npt.NDArray[np.uint16]
+Array32 = npt.NDArray[np.float32]
+Array64 = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+Mode = Literal["foreground", "background"]
+Clock = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
+
+
+class OnDevice(Protocol):
+    """An array in the memory of an OpenCL device (gpu.device.DeviceArray)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def get(self) -> npt.NDArray[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseProfile:
+    """Variance of a raw value x in 0..1 (black to white): scale * x + offset (DNG 1.4, NoiseProfile)."""
+
+    scale: float
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What the headers say of one frame; no pixels.
+
+    frame is the index inside a video, else 0. size_px is (height, width) of the visible picture as stored,
+    before orientation. cfa is the 2x2 pattern of the visible picture, row by row ("RGGB"), or None when
+    every pixel has three colours. black_dn has one level per pattern position, or one per channel when cfa
+    is None. balance are the gains of R, G, B divided by the smallest. to_working maps balanced camera
+    colours to the working space; its rows sum to 1. exposure_scale multiplies light so that all frames
+    of a burst agree with the reference exposure. encoding tells whether pixel values are linear in light.
+    notes holds one sentence for everything that was replaced or guessed.
+    """
+
+    path: Path
+    frame: int
+    size_px: tuple[int, int]
+    orientation: int
+    start_s: float
+    clock: Clock
+    exposure_s: float | None
+    iso: float | None
+    cfa: str | None
+    encoding: Literal["linear", "srgb"]
+    black_dn: tuple[float, ...]
+    white_dn: float
+    balance: tuple[float, float, float]
+    to_working: Array64
+    noise: NoiseProfile
+    exposure_scale: float
+    camera: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """The frames of one burst in time order; refused lists the files that were passed over, and why."""
+
+    source: Path
+    shots: tuple[Shot, ...]
+    brackets: tuple[Shot, ...]
+    refused: tuple[tuple[Path, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Sensor values of one shot: H W (a colour filter array) or H W 3.
+
+    As read: uint16 in DN. As merged: float32, black subtracted, 1.0 = white, not yet balanced.
+    """
+
+    values: Array16 | Array8 | Array32
+    shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """Mosaics merged so far, on the device: H W float32, balanced by nothing, 1.0 = white.
+
+    reference is the reference mosaic, total the sum of the mosaics aligned to it, frames how many.
+    """
+
+    reference: OnDevice
+    total: OnDevice
+    frames: int
+    shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Light of one frame on the host: H W 3 float32, working space.
+
+    known H W float32 is the part of each pixel the frame covers (1 inside, 0 beyond a warped frame's edge);
+    None means everywhere.
+    """
+
+    light: Array32
+    grid: Grid
+    shot: Shot
+    known: Array32 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFrame:
+    """Light of one frame on the device: H W 4 float16, working space; channel 4 is 1 where known, else 0."""
+
+    light: OnDevice
+    grid: Grid
+    shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The little that is kept of every frame: H W uint8 grey for tracking and H W float16 gradient energy.
+
+    grey is the working-space luminance under a fixed square-root curve, the same for all frames. energy is
+    the mean squared luminance gradient of the half-resolution frame inside each low pixel, divided by the
+    squared mean luminance, so that brightness does not decide.
+    """
+
+    grey: Array8
+    energy: npt.NDArray[np.float16]
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the picture is of: weight H W float32 in 0..1 on the low grid.
+
+    weight is METHOD's w = s (1 + f), divided by its maximum; alpha the whole-subject segmentation, faces the
+    feathered face signal f, both H W float32 in 0..1. score is the raw saliency peak. found is False when
+    there is no subject; weight and alpha are then 0 everywhere.
+    """
+
+    weight: Array32
+    alpha: Array32
+    faces: Array32
+    score: float
+    found: bool
+    grid: Grid
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """N points followed through T frames: at_px T N 2 (x, y) float64, seen T N, weight N float32 in 0..1.
+
+    at_px is in full-resolution pixels of each frame; only positions with seen are meaningful. sharpness is
+    T N float32: the gradient energy around the point in that frame (Preview.energy).
+    """
+
+    at_px: Array64
+    seen: Flags
+    weight: Array32
+    sharpness: Array32
+    size_px: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Where the light of every reference pixel lies in every frame.
+
+    to_frame is T 3 3; mesh T gh gw 2 full-resolution offsets at cell corners, or None. residual_px is the
+    median distance T of the tracks that should agree, NaN for dropped frames. verdict is "" for a frame that
+    is kept, else why it was dropped.
+    """
+
+    mode: Mode
+    reference: int
+    size_px: tuple[int, int]
+    to_frame: Array64
+    mesh: Array64 | None
+    residual_px: Array64
+    verdict: tuple[str, ...]
+
+    def kept(self, frame: int) -> bool:
+        """Whether the frame may be used."""
+        return not self.verdict[frame]
+
+    def mesh_of(self, frame: int) -> Array64 | None:
+        """The frame's mesh, or None."""
+        return None if self.mesh is None else self.mesh[frame]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two neighbouring frames and the part start..stop (0..1) of their interval that is rendered.
+
+    light is the pair's share: stop - start times its duration over the usual duration.
+    """
+
+    first: int
+    second: int
+    start: float
+    stop: float
+    light: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The run of frames that makes the trail, in time order, holding the reference."""
+
+    reference: int
+    pairs: tuple[Pair, ...]
+    target_percent: float
+    reached_percent: float
+    note: str
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Every frame of the run, in time order."""
+        return tuple(sorted({self.reference, *(n for p in self.pairs for n in (p.first, p.second))}))
+
+
+@dataclass(frozen=True, slots=True)
+class MotionLines:
+    """Per frame of a pair a line and a weight (Tabellion 2023, section 4.6, equation 6), on the low grid.
+
+    delta is 2 H W 2 float32: frame i's light at parameter s in 0..1 is sampled at p + s * delta[i](p), in low
+    pixels. weight H W float32 in 0..1 is the first frame's; the second's is 1 - weight. source names the
+    predictor.
+    """
+
+    delta: Array32
+    weight: Array32
+    grid: Grid
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streaks:
+    """A running sum of the light of all pairs so far, on the device, at half resolution.
+
+    light H W 4 float32 holds the sum of each pair's mean light times its share (soft gamma applied) and, in
+    channel 4, the sum of the shares. motion_px is the largest motion so far, H W float32 on the low
+    grid, in low pixels. white is the largest unclipped light, the burst's one number for soft
+    gamma; soft_gamma is k of equation 9 (1 = off).
+    """
+
+    light: OnDevice
+    grid: Grid
+    motion_px: Array32
+    low: Grid
+    white: float
+    soft_gamma: float
+    shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """The long exposure: scene-linear light H W 3 float32, working space, full resolution.
+
+    keep_sharp H W float32 on the half grid is 1 where the sharp exposure shows, 0 where the blur does.
+    """
+
+    light: Array32
+    keep_sharp: Array32
+    white: float
+    shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """Pixels for a screen and what is needed to show more of them.
+
+    sdr is H W 3 uint8, encoded in the profile's space. gain is H' W' uint8 log2 gain map, 0..255 from
+    gain_low_ev to gain_high_ev. light is the photograph's scene-linear light, untouched.
+    """
+
+    sdr: Array8
+    gain: Array8
+    gain_low_ev: float
+    gain_high_ev: float
+    profile: Literal["srgb", "display-p3"]
+    light: Array32
+    shot: Shot
