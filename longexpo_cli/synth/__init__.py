@@ -1,0 +1,1 @@
+"""The synthetic world: bursts whose true long exposure is known."""
