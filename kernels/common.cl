@@ -23,3 +23,47 @@ inline float4 sample4(__global const half *frame, int width, int height, float x
     float4 top = a + u * (b - a), bottom = c + u * (d - c);
     return top + v * (bottom - top);
 }
+
+/* Raw camera colour, 0..1 of sensor white, to working-space light, given how far each channel is clipped.
+
+   colour: s012 balance, s3 the raw value at which clipping begins; s456, s89a, scde the rows of the matrix to
+   the working space; s7 the exposure scale; sb the largest balance.
+   A channel clipped by k in 0..1 is lifted by k to the mean of the others' light, each weighted by 1 - k of its
+   own; what the others lack of one whole weight is filled by the largest balance, the light of sensor white.
+   k = 0: the channel itself, exactly. All k = 1: the same light in every channel. Never darker than before. */
+inline float3 clipped_light(float3 raw, float3 clipped, float16 colour)
+{
+    float3 light = raw * colour.s012;
+    if (clipped.x > 0.0f || clipped.y > 0.0f || clipped.z > 0.0f) {
+        light = fmin(raw, 1.0f) * colour.s012;
+        float3 sure = 1.0f - clipped, known = sure * light, weight = sure.yzx + sure.zxy;
+        float3 others = (known.yzx + known.zxy + fmax(1.0f - weight, 0.0f) * colour.sb) / fmax(weight, 1.0f);
+        light = sure * light + clipped * fmax(others, light);
+    }
+    return colour.s7 * (float3)(light.x * colour.s4 + light.y * colour.s5 + light.z * colour.s6,
+                                light.x * colour.s8 + light.y * colour.s9 + light.z * colour.sa,
+                                light.x * colour.sc + light.y * colour.sd + light.z * colour.se);
+}
+
+/* The same, each channel's own raw value telling how far it is clipped: 0 up to the beginning, 1 from 0.99 on,
+   smooth between. */
+inline float3 working_light(float3 raw, float16 colour)
+{
+    float3 clipped = 0.0f;
+    if (raw.x > colour.s3 || raw.y > colour.s3 || raw.z > colour.s3)
+        clipped = smoothstep((float3)(colour.s3), (float3)(0.99f), raw);
+    return clipped_light(raw, clipped, colour);
+}
+
+/* Bilinear sample of one channel, edges clamped; equal values give that value exactly. */
+inline float pull1(__global const float *values, int width, int height, float x, float y)
+{
+    x = clamp(x, 0.0f, width - 1.0f);
+    y = clamp(y, 0.0f, height - 1.0f);
+    int x0 = (int)x, y0 = (int)y, x1 = min(x0 + 1, width - 1), y1 = min(y0 + 1, height - 1);
+    float u = x - x0, v = y - y0;
+    float a = values[(size_t)y0 * width + x0], b = values[(size_t)y0 * width + x1];
+    float c = values[(size_t)y1 * width + x0], d = values[(size_t)y1 * width + x1];
+    float top = a + u * (b - a), bottom = c + u * (d - c);
+    return top + v * (bottom - top);
+}

@@ -6,41 +6,31 @@ CONVENTIONS, true everywhere:
 - A pixel's centre has integer coordinates; between grids ``full = (low + 0.5) * s - 0.5`` (geometry.Grid).
 - Maps pull: ``to_frame[t] @ (x, y, 1)`` says where in frame t the light of reference pixel (x, y) lies; a
   mesh adds its offset after the homography. ``other(x + flow_x, y + flow_y) = this(x, y)``.
-- Light is linear, 1.0 = sensor white of the reference exposure; it may exceed 1.
-- Working space: linear Rec.2020, D65. White balance is divided by its smallest gain.
-- Names carry units: ``_px``, ``_s``, ``_ev``, ``_dn``. Tracks, Alignment and residuals are in full-resolution
-  reference pixels; MotionLines in pixels of the low grid.
+- Light is linear Rec.2020, D65, 1.0 = sensor white of the reference exposure; white balance is divided by
+  its smallest gain, so light may exceed 1.
+- Names carry units (``_px``, ``_s``, ``_ev``, ``_dn``). Tracks, Alignment, residuals: full reference pixels;
+  MotionLines: low pixels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array8 as Array8
+from longexpo_cli.arrays import Array16 as Array16
+from longexpo_cli.arrays import Array32 as Array32
+from longexpo_cli.arrays import Array64 as Array64
+from longexpo_cli.arrays import Flags as Flags
+from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
-
-Array8 = npt.NDArray[np.uint8]
-Array16 = npt.NDArray[np.uint16]
-Array32 = npt.NDArray[np.float32]
-Array64 = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 Mode = Literal["foreground", "background"]
 Clock = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
-
-
-class OnDevice(Protocol):
-    """An array in the memory of an OpenCL device (gpu.device.DeviceArray)."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    def get(self) -> npt.NDArray[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +45,12 @@ class NoiseProfile:
 class Shot:
     """What the headers say of one frame; no pixels.
 
-    frame is the index inside a video, else 0. size_px is (height, width) of the visible picture as stored,
-    before orientation. cfa is the 2x2 pattern of the visible picture, row by row ("RGGB"), or None when
-    every pixel has three colours. black_dn has one level per pattern position, or one per channel when cfa
-    is None. balance are the gains of R, G, B divided by the smallest. to_working maps balanced camera
-    colours to the working space; its rows sum to 1. exposure_scale multiplies light so that all frames
-    of a burst agree with the reference exposure. encoding tells whether pixel values are linear in light.
-    notes holds one sentence for everything that was replaced or guessed.
+    frame is the index inside a video, else 0. size_px is (height, width) of the visible picture as
+    stored. cfa is its 2x2 pattern, row by row ("RGGB"), None when every pixel has three colours. black_dn
+    has one level per pattern position, or per channel. balance are the gains of R, G, B divided by the
+    smallest. to_working maps balanced camera colours to the working space; its rows sum to 1.
+    exposure_scale multiplies light so that all frames agree with the reference exposure. notes holds a
+    sentence for all that was replaced or guessed.
     """
 
     path: Path
@@ -109,13 +98,15 @@ class Mosaic:
 class Merging:
     """Mosaics merged so far, on the device: H W float32, balanced by nothing, 1.0 = white.
 
-    reference is the reference mosaic, total the sum of the mosaics aligned to it, frames how many.
+    total is the sum of frames mosaics aligned to reference; noise_left the part of the reference's noise
+    variance that is expected in total / frames.
     """
 
     reference: OnDevice
     total: OnDevice
     frames: int
     shot: Shot
+    noise_left: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +136,8 @@ class DeviceFrame:
 class Preview:
     """The little that is kept of every frame: H W uint8 grey for tracking and H W float16 gradient energy.
 
-    grey is the working-space luminance under a fixed square-root curve, the same for all frames. energy is
-    the mean squared luminance gradient of the half-resolution frame inside each low pixel, divided by the
-    squared mean luminance, so that brightness does not decide.
+    grey is luminance under a square-root curve, the same for all frames. energy is the mean squared luminance
+    gradient of the half frame in each low pixel, over the squared mean luminance: brightness does not decide.
     """
 
     grey: Array8
@@ -159,9 +149,9 @@ class Preview:
 class Subject:
     """What the picture is of: weight H W float32 in 0..1 on the low grid.
 
-    weight is METHOD's w = s (1 + f), divided by its maximum; alpha the whole-subject segmentation, faces the
-    feathered face signal f, both H W float32 in 0..1. score is the raw saliency peak. found is False when
-    there is no subject; weight and alpha are then 0 everywhere.
+    weight is w = s (1 + f) divided by its maximum (Tabellion 2023, section 4.2); alpha the whole subject,
+    faces the feathered face signal f, both H W float32 in 0..1. score is the raw saliency peak. Without a
+    subject found is False, weight and alpha 0.
     """
 
     weight: Array32
@@ -178,7 +168,8 @@ class Tracks:
     """N points followed through T frames: at_px T N 2 (x, y) float64, seen T N, weight N float32 in 0..1.
 
     at_px is in full-resolution pixels of each frame; only positions with seen are meaningful. sharpness is
-    T N float32: the gradient energy around the point in that frame (Preview.energy).
+    T N float32: the gradient energy around the point in that frame (Preview.energy). scale is that of the
+    grid the points were followed on: their noise is a part of one of its pixels.
     """
 
     at_px: Array64
@@ -186,6 +177,7 @@ class Tracks:
     weight: Array32
     sharpness: Array32
     size_px: tuple[int, int]
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +241,7 @@ class MotionLines:
     """Per frame of a pair a line and a weight (Tabellion 2023, section 4.6, equation 6), on the low grid.
 
     delta is 2 H W 2 float32: frame i's light at parameter s in 0..1 is sampled at p + s * delta[i](p), in low
-    pixels. weight H W float32 in 0..1 is the first frame's; the second's is 1 - weight. source names the
-    predictor.
+    pixels. weight H W float32 in 0..1 is the first frame's; the second's is 1 - weight.
     """
 
     delta: Array32
@@ -263,10 +254,10 @@ class MotionLines:
 class Streaks:
     """A running sum of the light of all pairs so far, on the device, at half resolution.
 
-    light H W 4 float32 holds the sum of each pair's mean light times its share (soft gamma applied) and, in
-    channel 4, the sum of the shares. motion_px is the largest motion so far, H W float32 on the low
-    grid, in low pixels. white is the largest unclipped light, the burst's one number for soft
-    gamma; soft_gamma is k of equation 9 (1 = off).
+    light H W 4 float32 holds the sum of each pair's mean light times its share (soft gamma applied) and,
+    in channel 4, the sum of the shares. motion_px is the largest motion so far, H W float32, in low
+    pixels. white is the largest unclipped light, the burst's one number for soft gamma; soft_gamma is k
+    of equation 9 (1 = off).
     """
 
     light: OnDevice
@@ -276,6 +267,7 @@ class Streaks:
     white: float
     soft_gamma: float
     shot: Shot
+    pairs: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,8 @@ from longexpo_cli.assets import folder
 from longexpo_cli.errors import DeviceError
 from longexpo_cli.gpu import pocl
 
-_ALIGNMENT = 64  # bytes; a host array aligned like this is used by a CPU device as it lies
+_ALIGNMENT = 16  # bytes; a host array aligned like this is used by a CPU device as it lies
+_OWN_ALIGNMENT = 64  # bytes, of the arrays made here: a cache line, the widest vector
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -40,6 +42,15 @@ class DeviceArray:
         return self.device.download(self)
 
 
+class _View:
+    """What a mapped view has as its base, so that the device array lives as long as the view."""
+
+    def __init__(self, mapped: npt.NDArray[Any], array: DeviceArray) -> None:
+        address, _ = mapped.__array_interface__["data"]
+        self.__array_interface__ = mapped.__array_interface__ | {"data": (address, True)}
+        self._kept = mapped, array
+
+
 class Device:
     """One OpenCL device with its queue and compiled programs."""
 
@@ -61,6 +72,7 @@ class Device:
         self._context = cl.Context([cl_device])
         self._queue = cl.CommandQueue(self._context)
         self._kernels: dict[tuple[str, str, tuple[str, ...]], Any] = {}
+        self._running: deque[tuple[Any, tuple[Any, ...]]] = deque()
 
     def upload(self, array: npt.NDArray[Any]) -> DeviceArray:
         """Return a host array on the device, for reading only.
@@ -81,9 +93,14 @@ class Device:
         kind = np.dtype(dtype)
         size = max(math.prod(shape) * kind.itemsize, 1)
         self.check_room(size)
+        flags = self._cl.mem_flags
         try:
-            buffer = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, size)
-        except self._cl.Error as error:
+            if self.is_cpu:
+                host, how = _host_memory(size), flags.READ_WRITE | flags.USE_HOST_PTR
+                buffer = self._cl.Buffer(self._context, how, hostbuf=host)
+            else:
+                buffer = self._cl.Buffer(self._context, flags.READ_WRITE, size)
+        except (self._cl.Error, MemoryError) as error:
             raise DeviceError(f"{self.name}: no memory for {size / 2**20:.0f} MiB ({error})") from error
         array = DeviceArray(buffer, tuple(shape), kind, self)
         self.allocated_bytes += size
@@ -105,11 +122,11 @@ class Device:
             mapped, _ = self._cl.enqueue_map_buffer(
                 self._queue, array.buffer, self._cl.map_flags.READ, 0, array.shape, array.dtype
             )
-            view: npt.NDArray[Any] = mapped
-            view.flags.writeable = False
-            return view
+            self._running.clear()  # the queue is in order and has waited
+            return np.asarray(_View(mapped, array))
         result = np.empty(array.shape, array.dtype)
         self._cl.enqueue_copy(self._queue, result, array.buffer, is_blocking=True)
+        self._running.clear()
         return result
 
     def run(
@@ -129,11 +146,17 @@ class Device:
         function = self._kernel(file, kernel, defines)
         local = group or self._group(len(size))
         rounded = tuple(-(-max(n, 1) // m) * m for n, m in zip(size, local, strict=True))
-        function(self._queue, rounded, local, *[_argument(value) for value in args])
+        event = function(self._queue, rounded, local, *[_argument(value) for value in args])
+        # Host memory that a CPU device uses as it lies must outlive the kernels that read it.
+        self._running.append((event, args))
+        done = self._cl.command_execution_status.COMPLETE
+        while self._running and self._running[0][0].command_execution_status == done:
+            self._running.popleft()
 
     def finish(self) -> None:
         """Wait until everything enqueued has run."""
         self._queue.finish()
+        self._running.clear()
 
     def check_room(self, size: int) -> None:
         """Raise DeviceError, with the numbers, when size bytes more do not fit."""
@@ -162,6 +185,13 @@ class Device:
             for function in built.all_kernels():
                 self._kernels[file, function.function_name, defines] = function
         return self._kernels[key]
+
+
+def _host_memory(size: int) -> npt.NDArray[np.uint8]:
+    """Return so many bytes for a CPU device to work in; NumPy asks for huge pages, which PoCL does not."""
+    whole = np.empty(size + _OWN_ALIGNMENT, np.uint8)
+    first = -whole.ctypes.data % _OWN_ALIGNMENT
+    return whole[first : first + size]
 
 
 def _argument(value: Any) -> Any:

@@ -1,0 +1,228 @@
+"""Load: which files are a burst, in what order and at what exposure, and what is refused."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from longexpo_cli import imagefile
+from longexpo_cli.errors import BurstError, UnreadableFrameError
+from longexpo_cli.stages import load
+from longexpo_cli.synth.dng import write_dng
+
+NOON = datetime.datetime(2024, 1, 1, 12)
+PARAMS = load.Params()
+
+
+def dng(path: Path, at_s: float = 0.0, size: tuple[int, int] = (32, 48), **facts: Any) -> Path:
+    values = np.random.default_rng(0).integers(100, 4000, size).astype(np.uint16)
+    write_dng(path, values, start=NOON + datetime.timedelta(seconds=at_s), **facts)
+    return path
+
+
+def burst(folder: Path, count: int = 4, interval_s: float = 0.25, **facts: Any) -> Path:
+    for n in range(count):
+        dng(folder / f"frame{n}.dng", n * interval_s + 0.01, **facts)
+    return folder
+
+
+def picture(path: Path, size: tuple[int, int] = (20, 30), kind: type = np.uint8) -> Path:
+    values = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, values, photometric="rgb")
+    else:
+        path.write_bytes(cv2.imencode(path.suffix, values)[1].tobytes())
+    return path
+
+
+def test_frames_are_of_one_kind_and_sorted_as_people_count(tmp_path: Path) -> None:
+    others = ("f1.jpg", "f1.xmp", ".f3.dng", "Thumbs.db", "notes.pdf", "a.cr2")
+    for name in ("f10.DNG", "f9.dng", "f1.dng", *others):
+        (tmp_path / name).touch()
+    (tmp_path / "more.dng").mkdir()
+    assert [path.name for path in load.frames_in(tmp_path)] == ["f1.dng", "f9.dng", "f10.DNG"]
+
+
+def test_pictures_are_frames_where_there_is_no_raw(tmp_path: Path) -> None:
+    for name in ("b2.jpeg", "b10.JPG", "a.png", "x.foreground.jpg", "x.background.tif"):
+        (tmp_path / name).touch()
+    assert [path.name for path in load.frames_in(tmp_path)] == ["a.png"]
+    (tmp_path / "a.png").unlink()
+    assert [path.name for path in load.frames_in(tmp_path)] == ["b2.jpeg", "b10.JPG"]
+
+
+def test_fractions_of_a_second_give_the_time(tmp_path: Path) -> None:
+    for name, at_s in (("a", 0.5), ("b", 0.125), ("c", 0.75)):
+        dng(tmp_path / f"{name}.dng", at_s)
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.stem for shot in found.shots] == ["b", "a", "c"]
+    assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.375, 0.625], abs=1e-6)
+    assert {shot.clock for shot in found.shots} == {"exif with fractions"}
+
+
+def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
+    for n, at_s in enumerate((0, 0, 1, 1, 2)):
+        dng(tmp_path / f"{n}.dng", at_s)
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.5, 1, 1.5, 2])
+    assert {shot.clock for shot in found.shots} == {"exif whole seconds"}
+
+
+def test_without_times_the_files_order_is_taken(tmp_path: Path) -> None:
+    for n in (1, 2, 10):
+        picture(tmp_path / f"{n}.png")
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.stem for shot in found.shots] == ["1", "2", "10"]
+    assert {shot.clock for shot in found.shots} == {"file order"}
+    assert np.ptp(np.diff([shot.start_s for shot in found.shots])) == 0
+
+
+def test_longer_frames_are_brackets_and_light_agrees(tmp_path: Path) -> None:
+    burst(tmp_path, 3, exposure_s=1 / 100, iso=100)
+    dng(tmp_path / "long.dng", 5, exposure_s=1 / 10, iso=200)
+    dng(tmp_path / "other.dng", 6, exposure_s=1 / 110, iso=100)
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.stem for shot in found.brackets] == ["long"]
+    assert found.brackets[0].exposure_scale == pytest.approx(1 / 20)
+    scales = [shot.exposure_scale for shot in found.shots]
+    assert scales == pytest.approx([1, 1, 1, 1.1], rel=1e-5)
+
+
+def test_a_burst_says_what_it_is(tmp_path: Path) -> None:
+    found = load.load(burst(tmp_path, iso=400, noise=(1e-3, 2e-6), orientation=3), PARAMS)
+    shot = found.shots[0]
+    assert (shot.size_px, shot.cfa, shot.iso, shot.orientation) == ((32, 48), "RGGB", 400, 3)
+    assert (shot.noise.scale, shot.noise.offset, shot.notes) == (1e-3, 2e-6, ())
+    assert len(found.shots) == 4
+    assert not found.brackets
+    assert not found.refused
+    assert {frame.exposure_scale for frame in found.shots} == {1.0}
+
+
+def test_one_white_balance_for_the_whole_burst(tmp_path: Path) -> None:
+    for n in range(3):
+        dng(tmp_path / f"{n}.dng", n / 4, as_shot_neutral=(0.5 + n / 50, 1, 0.6))
+    shots = load.load(tmp_path, PARAMS).shots
+    assert {shot.balance for shot in shots} == {shots[0].balance}
+
+
+def test_bad_frames_in_a_good_burst_are_refused_and_named(tmp_path: Path) -> None:
+    burst(tmp_path)
+    cut = tmp_path / "frame2.dng"
+    cut.write_bytes(cut.read_bytes()[:2000])
+    (tmp_path / "frame7.dng").write_bytes(b"this is no picture")
+    (tmp_path / "holiday.pdf").write_bytes(b"%PDF")
+    (tmp_path / "frame0.jpg").write_bytes(b"sidecar")
+    (tmp_path / "frame0.xmp").write_bytes(b"sidecar")
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.name for shot in found.shots] == ["frame0.dng", "frame1.dng", "frame3.dng"]
+    reasons = {path.name: why for path, why in found.refused}
+    assert reasons.keys() == {"frame2.dng", "frame7.dng", "holiday.pdf"}
+    assert "cut short" in reasons["frame2.dng"]
+    assert "LibRaw" in reasons["frame7.dng"]
+
+
+def test_a_first_frame_without_light_is_refused(tmp_path: Path) -> None:
+    burst(tmp_path)
+    write_dng(tmp_path / "frame0.dng", np.zeros((32, 48), np.uint16), start=NOON)
+    found = load.load(tmp_path, PARAMS)
+    assert [path.name for path, _ in found.refused] == ["frame0.dng"]
+    assert len(found.shots) == 3
+
+
+def test_what_is_no_burst_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BurstError, match="no such"):
+        load.load(tmp_path / "absent", PARAMS)
+    with pytest.raises(BurstError, match="empty"):
+        load.load(tmp_path, PARAMS)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(BurstError, match="no frames"):
+        load.load(tmp_path, PARAMS)
+    with pytest.raises(BurstError, match="one file"):
+        load.load(tmp_path / "notes.txt", PARAMS)
+    dng(tmp_path / "a.dng")
+    with pytest.raises(BurstError, match="one usable frame"):
+        load.load(tmp_path, PARAMS)
+    (tmp_path / "b.dng").write_bytes(b"no picture")
+    with pytest.raises(BurstError, match=r"one usable frame.*b\.dng"):
+        load.load(tmp_path, PARAMS)
+
+
+def test_frames_of_different_size_or_camera_are_an_error(tmp_path: Path) -> None:
+    burst(tmp_path)
+    dng(tmp_path / "odd.dng", size=(32, 64))
+    with pytest.raises(BurstError, match=r"size.*odd\.dng"):
+        load.load(tmp_path, PARAMS)
+    dng(tmp_path / "odd.dng", model="another")
+    with pytest.raises(BurstError, match=r"camera.*odd\.dng"):
+        load.load(tmp_path, PARAMS)
+
+
+def test_absurd_dimensions_are_refused_before_decoding(tmp_path: Path) -> None:
+    header = b"\x89PNG\r\n\x1a\n" + (13).to_bytes(4, "big") + b"IHDR" + (60000).to_bytes(4, "big") * 2
+    for n in range(2):
+        data = header + b"\x08\x02\0\0\0crc!" + b"\0\0\0\0IENDcrc!"
+        (tmp_path / f"{n}.png").write_bytes(data)
+    with pytest.raises(BurstError, match="60000 x 60000"):
+        load.load(tmp_path, PARAMS)
+    burst(tmp_path)
+    with pytest.raises(BurstError, match="max_pixels"):
+        load.load(tmp_path, load.Params(max_pixels=1000))
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"), [(".tif", np.uint8), (".tif", np.uint16), (".png", np.uint16), (".jpg", np.uint8)]
+)
+def test_pictures_are_read_as_they_are(tmp_path: Path, ending: str, kind: type) -> None:
+    path = picture(tmp_path / f"a{ending}", kind=kind)
+    assert imagefile.picture_facts(path) == ((20, 30), np.iinfo(kind).max)
+    values = imagefile.read_picture(path)
+    want = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (20, 30, 3)).astype(kind)
+    assert values.dtype == kind
+    if ending == ".jpg":
+        want = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    elif ending == ".png":
+        want = want[..., ::-1]  # cv2 writes blue first
+    assert np.array_equal(values, want)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+def test_pictures_that_are_cut_short_are_refused(tmp_path: Path, ending: str) -> None:
+    path = picture(tmp_path / f"a{ending}", (64, 64))
+    whole = path.read_bytes()
+    for length in (len(whole) - 40, len(whole) // 2, 30, 3):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UnreadableFrameError, match="a"):
+            imagefile.read_picture(path)
+
+
+def test_a_grey_picture_has_three_equal_channels(tmp_path: Path) -> None:
+    path, grey = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(6, 8)
+    path.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
+    assert np.array_equal(imagefile.read_picture(path), np.repeat(grey[..., None], 3, -1))
+
+
+def test_a_video_is_a_burst(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (64, 48))
+    for n in range(12):
+        writer.write(np.full((48, 64, 3), 20 * n, np.uint8))
+    writer.release()
+    found = load.load(path, load.Params(video_first=2, video_every=3, video_frames=3))
+    assert [shot.frame for shot in found.shots] == [2, 5, 8]
+    assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.15, 0.3])
+    assert {shot.clock for shot in found.shots} == {"video"}
+    for order in ([2, 5, 8], [8, 2, 3], [3, 3, 11, 0]):
+        means = [imagefile.video_frame(path, number).mean() for number in order]
+        assert means == pytest.approx([20 * number for number in order], abs=3)
+    with pytest.raises(UnreadableFrameError, match="frame 99"):
+        imagefile.video_frame(path, 99)
+    path.write_bytes(b"no video")
+    with pytest.raises(BurstError, match="video"):
+        load.load(path, PARAMS)
