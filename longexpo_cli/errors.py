@@ -40,3 +40,14 @@ class OutputError(LongexpoError):
 
 class WeightsError(LongexpoError):
     """A network's file is missing or is not the one that the index names."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what a user is told of a failure that is no bug."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing is half-written"
+    if isinstance(error, MemoryError):
+        return "out of memory; --max-pixels refuses frames that are too large early"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'input or output'}: {error.strerror or error}"
+    return str(error)

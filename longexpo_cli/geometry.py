@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Array64 = npt.NDArray[np.float64]
+T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +114,30 @@ def push(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: 
         for _ in range(3):
             mapped = project(inverse, at - mesh_offset(mesh, size_px, mapped))
     return mapped
+
+
+# Rows and columns swapped, rows reversed, columns reversed: from stored to upright, by EXIF orientation.
+_TURNS = {
+    1: (False, False, False),
+    2: (False, False, True),
+    3: (False, True, True),
+    4: (False, True, False),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+def upright(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
+    """Turn stored values H W or H W C as the photo is seen, by EXIF orientation 1..8 (Exif 2.32, tag 274)."""
+    swap, rows, columns = _TURNS[orientation]
+    turned = values.swapaxes(0, 1) if swap else values
+    return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
+
+
+def as_stored(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
+    """Undo upright: turn values H W or H W C from how the photo is seen to how it is stored."""
+    swap, rows, columns = _TURNS[orientation]
+    turned = values[:: -1 if rows else 1, :: -1 if columns else 1]
+    return np.ascontiguousarray(turned.swapaxes(0, 1) if swap else turned)

@@ -1,0 +1,127 @@
+"""One similarity per frame, solved over the whole burst at once, for a subject that shall stand still.
+
+With track j at x_ij in frame i and at x_0j in the reference, T_i from frame to reference and T_0 = I:
+
+    sum_ij  w_j rho(|T_i x_ij - x_0j|^2)                                      the subject stands still
+  + lb sum_ij (1 - w_j) rho(|T_{i+1} x_{i+1,j} - 2 T_i x_ij + T_{i-1} x_{i-1,j}|^2)   the rest moves smoothly
+  + lr sum_i  |T_{i+1} - 2 T_i + T_{i-1}|^2                                   so does the camera
+
+is linear in the four parameters (a, b, tx, ty) a frame, T x = [[a, -b], [b, a]] x + t; rho is Geman and
+McClure's by reweighting. The paper leaves its objective open (Tabellion 2023, section 4.4). The first
+two sums are divided by the mean weight that a frame has: lb and lr do not depend on the number of tracks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from longexpo_cli.fitting import models
+
+Array64 = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+
+STILL = np.array([1.0, 0.0, 0.0, 0.0])  # T = I
+
+
+def similarities(
+    at: Array64,
+    seen: Flags,
+    reference: int,
+    steady: Array64,
+    weight: Array64,
+    home: Array64,
+    start: Array64,
+    smooth_trails: float,
+    smooth_motion: float,
+    scale: float,
+    rounds: int,
+) -> Array64:
+    """Return the maps reference -> frame, F 3 3, of the frames given (consecutive in the burst's order).
+
+    at F N 2 is centred and divided by the diagonal, seen F N. weight N is the subject's in 0..1; steady N is
+    what stands for it in the first sum, less for limbs that swing all through the burst. home N 2 are the
+    tracks in the reference (NaN: unknown), start F 3 3 first maps reference -> frame, scale the distance
+    at which a track disagrees.
+    """
+    solved = np.stack([_parameters(np.linalg.inv(h)) for h in start])
+    free = np.flatnonzero(np.repeat(np.arange(len(at)) != reference, 4))
+    known = np.isfinite(home[:, 0])
+    subject = seen & known & (steady > 0)
+    usual = max(float((subject * steady).sum(1).mean()), 1e-9)
+    middle = seen[:-2] & seen[1:-1] & seen[2:]
+    rest = max(float((middle * (1 - weight)).sum(1).mean()), 1e-9) if len(middle) else 1.0
+    motion = _motion_smoothness(len(at)) * smooth_motion
+    basis = _basis(at)
+    for _ in range(rounds):
+        normal, side = motion.copy(), np.zeros(4 * len(at))
+        _add_subject(normal, side, basis, subject, steady / usual, home, solved, scale)
+        _add_trails(normal, basis, middle, (1 - weight) * (smooth_trails / rest), solved, scale)
+        fixed = np.tile(STILL, len(at))
+        fixed[free] = 0
+        side -= normal @ fixed
+        inner = normal[np.ix_(free, free)]
+        step = np.linalg.solve(inner + 1e-12 * np.eye(len(free)), side[free])
+        flat = fixed.copy()
+        flat[free] = step
+        solved = flat.reshape(-1, 4)
+    return np.stack([np.linalg.inv(_matrix(p)) for p in solved])
+
+
+def _add_subject(
+    normal: Array64,
+    side: Array64,
+    basis: Array64,
+    subject: Flags,
+    weight: Array64,
+    home: Array64,
+    solved: Array64,
+    scale: float,
+) -> None:
+    """Add the first sum's normal equations, frame by frame."""
+    for i, use in enumerate(subject):
+        rows = basis[i, use]
+        target = home[use]
+        width = np.hypot(*(rows @ solved[i] - target).T)
+        w = weight[use] * models.agreement(width, max(scale, 2 * models.median(width, weight[use])))
+        here = slice(4 * i, 4 * i + 4)
+        normal[here, here] += np.einsum("n,nik,nil->kl", w, rows, rows)
+        side[here] += np.einsum("n,nik,ni->k", w, rows, target)
+
+
+def _add_trails(
+    normal: Array64, basis: Array64, middle: Flags, weight: Array64, solved: Array64, scale: float
+) -> None:
+    """Add the second sum's normal equations, three frames at a time."""
+    for i, use in enumerate(middle):
+        rows = np.concatenate([basis[i, use], -2 * basis[i + 1, use], basis[i + 2, use]], axis=2)
+        bend = np.hypot(*(rows @ solved[i : i + 3].ravel()).T)
+        w = weight[use] * models.agreement(bend, max(scale, 2 * models.median(bend, weight[use])))
+        here = slice(4 * i, 4 * i + 12)
+        normal[here, here] += np.einsum("n,nik,nil->kl", w, rows, rows)
+
+
+def _basis(at: Array64) -> Array64:
+    """Return B, F N 2 4, with T x = B(x) (a, b, tx, ty)."""
+    x, y = at[..., 0], at[..., 1]
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], -2)
+
+
+def _motion_smoothness(count: int) -> Array64:
+    """Return the third sum as a matrix of all parameters."""
+    second = np.zeros((max(count - 2, 0), count))
+    for i in range(count - 2):
+        second[i, i : i + 3] = 1, -2, 1
+    return np.asarray(np.kron(second.T @ second, np.eye(4)), np.float64)
+
+
+def _parameters(similarity: Array64) -> Array64:
+    s = similarity / similarity[2, 2]
+    return np.array([(s[0, 0] + s[1, 1]) / 2, (s[1, 0] - s[0, 1]) / 2, s[0, 2], s[1, 2]])
+
+
+def _matrix(p: Array64) -> Array64:
+    a, b, tx, ty = p
+    return np.array([[a, -b, tx], [b, a, ty], [0, 0, 1]])

@@ -1,0 +1,278 @@
+"""Alignment against tracks whose truth is known: what it finds, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path as FilePath
+
+import numpy as np
+import pytest
+
+from longexpo_cli.errors import AlignmentError
+from longexpo_cli.geometry import Grid, project
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.stages.align import Params, align, warp
+from longexpo_cli.types import Alignment, Array64, DeviceFrame, NoiseProfile, Shot
+from tests.stages.layers import (
+    CENTRE,
+    HEIGHT,
+    LOOK,
+    NOISE_PX,
+    SCALE,
+    SIZE,
+    WIDTH,
+    Path,
+    World,
+    error_px,
+    similarity,
+    together,
+)
+
+
+def drift(n: int, at: Array64) -> Array64:
+    """A hand that drifts 225 px over 30 frames and turns: what a waterfall clip shows, at this size."""
+    k = n - 15
+    return project(similarity(1e-3 * np.sin(k), 1 + 2e-4 * k, 7.5 * k, 4 * np.sin(0.7 * k)), at)
+
+
+def leftward(step: float) -> Path:
+    return lambda n, at: drift(n, at) - np.array([step * (n - 15), 0])
+
+
+def test_a_drifting_hand_is_undone_to_a_fraction_of_a_low_pixel() -> None:
+    world = World(30, 15)
+    tracks = together(
+        world.layer(world.points(800), drift), world.layer(world.points(150), leftward(40)), world.chaos(600)
+    )
+    alignment = align(tracks, "foreground", 15, Params())
+    assert alignment.verdict == ("",) * 30
+    assert error_px(alignment, drift).max() < 0.15 * SCALE
+    assert np.array_equal(alignment.to_frame[15], np.eye(3))
+    others = np.delete(alignment.residual_px, 15)
+    assert others.min() > 0.5 * NOISE_PX
+    assert others.max() < 3 * NOISE_PX
+    assert alignment.mesh is None
+
+
+@pytest.mark.parametrize("step", [3, 10, 60])
+def test_a_mover_with_more_tracks_than_the_background_is_not_taken_for_it(step: float) -> None:
+    world = World(30, 15)
+    around = world.points(500)
+    middle = (np.abs(around - CENTRE) < (0.38 * WIDTH, 0.38 * HEIGHT)).all(1)
+    mover = world.layer(world.points(900, (0.12, 0.12, 0.88, 0.88)), leftward(step))
+    tracks = together(world.layer(around[~middle], drift), mover)
+    assert (~middle).sum() < 0.3 * 900
+    alignment = align(tracks, "foreground", 15, Params())
+    border = LOOK[(np.abs(LOOK - CENTRE) > (0.4 * WIDTH, 0.4 * HEIGHT)).any(1)]
+    assert error_px(alignment, drift, border).max() < 0.5 * SCALE
+
+
+def test_a_tripod_stays_exactly_where_it_is() -> None:
+    world = World(12, 6)
+    still: Path = lambda n, at: at  # noqa: E731
+    tracks = together(world.layer(world.points(500), still), world.layer(world.points(200), leftward(60)))
+    alignment = align(tracks, "foreground", 6, Params())
+    assert np.array_equal(alignment.to_frame, np.tile(np.eye(3), (12, 1, 1)))
+    assert alignment.mesh is None
+
+
+def test_perspective_is_followed() -> None:
+    def turning(n: int, at: Array64) -> Array64:
+        k = n - 5
+        bent: Array64 = np.array([[1, 0, 6 * k], [0, 1, -4 * k], [1.5e-7 * k, 1e-7 * k, 1]])
+        return project(bent, at)
+
+    world = World(11, 5)
+    alignment = align(world.layer(world.points(900), turning), "foreground", 5, Params())
+    assert error_px(alignment, turning).max() < 0.15 * SCALE
+
+
+def test_a_rolling_shutter_is_taken_by_the_mesh() -> None:
+    def rolling(n: int, at: Array64) -> Array64:
+        wobble = 12 * np.sin(at[..., 1] / HEIGHT * 4 + n) * (n != 5)
+        return drift(n + 10, at) + np.stack([wobble, 0 * wobble], -1)
+
+    world = World(11, 5)
+    tracks = together(world.layer(world.points(1500), rolling), world.chaos(200))
+    with_mesh = align(tracks, "foreground", 5, Params())
+    without = align(tracks, "foreground", 5, Params(mesh_cells=0))
+    assert with_mesh.mesh is not None
+    assert not with_mesh.mesh[5].any()
+    inner = LOOK[(np.abs(LOOK - CENTRE) < 0.4 * np.array([WIDTH, HEIGHT])).all(1)]
+    stiff, bent = (np.delete(error_px(a, rolling, inner), 5).mean() for a in (without, with_mesh))
+    assert stiff > 4
+    assert bent < 0.3 * stiff
+    assert np.nanmean(with_mesh.residual_px) < 0.7 * np.nanmean(without.residual_px)
+
+
+def test_parallax_is_taken_by_the_mesh_and_never_more_than_allowed() -> None:
+    def near_and_far(n: int, at: Array64) -> Array64:
+        near = 1 / (1 + np.exp(-(at[..., 1] - 2000) / 200))
+        return drift(n + 10, at) + np.stack([2.5 * (n - 5) * near, 0 * near], -1)
+
+    world = World(11, 5)
+    tracks = world.layer(world.points(1500), near_and_far)
+    alignment = align(tracks, "foreground", 5, Params())
+    assert alignment.mesh is not None
+    assert np.hypot(*alignment.mesh.reshape(-1, 2).T).max() <= 0.006 * np.hypot(*SIZE)
+    assert np.median(error_px(alignment, near_and_far)) < 0.5 * SCALE
+
+
+def test_tracks_the_reference_never_saw_carry_on_where_its_own_have_left() -> None:
+    def sweep(n: int, at: Array64) -> Array64:
+        return at + np.array([400.0 * (n - 2), 0])
+
+    world = World(15, 2)
+    cohorts = []
+    for start in range(2, 15, 3):  # each starts full in a later frame
+        cohort = World(15, start, seed=start)
+        back = cohort.points(300) - (400.0 * (start - 2), 0)
+        cohorts.append(cohort.layer(back, sweep))
+    tracks = together(*cohorts)
+    assert not (tracks.seen[2] & tracks.seen[14]).any()
+    alignment = align(tracks, "foreground", world.reference, Params())
+    assert alignment.verdict == ("",) * 15
+    for n in range(15):
+        there = cohorts[-1].at_px[14][:50] - (400.0 * (14 - n), 0)
+        back = project(np.asarray(np.linalg.inv(alignment.to_frame[n])), there)
+        assert np.abs(sweep(n, back) - there).max() < 0.6 * SCALE
+
+
+def test_a_frame_that_went_wrong_is_dropped_and_named() -> None:
+    world = World(9, 4)
+    tracks = world.layer(world.points(300), drift)
+    random = np.random.default_rng(0)
+    tracks.at_px[7] += random.normal(0, 400, tracks.at_px[7].shape)
+    tracks.seen[1, 8:] = False
+    tracks.seen[0, 8:] = False
+    alignment = align(tracks, "foreground", 4, Params())
+    assert [bool(v) for v in alignment.verdict] == [n in (0, 1, 7) for n in range(9)]
+    assert "tracks agree" in alignment.verdict[1]
+    assert "residual" in alignment.verdict[7]
+    assert np.isnan(alignment.residual_px[[0, 1, 7]]).all()
+    assert np.array_equal(alignment.to_frame[7], np.eye(3))
+
+
+def test_what_cannot_be_trusted_is_an_error() -> None:
+    world = World(9, 4)
+    nothing = world.layer(world.points(0), drift)
+    with pytest.raises(AlignmentError, match="only 0 tracks agree"):
+        align(nothing, "foreground", 4, Params())
+    with pytest.raises(AlignmentError, match="refused"):
+        align(world.chaos(500), "foreground", 4, Params())
+    small = world.layer(world.points(200, (0.5, 0.5, 0.6, 0.6)), drift)
+    with pytest.raises(AlignmentError, match="cover only"):
+        align(small, "foreground", 4, Params())
+    tracks = world.layer(world.points(300), drift)
+    tracks.seen[[3, 5]] = False
+    with pytest.raises(AlignmentError, match="next to the reference"):
+        align(tracks, "foreground", 4, Params())
+
+
+def approaching(n: int, at: Array64) -> Array64:
+    """A subject that comes nearer by 2.5 % a frame, sways and sinks: it lives around the centre."""
+    k = n - 6
+    return project(similarity(2e-3 * np.sin(k), 1.025**k, 9 * k, 12 * np.sin(0.8 * k)), at)
+
+
+def passing(n: int, at: Array64) -> Array64:
+    """The background, seen by a camera that follows the subject."""
+    return at + np.array([-60.0 * (n - 6) + 6 * np.sin(n - 6), 0])
+
+
+BOX = (0.4, 0.35, 0.6, 0.7)
+
+
+def test_an_approaching_subject_stands_still() -> None:
+    world = World(13, 6)
+    subject = world.layer(world.points(180, BOX), approaching, weight=0.9)
+    inside = world.layer(world.points(60, BOX), passing, weight=0.6)  # background that the weight spills on
+    tracks = together(subject, inside, world.layer(world.points(300), passing))
+    alignment = align(tracks, "background", 6, Params())
+    on_it = world.points(50, BOX)
+    assert error_px(alignment, approaching, on_it).max() < 0.5 * SCALE
+    for n in range(13):
+        assert np.sqrt(np.linalg.det(alignment.to_frame[n, :2, :2])) == pytest.approx(
+            1.025 ** (n - 6), abs=3e-3
+        )
+    assert alignment.verdict == ("",) * 13
+    assert alignment.mesh is None
+
+
+def test_limbs_do_not_shake_the_body() -> None:
+    def swinging(n: int, at: Array64) -> Array64:
+        return approaching(n, at) + np.array([60 * np.sin(1.3 * n), 30 * np.cos(1.3 * n)]) * (n != 6)
+
+    world = World(13, 6)
+    body = world.layer(world.points(120, BOX), approaching, weight=0.9)
+    legs = world.layer(world.points(70, (0.4, 0.7, 0.6, 0.85)), swinging, weight=0.9)
+    tracks = together(body, legs, world.layer(world.points(200), passing))
+    alignment = align(tracks, "background", 6, Params())
+    assert error_px(alignment, approaching, world.points(50, BOX)).max() < 0.6 * SCALE
+
+
+def test_background_trails_are_smoother_when_asked_for() -> None:
+    def shaken(n: int, at: Array64) -> Array64:
+        return passing(n, at) + np.array([0, 16.0 * (-1) ** n]) * (n != 6)
+
+    world = World(13, 6)
+    subject = world.layer(world.points(30, BOX), approaching, weight=0.9)
+    tracks = together(subject, world.layer(world.points(400), shaken))
+    bends = []
+    for weight in (0.0, 0.3):
+        alignment = align(tracks, "background", 6, Params(smooth_trails=weight, residual_px=9))
+        maps = [np.asarray(np.linalg.inv(h)) for h in alignment.to_frame]
+        where = np.stack([project(h, shaken(n, LOOK)) for n, h in enumerate(maps)])
+        bends.append(np.abs(np.diff(where, 2, axis=0)).mean())
+    assert bends[1] < 0.8 * bends[0]
+
+
+def test_without_a_subject_the_layer_that_moves_on_its_own_stands_still() -> None:
+    world = World(13, 6)
+    mover = world.layer(world.points(150, BOX), approaching)
+    tracks = together(mover, world.layer(world.points(500), passing))
+    alignment = align(tracks, "background", 6, Params())
+    assert error_px(alignment, approaching, world.points(50, BOX)).max() < 0.6 * SCALE
+
+
+def test_without_anything_that_moves_on_its_own_the_background_look_is_refused() -> None:
+    world = World(13, 6)
+    tracks = together(world.layer(world.points(500), passing), world.chaos(100))
+    with pytest.raises(AlignmentError, match="--mask"):
+        align(tracks, "background", 6, Params())
+
+
+def test_a_still_subject_in_a_still_scene_is_aligned_too() -> None:
+    world = World(7, 3)
+    subject = world.layer(world.points(150, BOX), lambda n, at: at, weight=1.0)
+    tracks = together(subject, world.layer(world.points(300), lambda n, at: at))
+    alignment = align(tracks, "background", 3, Params())
+    assert error_px(alignment, lambda n, at: at, world.points(50, BOX)).max() < 0.3 * SCALE
+
+
+def _shot(size_px: tuple[int, int]) -> Shot:
+    noise = NoiseProfile(1e-4, 1e-7)
+    camera = np.eye(3)
+    black, balance = (0.0,) * 4, (1.0, 1.0, 1.0)
+    return Shot(
+        FilePath("a.dng"), 0, size_px, 1, 0.0, "file order", None, None, "RGGB", "linear", black, 1023.0,
+        balance, camera, noise, 1.0, "",
+    )  # fmt: skip
+
+
+def test_warp_brings_a_moved_picture_back(device: Device) -> None:
+    height, width = 60, 80
+    y, x = np.mgrid[:height, :width]
+    light = np.ones((height, width, 4), np.float16)
+    light[..., :3] = (0.5 + 0.2 * np.sin(x / 5) + 0.2 * np.cos(y / 7))[..., None]
+    grid = Grid.over(2 * height, 2 * width, 2)
+    mesh = np.zeros((1, 3, 4, 2))
+    mesh[..., 0] = 4.0
+    maps = np.array([[[1, 0, 6.0], [0, 1, -4.0], [0, 0, 1]]])
+    alignment = Alignment("foreground", 0, (2 * height, 2 * width), maps, mesh, np.zeros(1), ("",))
+    frame = DeviceFrame(device.upload(light), grid, _shot((2 * height, 2 * width)))
+    out = warp(device, frame, alignment, 0)  # 6 + 4 full pixels are 5 half ones
+    assert out.grid == grid
+    assert np.array_equal(out.light.get()[2:, :-5], light[:-2, 5:])
+    still = replace(alignment, mesh=None, to_frame=np.eye(3)[None])
+    assert np.array_equal(warp(device, frame, still, 0).light.get(), light)

@@ -1,0 +1,158 @@
+"""Tracks against pictures whose motion is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from longexpo_cli.geometry import Grid
+from longexpo_cli.stages import track as stage
+from longexpo_cli.stages.track import Params, track
+from longexpo_cli.types import Preview, Subject, Tracks
+
+HEIGHT, WIDTH = 240, 320
+GRID = Grid(8, HEIGHT, WIDTH)
+FULL = (HEIGHT * 8, WIDTH * 8)
+OVER = 4  # the world is drawn this many times finer
+AROUND = 50  # pixels of the world beyond the picture, to the left, above and below
+
+
+def _world(right: int = 100) -> npt.NDArray[np.float64]:
+    """Return a texture of four octaves, OVER times finer than the previews, with a border."""
+    random = np.random.default_rng(0)
+    height, width = (HEIGHT + 2 * AROUND) * OVER, (WIDTH + AROUND + right) * OVER
+    layers = []
+    for size in (2, 4, 8, 16):
+        noise = random.standard_normal((height // (size * OVER) + 2, width // (size * OVER) + 2))
+        layers.append(size**0.5 * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC))
+    total = np.sum(layers, axis=0)
+    return cv2.blur(np.clip(120 + 35 * total / total.std(), 0, 255), (OVER, OVER))
+
+
+def _seen_from(
+    world: npt.NDArray[np.float64], shift: Sequence[float], noise: float = 1.0
+) -> npt.NDArray[np.uint8]:
+    at = OVER * (np.array(shift) + AROUND) + OVER / 2 - 0.5
+    pull = np.array([[OVER, 0, at[0]], [0, OVER, at[1]]])
+    picture = cv2.warpAffine(world, pull, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    picture = picture + np.random.default_rng(int(abs(at[0]) * 100)).normal(0, noise, picture.shape)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def _preview(grey: npt.NDArray[np.uint8]) -> Preview:
+    return Preview(grey, np.ones(grey.shape, np.float16), GRID)
+
+
+def _subject(weight: npt.NDArray[np.float32]) -> Subject:
+    return Subject(weight, weight, 0 * weight, float(weight.max()), bool(weight.any()), GRID, "")
+
+
+NOTHING = _subject(np.zeros((HEIGHT, WIDTH), np.float32))
+
+
+def _errors(
+    tracks: Tracks, shifts: npt.NDArray[np.float64], anchor: int, frame: int
+) -> npt.NDArray[np.float64]:
+    """Return how far tracks are off the truth, in low pixels."""
+    both = tracks.seen[frame] & tracks.seen[anchor]
+    moved = (tracks.at_px[frame] - tracks.at_px[anchor])[both] / GRID.scale
+    return np.hypot(*(moved + shifts[frame] - shifts[anchor]).T)
+
+
+def test_drift_does_not_add_up() -> None:
+    random = np.random.default_rng(1)
+    shifts = random.normal(0, 3, (9, 2)).cumsum(0)
+    world = _world()
+    tracks = track([_preview(_seen_from(world, s)) for s in shifts], NOTHING, 4, "foreground", FULL, Params())
+    assert tracks.scale == 8
+    assert tracks.seen[4].sum() > 1000
+    for frame in (0, 3, 5, 8):
+        error = _errors(tracks, shifts, 4, frame)
+        assert len(error) > 0.8 * tracks.seen[4].sum()
+        assert error.mean() < 0.05
+        assert np.quantile(error, 0.99) < 0.3
+
+
+def test_still_pictures_give_still_tracks() -> None:
+    grey = _seen_from(_world(), (0, 0))
+    tracks = track([_preview(grey)] * 3, NOTHING, 1, "foreground", FULL, Params())
+    assert np.array_equal(tracks.at_px[0], tracks.at_px[1])
+    assert np.array_equal(tracks.at_px[1], tracks.at_px[2])
+    assert tracks.seen.all()
+
+
+def test_large_motion_is_followed() -> None:
+    shifts = np.array([[0.0, 0.0], [61.3, -40.2]])  # 73 pixels of the previews at once
+    world = _world()
+    tracks = track([_preview(_seen_from(world, s)) for s in shifts], NOTHING, 0, "foreground", FULL, Params())
+    error = _errors(tracks, shifts, 0, 1)
+    assert len(error) > 0.4 * tracks.seen[0].sum()  # a third of the picture has left
+    assert np.median(error) < 0.05
+
+
+def test_tracks_are_as_dense_as_the_weight() -> None:
+    weight = np.zeros((HEIGHT, WIDTH), np.float32)
+    weight[:, : WIDTH // 2] = 0.8
+    grey = _preview(_seen_from(_world(), (0, 0)))
+    for mode, expected in (("background", 0.8 / 0.1), ("foreground", 0.2 / 1.0)):
+        tracks = track([grey, grey], _subject(weight), 0, mode, FULL, Params())  # type: ignore[arg-type]
+        left = tracks.at_px[0, :, 0] < FULL[1] / 2
+        assert 0.8 < left.sum() / max((~left).sum(), 1) / expected < 1.25
+        assert np.allclose(tracks.weight, np.where(left, 0.8, 0), atol=1e-6)
+
+
+def test_no_more_points_than_asked_for() -> None:
+    grey = _preview(_seen_from(_world(), (0, 0)))
+    tracks = track([grey, grey], NOTHING, 0, "foreground", FULL, Params(points=400))
+    assert 330 < tracks.seen.shape[1] < 470
+
+
+def test_what_leaves_is_replaced_and_takes_its_neighbours_weight() -> None:
+    shifts = np.stack([np.linspace(0, 330, 11), np.zeros(11)], -1)
+    world = _world(right=350)
+    previews = [_preview(_seen_from(world, s)) for s in shifts]
+    weight = np.zeros((HEIGHT, WIDTH), np.float32)
+    weight[: HEIGHT // 2] = 1
+    tracks = track(previews, _subject(weight), 0, "background", FULL, Params())
+    late = tracks.seen[10]
+    assert late.sum() > 150
+    assert not (late & tracks.seen[0]).any()
+    height = tracks.at_px[10, :, 1] / FULL[0]
+    assert tracks.weight[late & (height < 0.25)].mean() > 0.85
+    assert tracks.weight[late & (height > 0.75)].mean() < 0.15
+    middle = tracks.weight[late & (height > 0.4) & (height < 0.6)]
+    # The border stays where it was, though the upper side is ten times as dense.
+    assert 0.3 < np.average(middle, weights=1 / np.maximum(middle, 0.1)) < 0.7
+
+
+def test_without_texture_there_is_nothing_but_noise_to_follow() -> None:
+    random = np.random.default_rng(0)
+    empty = [_preview(np.full((HEIGHT, WIDTH), 90, np.uint8))] * 3
+    assert track(empty, NOTHING, 1, "foreground", FULL, Params()).at_px.shape == (3, 0, 2)
+    noisy = [
+        _preview(np.rint(random.normal(90, 3, (HEIGHT, WIDTH))).clip(0, 255).astype(np.uint8))
+        for _ in range(3)
+    ]
+    assert track(noisy, NOTHING, 1, "foreground", FULL, Params()).seen.all(0).sum() < 20
+
+
+def test_the_same_pictures_give_the_same_tracks() -> None:
+    world = _world()
+    previews = [_preview(_seen_from(world, (3 * n, n))) for n in range(3)]
+    first, second = (track(previews, NOTHING, 1, "foreground", FULL, Params()) for _ in range(2))
+    assert np.array_equal(first.at_px, second.at_px)
+    assert np.array_equal(first.seen, second.seen)
+
+
+def test_sharpness_is_read_around_the_point() -> None:
+    grey = _seen_from(_world(), (0, 0))
+    energy = np.zeros(grey.shape, np.float16)
+    energy[:, WIDTH // 2 :] = 2
+    preview = Preview(grey, energy, GRID)
+    tracks = track([preview, preview], NOTHING, 0, "foreground", FULL, Params())
+    x = GRID.from_full(tracks.at_px[0])[:, 0]
+    assert np.all(tracks.sharpness[0, x > WIDTH // 2 + stage.AROUND] == 2)
+    assert np.all(tracks.sharpness[0, x < WIDTH // 2 - stage.AROUND] == 0)
