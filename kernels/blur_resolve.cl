@@ -1,0 +1,27 @@
+/* The running sum back to light: g = total.xyz / total.w, then soft gamma undone and times white,
+
+     g <= 0      g k
+     0 < g < 1   g / (g + (1 - g) / k)
+     g >= 1      g (rounding only, or k = 1)
+
+   Channel 4 is 1 where any pair knew the light, else 0 and the light is 0. g 0 -> 0, 1 -> white. */
+inline float hard_gamma(float g, float k)
+{
+    if (k == 1.0f || g <= 0.0f)
+        return g * k;
+    return g < 1.0f ? g / (g + (1.0f - g) / k) : g;
+}
+
+__kernel void blur_resolve(__global const float *total, __global float *light, int width, int height,
+                           float white, float k)
+{
+    int x = get_global_id(0), y = get_global_id(1);
+    if (x >= width || y >= height)
+        return;
+    size_t at = (size_t)y * width + x;
+    float4 sum = vload4(at, total);
+    float4 g = sum / sum.w;
+    float4 v = (float4)(hard_gamma(g.x, k), hard_gamma(g.y, k), hard_gamma(g.z, k), 0.0f) * white;
+    v.w = 1.0f;
+    vstore4(sum.w > 0.0f ? v : (float4)(0.0f), at, light);
+}

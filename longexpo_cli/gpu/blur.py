@@ -1,0 +1,65 @@
+"""Kernels of the blur: soft gamma in, light gathered along lines, soft gamma out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longexpo_cli.gpu.device import Device, DeviceArray
+
+
+def encode(
+    device: Device, light: DeviceArray, white: float, soft_gamma: float, fade_px: float = 0.0
+) -> DeviceArray:
+    """Return a frame H W 4 half under soft gamma, multiplied by its trust (Tabellion 2023, equation 9).
+
+    soft_gamma is k, 1 = off; white is the light that maps to 1. Trust, the new channel 4, is channel 4,
+    falling over fade_px towards where that ends inside the picture.
+    """
+    height, width = light.shape[:2]
+    encoded = device.empty(light.shape, np.float16)
+    size = (width, height)
+    device.run("blur_encode", "blur_encode", size, light, encoded, *size, white, soft_gamma, fade_px)
+    return encoded
+
+
+def paths(
+    device: Device,
+    total: DeviceArray,
+    first: DeviceArray,
+    second: DeviceArray,
+    lines: DeviceArray,
+    weight: DeviceArray,
+    half_per_low: float,
+    start: float,
+    stop: float,
+    share: float,
+    spacing_px: float,
+    most: int,
+) -> DeviceArray:
+    """Return total plus one pair's mean light times its share, H W 4 float32 (equations 6 and 8).
+
+    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, weight h w float32
+    the first frame's; half_per_low is half-resolution pixels per low pixel. The part start..stop of the
+    interval is gathered with one sample per spacing_px half-resolution pixels, at most `most` a line.
+    """
+    height, width = total.shape[:2]
+    low_height, low_width = weight.shape
+    result = device.empty(total.shape, np.float32)
+    device.run(
+        "blur_paths",
+        "blur_paths",
+        (width, height),
+        *(total, first, second, lines, weight, result),
+        *(width, height, low_width, low_height),
+        *(half_per_low, start, stop, share, spacing_px, most),
+    )
+    return result
+
+
+def resolve(device: Device, total: DeviceArray, white: float, soft_gamma: float) -> DeviceArray:
+    """Return the light H W 4 float32 of a running sum; channel 4 is 1 where any pair knew it, else 0."""
+    height, width = total.shape[:2]
+    light = device.empty(total.shape, np.float32)
+    size = (width, height)
+    device.run("blur_resolve", "blur_resolve", size, total, light, *size, white, soft_gamma)
+    return light

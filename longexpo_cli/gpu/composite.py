@@ -1,0 +1,134 @@
+"""Kernels of the composite: the guide, the guided mask, the blend."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.device import Device, DeviceArray
+
+
+def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
+    """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32."""
+    full_height, full_width = sharp.shape[:2]
+    result = device.empty((*grid.shape, 4), np.float16)
+    size = (grid.width, grid.height)
+    device.run(
+        "composite_guide",
+        "composite_guide",
+        size,
+        sharp,
+        result,
+        *(full_width, full_height, *size, grid.scale),
+    )
+    return result
+
+
+def mask(
+    device: Device,
+    low_mask: DeviceArray,
+    mixed: DeviceArray,
+    low_guide: DeviceArray,
+    half_guide: DeviceArray,
+    half_per_low: float,
+    radius_px: float,
+    guide_range: float,
+) -> DeviceArray:
+    """Return a mask h w float32 of the low grid on the half grid, joint bilateral (Kopf 2007).
+
+    radius_px is in low pixels, guide_range in square-rooted light; mixed h w uint8 may be 0 where the mask
+    is the same on all pixels within radius_px + 1. doi:10.1145/1276377.1276497
+    """
+    height, width = half_guide.shape[:2]
+    low_height, low_width = low_mask.shape
+    result = device.empty((height, width), np.float32)
+    device.run(
+        "composite_mask",
+        "composite_mask",
+        (width, height),
+        *(low_mask, mixed, low_guide, half_guide, result),
+        *(width, height, low_width, low_height),
+        *(half_per_low, radius_px, guide_range),
+    )
+    return result
+
+
+def excess(
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, noise: tuple[float, float], part: float
+) -> DeviceArray:
+    """Return how far the blur h w 4 lies outside the sharp exposure's 3 x 3 range, h w, in deviations.
+
+    noise is the variance's slope and offset in light; part of the light is forgiven beside it.
+    """
+    height, width = half_guide.shape[:2]
+    result = device.empty((height, width), np.float32)
+    size = (width, height)
+    device.run("composite_excess", "composite_excess", size, blur, half_guide, result, *size, *noise, part)
+    return result
+
+
+def detail(
+    device: Device,
+    blur: DeviceArray,
+    half_guide: DeviceArray,
+    beyond: DeviceArray,
+    low: Grid,
+    cell: int,
+    least: float,
+) -> tuple[DeviceArray, DeviceArray]:
+    """Return, on the low grid, the share of the sharp detail that the blur holds, and how much they differ.
+
+    cell is half-resolution pixels a low pixel; least the variance of light that counts as flat; beyond the
+    excess. He and Sun 2015 (arXiv 1505.00996).
+    """
+    height, width = half_guide.shape[:2]
+    share, differ = device.empty(low.shape, np.float32), device.empty(low.shape, np.float32)
+    device.run(
+        "composite_detail",
+        "composite_detail",
+        (low.width, low.height),
+        *(blur, half_guide, beyond, share, differ),
+        *(width, height, low.width, low.height, cell, least),
+    )
+    return share, differ
+
+
+def subtract_detail(
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, share: DeviceArray, half_per_low: float
+) -> None:
+    """Take the share of the sharp exposure out of the blur, in place: what is left is its residue."""
+    height, width = half_guide.shape[:2]
+    low_height, low_width = share.shape
+    device.run(
+        "composite_residue",
+        "composite_residue",
+        (width, height),
+        *(blur, half_guide, share),
+        *(width, height, low_width, low_height, half_per_low),
+    )
+
+
+def blend(
+    device: Device,
+    sharp: DeviceArray,
+    residue: DeviceArray,
+    keep: DeviceArray,
+    share: DeviceArray,
+    low_scale: float,
+) -> DeviceArray:
+    """Return S keep + (R + share S)(1 - keep), H W 3 float32.
+
+    The residue R h w 4 and keep h w lie on the half grid, share on the low grid of low_scale full pixels.
+    """
+    height, width = sharp.shape[:2]
+    half_height, half_width = keep.shape
+    low_height, low_width = share.shape
+    result = device.empty(sharp.shape, np.float32)
+    device.run(
+        "composite_blend",
+        "composite_blend",
+        (half_width, half_height),
+        *(sharp, residue, keep, share, result),
+        *(width, height, half_width, half_height, low_width, low_height, low_scale),
+    )
+    return result

@@ -1,0 +1,151 @@
+"""The kernels of merge: light and grey of a mosaic, block matching, the frequency-domain merge of tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from longexpo_cli.gpu.device import Device, DeviceArray
+
+SIDE = 16  # cells a tile has in each direction; tiles overlap by half
+GREY_ONE = 32768  # light 1.0 in a grey picture
+BLOCK_STRIDE = 8  # grey pixels between the centres of matched blocks
+FIELD_PX = 2 * BLOCK_STRIDE  # full pixels between the displacements of the finest field
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """Stored values on the device and how to turn them into light (kernels/merge_light.cl).
+
+    values is H W or H W 3. cell is (rows, columns) of elements that repeat: (2, 2) for a colour filter
+    array, (1, 3) for pixels of three colours. curve float32 holds black and gain of every position in the
+    cell or, when encoded, the light of every value.
+    """
+
+    values: DeviceArray
+    curve: DeviceArray
+    cell: tuple[int, int]
+    encoded: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows, and elements in a row."""
+        rows, *across = self.values.shape
+        return rows, int(np.prod(across))
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        """How the kernels are compiled for these values."""
+        names = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+        rows, columns = self.cell
+        defines = (f"VALUE={names[self.values.dtype.name]}", f"CELL_ROWS={rows}", f"CELL_COLUMNS={columns}")
+        return (*defines, "ENCODED") if self.encoded else defines
+
+
+def light(device: Device, coded: Coded) -> DeviceArray:
+    """Return the light of stored values, float32, in their shape."""
+    result = device.empty(coded.values.shape, np.float32)
+    height, width = coded.size
+    device.run(
+        "merge_light", "merge_light", (width, height), coded.values, coded.curve, result, width, height,
+        defines=coded.defines,
+    )  # fmt: skip
+    return result
+
+
+def grey(device: Device, coded: Coded) -> DeviceArray:
+    """Return the mean light of 2 x 2 full pixels, ceil(H/2) ceil(W/2) uint16, 32768 = 1.0."""
+    height, width = coded.size
+    shape = (-(-coded.values.shape[0] // 2), -(-coded.values.shape[1] // 2))
+    result = device.empty(shape, np.uint16)
+    device.run(
+        "merge_grey", "merge_grey", shape[::-1],
+        coded.values, coded.curve, result, width, height, *shape[::-1],
+        defines=coded.defines,
+    )  # fmt: skip
+    return result
+
+
+def halve(device: Device, fine: DeviceArray) -> DeviceArray:
+    """Return the 2 x 2 mean of a uint16 picture, sizes rounded up."""
+    height, width = fine.shape
+    result = device.empty((-(-height // 2), -(-width // 2)), np.uint16)
+    size = result.shape[::-1]
+    device.run("merge_halve", "merge_halve", size, fine, result, width, height, *size)
+    return result
+
+
+def match(
+    device: Device,
+    reference: DeviceArray,
+    other: DeviceArray,
+    start_px: DeviceArray,
+    coarse_px: DeviceArray | None,
+    level: int,
+    radius: int,
+    block: int,
+    noise: tuple[float, float],
+) -> DeviceArray:
+    """Return the displacement of every block of one pyramid level, rows columns 2 float32 in full pixels.
+
+    reference and other are grey pictures of level (0 is the finest); start_px is the global alignment's
+    displacement at the finest level's block centres, coarse_px what the next coarser level found. noise is
+    scale and offset of the variance of reference minus other, in their units.
+    """
+    height, width = reference.shape
+    rows, columns = blocks(height), blocks(width)
+    result = device.empty((rows, columns, 2), np.float32)
+    coarse = start_px if coarse_px is None else coarse_px
+    device.run(
+        "merge_match", "merge_match", (columns, rows), reference, other, start_px, coarse, result,
+        width, height, start_px.shape[1], start_px.shape[0], coarse.shape[1], coarse.shape[0], columns, rows,
+        level, int(coarse_px is not None), radius, block, float(noise[0]), float(noise[1]),
+    )  # fmt: skip
+    return result
+
+
+def tiles(
+    device: Device,
+    reference: DeviceArray,
+    coded: Coded,
+    field_px: DeviceArray,
+    total: DeviceArray,
+    noise: tuple[float, float],
+    strength: float,
+    clips: tuple[float, float],
+) -> DeviceArray:
+    """Add a frame, moved by field_px and merged robustly with the reference, to total; return total.
+
+    reference and total are float32 light in coded's shape; noise is scale and offset of the variance of
+    reference minus frame; clips are the lights from which on the reference and the frame are clipped.
+    """
+    height, width = coded.size
+    rows, columns = (blocks(-(-n // cell)) for n, cell in zip((height, width), coded.cell, strict=True))
+    basis = device.upload(_tables())
+    for phase in range(4):
+        device.run(
+            "merge_tiles", "merge_tiles", (-(-columns // 2), -(-rows // 2)),
+            reference, coded.values, coded.curve, field_px, basis, total,
+            width, height, field_px.shape[1], field_px.shape[0], columns, rows, phase % 2, phase // 2,
+            float(strength), float(noise[0]), float(noise[1]), float(clips[0]), float(clips[1]),
+            defines=coded.defines, group=(1, 1) if device.is_cpu else (8, 8),
+        )  # fmt: skip
+    return total
+
+
+def blocks(length: int) -> int:
+    """Return how many blocks or tiles, one every 8 and centred on it, cover a length."""
+    return -(-length // BLOCK_STRIDE) + 1
+
+
+@cache
+def _tables() -> npt.NDArray[np.float32]:
+    """Return the orthonormal DCT-II matrix, its transpose, and the raised cosine, one after the other."""
+    k, n = np.mgrid[:SIDE, :SIDE]
+    matrix = np.sqrt(2 / SIDE) * np.cos(np.pi * k * (2 * n + 1) / (2 * SIDE))
+    matrix[0] = np.sqrt(1 / SIDE)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(SIDE) + 0.5) / SIDE)
+    return np.concatenate([matrix.ravel(), matrix.T.ravel(), window]).astype(np.float32)

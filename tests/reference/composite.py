@@ -1,0 +1,160 @@
+"""Float64 twins of the kernels composite_*: their definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.reference.blur import bilinear
+
+Array64 = npt.NDArray[np.float64]
+
+LEAST = 0.02
+
+
+def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array64:
+    """The square root of the mean light in each scale x scale cell, or what of it lies inside, h w 3."""
+    rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
+    padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
+    sums = np.add.reduceat(np.add.reduceat(padded, rows, axis=0), columns, axis=1)
+    return np.sqrt(np.maximum(sums[..., :3] / sums[..., 3:], 0))
+
+
+def bump(squared: Array64) -> Array64:
+    """(1 - t^2)^2 up to t = 1, then 0."""
+    return np.maximum(1 - squared, 0) ** 2
+
+
+def mask(
+    low_mask: npt.NDArray[Any],
+    low_guide: npt.NDArray[Any],
+    half_guide: npt.NDArray[Any],
+    half_per_low: float,
+    radius: float,
+    guide_range: float,
+) -> Array64:
+    """The joint bilateral mean of a low mask at every half-grid pixel, over all low pixels."""
+    rows, columns = np.indices(half_guide.shape[:2]).astype(np.float64)
+    x, y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    total, norm = np.zeros_like(x), np.zeros_like(x)
+    for j in range(low_mask.shape[0]):
+        for i in range(low_mask.shape[1]):
+            apart = half_guide[..., :3].astype(np.float64) - low_guide[j, i, :3]
+            like = bump((apart**2).sum(axis=-1) / guide_range**2) + LEAST
+            weight = bump(((i - x) ** 2 + (j - y) ** 2) / radius**2) * like
+            total += weight * low_mask[j, i]
+            norm += weight
+    near_x = np.clip(np.rint(x), 0, low_mask.shape[1] - 1).astype(int)
+    near_y = np.clip(np.rint(y), 0, low_mask.shape[0] - 1).astype(int)
+    return np.where(norm > 0, total / np.where(norm > 0, norm, 1), low_mask[near_y, near_x])
+
+
+def excess(
+    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], noise: tuple[float, float], part: float
+) -> Array64:
+    """How far the blur lies outside the 3 x 3 range of the sharp light, in deviations of noise."""
+    sharp = half_guide[..., :3].astype(np.float64) ** 2
+    around = windows(sharp, 1)
+    light = blur[..., :3].astype(np.float64)
+    beyond = np.maximum(np.maximum(light - around.max(axis=0), around.min(axis=0) - light), 0)
+    deviation = np.sqrt(noise[0] * sharp + noise[1] + (part * sharp) ** 2)
+    return np.where(blur[..., 3] > 0, (beyond / deviation).max(axis=-1), 0.0)
+
+
+def windows(values: Array64, radius: int) -> Array64:
+    """All values within a radius of each pixel, n H W ..., edges repeated."""
+    height, width = values.shape[:2]
+    sides = [(radius, radius)] * 2 + [(0, 0)] * (values.ndim - 2)
+    padded = np.pad(values, sides, mode="edge")
+    span = range(2 * radius + 1)
+    return np.stack([padded[j : j + height, i : i + width] for j in span for i in span])
+
+
+def detail(
+    blur: npt.NDArray[Any],
+    half_guide: npt.NDArray[Any],
+    beyond: npt.NDArray[Any],
+    low: tuple[int, int],
+    cell: int,
+    least: float,
+) -> tuple[Array64, Array64]:
+    """The share of the sharp detail in the blur and their largest difference, for every low pixel."""
+    height, width = beyond.shape
+    sharp = half_guide[..., :3].astype(np.float64) ** 2
+    ninth = np.pad(beyond.astype(np.float64), 1)
+    mean = sum(ninth[j : j + height, i : i + width] for j in range(3) for i in range(3)) / 9
+    share, differ = np.zeros(low), np.zeros(low)
+    for y in range(low[0]):
+        for x in range(low[1]):
+            rows = np.clip(np.arange(y * cell - 2, (y + 1) * cell + 2), 0, height - 1)
+            columns = np.clip(np.arange(x * cell - 2, (x + 1) * cell + 2), 0, width - 1)
+            known = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
+            b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[known]
+            s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[known]
+            share[y, x] = slope(b, s, 3 * known.sum() * least) if known.any() else 0.0
+            differ[y, x] = mean[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].max()
+    return share, differ
+
+
+def slope(b: Array64, s: Array64, least: float) -> float:
+    """The part of the detail s that b holds, n 3 each, where they vary alike."""
+    covariance = max(float(((b - b.mean(0)) * (s - s.mean(0))).sum()), 0.0)
+    variance_b = float(((b - b.mean(0)) ** 2).sum()) + least
+    variance_s = float(((s - s.mean(0)) ** 2).sum()) + least
+    sure = np.clip((covariance**2 / (variance_b * variance_s) - 0.6) / 0.35, 0, 1)
+    return float(np.clip(covariance / variance_s, 0, 1) * sure)
+
+
+def subtract_detail(
+    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], share: npt.NDArray[Any], half_per_low: float
+) -> Array64:
+    """The blur without the share of the sharp light; channel 4 as it was."""
+    rows, columns = np.indices(blur.shape[:2]).astype(np.float64)
+    at = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    result = blur.astype(np.float64)
+    result[..., :3] -= bilinear(share[..., None], *at) * half_guide[..., :3].astype(np.float64) ** 2
+    return result
+
+
+def cubic(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
+    """Catmull-Rom samples of H W C at x, y, edges repeated, within the range of the four nearest pixels."""
+    height, width = picture.shape[:2]
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+
+    def at(j: int, i: int) -> Array64:
+        rows, columns = np.clip(top + j, 0, height - 1), np.clip(left + i, 0, width - 1)
+        return picture[rows, columns].astype(np.float64)
+
+    def weight(t: Array64) -> Array64:
+        t = np.abs(t)
+        near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+        return np.where(t <= 1, near, far)[..., None]
+
+    u, v = x - left, y - top
+    span = range(-1, 3)
+    total = np.sum([weight(j - v) * weight(i - u) * at(j, i) for j in span for i in span], axis=0)
+    nearest = np.stack([at(j, i) for j in (0, 1) for i in (0, 1)])
+    return np.clip(total, nearest.min(axis=0), nearest.max(axis=0))
+
+
+def blend(
+    sharp: npt.NDArray[Any],
+    residue: npt.NDArray[Any],
+    keep: npt.NDArray[Any],
+    share: npt.NDArray[Any],
+    low_scale: float,
+) -> Array64:
+    """S keep + (R + share S)(1 - keep), where the blur is known."""
+    rows, columns = np.indices(sharp.shape[:2]).astype(np.float64)
+    x, y = 0.5 * columns - 0.25, 0.5 * rows - 0.25
+    k = np.clip(bilinear(keep[..., None], x, y), 0, 1)
+    a = bilinear(share[..., None], (columns + 0.5) / low_scale - 0.5, (rows + 0.5) / low_scale - 0.5)
+    known = (residue[..., 3:] > 0).astype(np.float64)
+    some = bilinear(np.concatenate([residue[..., :3] * known, known], axis=-1), x, y)
+    part = some[..., 3:]
+    around = windows(known, 2).min(axis=0)
+    whole = around[np.indices(sharp.shape[:2])[0] // 2, np.indices(sharp.shape[:2])[1] // 2] > 0
+    light = np.where(whole, cubic(residue[..., :3], x, y), some[..., :3] / np.where(part > 0, part, 1))
+    return sharp + (1 - k) * np.where(whole, 1, part) * (light + a * sharp - sharp)

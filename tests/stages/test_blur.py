@@ -1,0 +1,158 @@
+"""Light gathered along true lines, against the true mean of sub-frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.stages import blur
+from longexpo_cli.types import DeviceFrame, MotionLines, NoiseProfile, Pair, Shot, Streaks
+from tests.reference.blur import hard_gamma, soft_gamma
+
+Array = npt.NDArray[Any]
+LINEAR = blur.Params(soft_gamma=1.0)
+SIZE = (48, 320)
+HALF, LOW = Grid(2, *SIZE), Grid(8, SIZE[0] // 4, SIZE[1] // 4)
+SHOT = Shot(
+    path=Path("frame.dng"),
+    frame=0,
+    size_px=(2 * SIZE[0], 2 * SIZE[1]),
+    orientation=1,
+    start_s=0.0,
+    clock="file order",
+    exposure_s=None,
+    iso=None,
+    cfa=None,
+    encoding="linear",
+    black_dn=(0.0,),
+    white_dn=1.0,
+    balance=(1.0, 1.0, 1.0),
+    to_working=np.eye(3),
+    noise=NoiseProfile(0.0, 0.0),
+    exposure_scale=1.0,
+    camera="",
+)
+
+
+def light_at(x: float, radius: float, ground: float = 0.05, y: float = 23.3) -> Array:
+    """A round light on even ground, H W 3; its rim is as soft as a lens makes it, 3 px."""
+    rows, columns = np.indices(SIZE)
+    cover = np.clip((radius + 1.5 - np.hypot(columns - x, rows - y)) / 3, 0, 1)[..., None]
+    return np.repeat(ground + (1 - ground) * cover, 3, axis=-1)
+
+
+def on_device(device: Device, light: Array) -> DeviceFrame:
+    frame = np.ones((*light.shape[:2], 4), np.float16)
+    frame[..., :3] = light
+    return DeviceFrame(device.upload(frame), HALF, SHOT)
+
+
+def moved(distance: float) -> MotionLines:
+    """The lines of everything moving right by a distance in half-resolution pixels."""
+    delta = np.zeros((2, *LOW.shape, 2), np.float32)
+    delta[0, ..., 0], delta[1, ..., 0] = -distance / 4, distance / 4
+    return MotionLines(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
+
+
+def render(
+    device: Device, frames: list[Array], lines: list[MotionLines], pairs: list[Pair], params: blur.Params
+) -> tuple[Streaks, Array]:
+    encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
+    streaks = None
+    for line, pair in zip(lines, pairs, strict=True):
+        both = (encoded[pair.first], encoded[pair.second])
+        streaks = blur.blur(device, streaks, *both, line, pair, 1.0, params)
+    assert streaks is not None
+    return streaks, np.asarray(blur.resolve(device, streaks).get())
+
+
+def truth(begin: float, end: float, radius: float, k: float = 1.0) -> Array:
+    """The mean of 400 sub-frames under soft gamma, undone afterwards."""
+    at = begin + (np.arange(400) + 0.5) / 400 * (end - begin)
+    return hard_gamma(np.mean([soft_gamma(light_at(x, radius), k) for x in at], axis=0), k)
+
+
+def psnr(error: Array) -> float:
+    return float(-10 * np.log10(np.mean(error**2)))
+
+
+@pytest.mark.parametrize("k", [1.0, 3.0])
+@pytest.mark.parametrize(("distance", "radius"), [(10, 12.0), (60, 12.0), (60, 3.0), (100, 1.5)])
+def test_true_lines_give_the_true_trail(device: Device, distance: float, radius: float, k: float) -> None:
+    frames = [light_at(x, radius) for x in (110.0, 110.0 + distance)]
+    params = blur.Params(soft_gamma=k)
+    _, result = render(device, frames, [moved(distance)], [Pair(0, 1, 0.0, 1.0, 1.0)], params)
+    expected = truth(110.0, 110.0 + distance, radius, k)
+    trail = expected[..., 0] > 0.051
+    assert (result[..., 3] == 1).all()
+    assert psnr((result[..., :3] - expected)[trail]) > 43
+    assert psnr((np.mean(frames, axis=0) - expected)[trail]) < 30  # the mean of the frames is no trail
+
+
+def test_a_small_light_draws_an_even_trail_without_beads_or_gaps(device: Device) -> None:
+    """Five frames of a 3-px light: along the middle of the trail its brightness is constant."""
+    frames = [light_at(20.0 + 30 * n, 1.5, ground=0.0) for n in range(5)]
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(4)]
+    _, result = render(device, frames, [moved(30)] * 4, pairs, LINEAR)
+    middle = result[21:26, 30:130, 0].sum(axis=0)
+    assert middle.max() / middle.min() < 1.05
+    assert abs(middle.mean() * 120 / frames[0][..., 0].sum() - 1) < 0.02
+
+
+def test_a_part_of_an_interval_makes_that_part_of_the_trail(device: Device) -> None:
+    frames = [light_at(x, 8.0) for x in (110.0, 190.0)]
+    for start, stop in ((0.0, 0.5), (0.25, 0.75), (0.6, 1.0)):
+        pair = Pair(0, 1, start, stop, stop - start)
+        streaks, result = render(device, frames, [moved(80)], [pair], LINEAR)
+        expected = truth(110 + 80 * start, 110 + 80 * stop, 8.0)
+        assert psnr(result[..., :3] - expected) > 40
+        assert np.allclose(streaks.motion_px, 20 * (stop - start))
+
+
+def test_each_pair_carries_its_share_of_light(device: Device) -> None:
+    frames = [np.full((*SIZE, 3), level) for level in (0.2, 0.2, 0.8)]
+    pairs = [Pair(0, 1, 0.0, 1.0, 1.0), Pair(1, 2, 0.0, 0.5, 0.5)]
+    streaks, result = render(device, frames, [moved(0)] * 2, pairs, LINEAR)
+    mean = (1.0 * 0.2 + 0.5 * (0.75 * 0.2 + 0.25 * 0.8)) / 1.5
+    assert np.abs(result[..., :3] - mean).max() < 1e-3
+    assert (np.asarray(streaks.light.get())[..., 3] == 1.5).all()
+
+
+def test_a_still_burst_is_its_frame_and_does_not_move(device: Device) -> None:
+    frame = np.random.default_rng(1).random((*SIZE, 3)).astype(np.float16)
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(4)]
+    streaks, result = render(device, [frame] * 5, [moved(0)] * 4, pairs, LINEAR)
+    assert (result[..., :3] == frame.astype(np.float32)).all()
+    assert (streaks.motion_px == 0).all()
+
+
+def test_motion_is_the_largest_over_all_pairs(device: Device) -> None:
+    frames = [light_at(50.0, 8.0)] * 4
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(3)]
+    streaks, _ = render(device, frames, [moved(8), moved(24), moved(4)], pairs, LINEAR)
+    assert np.allclose(streaks.motion_px, 6)
+
+
+def test_noise_around_black_averages_to_black(device: Device) -> None:
+    rng = np.random.default_rng(2)
+    frames = [rng.normal(0, 0.01, (*SIZE, 3)) for _ in range(9)]
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(8)]
+    for k in (1.0, 3.0):
+        _, result = render(device, frames, [moved(12)] * 8, pairs, blur.Params(soft_gamma=k))
+        assert abs(result[..., :3].mean()) < 3e-4
+
+
+def test_a_clipped_light_outshines_its_plain_mean_under_soft_gamma(device: Device) -> None:
+    frames = [light_at(x, 4.0, ground=0.0) for x in (30.0, 110.0)]
+    plain, soft = (
+        render(device, frames, [moved(80)], [Pair(0, 1, 0.0, 1.0, 1.0)], blur.Params(soft_gamma=k))[1]
+        for k in (1.0, 3.0)
+    )
+    gain = soft[23, 50:90, 0].mean() / plain[23, 50:90, 0].mean()
+    assert 2.1 < gain < 2.5

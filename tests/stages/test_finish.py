@@ -1,0 +1,176 @@
+"""finish: exposure, tone curve, colour spaces and the gain map."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from longexpo_cli import colour
+from longexpo_cli.blocks import GAIN_OFFSET
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.stages import finish as stage
+from longexpo_cli.stages.finish import Params, finish
+from longexpo_cli.types import NoiseProfile, Photograph, Shot
+
+SHOT = Shot(
+    path=Path("frame.dng"),
+    frame=0,
+    size_px=(0, 0),
+    orientation=1,
+    start_s=0,
+    clock="file order",
+    exposure_s=0.01,
+    iso=100,
+    cfa=None,
+    encoding="linear",
+    black_dn=(0.0,),
+    white_dn=1.0,
+    balance=(1.0, 1.0, 1.0),
+    to_working=np.eye(3),
+    noise=NoiseProfile(0, 0),
+    exposure_scale=1.0,
+    camera="",
+)
+
+
+def photograph(light: Any) -> Photograph:
+    return Photograph(np.asarray(light, np.float32), np.ones((1, 1), np.float32), 1.0, SHOT)
+
+
+def tones(middle: float, spread_ev: float, seed: int = 4) -> Any:
+    """Light H W 3 of grey textures around a middle tone."""
+    level = np.random.default_rng(seed).normal(0, spread_ev, (60, 80, 1))
+    return np.repeat(middle * 2**level, 3, axis=2)
+
+
+@pytest.mark.parametrize("under_ev", [0, 1, 2, 3])
+def test_an_underexposed_day_comes_out_as_a_day(device: Device, under_ev: int) -> None:
+    day = np.minimum(tones(0.14, 1.3), 1)
+    shown = finish(device, photograph(day * 2.0**-under_ev), Params(sharpen=0)).sdr
+    assert 95 < np.median(shown) < 125  # 0.14 of white is 104 under the sRGB curve
+
+
+def test_a_night_stays_a_night(device: Device) -> None:
+    night = np.full((200, 200, 3), 0.003) * np.random.default_rng(5).uniform(0.5, 2, (200, 200, 1))
+    night[90:100, 20:180] = (0.9, 0.5, 0.2)
+    shown = finish(device, photograph(night), Params()).sdr
+    assert np.median(shown) < 25
+    assert shown[95, 100].max() > 200
+    assert shown[95, 100, 0] > shown[95, 100, 1] > shown[95, 100, 2] + 30  # the lamp keeps its colour
+
+
+def test_exposure_is_lifted_by_no_more_than_asked() -> None:
+    dark = stage.sample(np.full((40, 40, 3), 1e-3, np.float32))
+    assert stage.exposure(dark, Params(lift_ev=2)) == 4
+    assert stage.exposure(dark, Params(lift_ev=0)) == 1
+    assert stage.exposure(dark, Params(lift_ev=2, exposure_ev=-1)) == 2
+
+
+@pytest.mark.parametrize("light", [np.zeros((4, 4, 3)), np.full((4, 4, 3), np.nan)])
+def test_a_picture_of_nothing_is_black(device: Device, light: Any) -> None:
+    made = finish(device, photograph(light), Params())
+    assert not made.sdr.any()
+    assert not made.gain.any()
+
+
+def test_exposure_does_not_see_a_few_hostile_pixels() -> None:
+    light = tones(0.1, 1).astype(np.float32)
+    hostile = light.copy()
+    hostile[5, 5] = np.nan
+    hostile[6, 6] = np.inf
+    assert stage.exposure(stage.sample(hostile), Params()) == pytest.approx(
+        stage.exposure(stage.sample(light), Params()), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("contrast", [0.5, 1.0, 1.1, 2.0])
+@pytest.mark.parametrize("peak", [0.3, 1.0, 30.0])
+def test_the_curve_rises_from_black_to_white(contrast: float, peak: float) -> None:
+    pixels = np.repeat([[1e-4], [0.1], [0.2], [peak]], 3, axis=1)
+    tone = stage.tone_of(pixels, Params(contrast=contrast))
+    assert tone.display[0] == 0
+    assert tone.display[-1] == 1
+    assert np.all(np.diff(tone.display) >= 0)
+    assert np.all(np.diff(tone.colourful) <= 0)
+    assert np.all((tone.extra >= 0) & (tone.extra <= 1 + 1e-6))
+    assert np.all(np.diff(tone.extra) >= -1e-6)
+    assert 0 <= tone.high_ev <= 3
+
+
+def test_the_shoulder_leaves_what_is_below_and_ends_at_white() -> None:
+    light = np.linspace(0, 10, 2001)
+    assert np.allclose(stage.shoulder(light, 1.0), np.minimum(light, 1), rtol=0, atol=1e-15)
+    bent = stage.shoulder(light, 8.0)
+    assert np.array_equal(bent[light <= 0.5], light[light <= 0.5])
+    assert stage.shoulder(np.array([8.0]), 8.0)[0] == pytest.approx(1)
+    slope = np.diff(bent) / np.diff(light)
+    assert np.all((slope >= 0) & (slope <= 1 + 1e-9))
+    assert np.abs(np.diff(slope[light[1:] < 7.9])).max() < 0.02  # no kink
+
+
+@pytest.mark.parametrize("space", ["srgb", "display-p3"])
+def test_colours_are_those_of_the_space(device: Device, space: Any) -> None:
+    wanted = np.array([[[0.3, 0.2, 0.25], [0.2, 0.25, 0.3], [0.22, 0.3, 0.2], [0.25, 0.25, 0.25]]])
+    light = np.repeat(wanted @ colour.between(space, "rec2020").T, 4, axis=0)
+    plain = Params(space=space, contrast=1, saturation=1, sharpen=0, lift_ev=0, exposure_ev=0)
+    made = finish(device, photograph(light), plain)
+    gain = stage.exposure(stage.sample(light.astype(np.float32)), plain)
+    low = gain * np.percentile(stage.sample(light.astype(np.float32)), 0.1)
+    assert made.profile == space
+    shown = colour.srgb_decode(made.sdr[0].astype(np.float64) / 255)
+    balance = shown / shown.sum(axis=1, keepdims=True)
+    truth = wanted[0] / wanted[0].sum(axis=1, keepdims=True)
+    assert low > 0
+    assert np.abs(balance - truth).max() < 0.012  # 8 bits, and colours fading a little above middle grey
+
+
+def test_the_gain_map_rebuilds_the_light_above_white(device: Device) -> None:
+    light = tones(0.05, 0.5)
+    light[20:40, 20:60] = 1.0
+    light[20:40, 40:60] = 2.0
+    params = Params(contrast=1, sharpen=0, exposure_ev=1.2)
+    made = finish(device, photograph(light), params)
+    assert made.gain.shape == (15, 20)
+    assert 1.5 < made.gain_high_ev <= 3
+    shown = colour.srgb_decode(made.sdr[30, [30, 50], 1].astype(np.float64) / 255)
+    ev = made.gain[7, [7, 12]] / 255 * made.gain_high_ev
+    hdr = (shown + GAIN_OFFSET) * 2**ev - GAIN_OFFSET
+    gain = stage.exposure(stage.sample(light.astype(np.float32)), params)
+    assert hdr == pytest.approx(np.minimum(gain * np.array([1.0, 2.0]), 8), rel=0.05)
+    assert np.all(made.gain[0] == 0)
+
+
+def test_light_without_highlights_has_no_gain(device: Device) -> None:
+    made = finish(device, photograph(np.full((8, 8, 3), 0.2)), Params())
+    assert made.gain_high_ev == 0
+    assert not made.gain.any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (3, 70)])
+def test_the_print_has_the_lights_size_and_keeps_it_untouched(device: Device, size: tuple[int, int]) -> None:
+    light = np.random.default_rng(6).random((*size, 3), np.float32)
+    before = light.copy()
+    made = finish(device, photograph(light), Params())
+    assert made.sdr.shape == (*size, 3)
+    assert made.sdr.dtype == np.uint8
+    assert made.light is light
+    assert np.array_equal(light, before)
+    assert made.shot is SHOT
+
+
+def test_more_exposure_is_brighter_and_more_sharpening_sharper(device: Device) -> None:
+    light = photograph(tones(0.1, 0.7))
+    dim, plain, bright = (finish(device, light, Params(exposure_ev=ev)).sdr.mean() for ev in (-1, 0, 1))
+    assert dim + 15 < plain < bright - 15
+    soft, sharp = (finish(device, light, Params(sharpen=s)).sdr.astype(float).std() for s in (0, 1.5))
+    assert sharp > 1.02 * soft
+
+
+def test_grey_light_makes_a_grey_print(device: Device) -> None:
+    made = finish(device, replace(photograph(tones(0.1, 2)), white=2.0), Params(space="display-p3"))
+    assert np.array_equal(made.sdr[..., 0], made.sdr[..., 1])
+    assert np.array_equal(made.sdr[..., 1], made.sdr[..., 2])
