@@ -1,0 +1,60 @@
+# Bare `make` lists the targets. `make demo` and `make test` do all the set-up themselves.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+OUT    := out
+SAMPLES ?= synthetic=
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
+            $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+DEMOS  := $(patsubst sample_bursts/%/recipe.toml,%,$(wildcard sample_bursts/*/recipe.toml))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check docs golden bench samples wheel clean
+
+help:
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(READY) ## make .venv and install longexpo and its tools into it
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "longexpo needs Python 3.11 or newer; say where with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## render every sample burst into out/
+	@mkdir -p $(OUT)
+	@set -e; for name in $(DEMOS); do \
+	  $(BIN)/longexpo render sample_bursts/$$name --recipe sample_bursts/$$name/recipe.toml -o $(OUT) --overwrite; \
+	done
+	@echo "The long exposures lie in $(OUT)/: open the .jpg files; .tif is HDR, .json says how each was made."
+
+test: check ## run the checks, then every test
+	$(BIN)/python -m pytest --ignore tests/test_house.py
+
+check: $(READY) ## lint, format, types, import contracts, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/test_house.py
+
+docs: $(READY) ## write the README's table of options anew
+	$(BIN)/python -m tests.readme
+
+golden: $(READY) ## compare the sample bursts with their golden renders
+	$(BIN)/python -m pytest tests/golden -m 'slow or not slow'
+
+bench: $(READY) ## measure quality, seconds and memory
+	$(BIN)/python -m pytest tests/test_memory.py -m slow
+	$(BIN)/python -m benchmarks.quality
+
+samples: $(READY) ## make sample bursts anew: make samples SAMPLES='traffic=clip.mp4'
+	$(BIN)/python -m benchmarks.make_samples $(SAMPLES)
+
+wheel: $(READY) ## build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove the venv and everything made
+	rm -rf $(VENV) $(OUT) build dist

@@ -1,0 +1,69 @@
+"""The command group, and the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import traceback
+from importlib import import_module
+from typing import Any
+
+import click
+
+from longexpo_cli import __version__
+from longexpo_cli.commands import COMMANDS
+from longexpo_cli.errors import LongexpoError, RecipeError, in_a_line
+
+FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+class Commands(click.Group):
+    """A group that imports a command only when it runs or shows its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names, in the order of the README."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module and return its `command`; None when there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"longexpo_cli.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn what goes wrong into one line on stderr and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
+            if isinstance(
+                error, BrokenPipeError
+            ):  # the reader of our output has left: click knows what to do
+                raise
+            if ctx.params["verbose"] > 1:
+                traceback.print_exc()
+            click.echo(f"longexpo: {in_a_line(error)}", err=True)
+            return ctx.exit(exit_code(error))
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of a failure that is no bug."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return WRONG_USAGE if isinstance(error, RecipeError) else FAILED
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("-v", "--verbose", count=True, help="Say more: decisions and timings; -vv adds tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def longexpo(ctx: click.Context, verbose: int, quiet: bool) -> None:
+    """Long-exposure photographs from hand-held bursts of RAW frames.
+
+    Exit codes: 0 done; 1 at least one burst failed; 2 wrong usage; 130 interrupted.
+    """
+    ctx.obj = -1 if quiet else verbose

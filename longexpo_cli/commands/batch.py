@@ -1,0 +1,66 @@
+"""longexpo batch: every burst under some folders."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from longexpo_cli import options
+from longexpo_cli.recipe import Recipe
+
+
+@click.command(cls=options.StageCommand)
+@click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
+@click.option(
+    "-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Folder for the results."
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Bursts at a time. [1]")
+@click.option("--resume", is_flag=True, help="Pass over bursts whose results exist.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--log", type=options.FILE, metavar="F", help="Append one line of JSON per burst.")
+@options.device_option
+@options.overwrite_option
+@options.with_recipe
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    roots: tuple[Path, ...],
+    output: Path,
+    workers: int,
+    resume: bool,
+    dry_run: bool,
+    log: Path | None,
+    device: str,
+    overwrite: bool,
+    recipe: Recipe,
+) -> None:
+    """Render every burst under each ROOT into OUT, which keeps the tree of folders.
+
+    A folder with two frames or more is a burst. A burst that fails stops no other.
+    """
+    from longexpo_cli import batch
+
+    jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
+    batch.refuse_shared_targets(jobs)
+    todo = [job for job in jobs if not (resume and job.is_done())]
+    if dry_run:
+        for job in jobs:
+            click.echo(f"{'render' if job in todo else 'skip'}\t{job.source}")
+        return
+    failed = 0
+    with ExitStack() as stack:
+        lines = None if log is None else stack.enter_context(log.open("a", encoding="utf-8"))
+        for outcome in batch.run(todo, workers):
+            options.report(outcome, ctx.obj)
+            failed += bool(outcome.error)
+            if lines is not None:
+                lines.write(json.dumps(outcome.to_dict()) + "\n")
+                lines.flush()
+    if ctx.obj >= 0:
+        done = f"{len(todo) - failed} rendered, {len(jobs) - len(todo)} skipped, {failed} failed"
+        click.echo(done, err=True)
+    ctx.exit(1 if failed else 0)

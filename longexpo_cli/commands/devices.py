@@ -1,0 +1,34 @@
+"""longexpo devices: what --device can choose."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from longexpo_cli import options
+
+
+@click.command()
+@options.json_option
+def command(as_json: bool) -> None:
+    """List the OpenCL devices, the one that is chosen by default first."""
+    from longexpo_cli.errors import DeviceError
+    from longexpo_cli.gpu.device import Device, available
+
+    rows = []
+    for number, found in enumerate(available()):
+        row = {"number": number, "name": found.name.strip(), "platform": found.platform.name.strip()}
+        row |= {"driver": found.driver_version.strip(), "memory_bytes": int(found.global_mem_size)}
+        try:
+            row |= {"kind": "CPU" if Device(found).is_cpu else "GPU", "trouble": ""}
+        except DeviceError as error:
+            row |= {"kind": "", "trouble": str(error)}
+        rows.append(row)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        size = f"{row['memory_bytes'] / 2**30:.1f} GiB"
+        state = row["trouble"] or f"{row['kind']}, {size}, driver {row['driver']}"
+        click.echo(f"{row['number']}: {row['name']} ({row['platform']}): {state}")

@@ -1,0 +1,69 @@
+"""longexpo render: one long exposure from each burst."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from longexpo_cli import options
+from longexpo_cli.recipe import Recipe
+
+
+@click.command(cls=options.StageCommand)
+@click.argument("bursts", nargs=-1, required=True, type=options.EXISTING, metavar="BURST...")
+@options.output_option
+@click.option("--dump", type=options.FOLDER, metavar="DIR", help="Write pictures of every value in between.")
+@click.option(
+    "--reference", type=click.IntRange(min=0), metavar="N", help="Frame to align to. [the sharpest]"
+)
+@click.option(
+    "--mask", type=options.EXISTING_FILE, metavar="F", help="Picture of the subject, white on black."
+)
+@options.device_option
+@options.overwrite_option
+@options.with_recipe
+@click.pass_context
+def command(
+    ctx: click.Context,
+    *,
+    bursts: tuple[Path, ...],
+    output: Path | None,
+    dump: Path | None,
+    reference: int | None,
+    mask: Path | None,
+    device: str,
+    overwrite: bool,
+    recipe: Recipe,
+) -> None:
+    """Render each BURST, a folder of frames or a video, into a long exposure.
+
+    Writes BURST.MODE.tif (scene-linear, HDR), BURST.MODE.jpg (with a gain map) and BURST.MODE.json (how it
+    was made), beside the burst or in the folder -o; -o x.jpg chooses one by its ending.
+    """
+    from longexpo_cli import batch
+    from longexpo_cli.gpu.device import choose
+    from longexpo_cli.observers.progress import Progress
+
+    jobs = [
+        batch.Job(
+            source=burst,
+            output=output,
+            recipe=recipe,
+            reference=reference,
+            mask=mask,
+            dump=dump if dump is None or len(bursts) == 1 else dump / burst.name,
+            overwrite=overwrite,
+        )
+        for burst in bursts
+    ]
+    batch.refuse_shared_targets(jobs)
+    chosen = choose(device)
+    failed = 0
+    for job in jobs:
+        progress = Progress(job.source, shown=ctx.obj >= 0)
+        outcome = batch.render_one(job, chosen, progress)
+        progress.close()
+        options.report(outcome, ctx.obj)
+        failed += bool(outcome.error)
+    ctx.exit(1 if failed else 0)

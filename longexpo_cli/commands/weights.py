@@ -1,0 +1,44 @@
+"""longexpo weights: the networks that travel with the package."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from longexpo_cli import options
+from longexpo_cli.errors import WeightsError
+
+
+@click.command()
+@options.json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List the networks and compare each file with its checksum; exit 1 when one is not whole."""
+    from longexpo_cli import nets
+
+    rows = []
+    for name, network in nets.index().items():
+        try:
+            nets.checked(name)
+            trouble = ""
+        except WeightsError as error:
+            trouble = str(error)
+        rows.append(
+            {
+                "name": name,
+                "file": network.file.name,
+                "purpose": network.purpose,
+                "licence": network.licence,
+                "source": network.source,
+                "sha256": network.sha256,
+                "trouble": trouble,
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for row in rows:
+            click.echo(f"{row['name']}: {row['purpose']} ({row['file']}, {row['licence']}, {row['source']})")
+            click.echo(f"  {row['trouble'] or 'whole'}: sha256 {row['sha256']}")
+    ctx.exit(1 if any(row["trouble"] for row in rows) else 0)

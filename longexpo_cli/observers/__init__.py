@@ -1,0 +1,1 @@
+"""What watches the pipeline: each receives values that exist already and changes none."""

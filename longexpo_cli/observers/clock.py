@@ -1,0 +1,73 @@
+"""Clock: seconds and peak memory of every stage."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # what one unit of ru_maxrss is
+
+
+def peak_bytes() -> int:
+    """Return the largest resident size of this process so far.
+
+    Linux is asked for VmHWM (proc(5)): getrusage counts what the process that started this one had, too.
+    """
+    stated = _status_bytes("VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES if stated is None else stated
+
+
+def resident_bytes() -> int:
+    """Return the resident size of this process now; where the system does not tell, its peak."""
+    stated = _status_bytes("VmRSS:")
+    return peak_bytes() if stated is None else stated
+
+
+def _status_bytes(name: str) -> int | None:
+    try:
+        lines = _STATUS.read_text("ascii", "replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)
+
+
+@dataclass(slots=True)
+class Spent:
+    """What a stage has taken: seconds, and the largest resident size seen while it ran."""
+
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Clock:
+    """Counts the time between two values for the stage that made the second.
+
+    A value is seen when it is made, so the time since the last one is its own. A stage's peak is exact where
+    it is the largest so far, otherwise the resident size after it. On a device that works behind the host's
+    back, a stage is charged where the host waits for it.
+    """
+
+    spent: dict[str, Spent] = field(default_factory=dict)
+    _last: float = field(default_factory=time.perf_counter)
+    _peak: int = field(default_factory=peak_bytes)
+
+    def expect(self, stage: str, steps: int) -> None:
+        """A clock needs no totals."""
+
+    def see(self, stage: str, value: object, index: int | None) -> None:
+        """Charge the time since the last value to this stage."""
+        now, peak = time.perf_counter(), peak_bytes()
+        entry = self.spent.setdefault(stage, Spent())
+        entry.seconds += now - self._last
+        entry.peak_bytes = max(entry.peak_bytes, peak if peak > self._peak else resident_bytes())
+        self._last, self._peak = now, peak
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all stages together."""
+        return sum(entry.seconds for entry in self.spent.values())

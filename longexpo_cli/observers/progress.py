@@ -1,0 +1,39 @@
+"""Progress: a bar on a terminal, nothing in a pipe (tqdm's door)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+
+class Progress:
+    """One bar per burst; it counts the steps that the pipeline announces and names the stage it is in."""
+
+    def __init__(self, source: Path, *, shown: bool = True) -> None:
+        from tqdm import tqdm
+
+        self._steps: set[str] = set()
+        self._bar: Any = tqdm(
+            desc=source.name,
+            total=0,
+            file=sys.stderr,
+            disable=not (shown and sys.stderr.isatty()),
+            leave=False,
+            bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}",
+        )
+
+    def expect(self, stage: str, steps: int) -> None:
+        """Lengthen the bar by a loop's steps."""
+        self._steps.add(stage)
+        self._bar.total += steps
+        self._bar.refresh()
+
+    def see(self, stage: str, value: object, index: int | None) -> None:
+        """Move on by one when the value is a step of an announced loop."""
+        self._bar.set_postfix_str(stage, refresh=False)
+        self._bar.update(int(stage in self._steps and index is not None))
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()

@@ -1,0 +1,104 @@
+"""The sidecar: what was decided and measured on the way to a picture, as plain values for <out>.json."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from longexpo_cli import __version__
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.observers.clock import Clock, peak_bytes
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject
+
+LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "pyopencl", "rawpy")
+
+
+def document(
+    *,
+    recipe: Recipe,
+    device: Device,
+    burst: Burst,
+    subject: Subject,
+    alignment: Alignment,
+    selection: Selection,
+    merged: Sequence[int],
+    predictor: str,
+    exposure_s: float,
+    clock: Clock,
+    outputs: Sequence[Path],
+) -> dict[str, Any]:
+    """Return the sidecar; frames are numbered from 0 among those that could be read, in time order."""
+    shots = burst.shots
+    used = {*selection.frames, *merged}
+    settings = recipe.to_dict()
+    return {
+        "longexpo": __version__,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        "source": str(burst.source),
+        "outputs": [str(path) for path in outputs],
+        "mode": settings.pop("mode"),
+        "recipe": settings,
+        "device": {"name": device.name, "platform": device.platform, "peak_bytes": device.peak_bytes},
+        "predictor": predictor,
+        "exposure_s": exposure_s,
+        "reference": selection.reference,
+        "frames": [
+            frame_facts(shot, n, alignment, selection, merged) for n, shot in enumerate(shots) if n in used
+        ],
+        "not_needed": [n for n in range(len(shots)) if n not in used and alignment.kept(n)],
+        "dropped": [
+            {"frame": n, "file": shot.path.name, "why": alignment.verdict[n]}
+            for n, shot in enumerate(shots)
+            if not alignment.kept(n)
+        ],
+        "refused": [{"file": path.name, "why": why} for path, why in burst.refused],
+        "brackets": [shot.path.name for shot in burst.brackets],
+        "trail": {
+            "target_percent": number(selection.target_percent),
+            "reached_percent": number(selection.reached_percent),
+        },
+        "subject": {"found": subject.found, "score": number(subject.score), "note": subject.note},
+        "stages": {
+            stage: {"seconds": round(spent.seconds, 3), "peak_bytes": spent.peak_bytes}
+            for stage, spent in clock.spent.items()
+        },
+        "seconds": round(clock.seconds, 3),
+        "peak_bytes": peak_bytes(),
+        "notes": notes(burst, subject, alignment, selection),
+    }
+
+
+def frame_facts(
+    shot: Shot, n: int, alignment: Alignment, selection: Selection, merged: Sequence[int]
+) -> dict[str, Any]:
+    """Return what is worth knowing of a frame that was used."""
+    return {
+        "frame": n,
+        "file": shot.path.name,
+        "start_s": shot.start_s,
+        "exposure_s": shot.exposure_s,
+        "iso": shot.iso,
+        "residual_px": number(float(alignment.residual_px[n])),
+        "trail": n in selection.frames,
+        "merged": n in merged,
+    }
+
+
+def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selection) -> list[str]:
+    """Return everything a user should know but need not act on, one sentence each, none twice."""
+    said = [f"{path.name} was passed over: {why}" for path, why in burst.refused]
+    for n, shot in enumerate(burst.shots):
+        said += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.verdict[n]}"]
+    said += [note for shot in burst.shots for note in shot.notes]
+    said += [subject.note, selection.note]
+    return list(dict.fromkeys(note for note in said if note))
+
+
+def number(value: float) -> float | None:
+    """Return a number that JSON can hold: None for NaN and infinity."""
+    return float(value) if math.isfinite(value) else None

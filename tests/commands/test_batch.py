@@ -1,0 +1,96 @@
+"""longexpo batch: every burst under some folders, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from longexpo_cli import batch
+from longexpo_cli.recipe import Recipe
+from tests.commands.conftest import Run, listing
+
+ENDINGS = ("jpg", "json", "tif")
+
+
+@pytest.fixture
+def tree(made: Path, tmp_path: Path) -> Path:
+    """Return a tree: two good bursts, one that is broken, a folder with one picture, one with none."""
+    root = tmp_path / "photos"
+    for name in ("monday/street", "tuesday/street", "tuesday/broken", "single", "texts"):
+        (root / name).mkdir(parents=True)
+    for frame in sorted(made.glob("*.dng"))[:3]:
+        shutil.copy(frame, root / "monday" / "street")
+        shutil.copy(frame, root / "tuesday" / "street")
+        (root / "tuesday" / "broken" / frame.name).write_bytes(frame.read_bytes()[:3000])
+    shutil.copy(made / "frame_00.dng", root / "single")
+    (root / "texts" / "a.txt").write_text("a")
+    return root
+
+
+def test_plans_without_doing(run: Run, tree: Path, tmp_path: Path) -> None:
+    result = run("batch", tree, "-o", tmp_path / "out", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"render\t{tree / name}" for name in ("monday/street", "tuesday/broken", "tuesday/street")
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_failure_stops_nothing_and_the_rest_is_resumed(run: Run, tree: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log.jsonl"
+    result = run("batch", tree, "-o", out, "--log", log, "--workers", "2")
+    assert result.exit_code == 1
+    assert "2 rendered, 0 skipped, 1 failed" in result.stderr
+    for day in ("monday", "tuesday"):
+        assert listing(out / day) == [f"street.foreground.{ending}" for ending in ENDINGS]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {Path(line["source"]).name: bool(line["error"]) for line in lines} == {
+        "street": False,
+        "broken": True,
+    }
+    assert len(lines) == 3
+
+    shutil.rmtree(tree / "tuesday" / "broken")
+    (out / "monday" / "street.foreground.jpg").unlink()
+    result = run("batch", tree, "-o", out, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "1 rendered, 1 skipped, 0 failed" in result.stderr
+    assert listing(out / "monday") == [f"street.foreground.{ending}" for ending in ENDINGS]
+
+
+def test_no_bursts_is_said(run: Run, tmp_path: Path) -> None:
+    result = run("batch", tmp_path, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "no folder with two frames or more" in result.stderr
+
+
+def test_roots_that_collide_are_refused(run: Run, tree: Path, tmp_path: Path) -> None:
+    result = run("batch", tree / "monday", tree / "tuesday", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "several bursts would be written there" in result.stderr
+
+
+class Fatal:
+    """A value that ends the process that reads it, as a driver that aborts would."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be read as the end."""
+        return os._exit, (1,)
+
+    def __str__(self) -> str:
+        """Return a name."""
+        return "fatal"
+
+
+def test_a_process_that_dies_takes_only_its_own_burst(made: Path, tmp_path: Path) -> None:
+    fatal = batch.Job(cast(Path, Fatal()), tmp_path / "a", Recipe())
+    good = batch.Job(made, tmp_path / "b", Recipe())
+    outcomes = {str(outcome.source): outcome for outcome in batch.run([fatal, good], workers=1)}
+    assert "the process was killed" in outcomes["fatal"].error
+    assert not outcomes[str(made)].error
+    assert listing(tmp_path / "b") == [f"street.foreground.{ending}" for ending in ENDINGS]

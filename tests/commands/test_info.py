@@ -1,0 +1,34 @@
+"""longexpo info says what the headers say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.commands.conftest import Run
+
+
+def test_tells_what_a_burst_holds(run: Run, made: Path) -> None:
+    result = run("info", made)
+    assert result.exit_code == 0
+    assert "5 frames of 160x120" in result.stdout
+    assert "exif with fractions" in result.stdout
+    assert all(f"frame_{n:02}.dng" in result.stdout for n in range(5))
+    assert "0.002 s, ISO 100" in result.stdout
+
+
+def test_json_is_whole_and_alone(run: Run, burst: Path) -> None:
+    (burst / "frame_02.dng").write_text("no image")
+    result = run("info", burst, "--json")
+    facts = json.loads(result.stdout)
+    assert [Path(frame["path"]).name for frame in facts["frames"]] == [
+        f"frame_{n:02}.dng" for n in (0, 1, 3, 4)
+    ]
+    assert facts["frames"][0]["cfa"] == "RGGB"
+    assert [Path(entry["file"]).name for entry in facts["refused"]] == ["frame_02.dng"]
+
+
+def test_an_empty_folder_is_1(run: Run, tmp_path: Path) -> None:
+    result = run("info", tmp_path)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,35 @@
+"""Time and memory are charged to the stage that took them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from longexpo_cli.observers.clock import Clock, peak_bytes, resident_bytes
+
+
+def test_time_goes_to_the_stage_that_made_the_value() -> None:
+    clock = Clock()
+    clock.see("load", 1, None)
+    time.sleep(0.05)
+    clock.see("blur", 2, 0)
+    clock.see("blur", 3, 1)
+    clock.see("write", 4, None)
+    assert list(clock.spent) == ["load", "blur", "write"]
+    assert 0.05 <= clock.spent["blur"].seconds < 0.5
+    assert clock.spent["write"].seconds < 0.05
+    assert clock.seconds == sum(entry.seconds for entry in clock.spent.values())
+
+
+def test_memory_is_that_of_the_stage() -> None:
+    clock = Clock()
+    held = np.ones(1 << 24)  # 128 MiB
+    clock.see("develop", held, 0)
+    with_array = clock.spent["develop"].peak_bytes
+    del held
+    clock.see("write", None, None)
+    after = clock.spent["write"].peak_bytes
+    assert with_array - after > 100 << 20
+    assert 0 < after <= resident_bytes() + (20 << 20)
+    assert peak_bytes() > with_array - (1 << 20)  # the kernel counts pages in batches

@@ -1,0 +1,45 @@
+"""Bars show on a terminal only."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from longexpo_cli.observers.progress import Progress
+from tests.observers import values
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is."""
+        return True
+
+
+def show(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, shown: bool = True) -> str:
+    """Return what a burst's progress writes to a stream."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = Progress(Path("some/burst"), shown=shown)
+    progress.expect("develop", values.FRAMES)
+    for stage, value, index in values.SHOWN:
+        progress.see(stage, value, index)
+    progress.close()
+    return stream.getvalue()
+
+
+def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = show(Terminal(), monkeypatch)
+    assert "burst" in text
+    assert f"/{values.FRAMES}" in text
+
+
+def test_a_pipe_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert show(io.StringIO(), monkeypatch) == ""
+
+
+def test_quiet_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert show(Terminal(), monkeypatch, shown=False) == ""

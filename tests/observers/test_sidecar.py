@@ -1,0 +1,80 @@
+"""The sidecar tells what was used, what was not, and why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from longexpo_cli import __version__
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.observers import sidecar
+from longexpo_cli.observers.clock import Clock
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.stages import ORDER
+from tests.observers import values
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Return a sidecar, through JSON and back."""
+    clock = Clock()
+    for stage, value, index in values.SHOWN:
+        clock.see(stage, value, index)
+    device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
+    facts = sidecar.document(
+        recipe=Recipe(),
+        device=cast(Device, device),
+        burst=values.BURST,
+        subject=values.SUBJECT,
+        alignment=values.ALIGNMENT,
+        selection=values.SELECTION,
+        merged=(1,),
+        predictor=values.LINES.source,
+        exposure_s=0.075,
+        clock=clock,
+        outputs=(Path("out.jpg"),),
+    )
+    result: dict[str, Any] = json.loads(json.dumps(facts, allow_nan=False))
+    return result
+
+
+def test_frames_used_dropped_and_refused(document: dict[str, Any]) -> None:
+    assert [(f["frame"], f["file"], f["trail"], f["merged"]) for f in document["frames"]] == [
+        (0, "0.dng", True, False),
+        (1, "1.dng", True, True),
+    ]
+    assert document["frames"][0]["residual_px"] == 0.1
+    assert document["dropped"] == [{"frame": 2, "file": "2.dng", "why": "too few tracks agree"}]
+    assert document["refused"] == [{"file": "bad.dng", "why": "the file is empty"}]
+    assert document["not_needed"] == []
+    assert document["reference"] == 1
+
+
+def test_how_it_was_made(document: dict[str, Any]) -> None:
+    assert document["longexpo"] == __version__
+    assert document["mode"] == "foreground"
+    assert set(document["recipe"]) == set(ORDER)
+    assert document["predictor"] == "test"
+    assert document["device"]["name"] == "a device"
+    assert set(sidecar.LIBRARIES) < set(document["versions"])
+    assert document["outputs"] == ["out.jpg"]
+    assert document["trail"] == {"target_percent": 30.0, "reached_percent": None}
+
+
+def test_time_and_memory_of_every_stage(document: dict[str, Any]) -> None:
+    assert set(document["stages"]) == set(ORDER)
+    assert all(entry["peak_bytes"] > 1 << 20 for entry in document["stages"].values())
+    assert document["seconds"] >= max(entry["seconds"] for entry in document["stages"].values())
+
+
+def test_notes_are_said_once(document: dict[str, Any]) -> None:
+    assert document["notes"] == [
+        "bad.dng was passed over: the file is empty",
+        "2.dng was dropped: too few tracks agree",
+        "no times: file order is used",
+        "the burst is too short",
+    ]

@@ -1,0 +1,138 @@
+"""Small values of every kind, as a pipeline would show them: three frames of 40 x 60 pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from longexpo_cli.geometry import Grid
+from longexpo_cli.types import (
+    Alignment,
+    Burst,
+    DeviceFrame,
+    Frame,
+    MotionLines,
+    NoiseProfile,
+    Pair,
+    Photograph,
+    Preview,
+    Print,
+    Selection,
+    Shot,
+    Streaks,
+    Subject,
+    Tracks,
+)
+
+FULL, HALF, LOW = (Grid.over(40, 60, scale) for scale in (1, 2, 4))
+FRAMES = 3
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """An array that stands for one on a device."""
+
+    array: npt.NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The array's type."""
+        return self.array.dtype
+
+    def get(self) -> npt.NDArray[Any]:
+        """Return the array."""
+        return self.array
+
+
+def shot(number: int) -> Shot:
+    """Return the headers of a frame."""
+    return Shot(
+        path=Path(f"burst/{number}.dng"),
+        frame=0,
+        size_px=FULL.shape,
+        orientation=1,
+        start_s=0.1 * number,
+        clock="file order",
+        exposure_s=0.01,
+        iso=100,
+        cfa="RGGB",
+        encoding="linear",
+        black_dn=(64, 64, 64, 64),
+        white_dn=4095,
+        balance=(2.0, 1.0, 1.6),
+        to_working=np.eye(3),
+        noise=NoiseProfile(1e-4, 1e-6),
+        exposure_scale=1.0,
+        camera="synthetic",
+        notes=("no times: file order is used",),
+    )
+
+
+SHOTS = tuple(shot(number) for number in range(FRAMES))
+BURST = Burst(Path("burst"), SHOTS, (), ((Path("burst/bad.dng"), "the file is empty"),))
+
+
+def ones(grid: Grid, *channels: int) -> npt.NDArray[np.float32]:
+    """Return a grid of ones."""
+    return np.ones((*grid.shape, *channels), np.float32)
+
+
+def preview() -> Preview:
+    """Return a preview of mid grey."""
+    return Preview(np.full(LOW.shape, 128, np.uint8), ones(LOW).astype(np.float16), LOW)
+
+
+SUBJECT = Subject(ones(LOW), ones(LOW), 0 * ones(LOW), 0.98, True, LOW, "")
+TRACKS = Tracks(
+    at_px=np.array([[[10.0, 10.0], [30.0, 20.0]]] * FRAMES) + np.arange(FRAMES)[:, None, None] * 4.0,
+    seen=np.ones((FRAMES, 2), bool),
+    weight=np.array([0, 1], np.float32),
+    sharpness=np.ones((FRAMES, 2), np.float32),
+    size_px=FULL.shape,
+)
+ALIGNMENT = Alignment(
+    mode="foreground",
+    reference=1,
+    size_px=FULL.shape,
+    to_frame=np.array([np.eye(3)] * FRAMES),
+    mesh=np.zeros((FRAMES, 3, 3, 2)),
+    residual_px=np.array([0.1, 0.0, np.nan]),
+    verdict=("", "", "too few tracks agree"),
+)
+SELECTION = Selection(1, (Pair(0, 1, 0.25, 1.0, 0.75),), 30.0, np.inf, "the burst is too short")
+LINES = MotionLines(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
+STREAKS = Streaks(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, 1.0, 3.0, SHOTS[1])
+PHOTOGRAPH = Photograph(ones(FULL, 3), ones(HALF), 1.0, SHOTS[1])
+PRINT = Print(
+    np.full((*FULL.shape, 3), 200, np.uint8),
+    np.zeros(HALF.shape, np.uint8),
+    0.0,
+    2.0,
+    "srgb",
+    ones(FULL, 3),
+    SHOTS[1],
+)
+SHOWN: tuple[tuple[str, object, int | None], ...] = (
+    ("load", BURST, None),
+    *(("develop", preview(), number) for number in range(FRAMES)),
+    ("subject", SUBJECT, 1),
+    ("track", TRACKS, None),
+    ("align", ALIGNMENT, None),
+    ("select", SELECTION, None),
+    ("align", DeviceFrame(OnHost(ones(HALF, 4).astype(np.float16)), HALF, SHOTS[0]), 0),
+    ("predict", LINES, 1),
+    ("blur", STREAKS, 1),
+    ("merge", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
+    ("composite", PHOTOGRAPH, None),
+    ("finish", PRINT, None),
+    ("write", (Path("out.jpg"),), None),
+)

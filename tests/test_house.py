@@ -1,0 +1,169 @@
+"""The rules of the house."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import subprocess
+import tomllib
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from longexpo_cli.commands import COMMANDS
+from longexpo_cli.options import StageOption
+from longexpo_cli.params import parameters
+from longexpo_cli.stages import ORDER
+from tests import readme
+
+ROOT = Path(__file__).parent.parent
+CODE = ("longexpo_cli", "kernels", "tests", "training", "benchmarks")
+LINES = 300
+BIGGEST_BYTES = 8 << 20
+ENDINGS = {".py", ".cl", ".toml", ".md", ".txt", ".json", ".yml", ""}
+UNFINISHED = ("TODO", "FIXME", "XXX", "raise NotImplementedError", "pytest.skip", "mark.skip", "xfail")
+MACHINE_PATHS = re.compile(r"/(home|root|Users|tmp|work|farm)/")
+HERE = Path(__file__).relative_to(ROOT)
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """Return every file that git tracks or would: what a clone holds, or is about to."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    return tuple(Path(name) for name in names if name and (ROOT / name).is_file())
+
+
+def code(*folders: str) -> list[Path]:
+    """Return the code files in some folders."""
+    return [path for path in files() if path.parts[0] in folders and path.suffix in {".py", ".cl"}]
+
+
+def text(path: Path) -> str:
+    """Return a file's text."""
+    return (ROOT / path).read_text("utf-8")
+
+
+@pytest.mark.parametrize("stage", ORDER)
+def test_a_stage_is_a_file_with_its_function_and_params(stage: str) -> None:
+    module = import_module(f"longexpo_cli.stages.{stage}")
+    assert callable(getattr(module, stage))
+    assert all(known.meaning for known in parameters(module.Params))
+    assert (ROOT / "tests" / "stages" / f"test_{stage}.py").is_file()
+
+
+def test_the_stages_are_the_files() -> None:
+    names = {path.stem for path in files() if path.parent == Path("longexpo_cli/stages")}
+    assert names == {"__init__", *ORDER}
+
+
+def test_listing_the_stages_imports_nothing() -> None:
+    body = ast.parse(text(Path("longexpo_cli/stages/__init__.py")))
+    assert not [node for node in ast.walk(body) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def test_the_pipeline_reads_in_order() -> None:
+    called = text(Path("longexpo_cli/pipeline.py")).split("def render", 1)[1]
+    decide = [f"{stage}.{stage}(" for stage in ("load", "subject", "track", "align", "select")]
+    expose = ["merge.start(", "predict.predict(", "blur.blur("]
+    end = ["composite.composite(", "finish.finish("]
+    for calls in ([*decide, *end], expose):
+        places = [called.index(call) for call in calls]
+        assert places == sorted(places), calls
+    assert "develop.develop(" in called
+    batch = text(Path("longexpo_cli/batch.py"))
+    assert batch.index("pipeline.render(") < batch.index("write.write(")
+
+
+@pytest.mark.parametrize("path", code(*CODE), ids=str)
+def test_files_fit_in_a_head(path: Path) -> None:
+    assert len(text(path).splitlines()) <= LINES
+
+
+@pytest.mark.parametrize(
+    "kernel", [p.stem for p in files() if p.parts[0] == "kernels" and p.stem != "common"]
+)
+def test_a_kernel_has_its_caller_its_twin_and_its_tests(kernel: str) -> None:
+    stage = kernel.partition("_")[0]
+    assert stage in ORDER
+    assert re.search(rf"__kernel void {kernel}\s*\(", text(Path(f"kernels/{kernel}.cl")))
+    caller = caller_of(kernel, Path(f"longexpo_cli/gpu/{stage}.py"))
+    assert re.search(rf"^def {caller}\(", text(Path(f"tests/reference/{stage}.py")), re.M), caller
+    tests = [text(path) for path in files() if path.match(f"tests/kernels/test_{stage}*.py")]
+    assert any(f".{caller}(" in test or f" {caller}(" in test for test in tests), caller
+
+
+def caller_of(kernel: str, path: Path) -> str:
+    """Return the name of the one function in a file that runs a kernel; its twin has the same name."""
+    functions = [node for node in ast.parse(text(path)).body if isinstance(node, ast.FunctionDef)]
+    names = {
+        f.name for f in functions for n in ast.walk(f) if isinstance(n, ast.Constant) and n.value == kernel
+    }
+    assert len(names) == 1, f"{kernel} is run by {names or 'no function'}"
+    return names.pop()
+
+
+@pytest.mark.parametrize("path", [p for p in files() if p.suffix in ENDINGS and p != HERE], ids=str)
+def test_nothing_unfinished_and_no_machines_paths(path: Path) -> None:
+    content = text(path)
+    assert not MACHINE_PATHS.search(content)
+    if path.parts[0] in CODE:
+        assert not [word for word in UNFINISHED if word in content]
+
+
+def test_nothing_large_is_tracked() -> None:
+    assert not [str(path) for path in files() if (ROOT / path).stat().st_size > BIGGEST_BYTES]
+
+
+def test_the_readme_has_every_option_as_it_is() -> None:
+    assert readme.written() == readme.table(), "run `make docs`"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_is_documented_tested_and_known_by_its_first_line(command: str) -> None:
+    module = import_module(f"longexpo_cli.commands.{command}")
+    assert module.command.help
+    assert all(option.help for option in readme.options_of(command))
+    assert f"longexpo {command}" in text(Path("README.md"))
+    assert (ROOT / "tests" / "commands" / f"test_{command}.py").is_file()
+
+
+def test_the_commands_are_the_files() -> None:
+    names = {path.stem for path in files() if path.parent == Path("longexpo_cli/commands")}
+    assert names == {"__init__", *COMMANDS}
+
+
+def test_every_stage_parameter_is_an_option_of_render() -> None:
+    options = {(o.stage, o.parameter.name) for o in readme.options_of("render") if isinstance(o, StageOption)}
+    modules = {stage: import_module(f"longexpo_cli.stages.{stage}") for stage in ORDER}
+    assert options == {
+        (s, known.name) for s, module in modules.items() for known in parameters(module.Params)
+    }
+
+
+def test_every_network_is_in_the_index_with_checksum_and_licence() -> None:
+    weights = ROOT / "weights"
+    index = tomllib.loads(text(Path("weights/index.toml")))
+    assert {entry["file"] for entry in index.values()} == {path.name for path in weights.glob("*.onnx")}
+    for entry in index.values():
+        assert hashlib.sha256((weights / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+        assert (weights / entry["licence_file"]).is_file()
+        assert (weights / entry["card"]).is_file()
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted(ROOT.glob("sample_bursts/*/recipe.toml")), ids=lambda p: p.parent.name
+)
+def test_a_sample_burst_has_a_sound_recipe_and_an_origin(recipe: Path) -> None:
+    from longexpo_cli.recipe import Recipe
+
+    Recipe.from_toml(recipe)
+    assert re.search(r"CC0|CC BY \d|MIT|Apache-2.0", (recipe.parent / "ORIGIN.md").read_text("utf-8"))
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert "make test" in text(Path("README.md"))
+    assert text(Path(".ci/run")).rstrip().endswith("make test")
