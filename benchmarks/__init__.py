@@ -1,0 +1,1 @@
+"""Figures the project answers for, measured: `make bench`."""

@@ -1,0 +1,103 @@
+"""Seconds and memory of whole renders, as a user runs them: start-up, 12 MP bursts, and their growth.
+
+Times are whole processes; because machines differ, each is also given as a multiple of a 2048 x 2048 float32
+matrix product timed in the same run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from longexpo_cli.synth.burst import write_frames
+from longexpo_cli.synth.scenes import SHAKE_PX, world_for
+from longexpo_cli.synth.sensor import NOISE, Sensor
+from longexpo_cli.types import Mode
+
+TWELVE_MP = (3000, 4000)
+COUNTS = (10, 20, 30)
+START_UP = (("--help", 0.15), ("render --help", 0.6))
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one process took: seconds on the clock, seconds of processor, and its largest resident size."""
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+
+
+def cost(*command: str) -> Cost:
+    """Run a command to its end and return what it took; CalledProcessError when it fails."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def matrix_product_s() -> float:
+    """Return the seconds of one 2048 x 2048 float32 matrix product, the best of five."""
+    a = np.random.default_rng(0).random((2048, 2048), np.float32)
+    times = []
+    for _ in range(TRIES):
+        began = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def part_of(burst: Path, count: int, folder: Path) -> Path:
+    """Return a folder that holds links to the first count frames of a burst."""
+    part = folder / f"{burst.name}-{count}"
+    part.mkdir()
+    for frame in sorted(burst.glob("*.dng"))[:count]:
+        (part / frame.name).symlink_to(frame.resolve())
+    return part
+
+
+def main() -> None:
+    """Print the tables."""
+    longexpo = str(Path(sys.executable).with_name("longexpo"))
+    unit = matrix_product_s()
+    print(f"Speed on {os.cpu_count()} cores; unit: a 2048x2048 float32 matrix product, {1000 * unit:.0f} ms")
+    for words, limit in START_UP:
+        best = min(cost(longexpo, *words.split()).wall_s for _ in range(TRIES))
+        print(f"  longexpo {words:14} {best:6.3f} s  (limit {limit} s, best of {TRIES})")
+    print("  12 MP renders       frames   wall s    cpu s   units   peak MB")
+    for look in ("foreground", "background"):
+        with tempfile.TemporaryDirectory() as folder:
+            growth(longexpo, look, Path(folder), unit)
+
+
+def growth(longexpo: str, look: Mode, folder: Path, unit: float) -> None:
+    """Render the first 10, 20 and 30 frames of one 12 MP burst, whole, and print what each took."""
+    world = world_for(look, TWELVE_MP, max(COUNTS), 0, SHAKE_PX[look], False, False)
+    burst = folder / look
+    burst.mkdir()
+    write_frames(burst, world, Sensor(cfa="RGGB", noise=NOISE), 0)
+    for count in COUNTS:
+        part = part_of(burst, count, folder)
+        words = ("render", str(part), "--mode", look, "--trail", "100%", "-o", str(folder / "out"))
+        spent = cost(longexpo, *words)
+        print(
+            f"  {look:18} {count:7} {spent.wall_s:8.1f} {spent.cpu_s:8.1f} {spent.wall_s / unit:7.0f} "
+            f"{spent.peak_bytes / 2**20:9.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
