@@ -48,7 +48,7 @@ golden: $(READY) ## compare the sample bursts with their golden renders
 
 bench: $(READY) ## measure quality, seconds and memory
 	$(BIN)/python -m pytest tests/test_memory.py -m slow
-	$(BIN)/python -m benchmarks.quality
+	$(BIN)/python -m benchmarks
 
 samples: $(READY) ## make sample bursts anew: make samples SAMPLES='traffic=clip.mp4'
 	$(BIN)/python -m benchmarks.make_samples $(SAMPLES)
