@@ -1,1 +1,4 @@
-"""Solvers for the alignment: values in, maps out. Coordinates are centred and divided by the diagonal."""
+"""What tracks start from and what is solved from them: values in, points and maps out.
+
+Solvers take coordinates that are centred and divided by the diagonal.
+"""

@@ -40,10 +40,10 @@ def similarities(
 ) -> Array64:
     """Return the maps reference -> frame, F 3 3, of the frames given (consecutive in the burst's order).
 
-    at F N 2 is centred and divided by the diagonal, seen F N. weight N is the subject's in 0..1; steady N is
-    what stands for it in the first sum, less for limbs that swing all through the burst. home N 2 are the
-    tracks in the reference (NaN: unknown), start F 3 3 first maps reference -> frame, scale the distance
-    at which a track disagrees.
+    at F N 2 is centred and divided by the diagonal, seen F N. weight N is the subject's in 0..1; steady F N
+    is what stands for it in the first sum, less for limbs while they swing. home N 2 are the tracks in the
+    reference (NaN: unknown), start F 3 3 first maps reference -> frame, scale the distance at which a track
+    disagrees.
     """
     solved = np.stack([_parameters(np.linalg.inv(h)) for h in start])
     free = np.flatnonzero(np.repeat(np.arange(len(at)) != reference, 4))
@@ -62,7 +62,7 @@ def similarities(
         fixed[free] = 0
         side -= normal @ fixed
         inner = normal[np.ix_(free, free)]
-        step = np.linalg.solve(inner + 1e-12 * np.eye(len(free)), side[free])
+        step = _solve(inner + 1e-12 * np.eye(len(free)), side[free])
         flat = fixed.copy()
         flat[free] = step
         solved = flat.reshape(-1, 4)
@@ -84,7 +84,7 @@ def _add_subject(
         rows = basis[i, use]
         target = home[use]
         width = np.hypot(*(rows @ solved[i] - target).T)
-        w = weight[use] * models.agreement(width, max(scale, 2 * models.median(width, weight[use])))
+        w = weight[i, use] * models.agreement(width, max(scale, 2 * models.median(width, weight[i, use])))
         here = slice(4 * i, 4 * i + 4)
         normal[here, here] += np.einsum("n,nik,nil->kl", w, rows, rows)
         side[here] += np.einsum("n,nik,ni->k", w, rows, target)
@@ -100,6 +100,25 @@ def _add_trails(
         w = weight[use] * models.agreement(bend, max(scale, 2 * models.median(bend, weight[use])))
         here = slice(4 * i, 4 * i + 12)
         normal[here, here] += np.einsum("n,nik,nil->kl", w, rows, rows)
+
+
+def _solve(normal: Array64, side: Array64) -> Array64:
+    """Solve normal x = side where only frames up to two apart are tied: elimination in blocks of two frames.
+
+    A dense solver's time would grow with the cube of the burst, and its threads wait on a busy machine.
+    """
+    cuts = [slice(n, min(n + 8, len(side))) for n in range(0, len(side), 8)]
+    blocks, right = [normal[cut, cut].copy() for cut in cuts], [side[cut].copy() for cut in cuts]
+    for k in range(1, len(cuts)):
+        tie = normal[cuts[k - 1], cuts[k]]
+        factor = np.linalg.solve(blocks[k - 1], np.column_stack([tie, right[k - 1]]))
+        blocks[k] -= tie.T @ factor[:, :-1]
+        right[k] -= tie.T @ factor[:, -1]
+    result = np.zeros(len(side))
+    for k in range(len(cuts) - 1, -1, -1):
+        known = right[k] - (normal[cuts[k], cuts[k + 1]] @ result[cuts[k + 1]] if k + 1 < len(cuts) else 0)
+        result[cuts[k]] = np.linalg.solve(blocks[k], known)
+    return result
 
 
 def _basis(at: Array64) -> Array64:

@@ -26,15 +26,24 @@ DOUBT = 0.25  # membership below which a track is not counted towards a layer's 
 BLOCKS = 12  # along each side, in which a layer's spread is counted
 
 
-def membership(at: Array64, seen: Flags, reference: int, scale: float, apart: float, score: Score) -> Array64:
+def membership(
+    at: Array64,
+    seen: Flags,
+    reference: int,
+    scale: float,
+    apart: float,
+    score: Score,
+    near: int | None = None,
+) -> Array64:
     """Return per track how well it moves with the layer of the highest score, 0..1, N; NaN where unknown.
 
     at T N 2 is centred and divided by the diagonal; scale is the distance that counts as half a
     disagreement; candidate pairs lie at least apart. score takes the membership of every candidate
-    C M, the indices of the tracks M and how far each candidate moves the centre C, and returns C.
+    C M, the indices of the tracks M and how far each candidate moves the centre C, and returns C. Only the
+    near frames nearest to the reference are looked at, or all.
     """
     result = np.full(seen.shape[1], np.nan)
-    frames = _frames(seen, reference)
+    frames = _frames(seen, reference, near)
     tracks = np.flatnonzero(seen[reference])
     if not len(tracks):
         return result
@@ -95,14 +104,19 @@ def weighted(weight: Array64) -> Score:
     return score
 
 
-def _frames(seen: Flags, reference: int) -> Indices:
-    """Return the frames, without the reference, through which enough of its tracks live, thinned evenly."""
+def _frames(seen: Flags, reference: int, near: int | None) -> Indices:
+    """Return the frames, without the reference, through which enough of its tracks live, thinned evenly.
+
+    Only the near ones nearest to the reference, when near is given.
+    """
     together = (seen & seen[reference]).sum(1)
     enough = together >= max(ENOUGH, SURVIVE * together[reference])
     if enough.sum() < 2:
         enough = together >= 2
     enough[reference] = False
     frames = np.flatnonzero(enough)
+    if near is not None:
+        frames = np.sort(frames[np.argsort(np.abs(frames - reference), kind="stable")[:near]])
     thinned: Indices = np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).astype(int))
     return np.asarray(frames[thinned], np.intp)
 

@@ -7,16 +7,16 @@ look: one similarity per frame, solved jointly over the burst, on which the subj
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
 from longexpo_cli.errors import AlignmentError
-from longexpo_cli.fitting import joint, layers, mesh, models
+from longexpo_cli.fitting import follow, joint, layers, mesh, models
 from longexpo_cli.fitting.chain import COUNTS, Chain, chain, scores
 from longexpo_cli.fitting.space import Space
+from longexpo_cli.fitting.verdict import trust, unbroken
 from longexpo_cli.geometry import mesh_offset, project
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
@@ -29,6 +29,7 @@ WIDELY_APART = 0.15  # of the diagonal: pairs of tracks that may span the backgr
 APART = 0.02  # of the diagonal: pairs of tracks that may span a subject
 NOT_OF_IT = 0.25  # membership under which a track is not of the background
 HELPS = 0.95  # a mesh is used where it leaves less than this of the residual of tracks it has not seen
+LEAST: dict[Mode, int] = {"foreground": 2, "background": 3}  # frames that make a picture
 MESH_BELIEVES = 0.5  # score from which a track shapes the mesh, or belongs to a layer
 MESH_LENIENT = 3.0  # times agree_px: the distance at which a track does not shape it
 
@@ -53,6 +54,12 @@ class Params:
     )
     residual_px: float = parameter(
         1.5, "a frame whose agreeing tracks miss by more is dropped", unit="low px", low=0.05, high=50
+    )
+    subject_residual_px: float = parameter(
+        2.0, "the same for the tracks of a subject, that may bend", unit="low px", low=0.05, high=50
+    )
+    turn: float = parameter(
+        20.0, "a frame in which the subject turned more is dropped", unit="degrees", low=1, high=180
     )
     still_px: float = parameter(
         0.05, "a frame that moved less is taken as it is", unit="low px", low=0, high=1
@@ -96,23 +103,43 @@ class _Burst:
         return replace(linked, maps=maps, score=score)
 
 
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """Maps reference -> frame T 3 3, tracks' places in the reference N 2, how far each counts T N, and which
+    support a frame T N.
+    """
+
+    maps: Array64
+    home: Array64
+    score: Array64
+    support: Flags
+
+    @classmethod
+    def of(cls, linked: Chain, seen: Flags) -> _Solved:
+        support = seen & (linked.found >= 0) & (linked.score > COUNTS)
+        return cls(linked.maps, linked.home, np.broadcast_to(linked.score, seen.shape), support)
+
+
 def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignment:
     """Return the pull maps of all frames with a residual and a verdict each.
 
-    A dropped frame has the identity and no mesh. AlignmentError when fewer than two frames can be trusted,
+    A dropped frame has the identity and no mesh. AlignmentError when too few frames can be trusted,
     when all neighbours of the reference are dropped, or, in the background look, when nothing is found
-    that could stand still.
+    that could stand still. There frames beyond the one where the subject is lost are dropped too.
     """
     burst = _Burst.of(tracks, reference)
     if mode == "foreground":
-        solved = _still_background(burst, params)
-        bend = _mesh(burst, solved, params)
+        linked = _still_background(burst, params)
+        solved, bend = _Solved.of(linked, burst.seen), _mesh(burst, linked, params)
     else:
         solved, bend = _still_subject(burst, params), None
     judged = [_judge(burst, solved, bend, n, mode, params) for n in range(len(burst.at))]
     verdict = tuple(why for why, _ in judged)
     residual = np.array([miss for _, miss in judged]) * burst.space.diagonal
-    _trust(verdict, reference)
+    if mode == "background":
+        verdict = unbroken(verdict, reference)
+        residual[[bool(why) for why in verdict]] = np.nan
+    trust(verdict, reference, LEAST[mode])
     kept = [not why for why in verdict]
     maps = [burst.space.map_px(solved.maps[n]) if kept[n] else np.eye(3) for n in range(len(kept))]
     offsets = None if bend is None else bend * burst.space.diagonal
@@ -142,7 +169,7 @@ def _still_background(burst: _Burst, params: Params) -> Chain:
     member = _widest(burst, prior, scale)
     linked = chain(burst.at, burst.seen, burst.reference, member, prior, "affine", scale, params.fewest)
     maps = np.full_like(linked.maps, np.nan)
-    for n in _fitted(linked):
+    for n in _fitted(linked.maps):
         use = linked.uses(burst.seen, n) & (linked.score > COUNTS / 3)
         if use.sum() < params.fewest:
             continue
@@ -155,8 +182,8 @@ def _still_background(burst: _Burst, params: Params) -> Chain:
     return burst.rescored(linked, maps, prior, scale)
 
 
-def _fitted(linked: Chain) -> list[int]:
-    return [int(n) for n in np.flatnonzero(np.isfinite(linked.maps[:, 0, 0]))]
+def _fitted(maps: Array64) -> list[int]:
+    return [int(n) for n in np.flatnonzero(np.isfinite(maps[:, 0, 0]))]
 
 
 def _widest(burst: _Burst, prior: Array64, scale: float) -> Array64:
@@ -175,29 +202,28 @@ def _kinds(space: Space, source: Array64, weight: Array64) -> tuple[models.Kind,
     return "identity", "translation", "similarity", "affine", "homography"
 
 
-def _still_subject(burst: _Burst, params: Params) -> Chain:
-    """Find the subject's layer and solve all frames jointly so that it stands still."""
+def _still_subject(burst: _Burst, params: Params) -> _Solved:
+    """Follow the subject's layer and solve all its frames jointly so that it stands still."""
     scale = params.subject_agree_px * burst.space.low
     weight = burst.weight if burst.weight.any() else _other_layer(burst, params)
-    score = layers.weighted(weight)
-    member = layers.membership(burst.at, burst.seen, burst.reference, scale, APART, score)
-    linked = chain(burst.at, burst.seen, burst.reference, member, weight, "similarity", scale, params.fewest)
-    fitted = _fitted(linked)
-    maps = linked.maps.copy()
+    found = follow.longest(burst.at, burst.seen, burst.reference, weight, scale, APART, params.fewest)
+    steady = found.score * found.lasting() * weight
+    fitted = _fitted(found.maps)
+    maps = found.maps.copy()
     maps[fitted] = joint.similarities(
         burst.at[fitted],
         burst.seen[fitted],
         fitted.index(burst.reference),
-        linked.score,
+        steady[fitted],
         weight,
-        linked.home,
-        linked.maps[fitted],
+        found.home,
+        found.maps[fitted],
         params.smooth_trails,
         params.smooth_motion,
         scale / 2,
         params.rounds,
     )
-    return burst.rescored(linked, maps, weight, scale)
+    return _Solved(maps, found.home, steady, burst.seen & (found.score > COUNTS))
 
 
 def _other_layer(burst: _Burst, params: Params) -> Array64:
@@ -233,7 +259,7 @@ def _mesh(burst: _Burst, solved: Chain, params: Params) -> Array64 | None:
     most = min(params.mesh_most / 100, float(np.nanmax(moved)))
     how = mesh.Stiffness(params.mesh_reach / 100, params.mesh_floor, params.mesh_ridge, most)
     result, gains = np.zeros((len(burst.at), *grid.shape)), np.ones(len(burst.at))
-    for n in _fitted(solved):
+    for n in _fitted(solved.maps):
         use = lenient.uses(burst.seen, n) & (lenient.score > MESH_BELIEVES)
         if not moved[n] or use.sum() < params.fewest:
             continue
@@ -247,12 +273,12 @@ def _mesh(burst: _Burst, solved: Chain, params: Params) -> Array64 | None:
 
 
 def _judge(
-    burst: _Burst, solved: Chain, bend: Array64 | None, n: int, mode: Mode, params: Params
+    burst: _Burst, solved: _Solved, bend: Array64 | None, n: int, mode: Mode, params: Params
 ) -> tuple[str, float]:
     """Return why frame n is dropped, "" if it is kept, and the supporting tracks' median miss."""
     if n == burst.reference:
         return "", 0.0
-    use = solved.uses(burst.seen, n) & (solved.score > COUNTS)
+    use = solved.support[n]
     if use.sum() < params.fewest or not np.isfinite(solved.maps[n]).all():
         return f"only {use.sum()} tracks agree", np.nan
     home = solved.home[use]
@@ -262,22 +288,11 @@ def _judge(
     there = project(solved.maps[n], home)
     if bend is not None:
         there = there + mesh_offset(bend[n], burst.size_px, burst.space.pixels(home))
-    miss = models.median(np.hypot(*(there - burst.at[n][use]).T), solved.score[use])
-    if miss > params.residual_px * burst.space.low:
+    miss = models.median(np.hypot(*(there - burst.at[n][use]).T), solved.score[n, use])
+    most = params.residual_px if mode == "foreground" else params.subject_residual_px
+    turned = abs(np.degrees(np.arctan2(solved.maps[n, 1, 0], solved.maps[n, 0, 0])))
+    if mode == "background" and turned > params.turn:
+        return f"the subject has turned by {turned:.0f} degrees", np.nan
+    if miss > most * burst.space.low:
         return f"residual {miss * burst.space.diagonal:.1f} px", np.nan
     return "", miss
-
-
-def _trust(verdict: tuple[str, ...], reference: int) -> None:
-    """Raise AlignmentError when too little is left to make a picture of."""
-    dropped = [why for why in verdict if why]
-    often = f" ({Counter(dropped).most_common(1)[0][0]})" if dropped else ""
-    if len(verdict) - len(dropped) < 2:
-        raise AlignmentError(
-            f"the frames cannot be aligned: {len(dropped)} of {len(verdict)} are refused{often}"
-        )
-    if all(verdict[n] for n in (reference - 1, reference + 1) if 0 <= n < len(verdict)):
-        raise AlignmentError(
-            f"the frames next to the reference (frame {reference}) cannot be aligned to it{often}; "
-            "name another with --reference"
-        )

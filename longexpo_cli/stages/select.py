@@ -20,6 +20,7 @@ from longexpo_cli.types import Alignment, Array64, Mode, Pair, Selection, Tracks
 ALL = 100.0  # percent; a trail as long as the diagonal asks for the whole burst
 AS_SHARP = 0.97  # frames within 3 % of the sharpest count as sharp: of these the most central is taken
 STILL = 0.5  # pixels of the tracked grid; shorter steps are noise and add nothing to a trail
+FOLLOWED = 0.85  # part of the subject's weight a frame must see, of what the best one sees: background look
 SHORTEST = 1e-3  # part of an interval; less is not worth a pass
 LIVES = 0.5  # part of the run through which a track must live to be counted
 
@@ -59,8 +60,9 @@ def reference(tracks: Tracks, mode: Mode, wish: int | None) -> int:
     """Return the frame everything is aligned to: wish, or the sharpest, as central as sharpness allows.
 
     Sharpness is the mean over tracks of gradient energy relative to the same track in the other frames,
-    weighted with the subject (background look) or with what is not the subject (foreground look). BurstError
-    when the wish lies outside the burst.
+    weighted with the subject (background look) or with what is not the subject (foreground look). In the
+    background look frames that see less of the subject are left out. BurstError when the wish lies outside
+    the burst.
     """
     count = len(tracks.seen)
     if wish is not None:
@@ -68,6 +70,9 @@ def reference(tracks: Tracks, mode: Mode, wish: int | None) -> int:
             raise BurstError(f"frame {wish} cannot be the reference: the frames are 0 to {count - 1}")
         return wish
     score = _sharpness(tracks, mode)
+    if mode == "background":
+        followed = tracks.seen @ tracks.weight.astype(np.float64)
+        score = np.where(followed >= FOLLOWED * followed.max(initial=0), score, 0.0)
     middle = (count - 1) / 2
     sharp = np.flatnonzero(score >= AS_SHARP * score.max(initial=0))
     return int(min(sharp, key=lambda n: (abs(n - middle), n)))

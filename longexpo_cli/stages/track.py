@@ -14,14 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.fitting import corners
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array8, Array32, Array64, Flags, Mode, Preview, Subject, Tracks
 
 FLOOR = 0.1  # the least chance of a cell, so that everything is followed a little
 SEED = 2023  # of the rejection sampling; any number, but the same in every run
-CORNER = 5  # pixels a side over which a corner's quality is taken
-LEAST_NOISE = 0.4  # grey levels: rounding to whole levels, and the faintest structure worth following
-OVER_NOISE = 6.0  # a corner's smaller eigenvalue over that of noise alone
 STEPS = 30  # of Lucas-Kanade a level
 STEP_PX = 0.003  # a shorter one ends it
 STRAYED = 0.2  # part of the points; when more are lost, the rest is looked for where the whole picture went
@@ -30,6 +28,8 @@ BLOCKS = 12  # blocks along the longer side in which live tracks are counted
 NEIGHBOURHOOD = 12.0  # pixels, sigma over which a new track averages the weights of live ones
 TIES = 4  # frames a track that is started late must live to be kept
 AROUND = 5  # pixels a side over which a track's sharpness is taken
+OF_IT = 0.25  # weight from which a point is of the subject
+DENSE = 3  # pixels, side of the cells that give a small subject more points
 LEAST_EIGENVALUE = (
     1e-5  # of OpenCV's Lucas-Kanade, which loses points below it; the corners are checked already
 )
@@ -41,6 +41,9 @@ class Params:
     """How many points are followed, and when one is given up."""
 
     cell: int = parameter(5, "side of the cells that give one point each", unit="low px", low=2, high=64)
+    subject_points: int = parameter(
+        100, "a subject that has fewer points is given denser ones: background look", low=0, high=3000
+    )
     points: int = parameter(3000, "most points started in one frame", low=16, high=20000)
     window: int = parameter(21, "side of the window that is matched", unit="low px", low=5, high=63)
     levels: int = parameter(4, "times the picture is halved, for large motion", low=0, high=6)
@@ -70,7 +73,7 @@ def track(
     """
     greys = [preview.grey for preview in previews]
     random = np.random.default_rng(SEED)
-    cohorts = [_start(greys, anchor, subject.weight, None, mode, random, params)]
+    cohorts = [_start(greys, anchor, subject.weight, np.empty((0, 2)), mode, random, params)]
     wanted = params.reseed * _blocks(_live(cohorts, anchor)[0], greys[anchor].shape)
     for frame in _outward(anchor, len(greys)):
         at, weight = _live(cohorts, frame)
@@ -98,13 +101,17 @@ def _start(
     greys: Sequence[Array8],
     frame: int,
     weight: Array32,
-    taken: Array64 | None,
+    taken: Array64,
     mode: Mode,
     random: np.random.Generator,
     params: Params,
 ) -> _Cohort:
     """Find points in a frame, away from the cells that are taken, and follow them both ways."""
-    at = _seeds(greys[frame], weight if mode == "background" else 1 - weight, taken, random, params)
+    quality = corners.corners(greys[frame], _edge(params))
+    wanted = weight if mode == "background" else 1 - weight
+    at = corners.seeds(quality, wanted, taken, random, params.cell, params.points, FLOOR)
+    if mode == "background":
+        at = np.concatenate([at, _denser(quality, weight, np.concatenate([at, taken]), random, params)])
     where, seen = np.zeros((len(greys), len(at), 2)), np.zeros((len(greys), len(at)), np.bool_)
     where[frame], seen[frame] = at, True
     for path in (range(frame + 1, len(greys)), range(frame - 1, -1, -1)):
@@ -114,62 +121,21 @@ def _start(
     return _Cohort(where, seen, weight[row, column])
 
 
-def _seeds(
-    grey: Array8, weight: Array32, taken: Array64 | None, random: np.random.Generator, params: Params
+def _denser(
+    quality: Array32, weight: Array32, held: Array64, random: np.random.Generator, params: Params
 ) -> Array64:
-    """Return the best corners (x, y) of cells that win the draw v < max(weight, FLOOR), section 4.3.
-
-    Every chance is scaled alike when too many would win. Cells without texture, or that hold a point of
-    taken, have none.
-    """
-    quality = _cells(_corners(grey, _edge(params)), params.cell)
-    rows, columns = quality.shape[:2]
-    chance = np.maximum(_cells(np.asarray(weight, np.float32), params.cell).mean(-1), FLOOR)
-    best = quality.argmax(-1)
-    usable = quality.max(-1) > 0
-    if taken is not None and len(taken):
-        x, y = np.floor((taken + 0.5) / params.cell).astype(int).T
-        usable[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)] = False
-    chance *= usable
-    chance *= min(1.0, params.points / max(float(chance.sum()), 1.0))
-    row, column = np.nonzero(random.random((rows, columns)) < chance)
-    down, along = np.divmod(best[row, column], params.cell)
-    return np.stack([column * params.cell + along, row * params.cell + down], -1).astype(np.float64)
-
-
-def _corners(grey: Array8, edge: int) -> Array32:
-    """Return the smaller eigenvalue of the structure tensor (Shi 1994), H W; 0 where it may be noise.
-
-    edge pixels along the picture's edge are 0.
-    Noise of standard deviation s gives 0.75 (s/255)^2 with OpenCV's scaling. s is measured in the smoothest
-    places by the filter that no ramp and no edge along an axis excites (Immerkaer 1996,
-    doi:10.1006/cviu.1996.0060).
-    """
-    import cv2
-
-    rough = cv2.filter2D(grey, cv2.CV_32F, np.outer((1, -2, 1), (1, -2, 1)).astype(np.float32))
-    local = np.sqrt(cv2.blur(rough * rough, (15, 15))) / 6
-    noise = max(float(np.quantile(local, 0.1)), LEAST_NOISE)
-    quality: Array32 = cv2.cornerMinEigenVal(grey, CORNER)
-    quality[quality < OVER_NOISE * 0.75 * (noise / 255) ** 2] = 0
-    inner = np.zeros_like(quality)
-    height, width = grey.shape
-    within = slice(edge, max(height - edge, 0)), slice(edge, max(width - edge, 0))
-    inner[within] = quality[within]
-    return inner
+    """Return more corners on the subject, evenly, where the points held are too few to follow it by."""
+    inside = weight > OF_IT
+    column, row = np.rint(held).astype(int).T
+    missing = params.subject_points - int(inside[row, column].sum())
+    if missing <= 0 or not inside.any():
+        return np.empty((0, 2))
+    return corners.seeds(quality, inside.astype(np.float32), held, random, DENSE, missing, 0.0)
 
 
 def _edge(params: Params) -> int:
     """Return how near the picture's edge nothing is followed: a window that sticks out misleads by 0.1 px."""
     return params.window // 2
-
-
-def _cells(values: Array32, cell: int) -> Array32:
-    """Return H W as rows x columns x cell^2: the pixels of every cell; those that stick out are 0."""
-    height, width = values.shape
-    padded = np.pad(values, ((0, -height % cell), (0, -width % cell)))
-    rows, columns = padded.shape[0] // cell, padded.shape[1] // cell
-    return padded.reshape(rows, cell, columns, cell).swapaxes(1, 2).reshape(rows, columns, cell * cell)
 
 
 def _followed(
