@@ -119,10 +119,11 @@ def write_tiff(file: BinaryIO, light: Array32, facts: Facts, *, compress: bool) 
         0x0115: (blocks.SHORT, 3),  # samples a pixel
         0x0116: (blocks.LONG, rows),
         0x0117: (blocks.LONG, tuple(lengths)),
-        0x013D: (blocks.SHORT, 3 if compress else 1),  # predictor
         0x0153: (blocks.SHORT, (3, 3, 3)),  # floats
         0x8773: (blocks.UNDEFINED, blocks.icc_profile("rec2020-linear")),
     }
+    if compress:
+        fields[0x013D] = (blocks.SHORT, 3)  # predictor: floating point; readers warn where it means nothing
     photo = _exposure_fields(facts) | {0x9000: (blocks.UNDEFINED, b"0232")}
     file.write(blocks.directories(fields, photo, at))
     file.seek(4)
