@@ -10,10 +10,10 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
 DEMOS  := $(patsubst sample_bursts/%/recipe.toml,%,$(wildcard sample_bursts/*/recipe.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs golden bench samples wheel clean
+.PHONY: help setup demo test check docs golden bench samples wheel train-test clean
 
 help:
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(READY) ## make .venv and install longexpo and its tools into it
 
@@ -55,6 +55,9 @@ samples: $(READY) ## make sample bursts anew: make samples SAMPLES='traffic=clip
 
 wheel: $(READY) ## build the wheel into dist/
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+train-test: $(READY) ## test training/; needs pip install '.[train]' in .venv
+	$(BIN)/python -m pytest training/tests
 
 clean: ## remove the venv and everything made
 	rm -rf $(VENV) $(OUT) build dist

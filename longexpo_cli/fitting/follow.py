@@ -22,7 +22,8 @@ Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
 OF_IT = 0.25  # weight from which a track is of the subject
-NEAR = (None, 8, 4, 2)  # frames around the reference over which a layer is looked for, None for all
+NEAR = (None, 8, 4)  # frames around the reference over which a layer is looked for, None for all
+WITHIN = 0.15  # of the diagonal: tracks further apart may be on two movers, and turn and scale tie those
 SHARE = 0.25  # part of the subject's weight that must move together; tracks at random reach 0.1
 HOLDS = 0.4  # part of the layer's weight that must still agree in a frame
 LATELY = 0.4  # how much of a track's score the newest frame makes
@@ -41,7 +42,7 @@ class Followed:
     maps: Array64
 
     def lasting(self) -> Array64:
-        """Return how well each track moves with the subject in all its frames, N: limbs that swing do less."""
+        """Return how well each track moves with the subject in all its frames, N; less for a limb."""
         counted = self.score > 0
         return np.asarray((self.score.sum(0) / np.maximum(counted.sum(0), 1)) ** 2, np.float64)
 
@@ -61,7 +62,7 @@ def longest(
     subject = np.where(seen[reference] & (weight > OF_IT), weight, 0.0)
     best = follow(at, seen, reference, np.zeros(len(weight)), weight, scale, least)
     for near in NEAR:
-        member = layers.membership(at, seen, reference, scale, apart, score, near)
+        member = layers.membership(at, seen, reference, scale, apart, score, near, weight > OF_IT, WITHIN)
         if subject[np.nan_to_num(member) > COUNTS].sum() <= SHARE * subject.sum():
             continue
         found = follow(at, seen, reference, member, weight, scale, least)
@@ -85,7 +86,7 @@ def follow(
     """
     home = np.where(seen[reference][:, None], at[reference], np.nan)
     known = seen[reference].copy()
-    subject = weight > OF_IT
+    subject = (weight > OF_IT) & ~(member < COUNTS)  # another mover must not take over little by little
     first = np.where(subject, np.where(np.isnan(member), UNKNOWN, member), 0.0)
     score, maps = np.zeros(seen.shape), np.full((len(seen), 3, 3), np.nan)
     score[reference], maps[reference] = first * seen[reference], np.eye(3)

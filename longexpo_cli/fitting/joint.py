@@ -28,6 +28,7 @@ STILL = np.array([1.0, 0.0, 0.0, 0.0])  # T = I
 def similarities(
     at: Array64,
     seen: Flags,
+    when: Indices,
     reference: int,
     steady: Array64,
     weight: Array64,
@@ -38,12 +39,12 @@ def similarities(
     scale: float,
     rounds: int,
 ) -> Array64:
-    """Return the maps reference -> frame, F 3 3, of the frames given (consecutive in the burst's order).
+    """Return the maps reference -> frame, F 3 3, of the frames given, when F their numbers in the burst.
 
-    at F N 2 is centred and divided by the diagonal, seen F N. weight N is the subject's in 0..1; steady F N
-    is what stands for it in the first sum, less for limbs while they swing. home N 2 are the tracks in the
-    reference (NaN: unknown), start F 3 3 first maps reference -> frame, scale the distance at which a track
-    disagrees.
+    Where frames between them are missing, second differences are those of the slopes. at F N 2 is centred
+    and divided by the diagonal, seen F N. weight N is the subject's in 0..1; steady F N is what stands for it
+    in the first sum, less for limbs while they swing. home N 2 are the tracks in the reference (NaN:
+    unknown), start F 3 3 first maps reference -> frame, scale the distance at which a track disagrees.
     """
     solved = np.stack([_parameters(np.linalg.inv(h)) for h in start])
     free = np.flatnonzero(np.repeat(np.arange(len(at)) != reference, 4))
@@ -52,12 +53,13 @@ def similarities(
     usual = max(float((subject * steady).sum(1).mean()), 1e-9)
     middle = seen[:-2] & seen[1:-1] & seen[2:]
     rest = max(float((middle * (1 - weight)).sum(1).mean()), 1e-9) if len(middle) else 1.0
-    motion = _motion_smoothness(len(at)) * smooth_motion
+    bends = _bends(when)
+    motion = np.asarray(np.kron(bends.T @ bends, np.eye(4)) * smooth_motion, np.float64)
     basis = _basis(at)
     for _ in range(rounds):
         normal, side = motion.copy(), np.zeros(4 * len(at))
         _add_subject(normal, side, basis, subject, steady / usual, home, solved, scale)
-        _add_trails(normal, basis, middle, (1 - weight) * (smooth_trails / rest), solved, scale)
+        _add_trails(normal, basis, bends, middle, (1 - weight) * (smooth_trails / rest), solved, scale)
         fixed = np.tile(STILL, len(at))
         fixed[free] = 0
         side -= normal @ fixed
@@ -91,11 +93,17 @@ def _add_subject(
 
 
 def _add_trails(
-    normal: Array64, basis: Array64, middle: Flags, weight: Array64, solved: Array64, scale: float
+    normal: Array64,
+    basis: Array64,
+    bends: Array64,
+    middle: Flags,
+    weight: Array64,
+    solved: Array64,
+    scale: float,
 ) -> None:
     """Add the second sum's normal equations, three frames at a time."""
     for i, use in enumerate(middle):
-        rows = np.concatenate([basis[i, use], -2 * basis[i + 1, use], basis[i + 2, use]], axis=2)
+        rows = np.concatenate([bends[i, i + k] * basis[i + k, use] for k in range(3)], axis=2)
         bend = np.hypot(*(rows @ solved[i : i + 3].ravel()).T)
         w = weight[use] * models.agreement(bend, max(scale, 2 * models.median(bend, weight[use])))
         here = slice(4 * i, 4 * i + 12)
@@ -128,12 +136,13 @@ def _basis(at: Array64) -> Array64:
     return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], -2)
 
 
-def _motion_smoothness(count: int) -> Array64:
-    """Return the third sum as a matrix of all parameters."""
-    second = np.zeros((max(count - 2, 0), count))
-    for i in range(count - 2):
-        second[i, i : i + 3] = 1, -2, 1
-    return np.asarray(np.kron(second.T @ second, np.eye(4)), np.float64)
+def _bends(when: Indices) -> Array64:
+    """Return the second differences F-2 F of values at frames when: 1, -2, 1 for frames in a row."""
+    step = np.diff(when).astype(np.float64)
+    result = np.zeros((max(len(when) - 2, 0), len(when)))
+    for i in range(len(result)):
+        result[i, i : i + 3] = 1 / step[i], -1 / step[i] - 1 / step[i + 1], 1 / step[i + 1]
+    return result
 
 
 def _parameters(similarity: Array64) -> Array64:

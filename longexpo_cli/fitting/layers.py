@@ -34,26 +34,34 @@ def membership(
     apart: float,
     score: Score,
     near: int | None = None,
+    span: Flags | None = None,
+    within: float = np.inf,
 ) -> Array64:
     """Return per track how well it moves with the layer of the highest score, 0..1, N; NaN where unknown.
 
     at T N 2 is centred and divided by the diagonal; scale is the distance that counts as half a
-    disagreement; candidate pairs lie at least apart. score takes the membership of every candidate
-    C M, the indices of the tracks M and how far each candidate moves the centre C, and returns C. Only the
-    near frames nearest to the reference are looked at, or all.
+    disagreement; candidate pairs lie at least apart and within a distance. score takes the membership of
+    every candidate C M, the indices of the tracks M and how far each candidate moves the centre C, and
+    returns C. Only the near frames nearest to the reference are looked at, or all; only tracks of span N
+    span candidates, or all.
     """
     result = np.full(seen.shape[1], np.nan)
-    frames = _frames(seen, reference, near)
+    spans = seen[reference] if span is None else seen[reference] & span
+    frames = _frames(seen[:, spans], reference, near)
     tracks = np.flatnonzero(seen[reference])
     if not len(tracks):
         return result
     random = np.random.default_rng(len(tracks))
-    looked = np.sort(random.permutation(tracks)[:TRACKS])
+    shuffled = random.permutation(tracks)
+    if span is not None:  # a small subject among many tracks is looked at as a whole
+        shuffled = shuffled[np.argsort(~span[shuffled], kind="stable")]
+        shuffled = np.concatenate([shuffled[: TRACKS // 2], random.permutation(shuffled[TRACKS // 2 :])])
+    looked = np.sort(shuffled[:TRACKS])
     place = _complex(at)
     if not len(frames):
         result[tracks] = 1.0
         return result
-    turn, shift = _candidates(place, seen, reference, frames, looked, apart, random)
+    turn, shift = _candidates(place, seen, reference, frames, looked[spans[looked]], (apart, within), random)
     members = _members(place, seen, reference, frames, looked, turn, shift, scale)
     motion = np.nan_to_num(
         np.abs(turn * place[reference, looked].mean() + shift - place[reference, looked].mean())
@@ -131,7 +139,7 @@ def _candidates(
     reference: int,
     frames: Indices,
     looked: Indices,
-    apart: float,
+    gaps: tuple[float, float],
     random: np.random.Generator,
 ) -> tuple[npt.NDArray[np.complex128], npt.NDArray[np.complex128]]:
     """Return similarities z -> turn z + shift from the reference to each frame, C F each.
@@ -146,7 +154,7 @@ def _candidates(
         return ones, 0 * ones
     first, second = random.integers(len(through), size=(2, 4 * CANDIDATES))
     gap = np.abs(place[reference, through[first]] - place[reference, through[second]])
-    chosen = np.flatnonzero(gap >= apart)[:CANDIDATES]
+    chosen = np.flatnonzero((gap >= gaps[0]) & (gap <= gaps[1]))[:CANDIDATES]
     a, b = through[first[chosen]], through[second[chosen]]
     span = place[reference, a] - place[reference, b]
     there = place[frames]

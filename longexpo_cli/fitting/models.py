@@ -66,9 +66,9 @@ def fit(
     if not len(basis):
         return np.eye(3)
     for _ in range(3 if kind == "homography" else 1):
-        change = jacobian(homography, source) @ basis.T
-        rows = (change * weight[:, None, None]).reshape(-1, len(basis))
-        normal = rows.T @ change.reshape(-1, len(basis))
+        change = jacobian(homography, source).reshape(-1, 8) @ basis.T
+        rows = change * np.repeat(weight, 2)[:, None]
+        normal = rows.T @ change
         normal += 1e-9 * np.trace(normal) * np.eye(len(basis)) + 1e-15 * np.eye(len(basis))
         step = np.linalg.solve(normal, rows.T @ (target - project(homography, source)).ravel())
         homography = homography + np.append(basis.T @ step, 0.0).reshape(3, 3)

@@ -105,9 +105,7 @@ class _Burst:
 
 @dataclass(frozen=True, slots=True)
 class _Solved:
-    """Maps reference -> frame T 3 3, tracks' places in the reference N 2, how far each counts T N, and which
-    support a frame T N.
-    """
+    """maps T 3 3 reference -> frame; home N 2 in the reference; score T N; support T N: who speaks for it."""
 
     maps: Array64
     home: Array64
@@ -213,6 +211,7 @@ def _still_subject(burst: _Burst, params: Params) -> _Solved:
     maps[fitted] = joint.similarities(
         burst.at[fitted],
         burst.seen[fitted],
+        np.array(fitted),
         fitted.index(burst.reference),
         steady[fitted],
         weight,
@@ -280,7 +279,8 @@ def _judge(
         return "", 0.0
     use = solved.support[n]
     if use.sum() < params.fewest or not np.isfinite(solved.maps[n]).all():
-        return f"only {use.sum()} tracks agree", np.nan
+        few = f"only {use.sum()} tracks agree"
+        return few if mode == "foreground" else "too few tracks of the subject agree", np.nan
     home = solved.home[use]
     covered = 100 * burst.space.cover(home)
     if mode == "foreground" and covered < params.cover:

@@ -138,6 +138,17 @@ def test_the_subject_decides_in_the_background_look_only() -> None:
     assert reference(tracks, "foreground", None) == 0
 
 
+def test_a_frame_that_sees_less_of_the_subject_is_no_reference_of_the_background_look() -> None:
+    tracks = _sharp([1, 1, 1, 1, 3], weight=1)
+    tracks.seen[4, :2] = False
+    assert reference(tracks, "background", None) == 4  # 90 % of it are enough
+    tracks.seen[4, :4] = False
+    assert reference(tracks, "background", None) == 2
+    assert reference(tracks, "background", 4) == 4
+    tracks.weight[:] = 0
+    assert reference(tracks, "foreground", None) == 4
+
+
 def test_brightly_textured_tracks_do_not_outvote_by_being_seen() -> None:
     tracks = _sharp([1, 1, 1.2, 1, 1])
     tracks.sharpness[:, 0] = 1000

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages import track as stage
@@ -102,6 +103,27 @@ def test_tracks_are_as_dense_as_the_weight() -> None:
         left = tracks.at_px[0, :, 0] < FULL[1] / 2
         assert 0.8 < left.sum() / max((~left).sum(), 1) / expected < 1.25
         assert np.allclose(tracks.weight, np.where(left, 0.8, 0), atol=1e-6)
+
+
+def test_a_small_subject_is_given_denser_points_in_the_background_look() -> None:
+    weight = np.zeros((HEIGHT, WIDTH), np.float32)
+    weight[100:140, 150:180] = 0.5  # 48 cells of the draw, of which half win
+    grey = _preview(_seen_from(_world(), (0, 0)))
+    few, many = (
+        track([grey, grey], _subject(weight), 0, "background", FULL, Params(subject_points=n))
+        for n in (0, 80)
+    )
+    assert 15 < (few.weight > 0.4).sum() < 35
+    assert 65 < (many.weight > 0.4).sum() < 95
+    assert (few.weight == 0).sum() == pytest.approx((many.weight == 0).sum(), abs=3)  # nowhere else
+    on_it = GRID.from_full(many.at_px[0][many.weight > 0.4])
+    apart = np.abs(on_it[:, None] - on_it).max(-1) + np.eye(len(on_it)) * 9
+    assert apart.min() >= 1  # no point twice
+    foreground = [
+        track([grey, grey], _subject(weight), 0, "foreground", FULL, Params(subject_points=n))
+        for n in (0, 80)
+    ]
+    assert np.array_equal(foreground[0].at_px, foreground[1].at_px)
 
 
 def test_no_more_points_than_asked_for() -> None:
