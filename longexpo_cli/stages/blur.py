@@ -24,7 +24,7 @@ class Params:
         1.0, "distance between samples along a trail", unit="half-resolution px", low=0.25, high=8
     )
     fade: float = parameter(
-        3.0, "how far inside the picture a frame's edge fades out", unit="% of the diagonal", low=0, high=25
+        1.0, "how far inside the picture a frame's edge fades out", unit="% of the diagonal", low=0, high=25
     )
     samples: int = parameter(256, "most samples along one line of a pair", low=1, high=4096)
 
