@@ -1,27 +1,41 @@
-/* Gather one pair's light along its lines (Tabellion 2023, equations 6 and 8, with constant speed).
+/* Gather one pair's light along its paths (Tabellion 2023, equations 6 and 8).
 
-   Frame i's light at s in 0..1 is sampled at p + path(s); s is the time for the first frame and 1 - time
-   for the second. Over the part start..stop of the interval, at midpoints
+   Frame i's light at s in 0..1 is sampled at p + path(s), a cubic from 0 to the line with given tangents at its
+   ends; s is the time for the first frame and 1 - time for the second. Over the part from..to of the path that
+   shows the part start..stop of the interval, at midpoints
 
-     s_n = from + (n + 1/2) / N (to - from),   w_n = 1 - s_n,   N = clamp(ceil(length / spacing), 1, most)
+     s_n = from + (n + 1/2) / N (to - from),   w_n = (1 - s_n) (|path'(s_n)| + EVEN) / (mean |path'| + EVEN)
      mean = sum_i W_i / N_i sum_n w_n I_i(p + path(s_n)) / sum_i W_i / N_i sum_n w_n known_i(p + path(s_n))
 
-   both passes in one numerator and one weight. Where W = 1/2 the two ramps add to the same weight at every
-   instant. The sum is taken of differences to the light at p, so equal samples return that light exactly:
-   a zero line reads its frame alone, once. What lies beyond the picture or is unknown (channel 4 = 0)
-   counts nothing. total.xyz += share * trust * mean and total.w += share * trust, where trust is the mean of both
-   frames' channel 4 at p: a pair that hardly knows a pixel hardly counts there. */
+   both passes in one numerator and one weight: where W = 1/2 the two ramps add to the same weight at every
+   instant, and a trail is as bright where a thing was fast within the pair as where it was slow. Equation 8
+   leaves out the mean speed, which both paths share where both see the same thing; where they do not, the
+   longer path would drown the other. A path with tangents equal to its line is straight and all of this
+   the ramp alone.
+
+   N is the least at which neighbouring samples lie no further apart than the spacing, and the arc between them
+   leaves its chord by no more than FLAT of it: the hodograph's control points d0, m = 3 line - d0 - d1, d1
+   bound the speed, twice their differences the second derivative; at least 1, at most `most`.
+
+   The sum is taken of differences to the light at p, so equal samples return that light exactly: a zero line
+   reads its frame alone, once. What lies beyond the picture or is unknown (channel 4 = 0) counts nothing.
+   total.xyz += share * trust * mean and total.w += share * trust, where trust is the mean of both frames'
+   channel 4 at p: a pair that hardly knows a pixel hardly counts there. */
 
 /* A pair that knows less than this weight (of at most 1/2) of a pixel knows nothing of it. */
 #define LEAST_KNOWN 1e-4f
 /* From here on only rounding is missing. */
 #define WHOLLY_KNOWN 0.9995f
 
-/* Where the light of parameter s is read, relative to its pixel: a straight line for now. */
-inline float2 path(float2 line, float s)
-{
-    return s * line;
-}
+/* Added to speeds, half-resolution pixels: what hardly moves is weighted by time alone. */
+#define EVEN 0.1f
+/* Part of the spacing by which an arc between two samples may leave its chord. */
+#define FLAT 0.0625f
+/* A path whose tangents differ from its line by less, half-resolution pixels, is straight: it is then off by
+   less than 4/27 of that. */
+#define STRAIGHT 0.03f
+/* Half the distance of the outer points of Gauss's three from the middle, of the whole. */
+#define GAUSS 0.38729833f
 
 /* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
 inline float4 sample_inside(__global const half *frame, int width, float2 at)
@@ -42,21 +56,53 @@ inline float inside_share(int width, int height, float2 at)
          * clamp(fmin(at.y + 1.0f, height - at.y), 0.0f, 1.0f);
 }
 
-/* One frame's share of the sums: xyz the weighted difference to base, w the weight. */
-inline float4 pass(__global const half *frame, int width, int height, float2 p, float2 line, float4 base,
-                   float from, float to, float weight, float spacing, int most)
+/* path(s) = s (a + s (b + s c)). */
+typedef struct { float2 a, b, c; } Cubic;
+
+inline float2 place(Cubic path, float s)
 {
-    float length_px = (to - from) * sqrt(line.x * line.x + line.y * line.y);
-    int count = clamp((int)ceil(length_px / spacing), 1, most);
+    return s * (path.a + s * (path.b + s * path.c));
+}
+
+inline float speed(Cubic path, float s)
+{
+    float2 v = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
+    return sqrt(v.x * v.x + v.y * v.y);
+}
+
+/* Mean speed over from..to by Gauss's rule: the same for a path run backwards. */
+inline float mean_speed(Cubic path, float from, float to)
+{
+    float middle = 0.5f * (from + to), apart = GAUSS * (to - from);
+    return (5.0f * (speed(path, middle - apart) + speed(path, middle + apart)) + 8.0f * speed(path, middle)) / 18.0f;
+}
+
+/* One frame's share of the sums: xyz the weighted difference to base, w the weight. */
+inline float4 pass(__global const half *frame, int width, int height, float2 p, float2 line, float4 ends,
+                   float4 base, float from, float to, float weight, float spacing, int most)
+{
+    float2 d0 = ends.lo - line, d1 = ends.hi - line;
+    bool straight = length(d0) + length(d1) < STRAIGHT;
+    if (straight)
+        d0 = d1 = 0.0f;
+    float2 m = line - d0 - d1;
+    Cubic path = { line + d0, -2.0f * d0 - d1, d0 + d1 };
+    float fastest = fmax(fmax(length(line + d0), length(line + d1)), length(m));
+    float bend = 2.0f * fmax(length(m - line - d0), length(line + d1 - m));
+    float steps = fmax(fastest / spacing, sqrt(bend / (8.0f * FLAT * spacing)));
+    int count = clamp((int)ceil((to - from) * steps), 1, most);
     float step = (to - from) / count;
-    float2 a = p + path(line, from), b = p + path(line, to);
-    float2 least = fmin(a, b), largest = fmax(a, b);
+    float2 one = (line + d0) / 3.0f, two = line - (line + d1) / 3.0f;
+    float2 least = p + fmin(fmin(one, two), fmin(line, 0.0f)), largest = p + fmax(fmax(one, two), fmax(line, 0.0f));
     bool inside = least.x >= 0.0f && least.y >= 0.0f && largest.x < width - 1 && largest.y < height - 1;
+    float even = straight ? 0.0f : 1.0f / (mean_speed(path, from, to) + EVEN);
     float4 sum = 0.0f;
     for (int n = 0; n < count; n++) {
         float s = from + (n + 0.5f) * step;
-        float2 at = p + path(line, s);
+        float2 at = p + place(path, s);
         float w = 1.0f - s;
+        if (!straight)
+            w *= (speed(path, s) + EVEN) * even;
         float4 light;
         if (inside) {
             light = sample_inside(frame, width, at);
@@ -70,50 +116,70 @@ inline float4 pass(__global const half *frame, int width, int height, float2 p, 
     return weight / count * sum;
 }
 
-/* Bilinear pull from the low grid, edges clamped: lines in low pixels, then the first frame's weight. */
-inline float4 pull_lines(__global const float *lines, __global const float *weight, int width, int height,
-                         float x, float y, float *first_weight)
+/* Where a half-resolution pixel lies between four of the low grid, edges clamped. */
+typedef struct { int a, b, c, d; float u, v; } Spot;
+
+inline Spot spot(int width, int height, float x, float y)
 {
     x = clamp(x, 0.0f, width - 1.0f);
     y = clamp(y, 0.0f, height - 1.0f);
     int x0 = (int)x, y0 = (int)y, x1 = min(x0 + 1, width - 1), y1 = min(y0 + 1, height - 1);
-    float u = x - x0, v = y - y0;
-    int a = y0 * width + x0, b = y0 * width + x1, c = y1 * width + x0, d = y1 * width + x1;
-    int second = width * height;
-    float4 la = (float4)(vload2(a, lines), vload2(second + a, lines));
-    float4 lb = (float4)(vload2(b, lines), vload2(second + b, lines));
-    float4 lc = (float4)(vload2(c, lines), vload2(second + c, lines));
-    float4 ld = (float4)(vload2(d, lines), vload2(second + d, lines));
-    float4 top = la + u * (lb - la), bottom = lc + u * (ld - lc);
-    float w_top = weight[a] + u * (weight[b] - weight[a]);
-    float w_bottom = weight[c] + u * (weight[d] - weight[c]);
-    *first_weight = w_top + v * (w_bottom - w_top);
-    return top + v * (bottom - top);
+    Spot spot = { y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1, x - x0, y - y0 };
+    return spot;
+}
+
+inline float4 between(Spot spot, float4 a, float4 b, float4 c, float4 d)
+{
+    float4 top = a + spot.u * (b - a), bottom = c + spot.u * (d - c);
+    return top + spot.v * (bottom - top);
+}
+
+/* Both frames' lines: the second's lie `second` pixels after the first's. */
+inline float4 pull_lines(__global const float *lines, int second, Spot s)
+{
+    return between(s, (float4)(vload2(s.a, lines), vload2(second + s.a, lines)),
+                   (float4)(vload2(s.b, lines), vload2(second + s.b, lines)),
+                   (float4)(vload2(s.c, lines), vload2(second + s.c, lines)),
+                   (float4)(vload2(s.d, lines), vload2(second + s.d, lines)));
+}
+
+inline float4 pull_ends(__global const float *ends, Spot s)
+{
+    return between(s, vload4(s.a, ends), vload4(s.b, ends), vload4(s.c, ends), vload4(s.d, ends));
+}
+
+inline float pull_weight(__global const float *weight, Spot s)
+{
+    float top = weight[s.a] + s.u * (weight[s.b] - weight[s.a]);
+    float bottom = weight[s.c] + s.u * (weight[s.d] - weight[s.c]);
+    return top + s.v * (bottom - top);
 }
 
 __kernel void blur_paths(__global const float *total, __global const half *first, __global const half *second,
-                         __global const float *lines, __global const float *weight, __global float *result,
-                         int width, int height, int low_width, int low_height,
-                         float half_per_low, float start, float stop, float share, float spacing, int most)
+                         __global const float *lines, __global const float *ends,
+                         __global const float *weight, __global float *result, int width, int height,
+                         int low_width, int low_height, float half_per_low, float start, float stop, float share, float spacing, int most)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
         return;
     size_t at = (size_t)y * width + x;
-    float w;
-    float4 line = half_per_low * pull_lines(lines, weight, low_width, low_height,
-                                            (x + 0.5f) / half_per_low - 0.5f,
-                                            (y + 0.5f) / half_per_low - 0.5f, &w);
+    int low = low_width * low_height;
+    Spot pulled = spot(low_width, low_height, (x + 0.5f) / half_per_low - 0.5f, (y + 0.5f) / half_per_low - 0.5f);
+    float w = pull_weight(weight, pulled);
+    float4 line = half_per_low * pull_lines(lines, low, pulled);
     float4 here = vload_half4(at, first), there = vload_half4(at, second);
     float4 base = here.w > 0.0f ? here / here.w : there.w > 0.0f ? there / there.w : (float4)(0.0f);
     base.w = 0.0f;
     float2 p = (float2)(x, y);
     float middle = 0.5f * (start + stop);
     float4 sum = any(line.lo != 0.0f)
-        ? pass(first, width, height, p, line.lo, base, start, stop, w, spacing, most)
+        ? pass(first, width, height, p, line.lo, half_per_low * pull_ends(ends, pulled), base,
+               start, stop, w, spacing, most)
         : w * (1.0f - middle) * (here - here.w * base);
     sum += any(line.hi != 0.0f)
-        ? pass(second, width, height, p, line.hi, base, 1.0f - stop, 1.0f - start, 1.0f - w, spacing, most)
+        ? pass(second, width, height, p, line.hi, half_per_low * pull_ends(ends + 4 * (size_t)low, pulled), base,
+               1.0f - stop, 1.0f - start, 1.0f - w, spacing, most)
         : (1.0f - w) * middle * (there - there.w * base);
     float4 before = vload4(at, total);
     float4 mean = base + sum / sum.w;

@@ -35,6 +35,8 @@ from longexpo_cli.types import (
     DeviceFrame,
     Frame,
     Mosaic,
+    MotionLines,
+    Pair,
     Preview,
     Print,
     Selection,
@@ -64,6 +66,16 @@ class Rendered:
         """The exposure time that a tripod and a dark filter would have needed, in seconds."""
         start = [shot.start_s for shot in self.burst.shots]
         return sum((p.stop - p.start) * (start[p.second] - start[p.first]) for p in self.selection.pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A pair with its lines and its two encoded frames."""
+
+    pair: Pair
+    lines: MotionLines
+    first: DeviceFrame
+    second: DeviceFrame
 
 
 def render(
@@ -156,7 +168,8 @@ def expose(
     merging = watch("merge", merge.start(device, first, recipe.merge), reference)
     before: tuple[DeviceFrame, Frame] | None = None
     streaks: Streaks | None = None
-    predictor = ""
+    drawn: blur.Drawn | None = None  # the pair before the one that waits for its successor's lines
+    waiting: Segment | None = None
     watch.expect("merge", len(to_merge))
     watch.expect("blur", len(selection.pairs))
     for index, mosaic in in_time(read_ahead(others, reader(burst, recipe), 1), reference, first):
@@ -169,16 +182,35 @@ def expose(
         here = aligned(mosaic, alignment, index, white, recipe, device, watch)
         if before is not None and index in pairs:
             lines = watch("predict", predict.predict(before[1], here[1], recipe.predict), index)
-            pair = pairs[index]
-            streaks = blur.blur(device, streaks, before[0], here[0], lines, pair, white, recipe.blur)
-            watch("blur", streaks, index)
-            predictor = lines.source
+            coming = Segment(pairs[index], lines, before[0], here[0])
+            if waiting is not None:
+                after = (coming.pair, coming.lines)
+                streaks = gathered(device, streaks, waiting, drawn, after, white, recipe, watch)
+                drawn = (waiting.pair, waiting.lines)
+            waiting = coming
         before = here
-    if streaks is None:
+    if waiting is None:
         raise BurstError(f"{burst.source}: the run holds no pair of frames")
-    mosaic = merge.merged(merging)
-    del merging, before, here
+    streaks = gathered(device, streaks, waiting, drawn, None, white, recipe, watch)
+    mosaic, predictor = merge.merged(merging), waiting.lines.source
+    del merging, before, here, waiting, coming
     return streaks, watch("merge", develop.demosaic(device, mosaic, recipe.develop)), predictor
+
+
+def gathered(
+    device: Device,
+    streaks: Streaks | None,
+    segment: Segment,
+    before: blur.Drawn | None,
+    after: blur.Drawn | None,
+    white: float,
+    recipe: Recipe,
+    watch: Watch,
+) -> Streaks:
+    """Return the streaks with the light of one more pair, whose neighbours say how its paths bend."""
+    frames, line = (segment.first, segment.second), (segment.lines, segment.pair)
+    streaks = blur.blur(device, streaks, *frames, *line, white, recipe.blur, before, after)
+    return watch("blur", streaks, segment.pair.second)
 
 
 def aligned(

@@ -22,12 +22,38 @@ def encode(
     return encoded
 
 
+def tangents(
+    device: Device,
+    before: DeviceArray | None,
+    lines: DeviceArray,
+    after: DeviceArray | None,
+    before_scale: float = 1.0,
+    after_scale: float = 1.0,
+) -> DeviceArray:
+    """Return how a pair's paths begin and end, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
+
+    lines is 2 h w 2 float32, so are those of the pairs before and after; None: there is none. The scales are
+    this pair's duration over theirs.
+    """
+    _, height, width, _ = lines.shape
+    result = device.empty((2, height, width, 4), np.float32)
+    device.run(
+        "blur_tangents",
+        "blur_tangents",
+        (width, height),
+        *(before or lines, lines, after or lines, result, width, height),
+        *(before_scale if before else 0.0, after_scale if after else 0.0),
+    )
+    return result
+
+
 def paths(
     device: Device,
     total: DeviceArray,
     first: DeviceArray,
     second: DeviceArray,
     lines: DeviceArray,
+    ends: DeviceArray,
     weight: DeviceArray,
     half_per_low: float,
     start: float,
@@ -38,9 +64,10 @@ def paths(
 ) -> DeviceArray:
     """Return total plus one pair's mean light times its share, H W 4 float32 (equations 6 and 8).
 
-    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, weight h w float32
-    the first frame's; half_per_low is half-resolution pixels per low pixel. The part start..stop of the
-    interval is gathered with one sample per spacing_px half-resolution pixels, at most `most` a line.
+    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, ends 2 h w 4 float32
+    their tangents (see `tangents`; the lines, twice each, make straight paths), weight h w float32 the first
+    frame's; half_per_low is half-resolution pixels per low pixel. The part start..stop of the interval is
+    gathered with samples at most spacing_px half-resolution pixels apart, and at most `most` a path.
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
@@ -49,7 +76,7 @@ def paths(
         "blur_paths",
         "blur_paths",
         (width, height),
-        *(total, first, second, lines, weight, result),
+        *(total, first, second, lines, ends, weight, result),
         *(width, height, low_width, low_height),
         *(half_per_low, start, stop, share, spacing_px, most),
     )

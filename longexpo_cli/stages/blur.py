@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -12,21 +12,26 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array32, DeviceFrame, MotionLines, OnDevice, Pair, Streaks
 
+Drawn: TypeAlias = tuple[Pair, MotionLines]  # a pair and its lines
+
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """How light is gathered."""
 
+    paths: str = parameter(
+        "spline", "how light runs between frames: smooth curves or straight lines", choices=("spline", "line")
+    )
     soft_gamma: float = parameter(
         3.0, "how much longer clipped lights outshine the rest of their trail; 1 = off", low=1, high=16
     )
     spacing: float = parameter(
-        1.0, "distance between samples along a trail", unit="half-resolution px", low=0.25, high=8
+        1.0, "largest distance between samples along a trail", unit="half-resolution px", low=0.25, high=8
     )
     fade: float = parameter(
         1.0, "how far inside the picture a frame's edge fades out", unit="% of the diagonal", low=0, high=25
     )
-    samples: int = parameter(256, "most samples along one line of a pair", low=1, high=4096)
+    samples: int = parameter(256, "most samples along one path of a pair", low=1, high=4096)
 
 
 def encode(device: Device, frame: DeviceFrame, white: float, params: Params) -> DeviceFrame:
@@ -51,23 +56,27 @@ def blur(
     pair: Pair,
     white: float,
     params: Params,
+    before: Drawn | None = None,
+    after: Drawn | None = None,
 ) -> Streaks:
-    """Return streaks with one more pair of encoded frames: its mean light along the lines times its share.
+    """Return streaks with one more pair of encoded frames: its mean light along its paths times its share.
 
     Both passes of the pair, over its part start..stop, share one numerator and one weight; samples that are
-    unknown count nothing, and a pair that knows nothing of a pixel adds nothing to it. Lines are straight and
-    their speed constant (equation 6): the speed weights of equation 8 would only let the longer of a pixel's
-    two lines drown the other.
+    unknown count nothing, and a pair that knows nothing of a pixel adds nothing to it. before and after are
+    the pairs that share a frame with this one, None at an end of the run: paths bend so that trails run on
+    smoothly from pair to pair (equation 7), and are evenly bright within a pair (equation 8).
     streaks is None for the first pair. Tabellion et al. 2023, section 4.7, doi:10.1145/3592124.
     """
     height, width = first.grid.shape
+    delta = device.upload(lines.delta)
     total = device.zeros((height, width, 4), np.float32) if streaks is None else streaks.light
     light = kernels.paths(
         device,
         cast(DeviceArray, total),
         cast(DeviceArray, first.light),
         cast(DeviceArray, second.light),
-        device.upload(lines.delta),
+        delta,
+        _ends(device, delta, (pair, lines), before, after, params),
         device.upload(lines.weight),
         half_per_low=lines.grid.scale / first.grid.scale,
         start=pair.start,
@@ -91,6 +100,23 @@ def resolve(device: Device, streaks: Streaks) -> OnDevice:
     Channel 4 is 1 where any pair knew the light, else 0 (the light is then 0).
     """
     return kernels.resolve(device, cast(DeviceArray, streaks.light), streaks.white, streaks.soft_gamma)
+
+
+def _ends(
+    device: Device, delta: DeviceArray, now: Drawn, before: Drawn | None, after: Drawn | None, params: Params
+) -> DeviceArray:
+    """Return how the pair's paths begin and end, 2 H W 4 in low pixels; delta is the pair's on the device."""
+    if params.paths == "line":
+        return device.upload(np.tile(now[1].delta, 2))
+    around = [drawn and device.upload(drawn[1].delta) for drawn in (before, after)]
+    scales = [_duration(now) / _duration(drawn or now) for drawn in (before, after)]
+    return kernels.tangents(device, around[0], delta, around[1], *scales)
+
+
+def _duration(drawn: Drawn) -> float:
+    """Return how long the whole of a pair's interval takes, in usual intervals."""
+    pair, _ = drawn
+    return pair.light / (pair.stop - pair.start)
 
 
 def _motion_px(lines: MotionLines, pair: Pair) -> Array32:

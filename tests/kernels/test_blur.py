@@ -27,11 +27,18 @@ def frame(size: tuple[int, int], seed: int, unknown: bool = False) -> Array:
     return light
 
 
-def pair_lines(size: tuple[int, int], longest: float, seed: int) -> tuple[Array, Array]:
-    """Random lines 2 h w 2 in low pixels and weights h w."""
+def pair_lines(size: tuple[int, int], longest: float, seed: int) -> tuple[Array, Array, Array]:
+    """Random lines 2 h w 2 in low pixels, half of them with other tangents, and weights h w."""
     rng = np.random.default_rng(seed)
     lines = rng.uniform(-longest, longest, (2, *size, 2)).astype(np.float32)
-    return lines, rng.random(size).astype(np.float32)
+    bent = rng.uniform(-longest, longest, (2, *size, 4)) * (rng.random((2, *size, 1)) < 0.5)
+    ends = (np.tile(lines, 2) + bent).astype(np.float32)
+    return lines, ends, rng.random(size).astype(np.float32)
+
+
+def still(size: tuple[int, int]) -> tuple[Array, Array]:
+    """Lines and tangents of what does not move."""
+    return np.zeros((2, *size, 2), np.float32), np.zeros((2, *size, 4), np.float32)
 
 
 def low_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
@@ -106,17 +113,17 @@ def test_paths_are_their_twin(
 
 def test_a_constant_picture_stays_constant_exactly(device: Device) -> None:
     light = np.full((21, 67, 4), [0.3, 0.7, 0.123, 1], np.float16)
-    lines, weight = pair_lines((6, 17), 5.0, 8)
+    drawn = pair_lines((6, 17), 5.0, 8)
     total = np.zeros((21, 67, 4), np.float32)
-    result = gather(device, (total, light, light, lines, weight), 4.0, 0.0, 1.0, 1.0, 1.0, 64)
+    result = gather(device, (total, light, light, *drawn), 4.0, 0.0, 1.0, 1.0, 1.0, 64)
     assert (result == light.astype(np.float32)).all()
 
 
 def test_without_motion_two_equal_frames_come_back_exactly(device: Device) -> None:
     light, size = frame((23, 71), 9), (23, 71)
-    lines, weight = np.zeros((2, *size, 2), np.float32), pair_lines(size, 1.0, 10)[1]
+    drawn = (*still(size), pair_lines(size, 1.0, 10)[2])
     total = np.zeros((*size, 4), np.float32)
-    result = gather(device, (total, light, light, lines, weight), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
+    result = gather(device, (total, light, light, *drawn), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
     assert (result == light.astype(np.float32)).all()
 
 
@@ -125,9 +132,9 @@ def test_without_motion_time_shares_two_frames_out(device: Device) -> None:
     size = (3, 5)
     first, second = np.zeros((*size, 4), np.float16), np.ones((*size, 4), np.float16)
     first[..., 3] = 1
-    lines, weight = np.zeros((2, *size, 2), np.float32), np.full(size, 0.5, np.float32)
+    drawn = (*still(size), np.full(size, 0.5, np.float32))
     for start, stop in ((0.0, 1.0), (0.0, 0.5), (0.25, 1.0)):
-        arrays = (np.zeros((*size, 4), np.float32), first, second, lines, weight)
+        arrays = (np.zeros((*size, 4), np.float32), first, second, *drawn)
         result = gather(device, arrays, 1.0, start, stop, 1.0, 1.0, 64)
         assert np.abs(result[..., 0] - (start + stop) / 2).max() < FLOAT32
 
@@ -138,11 +145,11 @@ def test_what_one_frame_does_not_know_comes_from_the_other(device: Device) -> No
     first[:, :20] = 0
     second[:, 40:] = 0
     first[0], second[0] = 0, 0
-    lines, weight = np.zeros((2, *size, 2), np.float32), np.full(size, 0.5, np.float32)
+    drawn = (*still(size), np.full(size, 0.5, np.float32))
     total = np.random.default_rng(13).random((*size, 4)).astype(np.float32)
-    empty = gather(device, (total, first, second, lines, weight), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
+    empty = gather(device, (total, first, second, *drawn), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
     assert (empty[0] == total[0]).all()
-    result = gather(device, (np.zeros_like(total), first, second, lines, weight), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
+    result = gather(device, (np.zeros_like(total), first, second, *drawn), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
     assert (result[1:, :20] == 0.5 * second[1:, :20].astype(np.float32)).all()  # half known, half the share
     assert (result[1:, 40:] == 0.5 * first[1:, 40:].astype(np.float32)).all()
 

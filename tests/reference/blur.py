@@ -1,4 +1,4 @@
-"""Float64 twins of the kernels blur_encode, blur_paths and blur_resolve: their definitions."""
+"""Float64 twins of the kernels blur_encode, blur_tangents, blur_paths and blur_resolve: their definitions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ LEAST_KNOWN = 1e-4
 WHOLLY_KNOWN = 0.9995
 TAPS = 8
 LEAST_TRUST = 0.02
+LEAST = 0.5
+LOOKS = 64
+TURNED_BACK = 1e-3
+EVEN = 0.1
+FLAT = 0.0625
+STRAIGHT = 0.03
 
 
 def soft_gamma(v: Array64, k: float) -> Array64:
@@ -81,24 +87,129 @@ def fading(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
     return bilinear(picture, x, y) * inside[..., None]
 
 
-def path(line: Array64, s: Array64) -> Array64:
-    """A straight line: s * line."""
-    return s[..., None] * line
+def length(vectors: Array64) -> Array64:
+    """Lengths ... of vectors ... x 2."""
+    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]))
+
+
+def flow(onwards: Array64, back: Array64) -> Array64:
+    """Equation 7 with H as a vector: the instantaneous flow of two lines ... x 2."""
+    a, b = length(onwards)[..., None], length(back)[..., None]
+    mean = (b * onwards + a * back) / np.where(a + b > 0, a + b, 1)
+    cross = onwards[..., 0] * back[..., 1] - onwards[..., 1] * back[..., 0]
+    theta = np.arctan2(np.abs(cross), (onwards * back).sum(-1))[..., None]
+    fade = 1 - np.maximum(2 * theta / np.pi - 1, 0) ** 4
+    stretch = np.where(theta > 0, theta / np.sin(np.where(theta > 0, theta, 1)), 1)
+    return np.where(np.pi - theta < TURNED_BACK, 0.0, mean * stretch * fade)
+
+
+def alike(lines: Array64, way: Array64, like: Array64) -> Array64:
+    """The line of lines H W 2 most like `like` along `way` from each pixel; 0 where none is LEAST long."""
+    height, width = way.shape[:2]
+    rows, columns = np.indices((height, width))
+    taps = np.clip(np.ceil(length(way)), 1, LOOKS).astype(int)
+    best, least = np.zeros_like(way), np.full((height, width), np.inf)
+    for n in range(int(taps.max()) + 1):
+        at = np.stack([columns, rows], -1) + way * (n / taps)[..., None]
+        x = np.clip(np.floor(at[..., 0] + 0.5), 0, width - 1).astype(int)
+        y = np.clip(np.floor(at[..., 1] + 0.5), 0, height - 1).astype(int)
+        line = lines[y, x]
+        miss = length(line - like)
+        wins = (n <= taps) & (length(line) >= LEAST) & (miss < least)
+        best, least = np.where(wins[..., None], line, best), np.where(wins, miss, least)
+    return best
+
+
+def carried_on(b: Array64, a: Array64) -> Array64:
+    """The point after C = 0 of a path through B = b and A = b + a; a = 0: there is no A."""
+    along = np.maximum((b * b).sum(-1, keepdims=True), 1e-30)
+    mirrored = b + a - 2 * ((b / 2 + a) * b).sum(-1, keepdims=True) / along * b
+    shorter = np.minimum(1, length(b) / np.maximum(length(mirrored), 1e-30))[..., None]
+    return np.where((a == 0).all(-1, keepdims=True), -b, mirrored * shorter)
+
+
+def path_tangents(line: Array64, towards: Array64, onwards: Array64) -> Array64:
+    """The tangents H W 4 of a path along line, at its pair's first frame and at its second."""
+    back = np.where((towards != 0).any(-1, keepdims=True), -towards, -carried_on(line, onwards))
+    ahead = np.where((onwards != 0).any(-1, keepdims=True), onwards, carried_on(-line, towards))
+    curved = np.concatenate([flow(line, back), flow(ahead, line)], -1)
+    return np.where(length(line)[..., None] < LEAST, np.tile(line, 2), curved)
+
+
+def tangents(
+    before: npt.NDArray[Any] | None,
+    lines: npt.NDArray[Any],
+    after: npt.NDArray[Any] | None,
+    before_scale: float = 1.0,
+    after_scale: float = 1.0,
+) -> Array64:
+    """How the paths of a pair's lines 2 h w 2 begin and end, 2 h w 4, given those of the pairs around."""
+    first, second = lines.astype(np.float64)
+    towards, onwards = np.zeros_like(first), np.zeros_like(second)
+    if before is not None:
+        towards = before_scale * alike(before[1].astype(np.float64), first, -first / before_scale)
+    if after is not None:
+        onwards = after_scale * alike(after[0].astype(np.float64), second, -second / after_scale)
+    towards[length(first) < LEAST] = 0
+    onwards[length(second) < LEAST] = 0
+    backward = -path_tangents(-second, towards, onwards)
+    return np.stack(
+        [path_tangents(first, towards, onwards), np.concatenate([backward[..., 2:], backward[..., :2]], -1)]
+    )
+
+
+def cubic(line: Array64, ends: Array64) -> tuple[Array64, Array64, Array64]:
+    """The coefficients of path(s) = s (a + s (b + s c)), tangents ends H W 4; straight where nearly so."""
+    d0, d1 = ends[..., :2] - line, ends[..., 2:] - line
+    straight = (length(d0) + length(d1) < STRAIGHT)[..., None]
+    d0, d1 = np.where(straight, 0.0, d0), np.where(straight, 0.0, d1)
+    return line + d0, -2 * d0 - d1, d0 + d1
+
+
+def path(line: Array64, ends: Array64, s: Array64) -> Array64:
+    """Where the light of parameter s is read, relative to its pixel."""
+    a, b, c = cubic(line, ends)
+    return s[..., None] * (a + s[..., None] * (b + s[..., None] * c))
+
+
+def speed(line: Array64, ends: Array64, s: Array64) -> Array64:
+    """The length of the path's derivative at s."""
+    a, b, c = cubic(line, ends)
+    return length(a + s[..., None] * (2 * b + s[..., None] * 3 * c))
+
+
+def count(line: Array64, ends: Array64, span: float, spacing: float, most: int) -> npt.NDArray[np.int_]:
+    """How many samples of a part of the paths keep their neighbours within spacing and arcs flat."""
+    a, b, c = cubic(line, ends)
+    d0, m, d1 = a, a + b, a + 2 * b + 3 * c  # control points of the derivative
+    fastest = np.maximum(np.maximum(length(d0), length(d1)), length(m))
+    bend = 2 * np.maximum(length(m - d0), length(d1 - m))
+    steps = np.maximum(fastest / spacing, np.sqrt(bend / (8 * FLAT * spacing)))
+    return np.clip(np.ceil(span * steps), 1, most).astype(int)
 
 
 def gathered(
-    frame: npt.NDArray[Any], line: Array64, begin: float, end: float, spacing: float, most: int
+    frame: npt.NDArray[Any],
+    line: Array64,
+    ends: Array64,
+    begin: float,
+    end: float,
+    spacing: float,
+    most: int,
 ) -> tuple[Array64, Array64]:
-    """The mean over midpoints of w I known and of w known, for one frame's lines H W 2 in half pixels."""
+    """The mean over midpoints of w I known and of w known, for one frame's paths in half pixels."""
     rows, columns = np.indices(frame.shape[:2]).astype(np.float64)
-    length = (end - begin) * np.hypot(line[..., 0], line[..., 1])
-    count = np.clip(np.ceil(length / spacing), 1, most).astype(int)
+    samples = count(line, ends, end - begin, spacing, most)
+    middle, apart = (begin + end) / 2, np.sqrt(0.15) * (end - begin)
+    taps = [(5, middle - apart), (8, middle), (5, middle + apart)]
+    mean = sum(part * speed(line, ends, np.full(samples.shape, s)) for part, s in taps) / 18
     light, known = np.zeros((*frame.shape[:2], 3)), np.zeros((*frame.shape[:2], 1))
-    for n in range(int(count.max())):
-        s = begin + (n + 0.5) * (end - begin) / count
-        offset = path(line, s)
+    for n in range(int(samples.max())):
+        s = begin + (n + 0.5) * (end - begin) / samples
+        offset = path(line, ends, s)
         sample = fading(frame, columns + offset[..., 0], rows + offset[..., 1])
-        weight = np.where(n < count, (1 - s) / count, 0.0)[..., None]
+        weight = (1 - s) * (speed(line, ends, s) + EVEN) / (mean + EVEN)
+        weight = np.where(n < samples, weight / samples, 0.0)[..., None]
         light += weight * sample[..., :3]
         known += weight * sample[..., 3:]
     return light, known
@@ -109,6 +220,7 @@ def paths(
     first: npt.NDArray[Any],
     second: npt.NDArray[Any],
     lines: npt.NDArray[Any],
+    ends: npt.NDArray[Any],
     weight: npt.NDArray[Any],
     half_per_low: float,
     start: float,
@@ -117,13 +229,14 @@ def paths(
     spacing: float,
     most: int,
 ) -> Array64:
-    """total plus one pair's mean light times its share (equations 6 and 8 at constant speed)."""
+    """total plus one pair's mean light times its share (equations 6 and 8)."""
     rows, columns = np.indices(first.shape[:2]).astype(np.float64)
     low_x, low_y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
     w = bilinear(weight[..., None], low_x, low_y)
     line = [half_per_low * bilinear(lines[i], low_x, low_y) for i in (0, 1)]
-    light_1, known_1 = gathered(first, line[0], start, stop, spacing, most)
-    light_2, known_2 = gathered(second, line[1], 1 - stop, 1 - start, spacing, most)
+    end = [half_per_low * bilinear(ends[i], low_x, low_y) for i in (0, 1)]
+    light_1, known_1 = gathered(first, line[0], end[0], start, stop, spacing, most)
+    light_2, known_2 = gathered(second, line[1], end[1], 1 - stop, 1 - start, spacing, most)
     light = w * light_1 + (1 - w) * light_2
     known = w * known_1 + (1 - w) * known_2
     mean = np.concatenate([light / np.maximum(known, LEAST_KNOWN), np.ones_like(known)], axis=-1)

@@ -1,0 +1,45 @@
+"""What curved paths gain over straight lines: things on arcs, with exact and with predicted motion lines.
+
+PSNR inside the trails against the true long exposure, and the strobe: how much a trail's light flickers along it.
+"""
+
+from __future__ import annotations
+
+from longexpo_cli.gpu.device import Device, choose
+from longexpo_cli.stages import blur
+from tests import curves
+
+PAIRS = 5
+
+
+def measured(device: Device, scene: curves.Scene, source: str, paths: str) -> tuple[float, list[float]]:
+    """Return the PSNR in dB inside the trails, and the strobe of each thing's trail."""
+    frames = [scene.light(n) for n in range(PAIRS + 1)]
+    lines = [(scene.lines if source == "exact" else scene.predicted)(n) for n in range(PAIRS)]
+    result = curves.gather(device, frames, lines, blur.Params(soft_gamma=1.0, paths=paths))
+    truth = scene.truth(PAIRS)
+    strobes = [curves.strobe(result, truth, thing, PAIRS) for thing in scene.things]
+    return curves.psnr(result, truth, scene.trail(PAIRS)), strobes
+
+
+def main() -> None:
+    """Print the table."""
+    device = choose()
+    print(f"Curved trails, {PAIRS} pairs, on {device.name}: line, spline")
+    print("  turn  ground   lines       PSNR dB          gain   strobe rms %, small and large thing")
+    for turn in (15.0, 25.0, 40.0, 60.0):
+        for ground, name in ((0.05, "even"), (None, "texture")):
+            for source in ("exact", "predicted"):
+                scene = curves.wheel(ground, turn)
+                (line, flicker), (spline, smooth) = (
+                    measured(device, scene, source, paths) for paths in ("line", "spline")
+                )
+                pairs = "   ".join(f"{100 * a:5.2f} -> {100 * b:5.2f}" for a, b in zip(flicker, smooth, strict=True))
+                print(
+                    f"  {turn:3.0f} d  {name:8} {source:10} {line:5.2f} -> {spline:5.2f}  {spline - line:+5.2f}   {pairs}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
