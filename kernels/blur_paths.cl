@@ -40,13 +40,13 @@
 /* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
 inline float4 sample_inside(__global const half *frame, int width, float2 at)
 {
-    int ix = (int)at.x, iy = (int)at.y;
-    float u = at.x - ix, v = at.y - iy;
-    __global const half *corner = frame + 4 * ((size_t)iy * width + ix);
-    float8 above = vload_half8(0, corner);
-    float8 below = vload_half8(0, corner + 4 * (size_t)width);
-    float8 row = above + v * (below - above);
-    return row.lo + u * (row.hi - row.lo);
+    int2 corner = convert_int2(at);
+    float2 part = at - convert_float2(corner);
+    __global const half *four = frame + 4 * ((size_t)corner.y * width + corner.x);
+    float8 above = vload_half8(0, four);
+    float8 below = vload_half8(0, four + 4 * (size_t)width);
+    float8 row = above + part.y * (below - above);
+    return row.lo + part.x * (row.hi - row.lo);
 }
 
 /* How much of a sample lies inside the picture: it fades to nothing within one pixel beyond the edge. */
@@ -64,10 +64,15 @@ inline float2 place(Cubic path, float s)
     return s * (path.a + s * (path.b + s * path.c));
 }
 
+/* The length of a vector: nothing here is near overflow, which length() guards against at a cost. */
+inline float size(float2 v)
+{
+    return sqrt(v.x * v.x + v.y * v.y);
+}
+
 inline float speed(Cubic path, float s)
 {
-    float2 v = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
-    return sqrt(v.x * v.x + v.y * v.y);
+    return size(path.a + s * (2.0f * path.b + 3.0f * s * path.c));
 }
 
 /* Mean speed over from..to by Gauss's rule: the same for a path run backwards. */
@@ -77,42 +82,60 @@ inline float mean_speed(Cubic path, float from, float to)
     return (5.0f * (speed(path, middle - apart) + speed(path, middle + apart)) + 8.0f * speed(path, middle)) / 18.0f;
 }
 
+/* Sum of weighted differences to base over a path that stays inside the picture: nearly all the time is
+   spent here. */
+inline float4 along(__global const half *frame, int width, float2 p, Cubic path, float4 base,
+                    float from, float step, int count, float even)
+{
+    float4 sum = 0.0f;
+    for (float n = 0.5f; n < count; n += 1.0f) {
+        float s = from + n * step;
+        float w = (1.0f - s) * (speed(path, s) + EVEN) * even;
+        float4 light = sample_inside(frame, width, p + place(path, s));
+        sum += w * (light - light.w * base);
+    }
+    return sum;
+}
+
+/* The same over any path: what lies beyond the picture counts nothing. */
+inline float4 along_the_edge(__global const half *frame, int width, int height, float2 p, Cubic path,
+                             float4 base, float from, float step, int count, float even)
+{
+    float4 sum = 0.0f;
+    for (float n = 0.5f; n < count; n += 1.0f) {
+        float s = from + n * step;
+        float2 at = p + place(path, s);
+        float w = (1.0f - s) * (speed(path, s) + EVEN) * even * inside_share(width, height, at);
+        at = clamp(at, (float2)(0.0f, 0.0f), (float2)(width - 1.0f, height - 1.0f));
+        float4 light = sample4(frame, width, height, at.x, at.y);
+        sum += w * (light - light.w * base);
+    }
+    return sum;
+}
+
 /* One frame's share of the sums: xyz the weighted difference to base, w the weight. */
 inline float4 pass(__global const half *frame, int width, int height, float2 p, float2 line, float4 ends,
                    float4 base, float from, float to, float weight, float spacing, int most)
 {
     float2 d0 = ends.lo - line, d1 = ends.hi - line;
-    bool straight = length(d0) + length(d1) < STRAIGHT;
-    if (straight)
+    if (size(d0) + size(d1) < STRAIGHT)
         d0 = d1 = 0.0f;
     float2 m = line - d0 - d1;
     Cubic path = { line + d0, -2.0f * d0 - d1, d0 + d1 };
-    float fastest = fmax(fmax(length(line + d0), length(line + d1)), length(m));
-    float bend = 2.0f * fmax(length(m - line - d0), length(line + d1 - m));
+    float fastest = fmax(fmax(size(line + d0), size(line + d1)), size(m));
+    float bend = 2.0f * fmax(size(m - line - d0), size(line + d1 - m));
     float steps = fmax(fastest / spacing, sqrt(bend / (8.0f * FLAT * spacing)));
     int count = clamp((int)ceil((to - from) * steps), 1, most);
     float step = (to - from) / count;
     float2 one = (line + d0) / 3.0f, two = line - (line + d1) / 3.0f;
     float2 least = p + fmin(fmin(one, two), fmin(line, 0.0f)), largest = p + fmax(fmax(one, two), fmax(line, 0.0f));
     bool inside = least.x >= 0.0f && least.y >= 0.0f && largest.x < width - 1 && largest.y < height - 1;
-    float even = straight ? 0.0f : 1.0f / (mean_speed(path, from, to) + EVEN);
-    float4 sum = 0.0f;
-    for (int n = 0; n < count; n++) {
-        float s = from + (n + 0.5f) * step;
-        float2 at = p + place(path, s);
-        float w = 1.0f - s;
-        if (!straight)
-            w *= (speed(path, s) + EVEN) * even;
-        float4 light;
-        if (inside) {
-            light = sample_inside(frame, width, at);
-        } else {
-            w *= inside_share(width, height, at);
-            at = clamp(at, (float2)(0.0f, 0.0f), (float2)(width - 1.0f, height - 1.0f));
-            light = sample4(frame, width, height, at.x, at.y);
-        }
-        sum += w * (light - light.w * base);
-    }
+    float even = 1.0f / (mean_speed(path, from, to) + EVEN);
+    float4 sum;
+    if (!inside)
+        sum = along_the_edge(frame, width, height, p, path, base, from, step, count, even);
+    else
+        sum = along(frame, width, p, path, base, from, step, count, even);
     return weight / count * sum;
 }
 

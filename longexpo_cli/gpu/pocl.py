@@ -3,7 +3,10 @@
 It calls the system linker and aborts the process without one. And it asks LLVM 14 for the name of the
 processor: one that is younger than LLVM 14 (AMD family 26, say) is called "generic", which the compiler
 inside PoCL then refuses ("unknown target CPU 'generic'", pocl issue 1049). No environment variable
-overrides the name, so it is replaced in the device's record by the x86-64 level that the processor has.
+overrides the name, so it is replaced in the device's record by the newest processor that PoCL's own library of
+functions was compiled for and this one can stand in for. LLVM inlines a function only into code for a
+processor that has all of the function's features: under the name of an x86-64 level (x86-64-v4, say) every
+vload and clamp is a call, and the blur takes up to twice as long.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from longexpo_cli.errors import DeviceError
 
 PLATFORM = "Portable Computing Language"
 
-# x86-64 psABI micro-architecture levels, by the flags that /proc/cpuinfo gives them.
+# Names of processors by what code for them may use, in the words of /proc/cpuinfo.
+_AVX2 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "abm", "popcnt", "cx16"}
 _LEVELS = (
-    (b"x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
-    (b"x86-64-v3", {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}),
+    (b"skylake-avx512", _AVX2 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    (b"haswell", _AVX2),
     (b"x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
 )
 _kept: dict[bytes, Any] = {}  # the names must outlive the device's record, which points at them
