@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import quality, speed
+from benchmarks import blur, paths, quality, speed
 
 quality.main()
+paths.main()
+blur.main()
 speed.main()

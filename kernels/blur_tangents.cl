@@ -12,12 +12,14 @@
      tangents(line) = flow(line, -towards), flow(onwards, line)
 
    towards and onwards are read where the thing lies in the frame that both pairs share: somewhere along the
-   line, at the place whose motion is most like the line's. Where there is none of at least LEAST px, as at the
+   line or an arc over it, at the place whose motion is most like the line's. Where there is none of at least LEAST px, as at the
    ends of the burst, the path is carried on: with A, B, C = 0 its points two steps away, one step away and
    here, A' is A mirrored in the perpendicular bisector of BC, and the next point is
    A' min(1, |BC| / |A'|); without A it is -B. A line shorter than LEAST stays straight: both tangents are it. */
 #define LEAST 0.5f
 #define TAPS 64
+/* Four times the height of those arcs, of the way: they turn by about 60 degrees. */
+#define ASIDE 0.5f
 #define TURNED_BACK 1e-3f
 
 inline float2 flow(float2 next, float2 back)
@@ -32,20 +34,25 @@ inline float2 flow(float2 next, float2 back)
     return mean * (theta > TURNED_BACK ? theta / sin(theta) : 1.0f) * fade;
 }
 
-/* The line, of one frame of a pair, that is most like `like`, along `way` from p; 0 where none is LEAST long. */
+/* The line, of one frame of a pair, that is most like `like`, along `way` from p and along arcs to either side
+   of it; 0 where none is LEAST long. */
 inline float2 alike(__global const float *lines, int width, int height, float2 p, float2 way, float2 like)
 {
     float2 best = 0.0f;
     float least = INFINITY;
     int taps = clamp((int)ceil(length(way)), 1, TAPS);
     for (int n = 0; n <= taps; n++) {
-        float2 at = p + way * ((float)n / taps);
-        int x = clamp((int)floor(at.x + 0.5f), 0, width - 1), y = clamp((int)floor(at.y + 0.5f), 0, height - 1);
-        float2 line = vload2((size_t)y * width + x, lines);
-        float miss = length(line - like);
-        if (length(line) >= LEAST && miss < least) {
-            best = line;
-            least = miss;
+        float s = (float)n / taps;
+        float2 aside = ASIDE * s * (1.0f - s) * (float2)(-way.y, way.x);
+        for (int side = -1; side <= 1; side++) {
+            float2 at = p + s * way + side * aside;
+            int x = clamp((int)floor(at.x + 0.5f), 0, width - 1), y = clamp((int)floor(at.y + 0.5f), 0, height - 1);
+            float2 line = vload2((size_t)y * width + x, lines);
+            float miss = length(line - like);
+            if (length(line) >= LEAST && miss < least) {
+                best = line;
+                least = miss;
+            }
         }
     }
     return best;

@@ -1,4 +1,4 @@
-"""A still ground and round things that turn on arcs: their frames, exact motion lines and true long exposure."""
+"""A still ground and round things that turn on arcs: frames, exact motion lines, true long exposure."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Scene:
         return np.asarray(np.max([t.cover(time) for t in self.things for time in times], axis=0) > 0)
 
     def lines(self, first: int) -> MotionLines:
-        """Return the exact lines of a pair: each thing's chord wherever it passes, one low pixel around it too."""
+        """Return the exact lines of a pair: each thing's chord wherever it passes, and one low pixel around."""
         import cv2
 
         delta = np.zeros((2, *LOW.shape, 2), np.float32)
@@ -151,24 +151,28 @@ def gather(device: Device, frames: list[Array], lines: list[MotionLines], params
     return np.asarray(blur.resolve(device, streaks).get())[..., :3].astype(np.float64)
 
 
-def along(picture: Array, thing: Thing, pairs: int, samples: int = 64) -> Array:
-    """Return the mean light across a thing's trail, within its radius, at `samples` times a pair, in order."""
+def along(picture: Array, thing: Thing, pairs: int, rim: float = 2.5, samples: int = 64) -> Array:
+    """Return the mean light across a thing's trail at `samples` times a pair, up to rim px beyond its edge."""
     import cv2
 
     angle = np.radians(thing.begin + thing.turn * (np.arange(pairs * samples) + 0.5) / samples)
-    across = thing.circle + np.linspace(-thing.radius, thing.radius, 2 * int(thing.radius) + 1)
+    reach = thing.radius + rim
+    across = thing.circle + np.linspace(-reach, reach, 4 * int(reach) + 1)
     x = thing.centre[0] + np.cos(angle)[:, None] * across
     y = thing.centre[1] + np.sin(angle)[:, None] * across
     light = np.ascontiguousarray(picture[..., 0].astype(np.float32))
-    return np.asarray(cv2.remap(light, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR).mean(axis=1))
+    return np.asarray(
+        cv2.remap(light, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR).mean(axis=1)
+    )
 
 
 def strobe(picture: Array, truth: Array, thing: Thing, pairs: int) -> float:
-    """Return how much a trail flickers: rms of its light over the truth's along it, about its mean, whole pairs
-    between the first and the last."""
-    ratio = along(picture, thing, pairs) / along(truth, thing, pairs)
-    inner = ratio[64:-64]
-    return float(np.std(inner / inner.mean()))
+    """Return how much a trail flickers within its edges: rms of its light over the truth's, of one.
+
+    The first and the last pair are left out: a trail fades in and out there.
+    """
+    ratio = (along(picture, thing, pairs, 0.0) / along(truth, thing, pairs, 0.0))[64:-64]
+    return float(np.std(ratio / ratio.mean()))
 
 
 def psnr(picture: Array, truth: Array, where: Array) -> float:

@@ -3,10 +3,10 @@
 It calls the system linker and aborts the process without one. And it asks LLVM 14 for the name of the
 processor: one that is younger than LLVM 14 (AMD family 26, say) is called "generic", which the compiler
 inside PoCL then refuses ("unknown target CPU 'generic'", pocl issue 1049). No environment variable
-overrides the name, so it is replaced in the device's record by the newest processor that PoCL's own library of
-functions was compiled for and this one can stand in for. LLVM inlines a function only into code for a
-processor that has all of the function's features: under the name of an x86-64 level (x86-64-v4, say) every
-vload and clamp is a call, and the blur takes up to twice as long.
+overrides the name, so it is replaced in the device's record by the newest processor that PoCL's library of
+functions was compiled for and that this one can stand in for. LLVM inlines a function only into code for a
+processor with all of the function's features: under a name like x86-64-v4 every vload and clamp is a call,
+and the blur takes half as long again.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ TAPS = 8
 LEAST_TRUST = 0.02
 LEAST = 0.5
 LOOKS = 64
+ASIDE = 0.5
 TURNED_BACK = 1e-3
 EVEN = 0.1
 FLAT = 0.0625
@@ -104,19 +105,22 @@ def flow(onwards: Array64, back: Array64) -> Array64:
 
 
 def alike(lines: Array64, way: Array64, like: Array64) -> Array64:
-    """The line of lines H W 2 most like `like` along `way` from each pixel; 0 where none is LEAST long."""
+    """The line of lines H W 2 most like `like` along `way` and arcs over it; 0 where none is LEAST long."""
     height, width = way.shape[:2]
     rows, columns = np.indices((height, width))
     taps = np.clip(np.ceil(length(way)), 1, LOOKS).astype(int)
     best, least = np.zeros_like(way), np.full((height, width), np.inf)
     for n in range(int(taps.max()) + 1):
-        at = np.stack([columns, rows], -1) + way * (n / taps)[..., None]
-        x = np.clip(np.floor(at[..., 0] + 0.5), 0, width - 1).astype(int)
-        y = np.clip(np.floor(at[..., 1] + 0.5), 0, height - 1).astype(int)
-        line = lines[y, x]
-        miss = length(line - like)
-        wins = (n <= taps) & (length(line) >= LEAST) & (miss < least)
-        best, least = np.where(wins[..., None], line, best), np.where(wins, miss, least)
+        part = (n / taps)[..., None]
+        aside = ASIDE * part * (1 - part) * np.stack([-way[..., 1], way[..., 0]], -1)
+        for side in (-1, 0, 1):
+            at = np.stack([columns, rows], -1) + part * way + side * aside
+            x = np.clip(np.floor(at[..., 0] + 0.5), 0, width - 1).astype(int)
+            y = np.clip(np.floor(at[..., 1] + 0.5), 0, height - 1).astype(int)
+            line = lines[y, x]
+            miss = length(line - like)
+            wins = (n <= taps) & (length(line) >= LEAST) & (miss < least)
+            best, least = np.where(wins[..., None], line, best), np.where(wins, miss, least)
     return best
 
 

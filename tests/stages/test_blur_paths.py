@@ -1,0 +1,103 @@
+"""Curved trails, with exact and with predicted lines, against the true long exposure and straight lines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.stages import blur
+from longexpo_cli.types import MotionLines, Pair
+from tests import curves
+from tests.closeness import HALF_RELATIVE
+
+SPLINE = blur.Params(soft_gamma=1.0, paths="spline")
+LINE = replace(SPLINE, paths="line")
+PAIRS = 4
+
+
+def both(
+    device: Device, scene: curves.Scene, lines: list[MotionLines]
+) -> tuple[curves.Array, curves.Array, curves.Array]:
+    """The picture along straight lines, that along curves, and the true one."""
+    frames = [scene.light(n) for n in range(PAIRS + 1)]
+    line, spline = (curves.gather(device, frames, lines, params) for params in (LINE, SPLINE))
+    return line, spline, scene.truth(PAIRS)
+
+
+@pytest.mark.parametrize("source", ["exact", "predicted"])
+def test_curves_are_truer_than_lines_and_do_not_flicker(device: Device, source: str) -> None:
+    scene = curves.wheel(0.05, 25.0)
+    lines = [(scene.lines if source == "exact" else scene.predicted)(n) for n in range(PAIRS)]
+    line, spline, truth = both(device, scene, lines)
+    trail = scene.trail(PAIRS)
+    assert curves.psnr(line, truth, trail) > 39
+    assert curves.psnr(spline, truth, trail) > max(curves.psnr(line, truth, trail) + 10, 55)
+    for thing in scene.things:
+        straight, curved = (curves.strobe(picture, truth, thing, PAIRS) for picture in (line, spline))
+        assert curved < 0.5 * straight
+
+
+def test_curves_are_truer_before_a_textured_ground(device: Device) -> None:
+    """What the things uncover is smeared either way; the curve still gains more than 1 dB."""
+    scene = curves.wheel(None, 40.0)
+    line, spline, truth = both(device, scene, [scene.predicted(n) for n in range(PAIRS)])
+    trail = scene.trail(PAIRS)
+    assert curves.psnr(spline, truth, trail) > curves.psnr(line, truth, trail) + 1
+
+
+def test_a_trail_keeps_its_light(device: Device) -> None:
+    """An isolated spot's total light, soft gamma off: within 1 %, and as much in every part of the trail."""
+    thing = curves.Thing(6.0, (160.0, 120.0), 70.0, 0.0, 35.0, 0.8)
+    scene = curves.Scene(np.zeros((*curves.SIZE, 3)), (thing,))
+    line, spline, truth = both(device, scene, [scene.lines(n) for n in range(PAIRS)])
+    spot = scene.light(0).sum()
+    assert abs(spline.sum() / spot - 1) < 0.01
+    straight, curved = (
+        curves.along(picture, thing, PAIRS) / curves.along(truth, thing, PAIRS) for picture in (line, spline)
+    )
+    assert np.abs(curved - 1).max() < 0.01
+    assert np.abs(straight - 1).max() > 0.03
+
+
+def test_straight_uniform_motion_is_the_same_picture(device: Device) -> None:
+    rng = np.random.default_rng(1)
+    frames = [rng.random((*curves.SIZE, 3)) for _ in range(3)]
+    delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
+    delta[0], delta[1] = (-7.3, 2.4), (7.3, -2.4)
+    lines = [MotionLines(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")] * 2
+    line, spline = (curves.gather(device, frames, lines, params) for params in (LINE, SPLINE))
+    assert np.abs(line - spline).max() < 1e-5
+
+
+def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
+    """Twice the motion in twice the time before: the path stays uniform."""
+    rng = np.random.default_rng(2)
+    first, second = (
+        blur.encode(device, curves.on_device(device, rng.random((*curves.SIZE, 3))), 1.0, SPLINE)
+        for _ in range(2)
+    )
+    delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
+    delta[0, ..., 0], delta[1, ..., 0] = -6, 6
+    lines = MotionLines(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")
+    pair = Pair(1, 2, 0.0, 0.5, 0.5)
+    pictures = []
+    for light, factor in ((2.0, 2), (1.0, 2), (1.0, 1)):
+        before = (Pair(0, 1, 0.0, 1.0, light), replace(lines, delta=factor * delta))
+        streaks = blur.blur(device, None, first, second, lines, pair, 1.0, SPLINE, before)
+        pictures.append(np.array(blur.resolve(device, streaks).get()))
+    assert np.abs(pictures[0] - pictures[2]).max() < 1e-5
+    assert np.abs(pictures[1] - pictures[2]).max() > 0.01
+
+
+def test_an_even_picture_stays_even(device: Device) -> None:
+    """Through half floats and soft gamma: the same at every pixel, within their rounding."""
+    scene = curves.wheel(0.3, 40.0)
+    frames = [np.full((*curves.SIZE, 3), 0.3)] * (PAIRS + 1)
+    lines = [scene.lines(n) for n in range(PAIRS)]
+    for k in (1.0, 3.0):
+        result = curves.gather(device, frames, lines, replace(SPLINE, soft_gamma=k))
+        assert (result == result[0, 0]).all()
+        assert np.abs(result - 0.3).max() < 0.3 * (1 + k) * HALF_RELATIVE
