@@ -4,7 +4,5 @@ from __future__ import annotations
 
 from benchmarks import blur, paths, quality, speed
 
-quality.main()
-paths.main()
-blur.main()
-speed.main()
+for part in (quality, paths, blur, speed):
+    part.main()

@@ -181,34 +181,38 @@ inline float pull_weight(__global const float *weight, Spot s)
 __kernel void blur_paths(__global const float *total, __global const half *first, __global const half *second,
                          __global const float *lines, __global const float *ends,
                          __global const float *weight, __global float *result, int width, int height,
-                         int low_width, int low_height, float half_per_low, float start, float stop, float share, float spacing, int most)
+                         int low_width, int low_height, float half_per_low, float start, float stop,
+                         float share, float spacing, int most)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
         return;
     size_t at = (size_t)y * width + x;
     int low = low_width * low_height;
-    Spot pulled = spot(low_width, low_height, (x + 0.5f) / half_per_low - 0.5f, (y + 0.5f) / half_per_low - 0.5f);
+    float low_per_half = 1.0f / half_per_low;
+    Spot pulled = spot(low_width, low_height, (x + 0.5f) * low_per_half - 0.5f, (y + 0.5f) * low_per_half - 0.5f);
     float w = pull_weight(weight, pulled);
     float4 line = half_per_low * pull_lines(lines, low, pulled);
-    float4 here = vload_half4(at, first), there = vload_half4(at, second);
+    float4 here = vload_half4(at, first), there = vload_half4(at, second), before = vload4(at, total);
+    float middle = 0.5f * (start + stop), early = w * (1.0f - middle), late = (1.0f - w) * middle;
+    if (all(line == 0.0f) && here.w == 1.0f && there.w == 1.0f) { /* most of many pictures: no more than this */
+        vstore4(before + share * (here + late / (early + late) * (there - here)), at, result);
+        return;
+    }
     float4 base = here.w > 0.0f ? here / here.w : there.w > 0.0f ? there / there.w : (float4)(0.0f);
     base.w = 0.0f;
     float2 p = (float2)(x, y);
-    float middle = 0.5f * (start + stop);
     float4 sum = any(line.lo != 0.0f)
         ? pass(first, width, height, p, line.lo, half_per_low * pull_ends(ends, pulled), base,
                start, stop, w, spacing, most)
-        : w * (1.0f - middle) * (here - here.w * base);
+        : early * (here - here.w * base);
     sum += any(line.hi != 0.0f)
         ? pass(second, width, height, p, line.hi, half_per_low * pull_ends(ends + 4 * (size_t)low, pulled), base,
                1.0f - stop, 1.0f - start, 1.0f - w, spacing, most)
-        : (1.0f - w) * middle * (there - there.w * base);
-    float4 before = vload4(at, total);
+        : late * (there - there.w * base);
     float4 mean = base + sum / sum.w;
     mean.w = 1.0f;
-    float trust = (w * (1.0f - middle) * here.w + (1.0f - w) * middle * there.w)
-                / (w * (1.0f - middle) + (1.0f - w) * middle);
+    float trust = (early * here.w + late * there.w) / (early + late);
     trust = trust > WHOLLY_KNOWN ? 1.0f : trust;
     vstore4(sum.w > LEAST_KNOWN ? before + share * trust * mean : before, at, result);
 }

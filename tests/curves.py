@@ -91,7 +91,7 @@ class Scene:
         return np.asarray(np.max([t.cover(time) for t in self.things for time in times], axis=0) > 0)
 
     def lines(self, first: int) -> MotionLines:
-        """Return the exact lines of a pair: each thing's chord wherever it passes, and one low pixel around."""
+        """Return the exact lines of a pair: each thing's chord where it passes, and a low pixel around."""
         import cv2
 
         delta = np.zeros((2, *LOW.shape, 2), np.float32)
@@ -152,7 +152,7 @@ def gather(device: Device, frames: list[Array], lines: list[MotionLines], params
 
 
 def along(picture: Array, thing: Thing, pairs: int, rim: float = 2.5, samples: int = 64) -> Array:
-    """Return the mean light across a thing's trail at `samples` times a pair, up to rim px beyond its edge."""
+    """Return the mean light across a thing's trail at `samples` times a pair, to rim px beyond its edge."""
     import cv2
 
     angle = np.radians(thing.begin + thing.turn * (np.arange(pairs * samples) + 0.5) / samples)

@@ -6,12 +6,16 @@ import errno
 import json
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
 
+from longexpo_cli import pipeline
 from longexpo_cli.stages import ORDER, write
+from longexpo_cli.types import Streaks
 from tests.commands.conftest import Run, listing
 
 ALL = ["street.foreground.jpg", "street.foreground.json", "street.foreground.tif"]
@@ -42,6 +46,29 @@ def test_the_panning_look_with_options_into_a_folder(run: Run, panned: Path, tmp
     assert facts["trail"]["target_percent"] == 2.0
     stages = {path.name[:2] for path in dump.iterdir()}
     assert stages == {"02", "03", "04", "05", "06", "07", "08", "09", "10", "11"}
+
+
+def test_paths_bend_by_the_lines_of_the_pairs_around(
+    run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pair by pair in time order, each once, with its own lines, and the next pair's before they are blurred."""
+    seen = []
+    blurred = pipeline.blur.blur
+
+    def recorded(*args: Any) -> Streaks:
+        lines, pair, before, after = args[4], args[5], args[8], args[9]
+        seen.append((before, (pair, lines), after))
+        return blurred(*args)
+
+    monkeypatch.setattr(pipeline.blur, "blur", recorded)
+    assert run("render", made, "-o", tmp_path, "--trail", "100%").exit_code == 0
+    assert [(pair.first, pair.second) for _, (pair, _), _ in seen] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert seen[0][0] is seen[-1][2] is None
+    for (_, now, after), (before, coming, _) in pairwise(seen):
+        assert now[0] is before[0]
+        assert now[1] is before[1]
+        assert after[0] is coming[0]
+        assert after[1] is coming[1]
 
 
 def test_an_ending_chooses_one_file(run: Run, made: Path, tmp_path: Path) -> None:
