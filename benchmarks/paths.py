@@ -36,12 +36,9 @@ def main() -> None:
                     measured(device, scene, source, paths) for paths in ("line", "spline")
                 )
                 strobes = zip(flicker, smooth, strict=True)
-                shown = [f"{100 * a:5.2f} -> {100 * b:5.2f}" for a, b in strobes] if ground else []
-                print(
-                    f"  {turn:3.0f}   {name:8} {source:10} {line:5.2f} -> {spline:5.2f} {spline - line:+6.2f}   "
-                    f"{'   '.join(shown)}",
-                    flush=True,
-                )
+                shown = "   ".join(f"{100 * a:5.2f} -> {100 * b:5.2f}" for a, b in strobes) if ground else ""
+                gain = f"{line:5.2f} -> {spline:5.2f} {spline - line:+6.2f}"
+                print(f"  {turn:3.0f}   {name:8} {source:10} {gain}   {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_the_panning_look_with_options_into_a_folder(run: Run, panned: Path, tmp
 def test_paths_bend_by_the_lines_of_the_pairs_around(
     run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pair by pair in time order, each once, with its own lines, and the next pair's before they are blurred."""
+    """Pair by pair in time order, each once, with its own lines and those of the pairs before and after."""
     seen = []
     blurred = pipeline.blur.blur
 
