@@ -19,11 +19,11 @@ Drawn: TypeAlias = tuple[Pair, MotionLines]  # a pair and its lines
 class Params:
     """How light is gathered."""
 
-    paths: str = parameter(
-        "spline", "how light runs between frames: smooth curves or straight lines", choices=("spline", "line")
-    )
     soft_gamma: float = parameter(
         3.0, "how much longer clipped lights outshine the rest of their trail; 1 = off", low=1, high=16
+    )
+    paths: str = parameter(
+        "spline", "how light runs between frames: smooth curves or straight lines", choices=("spline", "line")
     )
     spacing: float = parameter(
         1.0, "largest distance between samples along a trail", unit="half-resolution px", low=0.25, high=8
