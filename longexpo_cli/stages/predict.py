@@ -14,6 +14,7 @@ import numpy as np
 
 from longexpo_cli import flow
 from longexpo_cli.colour import LUMINANCE
+from longexpo_cli.motion import refined
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array8, Array32, Flags, Frame, MotionLines
 
@@ -32,7 +33,9 @@ _CHUNK = 1 << 20  # positions laid out at a time, so that memory stays bounded
 class Params:
     """How motion is predicted."""
 
-    predictor: str = parameter("dis", "what makes the lines", choices=("dis",))
+    predictor: str = parameter(
+        "network", "what makes the lines: optical flow, or the network from there", choices=("network", "dis")
+    )
     still: float = parameter(
         0.15, "lines shorter than this are no motion", unit="low-resolution px", low=0, high=4
     )
@@ -48,6 +51,17 @@ class Params:
 
 
 def predict(first: Frame, second: Frame, params: Params) -> MotionLines:
+    """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 (Tabellion 2023, section 4.6).
+
+    Frame 0's light at time t is pulled from p + t delta[0], frame 1's from p + (1 - t) delta[1]. The network
+    makes the lines of optical flow better; source says which of the two they are.
+    doi:10.1145/3592124
+    """
+    lines = classical(first, second, params)
+    return lines if params.predictor == "dis" else refined(first, second, lines, params.still)
+
+
+def classical(first: Frame, second: Frame, params: Params) -> MotionLines:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 (Tabellion 2023, section 4.6).
 
     For a thing that moves by m from the first frame to the second, delta[0] = -m and delta[1] = m at every

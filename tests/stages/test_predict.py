@@ -17,7 +17,7 @@ from longexpo_cli.types import DeviceFrame, Frame, MotionLines, Pair
 from tests.stages.test_blur import SHOT, psnr
 
 Array = npt.NDArray[Any]
-PARAMS = predict.Params()
+PARAMS = predict.Params(predictor="dis")  # the network starts from these lines; see tests/test_motion.py
 SCALE = 4  # half-resolution pixels per low pixel
 SIZE = (320, 640)
 HALF, LOW = Grid(2, *SIZE), Grid(8, SIZE[0] // SCALE, SIZE[1] // SCALE)

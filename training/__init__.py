@@ -1,0 +1,1 @@
+"""Training of the motion network; needs torch (the `train` extra). The product never imports this."""

@@ -1,0 +1,138 @@
+"""Export a checkpoint's averaged weights to ONNX and prove that onnxruntime computes the same.
+
+    python -m training.export training/runs/refine/checkpoint.pt weights/motion.onnx
+
+Inputs: frames 1 6 H W (two RGB pictures, sRGB values 0..1); refining networks also take init 1 4 H W, optical
+flow's lines (classical.dis). Outputs: lines 1 4 H W px, weights 1 2 H W. H and W are multiples of the
+metadata's `multiple`. Prints what weights/index.toml needs, and the time of a pair beside a matrix product's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from training.models import from_checkpoint
+from training.net import MotionNet
+
+VERSION = "1"
+_INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"
+_OPSET = 18  # grid sampling as onnxruntime runs it on any processor
+_SIZES = ((96, 128), (128, 64), (200, 264))  # other than the traced one: H and W are free
+_CLOSE_PX, _CLOSE_WEIGHT = 2e-2, 2e-3  # float32 sums in another order, at motions of tens of pixels
+_TIMED = (384, 512)
+_ROUNDS = 7
+_MATRIX = 2048
+
+
+def main() -> None:
+    """Export, check and time."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    saved = torch.load(options.checkpoint, map_location="cpu", weights_only=True)
+    net = from_checkpoint(options.checkpoint)
+    training = {"steps": saved["step"], "minutes": round(saved["minutes"], 1), **saved["options"]}
+    export(net, options.out, training)
+    apart = [parity(net, options.out, size, options.threads) for size in _SIZES]
+    print(f"torch and onnxruntime differ by at most {max(a[0] for a in apart):.1e} px, "
+          f"weights by {max(a[1] for a in apart):.1e}")  # fmt: skip
+    print(timing(net, options.out, options.threads))
+    print(f'file = "{options.out.name}"\nsha256 = "{hashlib.sha256(options.out.read_bytes()).hexdigest()}"')
+
+
+def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
+    """Write a network as ONNX with its metadata."""
+    side = 8 * net.shape.multiple
+    inputs = (torch.rand(1, 6, side, side), *([torch.randn(1, 4, side, side)] if net.shape.refine else []))
+    names = ["frames", *(["init"] if net.shape.refine else []), "lines", "weights"]
+    free = {2: "height", 3: "width"}
+    with warnings.catch_warnings():
+        # The tracing exporter announces its successor, which needs more packages.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net, inputs, str(out), input_names=names[:-2], output_names=names[-2:],
+            dynamic_axes=dict.fromkeys(names, free), opset_version=_OPSET, dynamo=False,
+        )  # fmt: skip
+    model = onnx.load(out)
+    onnx.checker.check_model(model, full_check=True)
+    facts = {
+        "light": "srgb",
+        "multiple": str(net.shape.multiple),
+        "version": VERSION,
+        "init": _INIT if net.shape.refine else "none",
+        "shape": json.dumps(net.shape.facts()),
+        "training": json.dumps(training),
+    }
+    for key, value in facts.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.save(model, out)
+
+
+def parity(net: MotionNet, path: Path, size: tuple[int, int], threads: int) -> tuple[float, float]:
+    """Return by how much the export's lines (px) and weights differ at most; ValueError if too much."""
+    inputs = _inputs(net, size)
+    with torch.inference_mode():
+        lines, weights = (part.numpy() for part in net(*(torch.from_numpy(part) for part in inputs.values())))
+    found = _session(path, threads).run(["lines", "weights"], inputs)
+    apart = float(np.abs(found[0] - lines).max()), float(np.abs(found[1] - weights).max())
+    if apart[0] > _CLOSE_PX or apart[1] > _CLOSE_WEIGHT:
+        raise ValueError(f"{path}: off by {apart[0]:.2g} px and {apart[1]:.2g} in weight at {size}")
+    return apart
+
+
+def timing(net: MotionNet, path: Path, threads: int) -> str:
+    """Return what a pair costs, in seconds and against a float32 matrix product on as many threads."""
+    session, inputs = _session(path, threads), _inputs(net, _TIMED)
+    pair_s = _best(lambda: session.run(["lines", "weights"], inputs))
+    matrix = torch.rand(_MATRIX, _MATRIX)
+    product_s = _best(lambda: matrix @ matrix)
+    size = path.stat().st_size / 2**20
+    return (
+        f"{pair_s:.3f} s a pair of {_TIMED[1]} x {_TIMED[0]} on {threads} threads, {pair_s / product_s:.2f} "
+        f"times a {_MATRIX} x {_MATRIX} float32 product ({product_s:.3f} s); {size:.2f} MiB"
+    )
+
+
+def _inputs(net: MotionNet, size: tuple[int, int]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+    random = np.random.default_rng(0)
+    inputs = {"frames": random.random((1, 6, *size), np.float32)}
+    if net.shape.refine:
+        inputs["init"] = 4 * random.standard_normal((1, 4, *size), np.float32)
+    return inputs
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _best(run: Callable[[], object]) -> float:
+    run()
+    seconds = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Real pairs with truth, from video: frames some way apart, and the mean of all that lies between them.
+
+    python -m training.real --clips FOLDER --out training/data/real [--split val] [--crop 256]
+
+Truth is the mean in linear light of 33 pictures, half weight at both ends: true frames, and between
+neighbouring ones RIFE's, as Brooks and Barron (2019, arXiv 1811.11745) filled theirs. Writes
+OUT/<split>/<clip>-<frame>-<gap>/{frame_0,frame_1,blurred}.png; what exists is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from longexpo_cli.colour import srgb_decode, srgb_encode
+from training import light
+from training.rife import Rife
+
+Array32 = npt.NDArray[np.float32]
+
+SPLIT = Path(__file__).parent / "split.toml"
+INTERVALS = 32  # of a pair; one sub-frame more
+_LONG_SIDE_PX = 512
+_MULTIPLE = 4  # sides of the pictures
+_ENDINGS = (".mp4", ".webm", ".avi")
+_SAME = 2e-4  # two frames that differ by less on average are one frame twice
+_WINDOWS = 24  # places tried for a crop
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pair to make: the clip's frames first .. first + gap."""
+
+    clip: str
+    split: str
+    first: int
+    gap: int
+
+    @property
+    def name(self) -> str:
+        """The name of the pair's folder."""
+        return f"{self.clip}-{self.first:04d}-{self.gap}"
+
+
+def jobs(split: str | None = None) -> list[Job]:
+    """Return every pair that split.toml asks for, of one split or of both."""
+    tables = tomllib.loads(SPLIT.read_text("utf-8"))
+    return [
+        Job(clip, table["split"], first, gap)
+        for clip, table in tables.items()
+        for row in table["pairs"]
+        for first in range(row["start"], row["stop"], row["step"])
+        for gap in row["gaps"]
+        if split in (None, table["split"])
+    ]
+
+
+def main() -> None:
+    """Make the pairs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--clips", type=Path, required=True, help="folder of the clips that split.toml names")
+    parser.add_argument("--out", type=Path, default=Path("training/data/real"))
+    parser.add_argument("--split", choices=("train", "val"), required=True)
+    parser.add_argument("--crop", type=int, default=0, help="side of the part kept, px; 0 = whole frames")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    rife = Rife(torch.device("cpu"))
+    for job in jobs(options.split):
+        folder = options.out / job.split / job.name
+        if (folder / "blurred.png").is_file():
+            continue
+        frames = _frames(_clip(options.clips, job.clip), job)
+        if options.crop:
+            frames = _busiest(frames, options.crop, seed=job.first)
+        if _still(frames):
+            print(f"{job.name}: frames repeat, left out", flush=True)
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        light.write(folder / "frame_0.png", frames[0])
+        light.write(folder / "frame_1.png", frames[-1])
+        light.write(folder / "blurred.png", blurred(frames, rife), bits=16)
+        print(job.name, flush=True)
+
+
+def blurred(frames: list[Array32], rife: Rife) -> Array32:
+    """Return the mean of 33 pictures in linear light, half weight at both ends, sRGB-encoded again."""
+    fill = INTERVALS // (len(frames) - 1)
+    total = np.zeros_like(frames[0], np.float64)
+    for number, picture in enumerate(_filled(frames, rife, fill)):
+        ends = number in (0, INTERVALS)
+        total += (0.5 if ends else 1.0) * srgb_decode(picture)
+    return srgb_encode(total / INTERVALS).astype(np.float32)
+
+
+def _filled(frames: list[Array32], rife: Rife, fill: int) -> Iterator[Array32]:
+    for first, second in pairwise(frames):
+        yield first
+        one, two = light.to_tensor(first), light.to_tensor(second)
+        for n in range(1, fill):
+            yield rife.between(one, two, n / fill)[0].permute(1, 2, 0).numpy()
+    yield frames[-1]
+
+
+def _clip(folder: Path, name: str) -> Path:
+    found = [folder / (name + ending) for ending in _ENDINGS if (folder / (name + ending)).is_file()]
+    if not found:
+        raise FileNotFoundError(f"{folder / name}: no such clip (looked for {', '.join(_ENDINGS)})")
+    return found[0]
+
+
+def _frames(path: Path, job: Job) -> list[Array32]:
+    """Return the frames of a pair and all between, shrunk in linear light, H W 3 sRGB 0..1."""
+    video = cv2.VideoCapture(str(path))
+    video.set(cv2.CAP_PROP_POS_FRAMES, job.first)
+    frames = []
+    for _ in range(job.gap + 1):
+        good, picture = video.read()
+        if not good:
+            raise OSError(f"{path}: ends before frame {job.first + job.gap}")
+        frames.append(_shrunk(picture[..., ::-1].astype(np.float32) / 255))
+    return frames
+
+
+def _shrunk(picture: Array32) -> Array32:
+    height, width = picture.shape[:2]
+    scale = min(1.0, _LONG_SIDE_PX / max(height, width))
+    size = [round(side * scale) // _MULTIPLE * _MULTIPLE for side in (width, height)]
+    if size == [width, height]:
+        return picture
+    shrunk = cv2.resize(srgb_decode(picture), size, interpolation=cv2.INTER_AREA)
+    return np.rint(255 * srgb_encode(shrunk)).astype(np.float32) / 255
+
+
+def _busiest(frames: list[Array32], side: int, seed: int) -> list[Array32]:
+    """Return the frames cut to side x side px, at the one of some random places where they differ most."""
+    height, width = frames[0].shape[:2]
+    side_y, side_x = min(side, height), min(side, width)
+    difference = np.abs(frames[-1] - frames[0]).mean(axis=2)
+    random = np.random.default_rng(seed)
+    places = [
+        (int(random.integers(height - side_y + 1)), int(random.integers(width - side_x + 1)))
+        for _ in range(_WINDOWS)
+    ]
+    top, left = max(places, key=lambda at: difference[at[0] : at[0] + side_y, at[1] : at[1] + side_x].mean())
+    return [frame[top : top + side_y, left : left + side_x] for frame in frames]
+
+
+def _still(frames: list[Array32]) -> bool:
+    """Return whether any frame is the one before it again, as in clips whose rate was raised."""
+    return any(float(np.abs(b - a).mean()) < _SAME for a, b in pairwise(frames))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The networks and the renderer of equation 6."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from longexpo_cli import colour
+from tests.reference import blur
+from training import light
+from training.net import SHAPES, MotionNet, Shape, pull, render
+from training.tests.conftest import smooth
+
+
+def test_light_has_the_products_curve() -> None:
+    value = torch.linspace(0, 1, 300, dtype=torch.float64)
+    assert np.abs(light.decode(value).numpy() - colour.srgb_decode(value.numpy())).max() < 1e-12
+    assert np.abs(light.encode(value).numpy() - colour.srgb_encode(value.numpy())).max() < 1e-12
+
+
+def test_ours_has_the_size_that_its_widths_imply() -> None:
+    assert 1.00e6 < sum(p.numel() for p in MotionNet(SHAPES["ours"]).parameters()) < 1.05e6
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_a_fresh_network_keeps_lines_and_halves_weights(name: str) -> None:
+    net = MotionNet(SHAPES[name])
+    side = 2 * SHAPES[name].multiple
+    frames = torch.rand(2, 6, side, 2 * side)
+    init = torch.randn(2, 4, side, 2 * side) if SHAPES[name].refine else None
+    lines, weights = net(frames, init)
+    assert torch.equal(lines, torch.zeros(2, 4, side, 2 * side) if init is None else init)
+    assert torch.equal(weights, torch.full((2, 2, side, 2 * side), 0.5))
+
+
+def test_what_the_start_calls_still_stays_still() -> None:
+    net = MotionNet(SHAPES["refine"])
+    torch.nn.init.normal_(net.leave.weight)
+    init = torch.zeros(1, 4, 32, 64)
+    init[..., 40:] = 2.0
+    lines, _ = net(torch.rand(1, 6, 32, 64), init)
+    assert not lines[..., :36].any()
+    assert bool((lines[..., 36:] != init[..., 36:]).any())
+
+
+def test_weights_sum_to_one_after_training_moved_them() -> None:
+    net = MotionNet(Shape((8, 8), 1))
+    torch.nn.init.normal_(net.leave.weight)
+    _, weights = net(torch.rand(1, 6, 16, 16))
+    assert float((weights.detach().sum(1) - 1).abs().max()) < 1e-6
+
+
+def test_pulling_by_whole_pixels_is_exact_inside_and_clamps_outside() -> None:
+    picture = torch.rand(1, 3, 12, 16)
+    offset = torch.tensor([3.0, -2.0])[None, :, None, None].expand(1, 2, 12, 16)
+    moved = pull(picture, offset)
+    assert float((moved[..., 2:, :13] - picture[..., :10, 3:]).abs().max()) < 1e-5
+    assert float((moved[..., 2:, 13:] - picture[..., :10, -1:]).abs().max()) < 1e-5
+
+
+def test_the_renderer_is_the_kernels_twin() -> None:
+    height, width, count = 40, 48, 9
+    frames = smooth(3, 6, height, width)
+    random = torch.Generator().manual_seed(4)
+    angle = 6.28 * torch.rand(2, height, width, generator=random)
+    lines = torch.stack([part for a in angle for part in (5 * a.cos(), 5 * a.sin())])[None]
+    weight = torch.rand(1, 1, height, width, generator=random)
+    found = render(frames, lines, torch.cat([weight, 1 - weight], 1), count)[0].permute(1, 2, 0).numpy()
+    known = [
+        np.concatenate([f.permute(1, 2, 0).numpy(), np.ones((height, width, 1))], 2)
+        for f in frames[0].split(3)
+    ]
+    delta = np.stack([part.permute(1, 2, 0).numpy() for part in lines[0].split(2)])
+    truth = blur.paths(
+        np.zeros((height, width, 4)), *known, delta, np.tile(delta, 2), weight[0, 0].numpy(),
+        1.0, 0.0, 1.0, 1.0, 5.0001 / count, 64,
+    )  # fmt: skip
+    inside = np.s_[6:-6, 6:-6]
+    assert np.abs(found[inside] - truth[inside][..., :3]).max() < 2e-5
+
+
+def test_still_frames_stay_as_they_are() -> None:
+    frame = smooth(5, 3, 16, 16)
+    found = render(
+        torch.cat([frame, frame], 1), torch.zeros(1, 4, 16, 16), torch.full((1, 2, 16, 16), 0.5), 7
+    )
+    assert float((found - frame).abs().max()) < 1e-6
+
+
+def test_a_dots_trail_is_even_from_end_to_end() -> None:
+    frames = torch.zeros(1, 6, 8, 64)
+    frames[:, :3, :, 10] = frames[:, 3:, :, 50] = 1.0
+    lines = torch.tensor([-40.0, 0.0, 40.0, 0.0])[None, :, None, None].expand(1, 4, 8, 64)
+    trail = render(frames, lines, torch.full((1, 2, 8, 64), 0.5), 80)[0, 0, 4]
+    assert float(trail[12:49].max() / trail[12:49].min()) < 1.05
+    assert float(trail[:9].max()) == float(trail[52:].max()) == 0

@@ -1,0 +1,134 @@
+"""A run, cut into pieces, exported and measured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from training import evaluate, export, light, train
+from training.models import from_checkpoint, lines_of, opened
+from training.net import SHAPES, MotionNet, Shape
+from training.pairs import Mixed, Pair
+from training.train import _STILL, _loss, _options, _state, _step
+
+LEAN = Shape((8, 16), 1, 2, refine=True)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, pictures: tuple[np.ndarray, ...]) -> Path:
+    """A folder with one pair."""
+    folder = tmp_path / "pairs" / "scene"
+    folder.mkdir(parents=True)
+    for name, picture in zip(("frame_0", "frame_1", "blurred"), pictures, strict=True):
+        light.write(folder / f"{name}.png", picture, 16 if name == "blurred" else 8)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, scene: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished piece of a small run."""
+    monkeypatch.setitem(SHAPES, "refine", LEAN)
+    numbers = ["--minutes", "0.02", "--plan", "0.1", "--every", "0.01", "--batch", "2", "--crop", "32"]
+    arguments = ["--real", str(scene.parent), "--val-real", str(scene.parent), "--val-made"]
+    arguments = ["train", *numbers, *arguments, "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    train.main()
+    return tmp_path / "run"
+
+
+def test_a_run_goes_on_from_its_checkpoint(run: Path) -> None:
+    first = torch.load(run / "checkpoint.pt", weights_only=True)
+    train.main()
+    second = torch.load(run / "checkpoint.pt", weights_only=True)
+    assert 0 < first["step"] < second["step"]
+    assert second["minutes"] == pytest.approx(2 * first["minutes"], rel=0.6)
+    lines = (run / "log.csv").read_text().splitlines()
+    assert lines[0].startswith("minutes,step,rate,loss") and len(lines) >= 3
+    assert (run / "plot.png").is_file()
+
+
+def test_a_checkpoint_holds_weights_moments_and_average(run: Path) -> None:
+    options = _options()
+    state = _state(options, torch.device("cpu"))
+    assert state.step > 0 and state.net.shape == LEAN
+    assert len(state.optimiser.state) == len(list(state.net.parameters()))
+    average = from_checkpoint(run / "checkpoint.pt")
+    for slow, mine in zip(average.parameters(), state.average.parameters(), strict=True):
+        assert torch.equal(slow, mine)
+
+
+def test_training_lowers_the_loss(pair: Pair, run: Path) -> None:
+    options, cpu = _options(), torch.device("cpu")
+    options.out = run / "fresh"
+    torch.manual_seed(0)
+    state = _state(options, cpu)
+    wrong = Pair(pair.pictures, pair.init * 0.6)
+    batch = Mixed([(1.0, [wrong])], None, cpu).batch(2, 48, 0, refine=True)
+    losses = [_step(state, batch, 3e-3, options, cpu) for _ in range(60)]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.25
+
+
+def test_lines_cost_where_nothing_changes(pair: Pair) -> None:
+    still = Pair(pair.pictures[:3].repeat(3, 1, 1), pair.init * 0)
+    batch = Mixed([(1.0, [still])], None, torch.device("cpu")).batch(1, 48, 0, refine=True)
+    at_rest, moving = torch.zeros(1, 4, 48, 48), torch.ones(1, 4, 48, 48)
+    same = batch.blurred
+    price = float(_loss(same, batch, moving, 0.0)) - float(_loss(same, batch, at_rest, 0.0))
+    assert price == pytest.approx(_STILL, rel=1e-3)
+
+
+@pytest.mark.parametrize("shape", [LEAN, Shape((8, 16), 1, 2), Shape((8, 8), 1, 1)], ids=str)
+def test_the_exported_network_is_the_same(shape: Shape, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    net = MotionNet(shape).eval()
+    torch.nn.init.normal_(net.leave.weight, std=0.1)
+    path = tmp_path / "net.onnx"
+    export.export(net, path, {"steps": 1})
+    for size in ((32, 48), (64, 40)):
+        assert export.parity(net, path, size, 1)[0] < 1e-3
+    known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert known["light"] == "srgb" and known["multiple"] == str(shape.multiple)
+
+
+def test_networks_take_pictures_of_any_size(tmp_path: Path, run: Path) -> None:
+    net = from_checkpoint(run / "checkpoint.pt")
+    export.export(net, tmp_path / "net.onnx", {})
+    first, second = (np.random.default_rng(n).random((37, 51, 3), np.float32) for n in (0, 1))
+    results = [
+        lines_of(opened(path, 1))(first, second) for path in (tmp_path / "net.onnx", run / "checkpoint.pt")
+    ]
+    for lines, weights in results:
+        assert lines.shape == (37, 51, 4) and weights.shape == (37, 51, 2)
+    assert np.abs(results[0][0] - results[1][0]).max() < 1e-3
+
+
+def test_measuring(
+    scene: Path,
+    run: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    what = ["--pairs", str(scene.parent), "--nets", str(run / "checkpoint.pt")]
+    where = ["--out", str(tmp_path / "scores.csv"), "--pictures", str(tmp_path / "seen")]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *what, *where])
+    evaluate.main()
+    table = capsys.readouterr().out
+    assert "| mean |" in table and "checkpoint.pt" in table
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 7
+    assert (tmp_path / "seen" / "scene.dis.png").is_file()
+
+
+def test_scores_know_the_truth(pictures: tuple[np.ndarray, ...]) -> None:
+    truth = pictures[2]
+    moves = np.full(truth.shape[:2], 5.0, np.float32)
+    perfect = evaluate.score("a", "b", truth, truth, moves, 0.0)
+    assert perfect.db == 100 and perfect.ssim == pytest.approx(1, abs=1e-4)
+    off = evaluate.score("a", "b", truth + 0.1, truth, moves, 0.0)
+    assert off.db == pytest.approx(20, abs=0.01)
+    assert off.classes_db["2-8"] == pytest.approx(20, abs=0.01) and np.isnan(off.classes_db["8-24"])

@@ -1,0 +1,295 @@
+"""Train a motion network: python -m training.train --net refine --minutes 60 --real FOLDERS --made FOLDERS.
+
+The loss is the mean of the logarithms of each picture's L1 and L2 error (sRGB values), drawn with few,
+jittered samples a line, and a small price on lines where nothing ever changes. Logarithms make a decibel
+count alike in easy and in hard pairs; without them the few hopeless ones drown the rest. Learning rate and
+averaged weights follow the share of --plan minutes that is spent, so a run may be cut into pieces: each goes
+on from the last checkpoint in --out. SIGTERM ends a piece early. Pieces write checkpoint.pt (weights, their
+average, the optimiser's moments as bfloat16), log.csv and plot.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import signal
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training import light
+from training.models import averaged, shape_of
+from training.net import SHAPES, MotionNet, render
+from training.pairs import Batch, Mixed, Pair, folders, load, read
+from training.plot import plot
+from training.textures import Textures
+from training.textures import load as load_textures
+
+_WARM = 0.03  # part of the plan in which the learning rate rises
+_LAST_RATE = 0.01  # of the peak, at the plan's end
+_CLIP, _NORMS = 2.0, 64  # the gradient is cut to this many times the median norm of so many last steps
+_AVERAGE = 0.999  # of the averaged weights a step, once there are many
+_LEAST_L1, _LEAST_L2 = 2e-3, 2e-5  # errors that are as good as none
+_STILL = 0.2  # loss a pixel of line where nothing changes
+_SAME = 2 / 255  # two pictures that differ by less are alike
+_NEAR_PX = 9  # window within which nothing may change
+_OUTSIDE = 0.1  # weight of pixels whose classical lines leave the crop: what they pull in is unknown
+_VALIDATION_SAMPLES = 16
+_T = TypeVar("_T")
+_COLUMNS = ("minutes", "step", "rate", "loss", "real_db", "made_db")
+
+
+@dataclass(slots=True)
+class State:
+    """All that a run goes on from."""
+
+    net: MotionNet
+    average: MotionNet
+    optimiser: torch.optim.Optimizer
+    step: int = 0
+    minutes: float = 0.0
+    norms: deque[float] = field(default_factory=lambda: deque(maxlen=_NORMS))
+
+
+def main() -> None:
+    """Train until the minutes are spent."""
+    options = _options()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(options.seed)
+    if device.type == "cpu":
+        torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    state = _state(options, device)
+    mixed = _mixed(options, device)
+    validation = [_validation(roots, options.validate) for roots in (options.val_real, options.val_made)]
+    start, began, saved = time.monotonic(), state.minutes, 0.0
+    losses: list[float] = []
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
+    while not stop and (spent := minutes_since(start)) < options.minutes:
+        state.minutes = began + spent
+        rate = _rate(state.minutes / options.plan) * options.rate
+        batch = mixed.batch(options.batch, options.crop, options.seed * 1_000_000_007 + state.step,
+                            state.net.shape.refine)  # fmt: skip
+        losses.append(_step(state, batch, rate, options, device))
+        if spent - saved >= options.every:
+            saved = spent
+            _report(state, rate, losses, validation, options, device)
+    if losses:
+        state.minutes = began + minutes_since(start)
+        _report(state, rate, losses, validation, options, device)
+
+
+def minutes_since(start: float) -> float:
+    """Return the minutes since a reading of the monotonic clock."""
+    return (time.monotonic() - start) / 60
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--net", choices=sorted(SHAPES), default="refine")
+    parser.add_argument("--out", type=Path, default=Path("training/runs/refine"))
+    parser.add_argument("--minutes", type=float, required=True, help="of this piece")
+    parser.add_argument("--plan", type=float, help="minutes of all pieces together; default: --minutes")
+    parser.add_argument(
+        "--real", type=Path, nargs="*", default=[], help="folders, or a packed .npz, of real pairs"
+    )
+    parser.add_argument("--made", type=Path, nargs="*", default=[], help="folders of drawn pairs")
+    parser.add_argument("--textures", type=Path, help="draw scenes anew from these (accelerator)")
+    parser.add_argument("--real-share", type=float, default=0.5, help="of a batch that is real")
+    parser.add_argument("--val-real", type=Path, nargs="*", default=[Path("training/data/real/val")])
+    parser.add_argument("--val-made", type=Path, nargs="*", default=[Path("training/data/synthetic/val")])
+    parser.add_argument(
+        "--validate", type=int, default=12, help="pairs of each kind that validation looks at"
+    )
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--crop", type=int, default=144)
+    parser.add_argument("--samples", type=int, default=6, help="a line, jittered")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--gradient", type=float, default=0.0, help="weight of L1 on the picture's gradient")
+    parser.add_argument("--every", type=float, default=4.0, help="minutes between checkpoints")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.plan = options.plan or options.minutes
+    return options
+
+
+def _state(options: argparse.Namespace, device: torch.device) -> State:
+    """Return a fresh state, or the one of the checkpoint in the run's folder."""
+    path = options.out / "checkpoint.pt"
+    saved: dict[str, Any] | None = torch.load(path, weights_only=True) if path.is_file() else None
+    shape = shape_of(saved) if saved else SHAPES[options.net]
+    net, average = (MotionNet(shape).to(device, memory_format=torch.channels_last) for _ in range(2))
+    average.load_state_dict(net.state_dict())
+    average.requires_grad_(False)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+    state = State(net, average, optimiser)
+    if saved:
+        net.load_state_dict(saved["net"])
+        average.load_state_dict(averaged(saved))
+        state.step, state.minutes = saved["step"], saved["minutes"]
+        for parameter, (first, second) in zip(net.parameters(), saved["moments"], strict=True):
+            optimiser.state[parameter] = {
+                "step": torch.tensor(float(state.step)),
+                "exp_avg": first.float().to(parameter),
+                "exp_avg_sq": second.float().to(parameter),
+            }
+    return state
+
+
+def _save(state: State, options: argparse.Namespace) -> None:
+    last = {name: value.cpu() for name, value in state.net.state_dict().items()}
+    average = {name: value.cpu() - last[name] for name, value in state.average.state_dict().items()}
+    kept = [state.optimiser.state[parameter] for parameter in state.net.parameters()]
+    moments = [tuple(one[name].cpu().bfloat16() for name in ("exp_avg", "exp_avg_sq")) for one in kept]
+    facts = {**state.net.shape.facts(), "widths": list(state.net.shape.widths)}
+    told = {name: str(value) for name, value in vars(options).items()}
+    checkpoint = {
+        "shape": facts, "net": last, "average": {name: value.half() for name, value in average.items()},
+        "moments": moments, "step": state.step, "minutes": state.minutes, "options": told,
+    }  # fmt: skip
+    unfinished = options.out / "checkpoint.new"
+    torch.save(checkpoint, unfinished)
+    unfinished.replace(options.out / "checkpoint.pt")
+
+
+def _mixed(options: argparse.Namespace, device: torch.device) -> Mixed:
+    real, made = (_pairs(paths) for paths in (options.real, options.made))
+    drawn: Textures | None = load_textures(options.textures, device) if options.textures else None
+    share = options.real_share if real and (made or drawn) else float(bool(real))
+    sets = [(share, real), (0.0 if drawn else 1 - share, made)]
+    print(f"{len(real)} real pairs, {len(made)} drawn, {'more' if drawn else 'none'} drawn anew", flush=True)
+    return Mixed([s for s in sets if s[0] > 0], drawn, device)
+
+
+def _pairs(paths: list[Path], count: int | None = None) -> list[Pair]:
+    """Return the pairs of packed files and of folders; of the folders' at most count, evenly from all."""
+    packed = [path for path in paths if path.suffix == ".npz"]
+    roots = [path for path in paths if path.suffix != ".npz"]
+    pairs = [pair for path in packed for pair in load(path)]
+    found = folders(roots) if roots else []
+    return pairs + [read(folder) for folder in (found if count is None else _evenly(found, count))]
+
+
+def _evenly(values: list[_T], count: int) -> list[_T]:
+    return (
+        [values[n] for n in np.unique(np.linspace(0, len(values) - 1, count).astype(int))] if values else []
+    )
+
+
+def _validation(paths: list[Path], count: int) -> list[Pair]:
+    """Return some pairs, evenly from all; none where there is no such folder or file."""
+    pairs = _pairs([path for path in paths if path.exists()], count)
+    return _evenly(pairs, count)
+
+
+def _rate(spent: float) -> float:
+    """Return the share of the peak learning rate: a short rise, then half a cosine."""
+    if spent < _WARM:
+        return max(spent / _WARM, 0.02)
+    fall = min((spent - _WARM) / (1 - _WARM), 1.0)
+    return _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * fall))
+
+
+def _step(
+    state: State, batch: Batch, rate: float, options: argparse.Namespace, device: torch.device
+) -> float:
+    """Take one step; return the loss."""
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.optimiser.zero_grad(set_to_none=True)
+    with torch.autocast(device.type, torch.bfloat16):
+        lines, weights = state.net(batch.frames, batch.init)
+    jitter = torch.rand(len(lines), generator=torch.Generator().manual_seed(state.step)).to(device)
+    ramp = options.net != "ours-abl"
+    frames = light.decode(batch.frames)
+    found = light.encode(render(frames, lines, weights, options.samples, ramp=ramp, jitter=jitter))
+    loss = _loss(found, batch, lines, options.gradient)
+    loss.backward()  # type: ignore[no-untyped-call]
+    most = _CLIP * float(np.median(state.norms)) if state.norms else math.inf
+    state.norms.append(float(torch.nn.utils.clip_grad_norm_(state.net.parameters(), most)))
+    state.optimiser.step()
+    state.step += 1
+    keep = min(_AVERAGE, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        for slow, fast in zip(state.average.parameters(), state.net.parameters(), strict=True):
+            slow.lerp_(fast, 1 - keep)
+    return float(loss.detach())
+
+
+def _loss(found: Tensor, batch: Batch, lines: Tensor, gradient: float) -> Tensor:
+    difference = found - batch.blurred
+    weight = torch.ones_like(difference[:, :1]) if batch.init is None else _inside(batch.init)
+    total = 3 * weight.sum((1, 2, 3))
+    l1, l2 = ((weight * e).sum((1, 2, 3)) / total for e in (difference.abs(), difference**2))
+    loss = (torch.log(l1 + _LEAST_L1) + 0.5 * torch.log(l2 + _LEAST_L2)).mean() / 2
+    if gradient:
+        slopes = (difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()) / 2
+        loss = loss + gradient * slopes
+    return loss + _STILL * (lines.abs().mean(1, keepdim=True) * _unchanged(batch)).mean()
+
+
+def _inside(init: Tensor) -> Tensor:
+    """Return 1 where both classical lines end inside the picture, else little: N 1 H W."""
+    height, width = init.shape[-2:]
+    y = torch.arange(height, device=init.device)[None, :, None] + init[:, 1::2]
+    x = torch.arange(width, device=init.device)[None, None, :] + init[:, 0::2]
+    inside = ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).all(1, keepdim=True)
+    return torch.where(inside, 1.0, _OUTSIDE)
+
+
+def _unchanged(batch: Batch) -> Tensor:
+    """Return 1 where the frames and the blurred picture are alike all around, N 1 H W."""
+    first, second = batch.frames[:, :3], batch.frames[:, 3:]
+    change = torch.maximum((batch.blurred - first).abs(), (batch.blurred - second).abs()).amax(
+        1, keepdim=True
+    )
+    return (F.max_pool2d(change, _NEAR_PX, 1, _NEAR_PX // 2) < _SAME).float()
+
+
+@torch.inference_mode()
+def psnr(net: MotionNet, pair: Pair, device: torch.device) -> float:
+    """Return the PSNR (dB, sRGB values) of the blurred picture that a network makes of a pair."""
+    multiple = net.shape.multiple
+    height, width = (side // multiple * multiple for side in pair.pictures.shape[-2:])
+    pictures = pair.pictures[None, :, :height, :width].to(device).float() / 255
+    init = pair.init[None, :, :height, :width].to(device).float() if net.shape.refine else None
+    lines, weights = net(pictures[:, :6], init)
+    found = render(light.decode(pictures[:, :6]), lines, weights, _VALIDATION_SAMPLES)
+    return -10 * math.log10(max(float(F.mse_loss(light.encode(found), pictures[:, 6:])), 1e-10))
+
+
+def _report(
+    state: State, rate: float, losses: list[float], validation: list[list[Pair]],
+    options: argparse.Namespace, device: torch.device,
+) -> None:  # fmt: skip
+    """Save, validate, log and plot; losses are emptied."""
+    _save(state, options)
+    scores = [
+        np.mean([psnr(state.average, pair, device) for pair in pairs]) if pairs else math.nan
+        for pairs in validation
+    ]
+    row = (state.minutes, state.step, rate, float(np.mean(losses)), *map(float, scores))
+    losses.clear()
+    log = options.out / "log.csv"
+    new = not log.is_file()
+    with log.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        if new:
+            writer.writerow(_COLUMNS)
+        writer.writerow([f"{value:.6g}" for value in row])
+    print("  ".join(f"{name} {value:.5g}" for name, value in zip(_COLUMNS, row, strict=True)), flush=True)
+    plot(log, options.out / "plot.png")
+
+
+if __name__ == "__main__":
+    main()
