@@ -20,9 +20,9 @@ def refined(first: Frame, second: Frame, start: MotionLines, still_px: float) ->
     """Return a pair's lines and weights as the network makes them from classical ones.
 
     Where both frames, read along the start's lines, agree better than along the network's, the start stays:
-    small bright lights are rare in what it was trained on. So it does beyond a frame's edge. Lines shorter than
-    still_px (low px) are 0 with weight 1/2. A pair in which nothing moves is returned as it is. WeightsError
-    when the network's file cannot be trusted.
+    small bright lights are rare in what it was trained on. So it does beyond a frame's edge. Lines shorter
+    than still_px (low px) are 0 with weight 1/2. A pair in which nothing moves is returned as it is.
+    WeightsError when the network's file cannot be trusted.
     """
     if not start.delta.any():
         return start

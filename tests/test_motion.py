@@ -48,7 +48,7 @@ def test_lines_and_weights_have_the_frames_shape_and_range() -> None:
 
 @pytest.mark.parametrize("step", [12.0, 40.0])
 def test_the_network_does_not_fall_behind_the_lines_it_starts_from(device: Device, step: float) -> None:
-    """Inside the trail of a disc, whose lines flow finds to 43-55 dB; beyond 42 dB no eye tells them apart."""
+    """In the trail of a disc, whose lines flow finds to 43-55 dB; beyond 42 dB no eye tells them apart."""
     frames = [world.scene(320 + side * step / 2, 160, 40) for side in (-1, 1)]
     times = (np.arange(60) + 0.5) / 60 - 0.5
     truth = np.mean([world.scene(320 + t * step, 160, 40) for t in times], axis=0)
