@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,32 +11,15 @@ import pytest
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
-from longexpo_cli.types import DeviceFrame, MotionLines, NoiseProfile, Pair, Shot, Streaks
+from longexpo_cli.types import DeviceFrame, MotionLines, Pair, Streaks
 from tests.reference.blur import hard_gamma, soft_gamma
+from tests.shots import plain_shot
 
 Array = npt.NDArray[Any]
 LINEAR = blur.Params(soft_gamma=1.0)
 SIZE = (48, 320)
 HALF, LOW = Grid(2, *SIZE), Grid(8, SIZE[0] // 4, SIZE[1] // 4)
-SHOT = Shot(
-    path=Path("frame.dng"),
-    frame=0,
-    size_px=(2 * SIZE[0], 2 * SIZE[1]),
-    orientation=1,
-    start_s=0.0,
-    clock="file order",
-    exposure_s=None,
-    iso=None,
-    cfa=None,
-    encoding="linear",
-    black_dn=(0.0,),
-    white_dn=1.0,
-    balance=(1.0, 1.0, 1.0),
-    to_working=np.eye(3),
-    noise=NoiseProfile(0.0, 0.0),
-    exposure_scale=1.0,
-    camera="",
-)
+SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
 
 
 def light_at(x: float, radius: float, ground: float = 0.05, y: float = 23.3) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,27 +13,10 @@ from longexpo_cli.blocks import GAIN_OFFSET
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import finish as stage
 from longexpo_cli.stages.finish import Params, finish
-from longexpo_cli.types import NoiseProfile, Photograph, Shot
+from longexpo_cli.types import Photograph
+from tests.shots import plain_shot
 
-SHOT = Shot(
-    path=Path("frame.dng"),
-    frame=0,
-    size_px=(0, 0),
-    orientation=1,
-    start_s=0,
-    clock="file order",
-    exposure_s=0.01,
-    iso=100,
-    cfa=None,
-    encoding="linear",
-    black_dn=(0.0,),
-    white_dn=1.0,
-    balance=(1.0, 1.0, 1.0),
-    to_working=np.eye(3),
-    noise=NoiseProfile(0, 0),
-    exposure_scale=1.0,
-    camera="",
-)
+SHOT = plain_shot(exposure_s=0.01, iso=100)
 
 
 def photograph(light: Any) -> Photograph:

@@ -18,27 +18,10 @@ from longexpo_cli.errors import OutputError
 from longexpo_cli.export import Facts
 from longexpo_cli.stages import write as stage
 from longexpo_cli.stages.write import Params, targets
-from longexpo_cli.types import NoiseProfile, Print, Shot
+from longexpo_cli.types import Print
+from tests.shots import plain_shot
 
-SHOT = Shot(
-    path=Path("frame.dng"),
-    frame=0,
-    size_px=(40, 64),
-    orientation=1,
-    start_s=0,
-    clock="file order",
-    exposure_s=0.01,
-    iso=100,
-    cfa=None,
-    encoding="linear",
-    black_dn=(0.0,),
-    white_dn=1.0,
-    balance=(1.0, 1.0, 1.0),
-    to_working=np.eye(3),
-    noise=NoiseProfile(0, 0),
-    exposure_scale=1.0,
-    camera="Maker Camera 7",
-)
+SHOT = plain_shot((40, 64), exposure_s=0.01, iso=100, camera="Maker Camera 7")
 
 
 def print_of(orientation: int = 1, high_ev: float = 2.0) -> Print:
