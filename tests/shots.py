@@ -1,0 +1,36 @@
+"""A plain shot for tests that need one and do not care for most of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longexpo_cli.types import NoiseProfile, Shot
+
+_PLAIN = Shot(
+    path=Path("frame.dng"),
+    frame=0,
+    size_px=(0, 0),
+    orientation=1,
+    start_s=0.0,
+    clock="file order",
+    exposure_s=None,
+    iso=None,
+    cfa=None,
+    encoding="linear",
+    black_dn=(0.0,),
+    white_dn=1.0,
+    balance=(1.0, 1.0, 1.0),
+    to_working=np.eye(3),
+    noise=NoiseProfile(0.0, 0.0),
+    exposure_scale=1.0,
+    camera="",
+)
+
+
+def plain_shot(size_px: tuple[int, int] = (0, 0), **changes: Any) -> Shot:
+    """Return a shot of linear light without noise, with whatever else is asked for."""
+    return dataclasses.replace(_PLAIN, size_px=size_px, **changes)
