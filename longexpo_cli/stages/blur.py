@@ -35,7 +35,7 @@ class Params:
 
 
 def encode(device: Device, frame: DeviceFrame, white: float, params: Params) -> DeviceFrame:
-    """Return a frame under soft gamma, v = light / white clamped to at most 1 (METHOD section 7).
+    """Return a frame under soft gamma, v = light / white clamped to at most 1.
 
     Below 0 the curve goes on as its tangent, so that noise around black still averages to black; with
     soft_gamma = 1 nothing is clamped at all. Light is multiplied by its trust, channel 4, which falls towards

@@ -15,7 +15,7 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array8, Array32, Frame, Photograph, Streaks, Subject
 
-_REFERENCE_PERCENTILE = 99.0  # of the motion over all pixels; METHOD section 8
+_REFERENCE_PERCENTILE = 99.0  # of the motion over all pixels (Tabellion 2023, section 4.8)
 _EXPOSED_PERCENTILE = 95.0  # of the guide: what "bright" means in this picture
 _HALF_NOISE = 0.5  # variance left of a full pixel's after binning two by two, interpolation and all
 _LEAST_VARIANCE = 1e-8  # squared light, 1e-4 of white: what half floats and rounding make
@@ -136,7 +136,7 @@ def _noise(streaks: Streaks, sharp: Frame) -> tuple[float, float]:
 
 
 def motion_mask(streaks: Streaks, params: Params) -> Array32:
-    """Return M_flow h w float32 on the low grid: 0 where still, 1 where it moves (METHOD section 8)."""
+    """Return M_flow h w float32 on the low grid: 0 where still, 1 where it moves (section 4.8)."""
     usual = _usual_motion(streaks, params)
     if usual == 0:
         return np.zeros_like(streaks.motion_px)

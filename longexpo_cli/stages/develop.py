@@ -132,7 +132,7 @@ def white(burst: Burst) -> float:
     """Return the largest light that an unclipped pixel of any frame can take, one number a burst.
 
     That is the largest value of the matrix over balanced colours between 0 and each channel's gain, or the
-    light of sensor white (the largest gain) where that is more, times the exposure scale (METHOD's soft
+    light of sensor white (the largest gain) where that is more, times the exposure scale (soft
     gamma divides by it: Tabellion 2023, equation 9).
     """
     return max(_white(shot) for shot in burst.shots)

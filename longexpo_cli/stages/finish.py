@@ -63,7 +63,7 @@ class Tone:
 def finish(device: Device, photograph: Photograph, params: Params) -> Print:
     """Return the print of a photograph: display pixels of the light's size and a gain map of a quarter.
 
-    The pixels keep the sensor's orientation. A global curve stands for METHOD's local tone mapping
+    The pixels keep the sensor's orientation. A global curve stands for the paper's local tone mapping
     (Hasinoff 2016, section 6, doi:10.1145/2980179.2980254).
     """
     tone = tone_of(sample(photograph.light), params)

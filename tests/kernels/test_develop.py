@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,28 +13,19 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.types import NoiseProfile, Shot
 from tests.closeness import FLOAT32, half_rounding
 from tests.reference import develop as twin
+from tests.shots import plain_shot
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
 SIZES = ((1, 1), (2, 2), (7, 13), (5, 200), (70, 33))
 MATRIX = np.array([[1.5, -0.4, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.4, 1.4]])
-SHOT = Shot(
-    path=Path("frame.dng"),
-    frame=0,
-    size_px=(0, 0),
-    orientation=1,
-    start_s=0,
-    clock="file order",
-    exposure_s=None,
-    iso=None,
+SHOT = plain_shot(
     cfa="RGGB",
-    encoding="linear",
     black_dn=(60.0, 64.0, 66.0, 70.0),
     white_dn=1023.0,
     balance=(2.0, 1.0, 1.5),
     to_working=MATRIX,
     noise=NoiseProfile(1e-4, 1e-6),
     exposure_scale=0.75,
-    camera="",
 )
 PLAIN = replace(
     SHOT, black_dn=(0.0,) * 4, white_dn=1.0, balance=(1.0,) * 3, to_working=np.eye(3), exposure_scale=1.0

@@ -65,7 +65,7 @@ def test_everything_moves_and_the_blur_is_the_photograph(device: Device) -> None
 
 
 def test_the_mask_opens_between_alpha_and_beta(device: Device) -> None:
-    """METHOD section 8: 0 at 0.16, 1/2 at 0.24 and 1 at 0.32 of the 99th percentile."""
+    """Tabellion 2023, section 4.8: 0 at 0.16, 1/2 at 0.24 and 1 at 0.32 of the 99th percentile."""
     moving = motion(slice(10, 40), 10.0)
     moving[:, :5], moving[:, 5:7], moving[:, 7:10] = 1.6, 2.4, 3.2
     mask = composite.motion_mask(streaks(device, moving), PARAMS)

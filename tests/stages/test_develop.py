@@ -17,31 +17,14 @@ from longexpo_cli.gpu.develop import colour_vector
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop, load
 from longexpo_cli.synth.dng import write_dng
-from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile, Shot
+from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile
 from tests.reference.develop import mosaic_of, working_light
+from tests.shots import plain_shot
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
 PARAMS = develop.Params()
 XYZ_TO_CAMERA = ((0.7, -0.1, -0.1), (-0.4, 1.2, 0.2), (-0.1, 0.2, 0.6))
-SHOT = Shot(
-    path=Path("frame.dng"),
-    frame=0,
-    size_px=(0, 0),
-    orientation=1,
-    start_s=0,
-    clock="file order",
-    exposure_s=None,
-    iso=None,
-    cfa="RGGB",
-    encoding="linear",
-    black_dn=(0.0, 0.0, 0.0, 0.0),
-    white_dn=65535.0,
-    balance=(1.0, 1.0, 1.0),
-    to_working=np.eye(3),
-    noise=NoiseProfile(1e-4, 1e-6),
-    exposure_scale=1.0,
-    camera="",
-)
+SHOT = plain_shot(cfa="RGGB", black_dn=(0.0, 0.0, 0.0, 0.0), white_dn=65535.0, noise=NoiseProfile(1e-4, 1e-6))
 
 
 def photo(height: int = 128, width: int = 160) -> Any:
