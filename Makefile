@@ -46,9 +46,9 @@ docs: $(READY) ## write the README's table of options anew
 golden: $(READY) ## compare the sample bursts with their golden renders
 	$(BIN)/python -m pytest tests/golden -m 'slow or not slow'
 
-bench: $(READY) ## measure quality, seconds and memory
+bench: $(READY) ## measure quality, seconds and memory into benchmarks/RESULTS.md
 	$(BIN)/python -m pytest tests/test_memory.py -m slow
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --write
 
 samples: $(READY) ## make sample bursts anew: make samples SAMPLES='traffic=clip.mp4'
 	$(BIN)/python -m benchmarks.make_samples $(SAMPLES)

@@ -7,15 +7,14 @@ matrix product timed in the same run.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import cost
 from longexpo_cli.synth.burst import write_frames
 from longexpo_cli.synth.scenes import SHAKE_PX, world_for
 from longexpo_cli.synth.sensor import NOISE, Sensor
@@ -25,31 +24,6 @@ TWELVE_MP = (3000, 4000)
 COUNTS = (10, 20, 30)
 START_UP = (("--help", 0.15), ("render --help", 0.6))
 TRIES = 5
-# A process starts with the peak of the one it was forked from, so the command gets a small parent.
-_SMALL_PARENT = """
-import resource, subprocess, sys, time
-began = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss)
-sys.exit(code)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one process took: seconds on the clock, seconds of processor, and its largest resident size."""
-
-    wall_s: float
-    cpu_s: float
-    peak_bytes: int
-
-
-def cost(*command: str) -> Cost:
-    """Run a command to its end and return what it took; CalledProcessError when it fails."""
-    done = subprocess.run([sys.executable, "-c", _SMALL_PARENT, *command], capture_output=True, check=True)
-    wall_s, cpu_s, peak_kib = done.stdout.split()
-    return Cost(float(wall_s), float(cpu_s), int(peak_kib) * 1024)
 
 
 def matrix_product_s() -> float:
@@ -80,7 +54,7 @@ def main() -> None:
     for words, limit in START_UP:
         best = min(cost(longexpo, *words.split()).wall_s for _ in range(TRIES))
         print(f"  longexpo {words:14} {best:6.3f} s  (limit {limit} s, best of {TRIES})")
-    print("  12 MP renders       frames   wall s    cpu s   units   peak MB")
+    print("  12 MP renders       frames   units   wall s    cpu s   peak MB")
     for look in ("foreground", "background"):
         with tempfile.TemporaryDirectory() as folder:
             growth(longexpo, look, Path(folder), unit)
@@ -97,7 +71,7 @@ def growth(longexpo: str, look: Mode, folder: Path, unit: float) -> None:
         words = ("render", str(part), "--mode", look, "--trail", "100%", "-o", str(folder / "out"))
         spent = cost(longexpo, *words)
         print(
-            f"  {look:18} {count:7} {spent.wall_s:8.1f} {spent.cpu_s:8.1f} {spent.wall_s / unit:7.0f} "
+            f"  {look:18} {count:7} {spent.wall_s / unit:7.0f} {spent.wall_s:8.1f} {spent.cpu_s:8.1f} "
             f"{spent.peak_bytes / 2**20:9.0f}",
             flush=True,
         )
