@@ -19,18 +19,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
+import onnx.numpy_helper
 import onnxruntime
 import torch
 
-from training.models import from_checkpoint
+from training.models import checkpoint, from_checkpoint
 from training.net import MotionNet
 
-VERSION = "1"
+Array32 = npt.NDArray[np.float32]
+
+VERSION = "2"
 _INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"
 _OPSET = 18  # grid sampling as onnxruntime runs it on any processor
 _SIZES = ((96, 128), (128, 64), (200, 264))  # other than the traced one: H and W are free
 _CLOSE_PX, _CLOSE_WEIGHT = 2e-2, 2e-3  # float32 sums in another order, at motions of tens of pixels
+_KERNEL, _LEVELS = 4, 127  # dimensions of a convolution's weight; steps up and down that a file keeps
 _TIMED = (384, 512)
 _ROUNDS = 7
 _MATRIX = 2048
@@ -44,19 +49,33 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    saved = torch.load(options.checkpoint, map_location="cpu", weights_only=True)
-    net = from_checkpoint(options.checkpoint)
+    saved = checkpoint(options.checkpoint)
+    net = rounded(from_checkpoint(options.checkpoint))
     training = {"steps": saved["step"], "minutes": round(saved["minutes"], 1), **saved["options"]}
     export(net, options.out, training)
-    apart = [parity(net, options.out, size, options.threads) for size in _SIZES]
+    sizes = [tuple(-(-side // net.shape.multiple) * net.shape.multiple for side in size) for size in _SIZES]
+    apart = [parity(net, options.out, (rows, columns), options.threads) for rows, columns in sizes]
     print(f"torch and onnxruntime differ by at most {max(a[0] for a in apart):.1e} px, "
           f"weights by {max(a[1] for a in apart):.1e}")  # fmt: skip
     print(timing(net, options.out, options.threads))
     print(f'file = "{options.out.name}"\nsha256 = "{hashlib.sha256(options.out.read_bytes()).hexdigest()}"')
 
 
+def rounded(net: MotionNet) -> MotionNet:
+    """Round a network's convolutions in place to what the file keeps of them: 255 steps an output channel."""
+    with torch.no_grad():
+        for weight in net.parameters():
+            if weight.dim() == _KERNEL:
+                whole, step = _steps(weight.numpy())
+                weight.copy_(torch.from_numpy(whole * step))
+    return net
+
+
 def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
-    """Write a network as ONNX with its metadata."""
+    """Write a rounded network as ONNX with its metadata, convolutions as 8-bit integers.
+
+    onnxruntime makes floats of them once, when it opens the file; it computes in float32.
+    """
     side = 8 * net.shape.multiple
     inputs = (torch.rand(1, 6, side, side), *([torch.randn(1, 4, side, side)] if net.shape.refine else []))
     names = ["frames", *(["init"] if net.shape.refine else []), "lines", "weights"]
@@ -68,7 +87,7 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
             net, inputs, str(out), input_names=names[:-2], output_names=names[-2:],
             dynamic_axes=dict.fromkeys(names, free), opset_version=_OPSET, dynamo=False,
         )  # fmt: skip
-    model = onnx.load(out)
+    model = _packed(onnx.load(out))
     onnx.checker.check_model(model, full_check=True)
     facts = {
         "light": "srgb",
@@ -82,6 +101,35 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.save(model, out)
+
+
+def _packed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model whose convolutions' weights are integers times a step a channel."""
+    graph, nodes, kept = model.graph, [], []
+    for tensor in graph.initializer:
+        if len(tensor.dims) != _KERNEL:
+            kept.append(tensor)
+            continue
+        whole, step = _steps(onnx.numpy_helper.to_array(tensor))
+        name = tensor.name
+        kept.append(onnx.numpy_helper.from_array(whole.astype(np.int8), f"{name}.whole"))
+        kept.append(onnx.numpy_helper.from_array(step, f"{name}.step"))
+        nodes.append(
+            onnx.helper.make_node("Cast", [f"{name}.whole"], [f"{name}.float"], to=onnx.TensorProto.FLOAT)
+        )
+        nodes.append(onnx.helper.make_node("Mul", [f"{name}.float", f"{name}.step"], [name]))
+    nodes.extend(graph.node)
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(nodes)
+    return model
+
+
+def _steps(weight: Array32) -> tuple[Array32, Array32]:
+    """Return a 4-D weight as whole numbers of -127..127 and the step (n 1 1 1) that they count."""
+    most = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
+    step = np.where(most > 0, most / _LEVELS, 1).astype(np.float32)
+    return np.rint(weight / step).astype(np.float32), step
 
 
 def parity(net: MotionNet, path: Path, size: tuple[int, int], threads: int) -> tuple[float, float]:
@@ -109,7 +157,7 @@ def timing(net: MotionNet, path: Path, threads: int) -> str:
     )
 
 
-def _inputs(net: MotionNet, size: tuple[int, int]) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+def _inputs(net: MotionNet, size: tuple[int, int]) -> dict[str, Array32]:
     random = np.random.default_rng(0)
     inputs = {"frames": random.random((1, 6, *size), np.float32)}
     if net.shape.refine:

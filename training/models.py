@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from training.net import MotionNet, Shape
 
 Array32 = npt.NDArray[np.float32]
 Lines = Callable[[Array32, Array32], tuple[Array32, Array32]]
+STAGES = "{}-stages.pt"  # beside a checkpoint of that name: float16 weights of the network's own stages
+OWN = "halfway."  # begins the names of these weights
 Start = Callable[[Array32, Array32], Array32]
 
 
@@ -34,17 +37,31 @@ def shape_of(checkpoint: dict[str, object]) -> Shape:
     """Return the shape of a checkpoint's network."""
     facts = checkpoint["shape"]
     assert isinstance(facts, dict)
-    return Shape(**{**facts, "widths": tuple(facts["widths"])})
+    halfway = tuple(tuple(stage) for stage in facts.get("halfway", ()))
+    return Shape(**{**facts, "widths": tuple(facts["widths"]), "halfway": halfway})
 
 
 def averaged(checkpoint: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """Return the averaged weights, which are what is exported; stored as the difference to the last ones."""
-    return {name: value + checkpoint["average"][name].float() for name, value in checkpoint["net"].items()}
+    average = checkpoint["average"]
+    return {
+        name: value + average[name].float() if name in average else value
+        for name, value in checkpoint["net"].items()
+    }
+
+
+def checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint with the weights of its network's own stages, which lie in a file beside it."""
+    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if saved["shape"].get("halfway"):
+        stages = torch.load(path.with_name(STAGES.format(path.stem)), map_location="cpu", weights_only=True)
+        saved["net"].update({name: value.float() for name, value in stages.items()})
+    return saved
 
 
 def from_checkpoint(path: Path) -> MotionNet:
     """Return the network of a checkpoint with its averaged weights, ready to run."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+    saved = checkpoint(path)
     net = MotionNet(shape_of(saved))
     net.load_state_dict(averaged(saved))
     return net.eval().requires_grad_(False)

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.halfway import Halfway, pull
+
 LINE_SCALE_PX = 16.0  # lines leave the last convolution in units of this many input pixels,
 CHANGE_SCALE_PX = 4.0  # changes to classical lines in units of this many
 _NEAR_PX, _MOVING_PX = 9, 0.5  # window, and length of a classical line that may be changed freely
-_CLUES = 17  # channels that a refining network makes of frames and classical lines
+_SAME_LIGHT = 0.04  # sRGB value by which still things differ at most: noise, flicker
+_CLUES = 17  # channels that a refining network makes of frames and each start's lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +30,29 @@ class Shape:
 
     widths are channels from the finest level to the coarsest; block the 3x3 convolutions a level; fold the
     side of the pixel block that becomes channels before the first level (1 = none: 2 quarters the work).
-    refine networks take classical lines beside the frames and add to them.
+    refine networks take classical lines beside the frames and add to them. halfway networks have stages
+    (Halfway) of their own, coarse to fine, and refine what these and the classical lines say.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
     block: int = 4
     fold: int = 1
     refine: bool = False
+    halfway: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this."""
-        return int(self.fold * 2 ** (len(self.widths) - 1))
+        coarsest = 4 * max((scale for scale, _, _ in self.halfway), default=1)
+        return max(int(self.fold * 2 ** (len(self.widths) - 1)), coarsest)
 
     def facts(self) -> dict[str, object]:
         """Return the shape as plain values, for checkpoints and metadata."""
         return asdict(self)
 
+
+# RIFE 4.0's, the coarsest a little narrower: a file of 6 MB has no room for more.
+_STAGES = ((8, 192, 176), (4, 128, 128), (2, 96, 96), (1, 64, 64))
 
 SHAPES = {
     "ours": Shape(),
@@ -51,6 +60,7 @@ SHAPES = {
     "ours-large": Shape(widths=(32, 64, 128, 256, 256), block=3),
     "slim": Shape(widths=(48, 96, 128), fold=2),
     "refine": Shape(widths=(32, 64, 96), fold=2, refine=True),
+    "halfway": Shape((32, 64, 96), 4, 2, True, _STAGES),
 }
 
 
@@ -97,23 +107,34 @@ class MotionNet(nn.Module):
         super().__init__()
         self.shape = shape
         widths, cells = shape.widths, shape.fold**2
-        inputs = (6 + (_CLUES if shape.refine else 0)) * cells
+        starts = bool(shape.refine) + bool(shape.halfway)
+        inputs = (6 + starts * _CLUES) * cells
         self.down = nn.ModuleList(
             Level(before, width, shape.block)
             for before, width in zip((inputs, *widths[:-1]), widths, strict=True)
         )
         self.rise = nn.ModuleList(Rise(coarse, fine) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(Level(2 * width, width, shape.block) for width in widths[:-1])
-        # Lines 4, weights 2, and for classical lines by how much each is to be lengthened.
-        self.leave = nn.Conv2d(widths[0], (8 if shape.refine else 6) * cells, 1)
+        # Lines 4, weights 2; by how much each start line is to be lengthened; the classical ones' shares.
+        self.leave = nn.Conv2d(widths[0], (6 + 2 * starts) * cells, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        if shape.halfway:
+            self.halfway = Halfway(shape.halfway)
 
-    def forward(self, frames: Tensor, init: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return (lines, weights) of the same size; H and W are multiples of shape.multiple."""
+    def forward(
+        self, frames: Tensor, init: Tensor | None = None, halfway: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return (lines, weights) of the same size; H and W are multiples of shape.multiple.
+
+        halfway gives the lines of the network's own stages where they are known already.
+        """
         x = frames - 0.5
-        if init is not None:
-            x = torch.cat([x, clues(frames, init)], 1)
+        if self.shape.halfway and halfway is None:
+            halfway = self.halfway(frames)
+        for start in (halfway, init):
+            if start is not None:
+                x = torch.cat([x, clues(frames, start)], 1)
         if self.shape.fold > 1:
             x = F.pixel_unshuffle(x, self.shape.fold)
         finer = []
@@ -128,8 +149,13 @@ class MotionNet(nn.Module):
         lines, weights = x[:, :4], torch.softmax(x[:, 4:6], 1)
         if init is None:
             return lines * LINE_SCALE_PX, weights
-        longer = torch.cat([x[:, 6:7], x[:, 6:7], x[:, 7:], x[:, 7:]], 1)
-        return init + _moves(init) * (init * longer + lines * CHANGE_SCALE_PX), weights
+        start, moves = init, _moves(init)
+        if halfway is not None:
+            moves = torch.maximum(moves, _changes(frames))
+            share = torch.cat([x[:, 8:9], x[:, 8:9], x[:, 9:], x[:, 9:]], 1)
+            start = init + moves * (1 - share) * (halfway - init)
+        longer = torch.cat([x[:, 6:7], x[:, 6:7], x[:, 7:8], x[:, 7:8]], 1)
+        return start + moves * (start * longer + lines * CHANGE_SCALE_PX), weights
 
 
 def _moves(init: Tensor) -> Tensor:
@@ -140,6 +166,17 @@ def _moves(init: Tensor) -> Tensor:
     longest = init.abs().amax(1, keepdim=True)
     near = F.max_pool2d(longest, _NEAR_PX, 1, _NEAR_PX // 2)
     return (near / _MOVING_PX).clamp(0, 1)
+
+
+def _changes(frames: Tensor) -> Tensor:
+    """Return how surely something moves that classical lines may have missed, N 1 H W in 0..1.
+
+    Mean differences of the frames below _SAME_LIGHT are noise, those from twice that are motion.
+    """
+    apart = (frames[:, :3] - frames[:, 3:]).mean(1, keepdim=True).abs()
+    apart = F.avg_pool2d(apart, 3, 1, 1, count_include_pad=False)
+    near = F.max_pool2d(apart, _NEAR_PX, 1, _NEAR_PX // 2)
+    return (near / _SAME_LIGHT - 1).clamp(0, 1)
 
 
 def clues(frames: Tensor, init: Tensor) -> Tensor:
@@ -155,17 +192,6 @@ def clues(frames: Tensor, init: Tensor) -> Tensor:
     misses = torch.cat([line_1 + end_1[:, 3:], line_2 + end_2[:, 3:]], 1)
     apart = torch.cat([end_1[:, :3] - second, end_2[:, :3] - first, half], 1)
     return torch.cat([init / LINE_SCALE_PX, apart, (misses / CHANGE_SCALE_PX).clamp(-4, 4)], 1)
-
-
-def pull(pictures: Tensor, offset: Tensor) -> Tensor:
-    """Return pictures N C H W sampled at p + offset N 2 H W (x, y in pixels), bilinear, edges clamped."""
-    height, width = pictures.shape[-2:]
-    y = torch.arange(height, device=offset.device, dtype=offset.dtype)[None, :, None]
-    x = torch.arange(width, device=offset.device, dtype=offset.dtype)[None, None, :]
-    u = (x + offset[:, 0] + 0.5) * (2 / width) - 1
-    v = (y + offset[:, 1] + 0.5) * (2 / height) - 1
-    at = torch.stack([u, v], -1)
-    return F.grid_sample(pictures, at, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def render(frames: Tensor, lines: Tensor, weights: Tensor, samples: int, *, ramp: bool = True,

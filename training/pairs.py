@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from training import classical, light, scenes
+from training.halfway import LINES
 from training.textures import Textures
 
 Array8 = npt.NDArray[np.uint8]
@@ -33,23 +34,29 @@ _POOL = 256  # among so many last ones, so that a batch does not repeat itself
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """frames N 6 H W and blurred N 3 H W are sRGB 0..1; init N 4 H W px, or None for networks without."""
+    """frames N 6 H W and blurred N 3 H W are sRGB 0..1; init N 4 H W px, or None for networks without.
+
+    halfway N 4 H W px are the lines of frozen stages (halfway.py), None where a network computes its own.
+    """
 
     frames: Tensor
     blurred: Tensor
     init: Tensor | None
+    halfway: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One pair in memory: 9 H W uint8 (both frames, then the blurred picture), lines 4 H W float16.
 
-    init is optical flow's; other, where there are any, the product's own, used as often.
+    init is optical flow's; other, where there are any, the product's own, used as often; halfway those of
+    frozen stages.
     """
 
     pictures: Tensor
     init: Tensor
     other: Tensor | None = None
+    halfway: Tensor | None = None
 
 
 def folders(roots: Sequence[Path]) -> list[Path]:
@@ -61,10 +68,13 @@ def folders(roots: Sequence[Path]) -> list[Path]:
 
 
 def read(folder: Path) -> Pair:
-    """Return a pair with optical flow's lines, and with the product's if classical.py has written them."""
+    """Return a pair with optical flow's lines, and those that classical.py and halfway.py have written."""
     pair = _pair(*(light.read(folder / f"{name}.png") for name in NAMES))
-    other = folder / classical.OTHER_LINES
-    return replace(pair, other=torch.from_numpy(np.load(other))) if other.is_file() else pair
+    other, halfway = (
+        torch.from_numpy(np.load(folder / name)) if (folder / name).is_file() else None
+        for name in (classical.OTHER_LINES, LINES)
+    )
+    return replace(pair, other=other, halfway=halfway)
 
 
 def load(path: Path) -> list[Pair]:
@@ -117,6 +127,8 @@ class Mixed:
             for n in random.integers(len(self._pool), size=counts[-1]):
                 pictures.append(self._pool[n][0][None])
                 lines.append(self._pool[n][1][None])
+        if len({len(line[0]) for line in lines}) > 1:  # pairs without the stages' lines: without for all
+            lines = [line[:, :4] for line in lines]
         return _augmented(torch.cat(pictures), torch.cat(lines) if refine else None, seed)
 
     def _draw(self, textures: Textures, count: int, side: int, seed: int, refine: bool) -> None:
@@ -132,7 +144,10 @@ class Mixed:
 
 
 def _crop(pair: Pair, side: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return a crop as floats: 9 pictures' channels 0..1 and lines, at a place where something happens."""
+    """Return a crop as floats: 9 pictures' channels 0..1 and lines, at a place where something happens.
+
+    Lines are 4 channels, or 8 where those of frozen stages follow.
+    """
     height, width = pair.pictures.shape[-2:]
     if min(height, width) < side:
         raise ValueError(f"a pair of {width} x {height} px is smaller than crops of {side} px")
@@ -148,31 +163,33 @@ def _crop(pair: Pair, side: int, random: np.random.Generator) -> tuple[Tensor, T
     y, x = max(places, key=happens) if len(places) > 1 else places[0]
     cut = np.s_[:, y : y + side, x : x + side]
     lines = pair.init if pair.other is None or random.random() < 0.5 else pair.other
+    if pair.halfway is not None:
+        lines = torch.cat([lines, pair.halfway])
     return pair.pictures[cut].float() / 255, lines[cut].float()
 
 
-def _augmented(pictures: Tensor, init: Tensor | None, seed: int) -> Batch:
+def _augmented(pictures: Tensor, known: Tensor | None, seed: int) -> Batch:
     """Return the batch mirrored, transposed, with time reversed and colours permuted, each by lot."""
     random = np.random.default_rng([seed, 1])
     first, second, blurred = pictures[:, :3], pictures[:, 3:6], pictures[:, 6:9]
-    lines = None if init is None else init.unflatten(1, (2, 2))  # frame, then x and y
+    # Start, frame, then x and y; no start for networks that take none.
+    lines = pictures[:, :0, None, None] if known is None else known.unflatten(1, (-1, 2, 2))
     if random.random() < 0.5:
-        first, second = second, first
-        lines = None if lines is None else lines.flip(1)
+        first, second, lines = second, first, lines.flip(2)
     order = torch.from_numpy(random.permutation(3)).to(pictures.device)
     parts = [part[:, order] for part in (first, second, blurred)]
     for axis in (-1, -2):
         if random.random() < 0.5:
             parts = [part.flip(axis) for part in parts]
-            if lines is not None:
-                sign = torch.ones(2, 1, 1, device=lines.device)
-                sign[0 if axis == -1 else 1] = -1
-                lines = lines.flip(axis) * sign
+            sign = torch.ones(2, 1, 1, device=lines.device)
+            sign[0 if axis == -1 else 1] = -1
+            lines = lines.flip(axis) * sign
     if random.random() < 0.5:
         parts = [part.transpose(-1, -2) for part in parts]
-        lines = None if lines is None else lines.transpose(-1, -2).flip(2)
-    frames = torch.cat(parts[:2], 1).contiguous()
-    return Batch(frames, parts[2].contiguous(), None if lines is None else lines.flatten(1, 2).contiguous())
+        lines = lines.transpose(-1, -2).flip(3)
+    starts = [lines[:, n].flatten(1, 2).contiguous() for n in range(lines.shape[1])]
+    init, halfway = [*starts, None, None][:2]
+    return Batch(torch.cat(parts[:2], 1).contiguous(), parts[2].contiguous(), init, halfway)
 
 
 def main() -> None:

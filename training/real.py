@@ -31,7 +31,7 @@ SPLIT = Path(__file__).parent / "split.toml"
 INTERVALS = 32  # of a pair; one sub-frame more
 _LONG_SIDE_PX = 512
 _MULTIPLE = 4  # sides of the pictures
-_ENDINGS = (".mp4", ".webm", ".avi")
+_ENDINGS = (".mp4", ".webm", ".avi", ".mkv")
 _SAME = 2e-4  # two frames that differ by less on average are one frame twice
 _WINDOWS = 24  # places tried for a crop
 

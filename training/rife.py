@@ -32,6 +32,12 @@ class Rife:
         self._net.load_state_dict(wanted, strict=False)
         self._net.to(device).eval()
 
+    def block(self, number: int) -> nn.Module:
+        """Return one of its four scales, the coarsest first."""
+        found = getattr(self._net, f"block{number}")
+        assert isinstance(found, nn.Module)
+        return found
+
     @torch.inference_mode()
     def between(self, first: Tensor, second: Tensor, time: float) -> Tensor:
         """Return the picture at a time 0..1 between two; at 0 and 1 these themselves."""

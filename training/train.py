@@ -5,7 +5,8 @@ jittered samples a line, and a small price on lines where nothing ever changes. 
 count alike in easy and in hard pairs; without them the few hopeless ones drown the rest. Learning rate and
 averaged weights follow the share of --plan minutes that is spent, so a run may be cut into pieces: each goes
 on from the last checkpoint in --out. SIGTERM ends a piece early. Pieces write checkpoint.pt (weights, their
-average, the optimiser's moments as bfloat16), log.csv and plot.png.
+average, the optimiser's moments as bfloat16), the averaged weights of a network's own stages beside it
+(without moments: these start anew with every piece), log.csv and plot.png.
 """
 
 from __future__ import annotations
@@ -15,10 +16,8 @@ import csv
 import math
 import signal
 import time
-from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -26,16 +25,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import light
-from training.models import averaged, shape_of
 from training.net import SHAPES, MotionNet, render
 from training.pairs import Batch, Mixed, Pair, folders, load, read
 from training.plot import plot
+from training.state import State, opened, save
 from training.textures import Textures
 from training.textures import load as load_textures
 
 _WARM = 0.03  # part of the plan in which the learning rate rises
 _LAST_RATE = 0.01  # of the peak, at the plan's end
-_CLIP, _NORMS = 2.0, 64  # the gradient is cut to this many times the median norm of so many last steps
+_CLIP = 2.0  # the gradient is cut to this many times the median norm of the last steps
 _AVERAGE = 0.999  # of the averaged weights a step, once there are many
 _LEAST_L1, _LEAST_L2 = 2e-3, 2e-5  # errors that are as good as none
 _STILL = 0.2  # loss a pixel of line where nothing changes
@@ -47,18 +46,6 @@ _T = TypeVar("_T")
 _COLUMNS = ("minutes", "step", "rate", "loss", "real_db", "made_db")
 
 
-@dataclass(slots=True)
-class State:
-    """All that a run goes on from."""
-
-    net: MotionNet
-    average: MotionNet
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    minutes: float = 0.0
-    norms: deque[float] = field(default_factory=lambda: deque(maxlen=_NORMS))
-
-
 def main() -> None:
     """Train until the minutes are spent."""
     options = _options()
@@ -67,7 +54,7 @@ def main() -> None:
     if device.type == "cpu":
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    state = _state(options, device)
+    state = opened(options, device)
     mixed = _mixed(options, device)
     validation = [_validation(roots, options.validate) for roots in (options.val_real, options.val_made)]
     start, began, saved = time.monotonic(), state.minutes, 0.0
@@ -114,6 +101,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--crop", type=int, default=144)
     parser.add_argument("--samples", type=int, default=6, help="a line, jittered")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--begin", type=Path, help="checkpoint of a smaller network to take weights from")
+    parser.add_argument(
+        "--stages-rate",
+        type=float,
+        default=0.0,
+        help="of the rate, for a network's own stages; 0 freezes them",
+    )
     parser.add_argument("--gradient", type=float, default=0.0, help="weight of L1 on the picture's gradient")
     parser.add_argument("--every", type=float, default=4.0, help="minutes between checkpoints")
     parser.add_argument("--threads", type=int, default=2)
@@ -121,45 +115,6 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.plan = options.plan or options.minutes
     return options
-
-
-def _state(options: argparse.Namespace, device: torch.device) -> State:
-    """Return a fresh state, or the one of the checkpoint in the run's folder."""
-    path = options.out / "checkpoint.pt"
-    saved: dict[str, Any] | None = torch.load(path, weights_only=True) if path.is_file() else None
-    shape = shape_of(saved) if saved else SHAPES[options.net]
-    net, average = (MotionNet(shape).to(device, memory_format=torch.channels_last) for _ in range(2))
-    average.load_state_dict(net.state_dict())
-    average.requires_grad_(False)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    state = State(net, average, optimiser)
-    if saved:
-        net.load_state_dict(saved["net"])
-        average.load_state_dict(averaged(saved))
-        state.step, state.minutes = saved["step"], saved["minutes"]
-        for parameter, (first, second) in zip(net.parameters(), saved["moments"], strict=True):
-            optimiser.state[parameter] = {
-                "step": torch.tensor(float(state.step)),
-                "exp_avg": first.float().to(parameter),
-                "exp_avg_sq": second.float().to(parameter),
-            }
-    return state
-
-
-def _save(state: State, options: argparse.Namespace) -> None:
-    last = {name: value.cpu() for name, value in state.net.state_dict().items()}
-    average = {name: value.cpu() - last[name] for name, value in state.average.state_dict().items()}
-    kept = [state.optimiser.state[parameter] for parameter in state.net.parameters()]
-    moments = [tuple(one[name].cpu().bfloat16() for name in ("exp_avg", "exp_avg_sq")) for one in kept]
-    facts = {**state.net.shape.facts(), "widths": list(state.net.shape.widths)}
-    told = {name: str(value) for name, value in vars(options).items()}
-    checkpoint = {
-        "shape": facts, "net": last, "average": {name: value.half() for name, value in average.items()},
-        "moments": moments, "step": state.step, "minutes": state.minutes, "options": told,
-    }  # fmt: skip
-    unfinished = options.out / "checkpoint.new"
-    torch.save(checkpoint, unfinished)
-    unfinished.replace(options.out / "checkpoint.pt")
 
 
 def _mixed(options: argparse.Namespace, device: torch.device) -> Mixed:
@@ -205,10 +160,11 @@ def _step(
 ) -> float:
     """Take one step; return the loss."""
     for group in state.optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     state.optimiser.zero_grad(set_to_none=True)
     with torch.autocast(device.type, torch.bfloat16):
-        lines, weights = state.net(batch.frames, batch.init)
+        known = None if options.stages_rate > 0 else batch.halfway
+        lines, weights = state.net(batch.frames, batch.init, known)
     jitter = torch.rand(len(lines), generator=torch.Generator().manual_seed(state.step)).to(device)
     ramp = options.net != "ours-abl"
     frames = light.decode(batch.frames)
@@ -216,13 +172,15 @@ def _step(
     loss = _loss(found, batch, lines, options.gradient)
     loss.backward()  # type: ignore[no-untyped-call]
     most = _CLIP * float(np.median(state.norms)) if state.norms else math.inf
-    state.norms.append(float(torch.nn.utils.clip_grad_norm_(state.net.parameters(), most)))
+    learning = [p for group in state.optimiser.param_groups for p in group["params"]]
+    state.norms.append(float(torch.nn.utils.clip_grad_norm_(learning, most)))
     state.optimiser.step()
     state.step += 1
     keep = min(_AVERAGE, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
         for slow, fast in zip(state.average.parameters(), state.net.parameters(), strict=True):
-            slow.lerp_(fast, 1 - keep)
+            if fast.requires_grad:
+                slow.lerp_(fast, 1 - keep)
     return float(loss.detach())
 
 
@@ -273,7 +231,7 @@ def _report(
     options: argparse.Namespace, device: torch.device,
 ) -> None:  # fmt: skip
     """Save, validate, log and plot; losses are emptied."""
-    _save(state, options)
+    save(state, options)
     scores = [
         np.mean([psnr(state.average, pair, device) for pair in pairs]) if pairs else math.nan
         for pairs in validation

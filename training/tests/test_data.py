@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from training import classical, light, scenes
-from training.net import pull, render
+from training.halfway import pull
+from training.net import render
 from training.pairs import Mixed, Pair, folders, read
 from training.real import INTERVALS, SPLIT, jobs
 from training.textures import Textures, load

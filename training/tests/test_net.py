@@ -9,7 +9,8 @@ import torch
 from longexpo_cli import colour
 from tests.reference import blur
 from training import light
-from training.net import SHAPES, MotionNet, Shape, pull, render
+from training.halfway import pull
+from training.net import SHAPES, MotionNet, Shape, render
 from training.tests.conftest import smooth
 
 
@@ -29,8 +30,10 @@ def test_a_fresh_network_keeps_lines_and_halves_weights(name: str) -> None:
     side = 2 * SHAPES[name].multiple
     frames = torch.rand(2, 6, side, 2 * side)
     init = torch.randn(2, 4, side, 2 * side) if SHAPES[name].refine else None
-    lines, weights = net(frames, init)
-    assert torch.equal(lines, torch.zeros(2, 4, side, 2 * side) if init is None else init)
+    halfway = torch.randn(2, 4, side, 2 * side) if SHAPES[name].halfway else None
+    lines, weights = net(frames, init, halfway)
+    kept = halfway if init is None or halfway is not None else init
+    assert torch.allclose(lines, torch.zeros(2, 4, side, 2 * side) if kept is None else kept, atol=1e-6)
     assert torch.equal(weights, torch.full((2, 2, side, 2 * side), 0.5))
 
 

@@ -14,7 +14,8 @@ from training import evaluate, export, light, train
 from training.models import from_checkpoint, lines_of, opened
 from training.net import SHAPES, MotionNet, Shape
 from training.pairs import Mixed, Pair
-from training.train import _STILL, _loss, _options, _state, _step
+from training.state import opened as resumed
+from training.train import _STILL, _loss, _options, _step
 
 LEAN = Shape((8, 16), 1, 2, refine=True)
 
@@ -54,7 +55,7 @@ def test_a_run_goes_on_from_its_checkpoint(run: Path) -> None:
 
 def test_a_checkpoint_holds_weights_moments_and_average(run: Path) -> None:
     options = _options()
-    state = _state(options, torch.device("cpu"))
+    state = resumed(options, torch.device("cpu"))
     assert state.step > 0 and state.net.shape == LEAN
     assert len(state.optimiser.state) == len(list(state.net.parameters()))
     average = from_checkpoint(run / "checkpoint.pt")
@@ -66,7 +67,7 @@ def test_training_lowers_the_loss(pair: Pair, run: Path) -> None:
     options, cpu = _options(), torch.device("cpu")
     options.out = run / "fresh"
     torch.manual_seed(0)
-    state = _state(options, cpu)
+    state = resumed(options, cpu)
     wrong = Pair(pair.pictures, pair.init * 0.6)
     batch = Mixed([(1.0, [wrong])], None, cpu).batch(2, 48, 0, refine=True)
     losses = [_step(state, batch, 3e-3, options, cpu) for _ in range(60)]
@@ -88,7 +89,7 @@ def test_the_exported_network_is_the_same(shape: Shape, tmp_path: Path) -> None:
     net = MotionNet(shape).eval()
     torch.nn.init.normal_(net.leave.weight, std=0.1)
     path = tmp_path / "net.onnx"
-    export.export(net, path, {"steps": 1})
+    export.export(export.rounded(net), path, {"steps": 1})
     for size in ((32, 48), (64, 40)):
         assert export.parity(net, path, size, 1)[0] < 1e-3
     known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
@@ -96,15 +97,14 @@ def test_the_exported_network_is_the_same(shape: Shape, tmp_path: Path) -> None:
 
 
 def test_networks_take_pictures_of_any_size(tmp_path: Path, run: Path) -> None:
-    net = from_checkpoint(run / "checkpoint.pt")
-    export.export(net, tmp_path / "net.onnx", {})
+    export.export(from_checkpoint(run / "checkpoint.pt"), tmp_path / "net.onnx", {})
     first, second = (np.random.default_rng(n).random((37, 51, 3), np.float32) for n in (0, 1))
     results = [
         lines_of(opened(path, 1))(first, second) for path in (tmp_path / "net.onnx", run / "checkpoint.pt")
     ]
     for lines, weights in results:
         assert lines.shape == (37, 51, 4) and weights.shape == (37, 51, 2)
-    assert np.abs(results[0][0] - results[1][0]).max() < 1e-3
+    assert np.abs(results[0][0] - results[1][0]).max() < 0.02, "kept with 255 steps a channel"
 
 
 def test_measuring(
