@@ -63,11 +63,11 @@ def bare(device: Device, frame: DeviceArray) -> Callable[[], None]:
     """Return a task: SAMPLES samples a pixel, fetched and added."""
     height, width = frame.shape[:2]
     result = device.empty((height, width, 4), np.float32)
+    (source,), defines = device.sampled(frame)
+    args = (source, result, width, height, *LINE_PX, SAMPLES)
 
     def task() -> None:
-        device.run(
-            ROOFLINE, "blur_roofline", (width, height), frame, result, width, height, *LINE_PX, SAMPLES
-        )
+        device.run(ROOFLINE, "blur_roofline", (width, height), *args, defines=defines)
         device.finish()
 
     return task

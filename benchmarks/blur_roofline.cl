@@ -1,6 +1,6 @@
 /* The least that a blur of so many samples can do: fetch four neighbours each time, mix and add, along one line.
    Pixels whose line leaves the picture are left out. */
-__kernel void blur_roofline(__global const half *frame, __global float *result, int width, int height,
+__kernel void blur_roofline(FRAME frame, __global float *result, int width, int height,
                             float line_x, float line_y, int count)
 {
     int x = get_global_id(0), y = get_global_id(1);
@@ -10,12 +10,7 @@ __kernel void blur_roofline(__global const half *frame, __global float *result, 
     float4 sum = 0.0f;
     for (int n = 0; n < count; n++) {
         float2 at = (float2)(x, y) + (n + 0.5f) * step;
-        int ix = (int)at.x, iy = (int)at.y;
-        float u = at.x - ix, v = at.y - iy;
-        __global const half *corner = frame + 4 * ((size_t)iy * width + ix);
-        float8 above = vload_half8(0, corner), below = vload_half8(0, corner + 4 * (size_t)width);
-        float8 row = above + v * (below - above);
-        sum += row.lo + u * (row.hi - row.lo);
+        sum += sample_inside(frame, width, at);
     }
     vstore4(sum / count, (size_t)y * width + x, result);
 }

@@ -17,8 +17,9 @@
    leaves its chord by no more than FLAT of it: the hodograph's control points d0, m = 3 line - d0 - d1, d1
    bound the speed, twice their differences the second derivative; at least 1, at most `most`.
 
-   The sum is taken of differences to the light at p, so equal samples return that light exactly: a zero line
-   reads its frame alone, once. What lies beyond the picture or is unknown (channel 4 = 0) counts nothing.
+   The sum is taken of differences to the light at p, read as the samples are and 0 where they are but rounding,
+   so equal samples return that light exactly: a zero line reads its frame alone, once. What lies beyond the
+   picture or is unknown (channel 4 = 0) counts nothing.
    total.xyz += share * trust * mean and total.w += share * trust, where trust is the mean of both frames'
    channel 4 at p: a pair that hardly knows a pixel hardly counts there. */
 
@@ -36,18 +37,6 @@
 #define STRAIGHT 0.03f
 /* Half the distance of the outer points of Gauss's three from the middle, of the whole. */
 #define GAUSS 0.38729833f
-
-/* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
-inline float4 sample_inside(__global const half *frame, int width, float2 at)
-{
-    int2 corner = convert_int2(at);
-    float2 part = at - convert_float2(corner);
-    __global const half *four = frame + 4 * ((size_t)corner.y * width + corner.x);
-    float8 above = vload_half8(0, four);
-    float8 below = vload_half8(0, four + 4 * (size_t)width);
-    float8 row = above + part.y * (below - above);
-    return row.lo + part.x * (row.hi - row.lo);
-}
 
 /* How much of a sample lies inside the picture: it fades to nothing within one pixel beyond the edge. */
 inline float inside_share(int width, int height, float2 at)
@@ -84,7 +73,7 @@ inline float mean_speed(Cubic path, float from, float to)
 
 /* Sum of weighted differences to base over a path that stays inside the picture: nearly all the time is
    spent here. */
-inline float4 along(__global const half *frame, int width, float2 p, Cubic path, float4 base,
+inline float4 along(FRAME frame, int width, float2 p, Cubic path, float4 base,
                     float from, float step, int count, float even)
 {
     float4 sum = 0.0f;
@@ -98,7 +87,7 @@ inline float4 along(__global const half *frame, int width, float2 p, Cubic path,
 }
 
 /* The same over any path: what lies beyond the picture counts nothing. */
-inline float4 along_the_edge(__global const half *frame, int width, int height, float2 p, Cubic path,
+inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Cubic path,
                              float4 base, float from, float step, int count, float even)
 {
     float4 sum = 0.0f;
@@ -114,7 +103,7 @@ inline float4 along_the_edge(__global const half *frame, int width, int height, 
 }
 
 /* One frame's share of the sums: xyz the weighted difference to base, w the weight. */
-inline float4 pass(__global const half *frame, int width, int height, float2 p, float2 line, float4 ends,
+inline float4 pass(FRAME frame, int width, int height, float2 p, float2 line, float4 ends,
                    float4 base, float from, float to, float weight, float spacing, int most)
 {
     float2 d0 = ends.lo - line, d1 = ends.hi - line;
@@ -178,7 +167,7 @@ inline float pull_weight(__global const float *weight, Spot s)
     return top + s.v * (bottom - top);
 }
 
-__kernel void blur_paths(__global const float *total, __global const half *first, __global const half *second,
+__kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
                          __global const float *lines, __global const float *ends,
                          __global const float *weight, __global float *result, int width, int height,
                          int low_width, int low_height, float half_per_low, float start, float stop,
@@ -193,7 +182,7 @@ __kernel void blur_paths(__global const float *total, __global const half *first
     Spot pulled = spot(low_width, low_height, (x + 0.5f) * low_per_half - 0.5f, (y + 0.5f) * low_per_half - 0.5f);
     float w = pull_weight(weight, pulled);
     float4 line = half_per_low * pull_lines(lines, low, pulled);
-    float4 here = vload_half4(at, first), there = vload_half4(at, second), before = vload4(at, total);
+    float4 here = pixel4(first, width, x, y), there = pixel4(second, width, x, y), before = vload4(at, total);
     float middle = 0.5f * (start + stop), early = w * (1.0f - middle), late = (1.0f - w) * middle;
     if (all(line == 0.0f) && here.w == 1.0f && there.w == 1.0f) { /* most of many pictures: no more than this */
         vstore4(before + share * (here + late / (early + late) * (there - here)), at, result);
@@ -210,7 +199,7 @@ __kernel void blur_paths(__global const float *total, __global const half *first
         ? pass(second, width, height, p, line.hi, half_per_low * pull_ends(ends + 4 * (size_t)low, pulled), base,
                1.0f - stop, 1.0f - start, 1.0f - w, spacing, most)
         : late * (there - there.w * base);
-    float4 mean = base + sum / sum.w;
+    float4 change = sum / sum.w, mean = base + (fabs(change) > SAMPLE_ROUNDING * fabs(base) ? change : 0.0f);
     mean.w = 1.0f;
     float trust = (early * here.w + late * there.w) / (early + late);
     trust = trust > WHOLLY_KNOWN ? 1.0f : trust;

@@ -9,9 +9,40 @@ inline float4 fetch4(__global const half *frame, int width, int height, int x, i
     return vload_half4((size_t)y * width + x, frame);
 }
 
+/* A frame that is sampled between its pixels: FRAME frame. With LONGEXPO_IMAGES it is an image and the texture
+   unit mixes four pixels at once, a position's fraction rounded to 1/256; else a buffer, mixed here. Either way
+   edges are clamped, an integer position gives that pixel, and equal pixels give their value but for
+   SAMPLE_ROUNDING of it: texture units need not have weights that add up to exactly 1. */
+#ifdef LONGEXPO_IMAGES
+#define FRAME read_only image2d_t
+#define SAMPLE_ROUNDING 0x1p-20f
+
+__constant sampler_t BETWEEN = CLK_NORMALIZED_COORDS_FALSE | CLK_ADDRESS_CLAMP_TO_EDGE | CLK_FILTER_LINEAR;
+
+/* Bilinear sample at (x, y), edges clamped. */
+inline float4 sample4(FRAME frame, int width, int height, float x, float y)
+{
+    return read_imagef(frame, BETWEEN, (float2)(x + 0.5f, y + 0.5f));
+}
+
+/* Pixel (x, y), which exists, read as samples are. */
+inline float4 pixel4(FRAME frame, int width, int x, int y)
+{
+    return read_imagef(frame, BETWEEN, (float2)(x + 0.5f, y + 0.5f));
+}
+
+/* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
+inline float4 sample_inside(FRAME frame, int width, float2 at)
+{
+    return read_imagef(frame, BETWEEN, at + 0.5f);
+}
+#else
+#define FRAME __global const half *
+#define SAMPLE_ROUNDING 0.0f
+
 /* Bilinear sample at (x, y), edges clamped. On an integer position it is that pixel exactly: the weight of
    the neighbours is exactly 0 and a + 0 * (b - a) = a for finite light. */
-inline float4 sample4(__global const half *frame, int width, int height, float x, float y)
+inline float4 sample4(FRAME frame, int width, int height, float x, float y)
 {
     float fx = floor(x), fy = floor(y);
     int ix = convert_int_sat(fx), iy = convert_int_sat(fy);
@@ -23,6 +54,25 @@ inline float4 sample4(__global const half *frame, int width, int height, float x
     float4 top = a + u * (b - a), bottom = c + u * (d - c);
     return top + v * (bottom - top);
 }
+
+/* Pixel (x, y), which exists. */
+inline float4 pixel4(FRAME frame, int width, int x, int y)
+{
+    return vload_half4((size_t)y * width + x, frame);
+}
+
+/* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
+inline float4 sample_inside(FRAME frame, int width, float2 at)
+{
+    int2 corner = convert_int2(at);
+    float2 part = at - convert_float2(corner);
+    FRAME four = frame + 4 * ((size_t)corner.y * width + corner.x);
+    float8 above = vload_half8(0, four);
+    float8 below = vload_half8(0, four + 4 * (size_t)width);
+    float8 row = above + part.y * (below - above);
+    return row.lo + part.x * (row.hi - row.lo);
+}
+#endif
 
 /* Raw camera colour, 0..1 of sensor white, to working-space light, given how far each channel is clipped.
 

@@ -21,14 +21,15 @@ def command(as_json: bool) -> None:
         row = {"number": number, "name": found.name.strip(), "platform": found.platform.name.strip()}
         row |= {"driver": found.driver_version.strip(), "memory_bytes": int(found.global_mem_size)}
         try:
-            row |= {"kind": "CPU" if Device(found).is_cpu else "GPU", "trouble": ""}
+            traits = Device(found).traits
+            row |= {"kind": "CPU" if traits.is_cpu else "GPU", "samples": traits.samples, "trouble": ""}
         except DeviceError as error:
-            row |= {"kind": "", "trouble": str(error)}
+            row |= {"kind": "", "samples": "", "trouble": str(error)}
         rows.append(row)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         size = f"{row['memory_bytes'] / 2**30:.1f} GiB"
-        state = row["trouble"] or f"{row['kind']}, {size}, driver {row['driver']}"
+        state = row["trouble"] or f"{row['kind']}, {size}, samples {row['samples']}, driver {row['driver']}"
         click.echo(f"{row['number']}: {row['name']} ({row['platform']}): {state}")

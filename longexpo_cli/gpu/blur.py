@@ -72,13 +72,15 @@ def paths(
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
     result = device.empty(total.shape, np.float32)
+    frames, defines = device.sampled(first, second)
     device.run(
         "blur_paths",
         "blur_paths",
         (width, height),
-        *(total, first, second, lines, ends, weight, result),
+        *(total, *frames, lines, ends, weight, result),
         *(width, height, low_width, low_height),
         *(half_per_low, start, stop, share, spacing_px, most),
+        defines=defines,
     )
     return result
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import weakref
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,57 +14,29 @@ import numpy.typing as npt
 
 from longexpo_cli.assets import folder
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu import pocl
+from longexpo_cli.gpu import limits, pocl
+from longexpo_cli.gpu.arrays import DeviceArray as DeviceArray
+from longexpo_cli.gpu.arrays import DeviceImage, View, argument, host_memory
+from longexpo_cli.gpu.limits import Traits
 
 _ALIGNMENT = 16  # bytes; a host array aligned like this is used by a CPU device as it lies
-_OWN_ALIGNMENT = 64  # bytes, of the arrays made here: a cache line, the widest vector
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class DeviceArray:
-    """A C-order array in a device's memory."""
-
-    buffer: Any
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    device: Device = field(repr=False)
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-    def get(self) -> npt.NDArray[Any]:
-        """Return the array on the host.
-
-        A CPU device's memory is the host's: the result is a read-only view, valid until a kernel writes
-        to this array again.
-        """
-        return self.device.download(self)
-
-
-class _View:
-    """What a mapped view has as its base, so that the device array lives as long as the view."""
-
-    def __init__(self, mapped: npt.NDArray[Any], array: DeviceArray) -> None:
-        address, _ = mapped.__array_interface__["data"]
-        self.__array_interface__ = mapped.__array_interface__ | {"data": (address, True)}
-        self._kept = mapped, array
 
 
 class Device:
-    """One OpenCL device with its queue and compiled programs."""
+    """One OpenCL device with its queues and compiled programs.
 
-    def __init__(self, cl_device: Any) -> None:
+    traits say how it is used; left out, they are the device's own (see traits_of).
+    """
+
+    def __init__(self, cl_device: Any, traits: Traits | None = None) -> None:
         import pyopencl as cl
 
         self._cl = cl
         self._device = cl_device
         self.name: str = cl_device.name.strip()
         self.platform: str = cl_device.platform.name.strip()
-        self.is_cpu = bool(cl_device.type & cl.device_type.CPU)
-        self.memory_bytes = int(cl_device.global_mem_size)
-        self.largest_bytes = int(cl_device.max_mem_alloc_size)
+        self.traits = traits or traits_of(cl_device)
+        self.is_cpu = self.traits.is_cpu
         self.allocated_bytes = 0
         self.peak_bytes = 0
         if self.platform == pocl.PLATFORM:
@@ -71,13 +44,15 @@ class Device:
             pocl.name_processor(cl_device)
         self._context = cl.Context([cl_device])
         self._queue = cl.CommandQueue(self._context)
+        self._uploads = cl.CommandQueue(self._context)  # of its own, so that copies run beside kernels
         self._kernels: dict[tuple[str, str, tuple[str, ...]], Any] = {}
         self._running: deque[tuple[Any, tuple[Any, ...]]] = deque()
 
     def upload(self, array: npt.NDArray[Any]) -> DeviceArray:
         """Return a host array on the device, for reading only.
 
-        A CPU device uses the host's memory as it is where the alignment allows: do not change the array.
+        A CPU device uses the host's memory as it is where the alignment allows; to others it is copied while
+        kernels run and the host goes on. Do not change the array.
         """
         array = np.ascontiguousarray(array)
         flags = self._cl.mem_flags
@@ -85,7 +60,12 @@ class Device:
             buffer = self._cl.Buffer(self._context, flags.READ_ONLY | flags.USE_HOST_PTR, hostbuf=array)
             return DeviceArray(buffer, array.shape, array.dtype, self)
         result = self.empty(array.shape, array.dtype)
-        self._cl.enqueue_copy(self._queue, result.buffer, array, is_blocking=True)
+        if array.nbytes:
+            with self._short_of_memory():
+                copied = self._cl.enqueue_copy(self._uploads, result.buffer, array, is_blocking=False)
+                self._uploads.flush()
+                self._cl.enqueue_barrier(self._queue, wait_for=[copied])
+            self._running.append((copied, (array,)))
         return result
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
@@ -96,36 +76,58 @@ class Device:
         flags = self._cl.mem_flags
         try:
             if self.is_cpu:
-                host, how = _host_memory(size), flags.READ_WRITE | flags.USE_HOST_PTR
+                host, how = host_memory(size), flags.READ_WRITE | flags.USE_HOST_PTR
                 buffer = self._cl.Buffer(self._context, how, hostbuf=host)
             else:
                 buffer = self._cl.Buffer(self._context, flags.READ_WRITE, size)
         except (self._cl.Error, MemoryError) as error:
             raise DeviceError(f"{self.name}: no memory for {size / 2**20:.0f} MiB ({error})") from error
         array = DeviceArray(buffer, tuple(shape), kind, self)
-        self.allocated_bytes += size
-        self.peak_bytes = max(self.peak_bytes, self.allocated_bytes)
-        weakref.finalize(array, self._freed, size)
+        self._count(array, size)
         return array
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
         """Allocate an array of zeros."""
         array = self.empty(shape, dtype)
-        self._cl.enqueue_fill_buffer(self._queue, array.buffer, np.uint8(0), 0, max(array.nbytes, 1))
+        with self._short_of_memory():
+            self._cl.enqueue_fill_buffer(self._queue, array.buffer, np.uint8(0), 0, max(array.nbytes, 1))
         return array
+
+    def sampled(self, *frames: DeviceArray) -> tuple[tuple[DeviceArray | DeviceImage, ...], tuple[str, ...]]:
+        """Return frames H W 4 half for a kernel that samples between pixels, and the defines it needs.
+
+        Where the traits allow images of that size they are copied into such; else they are as they were.
+        """
+        if not all(self.traits.takes_image(*frame.shape[:2]) for frame in frames):
+            return frames, ()
+        return tuple(self._image(frame) for frame in frames), ("LONGEXPO_IMAGES",)
+
+    def _image(self, frame: DeviceArray) -> DeviceImage:
+        cl, (height, width) = self._cl, frame.shape[:2]
+        self.check_room(frame.nbytes)
+        kind = cl.ImageFormat(cl.channel_order.RGBA, cl.channel_type.HALF_FLOAT)
+        with self._short_of_memory():
+            image = cl.Image(self._context, cl.mem_flags.READ_ONLY, kind, shape=(width, height))
+            whole = {"origin": (0, 0), "region": (width, height)}
+            cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, **whole)
+        result = DeviceImage(image, frame.shape)
+        self._count(result, frame.nbytes)
+        return result
 
     def download(self, array: DeviceArray) -> npt.NDArray[Any]:
         """Return a device array on the host, after all kernels so far (see DeviceArray.get)."""
         if not array.nbytes:
             return np.empty(array.shape, array.dtype)
         if self.is_cpu:
-            mapped, _ = self._cl.enqueue_map_buffer(
-                self._queue, array.buffer, self._cl.map_flags.READ, 0, array.shape, array.dtype
-            )
-            self._running.clear()  # the queue is in order and has waited
-            return np.asarray(_View(mapped, array))
+            with self._short_of_memory():
+                mapped, _ = self._cl.enqueue_map_buffer(
+                    self._queue, array.buffer, self._cl.map_flags.READ, 0, array.shape, array.dtype
+                )
+            self._running.clear()  # the queue is in order and has waited, for uploads too
+            return np.asarray(View(mapped, array))
         result = np.empty(array.shape, array.dtype)
-        self._cl.enqueue_copy(self._queue, result, array.buffer, is_blocking=True)
+        with self._short_of_memory():
+            self._cl.enqueue_copy(self._queue, result, array.buffer, is_blocking=True)
         self._running.clear()
         return result
 
@@ -134,7 +136,7 @@ class Device:
         file: str,
         kernel: str,
         size: tuple[int, ...],
-        *args: DeviceArray | float | int | np.generic | npt.NDArray[Any],
+        *args: DeviceArray | DeviceImage | float | int | np.generic | npt.NDArray[Any],
         defines: tuple[str, ...] = (),
         group: tuple[int, ...] | None = None,
     ) -> None:
@@ -146,7 +148,8 @@ class Device:
         function = self._kernel(file, kernel, defines)
         local = group or self._group(len(size))
         rounded = tuple(-(-max(n, 1) // m) * m for n, m in zip(size, local, strict=True))
-        event = function(self._queue, rounded, local, *[_argument(value) for value in args])
+        with self._short_of_memory():
+            event = function(self._queue, rounded, local, *[argument(value) for value in args])
         # Host memory that a CPU device uses as it lies must outlive the kernels that read it.
         self._running.append((event, args))
         done = self._cl.command_execution_status.COMPLETE
@@ -155,18 +158,31 @@ class Device:
 
     def finish(self) -> None:
         """Wait until everything enqueued has run."""
-        self._queue.finish()
+        with self._short_of_memory():
+            self._queue.finish()
         self._running.clear()
 
     def check_room(self, size: int) -> None:
         """Raise DeviceError, with the numbers, when size bytes more do not fit."""
-        free = self.memory_bytes - self.allocated_bytes
-        if size > self.largest_bytes or size > free:
-            raise DeviceError(
-                f"{self.name}: one buffer of {size / 2**20:.0f} MiB is needed, the device has "
-                f"{free / 2**20:.0f} MiB free and allows {self.largest_bytes / 2**20:.0f} MiB a buffer; "
-                "choose another with --device (longexpo devices lists them)"
-            )
+        refusal = limits.no_room(self.name, self.traits, self.allocated_bytes, size)
+        if refusal is not None:
+            raise refusal
+
+    @contextlib.contextmanager
+    def _short_of_memory(self) -> Iterator[None]:
+        """Turn OpenCL's words for want of memory into a DeviceError; its other errors are bugs."""
+        try:
+            yield
+        except self._cl.Error as error:
+            shortage = limits.shortage(self.name, self.traits, self.allocated_bytes, error.code)
+            if shortage is None:
+                raise
+            raise shortage from error
+
+    def _count(self, array: DeviceArray | DeviceImage, size: int) -> None:
+        self.allocated_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.allocated_bytes)
+        weakref.finalize(array, self._freed, size)
 
     def _freed(self, size: int) -> None:
         self.allocated_bytes -= size
@@ -180,26 +196,24 @@ class Device:
         key = (file, kernel, defines)
         if key not in self._kernels:
             sources = [(folder("kernels") / f"{name}.cl").read_text("utf-8") for name in ("common", file)]
-            program = self._cl.Program(self._context, "\n".join(sources))
-            built = program.build(options=["-cl-std=CL1.2", *(f"-D{define}" for define in defines)])
+            source, options = "\n".join(sources), ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
+            if self.platform == pocl.PLATFORM:
+                built = pocl.build(self._context, self._device, source, options)
+            else:  # the driver, or else pyopencl, keeps binaries
+                built = self._cl.Program(self._context, source).build(options)
             for function in built.all_kernels():
                 self._kernels[file, function.function_name, defines] = function
         return self._kernels[key]
 
 
-def _host_memory(size: int) -> npt.NDArray[np.uint8]:
-    """Return so many bytes for a CPU device to work in; NumPy asks for huge pages, which PoCL does not."""
-    whole = np.empty(size + _OWN_ALIGNMENT, np.uint8)
-    first = -whole.ctypes.data % _OWN_ALIGNMENT
-    return whole[first : first + size]
+def traits_of(cl_device: Any) -> Traits:
+    """Return an OpenCL device's own traits; a CPU samples buffers faster than it imitates a texture unit."""
+    import pyopencl as cl
 
-
-def _argument(value: Any) -> Any:
-    if isinstance(value, DeviceArray):
-        return value.buffer
-    if isinstance(value, bool | int):
-        return np.int32(value)
-    return np.float32(value) if isinstance(value, float) else value
+    is_cpu = bool(cl_device.type & cl.device_type.CPU)
+    images = bool(cl_device.image_support) and not is_cpu
+    image_px = (int(cl_device.image2d_max_height), int(cl_device.image2d_max_width)) if images else (0, 0)
+    return Traits(is_cpu, int(cl_device.global_mem_size), int(cl_device.max_mem_alloc_size), image_px)
 
 
 def available() -> list[Any]:

@@ -120,12 +120,17 @@ def demosaic(device: Device, mosaic: Mosaic, params: Params) -> Frame:
         light = kernels.rgb(device, values, table, colour)
     else:
         light = device.empty((height, width, 3), np.float32)
-        step = max(_BAND_PIXELS // width // 2, 32) * 2
+        step = band_rows(width)
         for first in range(0, height, step):
             _band(device, values, shot, light, first, min(step, height - first), colour)
             device.finish()  # so that one band's buffers are gone before the next one's are made
     result: Array32 = light.get()
     return Frame(result, Grid.over(height, width, 1), shot)
+
+
+def band_rows(width: int) -> int:
+    """Return how many rows of a picture so wide are demosaiced at once; even."""
+    return max(_BAND_PIXELS // width // 2, 32) * 2
 
 
 def white(burst: Burst) -> float:

@@ -15,6 +15,9 @@ def test_lists_every_device(run: Run) -> None:
     assert [line.split(":")[0] for line in result.stdout.splitlines()] == [
         str(n) for n in range(len(available()))
     ]
+    assert all(
+        ("samples images" in line) != ("samples buffers" in line) for line in result.stdout.splitlines()
+    )
 
 
 def test_json_is_what_choose_takes(run: Run) -> None:
@@ -22,6 +25,8 @@ def test_json_is_what_choose_takes(run: Run) -> None:
     for row in rows:
         assert choose(str(row["number"])).name == row["name"]
         assert row["kind"] in {"CPU", "GPU"}
+        assert row["samples"] == choose(str(row["number"])).traits.samples
+        assert (row["kind"], row["samples"]) != ("CPU", "images")
         assert row["memory_bytes"] > 1 << 20
         assert row["trouble"] == ""
 

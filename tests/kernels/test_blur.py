@@ -10,7 +10,7 @@ import pytest
 
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
-from tests.closeness import FLOAT32, HALF_RELATIVE, half_rounding
+from tests.closeness import FLOAT32, HALF_RELATIVE, half_rounding, texture_rounding
 from tests.reference import blur as reference
 
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
@@ -107,8 +107,9 @@ def test_paths_are_their_twin(
     result, truth = gather(device, arrays, *settings), reference.paths(*arrays, *settings)
     # Positions in float32 are off by 1e-6 px, times the steepest step between two pixels; where hardly
     # anything is known the quotient magnifies that.
-    assert np.abs(result - truth)[truth[..., 3] - total[..., 3] > 0].max(initial=0) < 2e-4
-    assert np.median(np.abs(result - truth)) < FLOAT32
+    loose = texture_rounding(device)
+    assert np.abs(result - truth)[truth[..., 3] - total[..., 3] > 0].max(initial=0) < 2e-4 + loose
+    assert np.median(np.abs(result - truth)) < FLOAT32 + loose / 16
 
 
 def test_a_constant_picture_stays_constant_exactly(device: Device) -> None:

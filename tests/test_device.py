@@ -1,0 +1,93 @@
+"""A device as if it had memory of its own: copies, images, what is said when it is too small."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from longexpo_cli.errors import DeviceError
+from longexpo_cli.gpu import blur, limits
+from longexpo_cli.gpu.device import Device, available, traits_of
+
+IMAGE_PX = (60, 90)
+SMALL = limits.Traits(is_cpu=False, memory_bytes=1 << 20, largest_bytes=1 << 18, image_px=IMAGE_PX)
+
+
+@pytest.fixture(scope="module")
+def small() -> Device:
+    """The device chosen by default, said to be a GPU of 1 MiB."""
+    return Device(available()[0], SMALL)
+
+
+def test_a_cpu_samples_buffers_and_others_images_if_they_have_them() -> None:
+    for found in available():
+        traits = traits_of(found)
+        assert traits.memory_bytes >= traits.largest_bytes > 0
+        assert traits.samples == ("images" if found.image_support and not traits.is_cpu else "buffers")
+        assert Device(found).traits == traits
+
+
+def test_uploads_beside_kernels_come_whole_and_in_order(small: Device) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.random((40, 50, 4)).astype(np.float16) for _ in range(8)]
+    encoded = [blur.encode(small, small.upload(frame), 1.0, 1.0) for frame in frames]
+    frames_too = [rng.random((40, 50, 4)).astype(np.float16) for _ in range(3)]
+    raw = [small.upload(frame) for frame in frames_too]
+    assert all((one.get()[..., 3] == frame[..., 3]).all() for one, frame in zip(encoded, frames, strict=True))
+    assert all((one.get() == frame).all() for one, frame in zip(raw, frames_too, strict=True))
+
+
+def test_nothing_is_uploaded_as_nothing(small: Device) -> None:
+    assert small.upload(np.zeros((0, 3), np.float32)).get().shape == (0, 3)
+
+
+def test_frames_larger_than_an_image_are_sampled_from_buffers(small: Device) -> None:
+    for size, word in ((IMAGE_PX, "DeviceImage"), ((61, 20), "DeviceArray"), ((20, 91), "DeviceArray")):
+        frame = small.upload(np.zeros((*size, 4), np.float16))
+        sampled, defines = small.sampled(frame, frame)
+        assert [type(one).__name__ for one in sampled] == [word, word]
+        assert defines == (("LONGEXPO_IMAGES",) if word == "DeviceImage" else ())
+
+
+def test_memory_is_counted_and_given_back(small: Device) -> None:
+    before = small.allocated_bytes
+    frame = small.upload(np.zeros((*IMAGE_PX, 4), np.float16))
+    images, _ = small.sampled(frame)
+    assert small.allocated_bytes - before == 2 * frame.nbytes
+    del frame, images
+    small.finish()
+    assert small.allocated_bytes == before
+
+
+def test_what_does_not_fit_is_refused_with_numbers(small: Device) -> None:
+    with pytest.raises(DeviceError, match=r"buffer of 1 MiB .* allows 0 MiB a buffer; choose another"):
+        small.empty((1 << 10, 1 << 10), np.uint8)
+    kept = [small.zeros((1 << 18,), np.uint8) for _ in range(4)]
+    with pytest.raises(DeviceError, match=r"has 0 MiB free"):
+        small.zeros((1 << 18,), np.uint8)
+    del kept
+
+
+def test_memory_that_is_not_there_is_one_line() -> None:
+    found = available()[0]
+    device = Device(found, replace(SMALL, memory_bytes=1 << 60, largest_bytes=1 << 60))
+    with pytest.raises(DeviceError, match="no memory for 67108864 MiB"):
+        device.empty((1 << 46,), np.uint8)
+
+
+@pytest.mark.parametrize("code", [-4, -5, -6])
+def test_an_error_for_want_of_memory_is_one_line(code: int) -> None:
+    said = str(limits.shortage("a device", SMALL, 3 << 18, code))
+    assert "out of memory" in said
+    assert "with 1 MiB of its 1 MiB" in said
+    assert "--device" in said
+    assert "\n" not in said
+
+
+def test_other_errors_are_bugs(small: Device) -> None:
+    assert limits.shortage("a device", SMALL, 0, -54) is None
+    frame = small.upload(np.zeros((4, 4, 4), np.float16))
+    with pytest.raises(Exception, match="INVALID_WORK_GROUP_SIZE"):
+        small.run("blur_encode", "blur_encode", (4, 4), frame, frame, 4, 4, 1.0, 1.0, 0.0, group=(1 << 20, 1))

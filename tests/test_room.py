@@ -1,0 +1,85 @@
+"""What a burst needs on a device is reckoned well, and a device that is too small refused before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from longexpo_cli import pipeline, room
+from longexpo_cli.errors import DeviceError
+from longexpo_cli.gpu.device import Device, available, traits_of
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.stages import load
+from longexpo_cli.synth.burst import write_frames
+from longexpo_cli.synth.render import frame_camera, render
+from longexpo_cli.synth.sensor import Sensor
+from longexpo_cli.watch import Watch
+from tests import scene
+
+SAMPLE = Path(__file__).parent.parent / "sample_bursts" / "synthetic"
+MIB = 1 << 20
+
+
+def device_of(memory_bytes: int, largest_bytes: int) -> Device:
+    """The device chosen by default, said to be a GPU with memory of its own."""
+    found = available()[0]
+    traits = replace(traits_of(found), memory_bytes=memory_bytes, largest_bytes=largest_bytes)
+    return Device(found, replace(traits, is_cpu=False, image_px=(4096, 4096)))
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_a_burst_takes_what_was_reckoned(tmp_path: Path, coloured: bool) -> None:
+    """The most is held while the sharp exposure is developed, or, of three colours, while light is added."""
+    world = scene.handheld(size_px=(240, 320))
+    burst, mask = tmp_path / "burst", np.zeros((240, 320), np.uint8)
+    burst.mkdir()
+    mask[100:140, 100:200] = 255  # spares the network
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    for number, path in enumerate(write_frames(burst, world, Sensor(), 0)):
+        if coloured:
+            light = render(world, world.times_s[number], frame_camera(world, world.times_s[number]))
+            path.unlink()
+            cv2.imwrite(str(path.with_suffix(".png")), np.uint8(255 * np.clip(light, 0, 1) ** 0.45))
+    device = device_of(1 << 30, 1 << 28)
+    recipe = Recipe.from_toml("[select]\ntrail = 100")
+    done = pipeline.render(burst, recipe, device, Watch(), mask=tmp_path / "mask.png")
+    need = room.needs(done.burst.shots[0], recipe, images=True)
+    assert 0.98 * (need.total_bytes - room.TABLES) <= device.peak_bytes <= need.total_bytes
+
+
+def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None:
+    shot = load.load(SAMPLE, load.Params()).shots[0]
+    large = dataclasses.replace(shot, size_px=(3000, 4000))
+    need = room.needs(large, Recipe(), images=True)
+    assert 400 * MIB < need.total_bytes < 480 * MIB
+    assert need.largest_bytes == 12 * 12_000_000
+    coloured = room.needs(dataclasses.replace(large, cfa=None), Recipe(), images=True)
+    assert 1.1 < coloured.total_bytes / need.total_bytes < 1.3
+
+
+@pytest.mark.parametrize("size_px", [(1, 1), scene.SIZE_PX, (97, 5001)])
+def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
+    shot = dataclasses.replace(load.load(SAMPLE, load.Params()).shots[0], size_px=size_px)
+    larger = dataclasses.replace(shot, size_px=(size_px[0] + 2, size_px[1]))
+    less, more = (room.needs(one, Recipe(), images=False) for one in (shot, larger))
+    assert less.total_bytes < more.total_bytes
+    assert less.largest_bytes < more.largest_bytes
+    assert room.needs(shot, Recipe(), images=True).total_bytes >= less.total_bytes
+
+
+@pytest.mark.parametrize(
+    ("memory_mib", "largest_mib", "said"),
+    [(4, 4, "need 6 MiB .* which has 4 MiB"), (64, 0.5, ".* 1 MiB in one buffer, of which it allows 0 MiB")],
+)
+def test_too_small_a_device_is_refused_before_any_work(
+    memory_mib: float, largest_mib: float, said: str
+) -> None:
+    device = device_of(int(memory_mib * MIB), int(largest_mib * MIB))
+    with pytest.raises(DeviceError, match=rf"synthetic: frames of 320 x 240 px {said}.*--device"):
+        pipeline.render(SAMPLE, Recipe(), device, Watch())
+    assert device.peak_bytes == 0
