@@ -133,8 +133,7 @@ def test_a_followed_subject_stays_and_the_ground_streaks(device: Device) -> None
     assert psnr((result - truth)[(apart > 82) & (apart < 115)]) > 34
     assert psnr((result - frames[0])[apart < 76]) > 60
     assert (lines.delta[:, 25:55, 65:95] == 0).all()
-    assert lines.weight[40, 55] > 0.6  # the second frame's line runs into the disc
-    assert lines.weight[40, 104] < 0.4  # the first frame's does
+    assert (lines.weight == 0.5).all()
 
 
 def test_light_beyond_a_frame_makes_no_motion() -> None:
