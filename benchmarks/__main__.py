@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks import blur, paths, quality, speed
+from benchmarks import blur, edges, paths, quality, speed
 
-for part in (quality, paths, blur, speed):
+for part in (quality, paths, edges, blur, speed):
     part.main()
