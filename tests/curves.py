@@ -118,7 +118,7 @@ def on_device(device: Device, light: Array) -> DeviceFrame:
     """Return light H W 3 as a frame that is known everywhere."""
     frame = np.ones((*light.shape[:2], 4), np.float16)
     frame[..., :3] = light
-    return DeviceFrame(device.upload(frame), HALF, SHOT)
+    return DeviceFrame(device.upload(frame), Grid(2, *light.shape[:2]), SHOT)
 
 
 def gather(device: Device, frames: list[Array], lines: list[MotionLines], params: blur.Params) -> Array:
