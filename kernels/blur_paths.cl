@@ -21,26 +21,15 @@
    so equal samples return that light exactly: a zero line reads its frame alone, once. What lies beyond the
    picture or is unknown (channel 4 = 0) counts nothing.
    total.xyz += share * trust * mean and total.w += share * trust, where trust is the mean of both frames'
-   channel 4 at p: a pair that hardly knows a pixel hardly counts there.
+   channel 4 at p: a pair that hardly knows a pixel hardly counts there. */
 
-   Lines, tangents and weights are bilinear between the four low cells around p. Where a guide is given
-   (blur_guide) and lines around differ, they follow the edges of the picture instead, by joint bilateral
-   upsampling (Kopf 2007, doi:10.1145/1276377.1276497) over the 4 x 4 cells q around p:
-
-     line(p) = sum_q b(|p - q| / 2) r(d_q) line(q) / sum_q b r
-     b(t) = (1 - t^2)^2 for t < 1, else 0,   r(d) = (1 + d^2 / ALIKE^2)^-2
-
-   d_q^2 sums over both frames' colours the squared difference of the pixel's and the cell's, square-rooted:
-   the cell most like p has nearly all the weight, whatever the contrast; where none stands out by more than
-   ALIKE, b alone decides. Differences to the nearest cell are summed, so equal lines come out exactly. */
+#include "common_lookup.cl"
 
 /* A pair that knows less than this weight (of at most 1/2) of a pixel knows nothing of it. */
 #define LEAST_KNOWN 1e-4f
 /* From here on only rounding is missing. */
 #define WHOLLY_KNOWN 0.9995f
 
-/* Difference in square-rooted light, under soft gamma, below which a pixel and a low cell are alike. */
-#define ALIKE 0.04f
 /* Added to speeds, half-resolution pixels: what hardly moves is weighted by time alone. */
 #define EVEN 0.1f
 /* Part of the spacing by which an arc between two samples may leave its chord. */
@@ -58,56 +47,117 @@ inline float inside_share(int width, int height, float2 at)
          * clamp(fmin(at.y + 1.0f, height - at.y), 0.0f, 1.0f);
 }
 
-/* path(s) = s (a + s (b + s c)). */
-typedef struct { float2 a, b, c; } Cubic;
+/* Both frames' paths, path(s) = s (a + s (b + s c)), and how they are sampled: .lo and .x are the first's, .hi
+   and .y the second's. bent and inside are -1 where a path is so. */
+typedef struct { float4 a, b, c; float2 from, step, even; int2 count, bent, inside; } Paths;
 
-inline float2 place(Cubic path, float s)
+/* One of them. */
+typedef struct { float2 a, b, c; float from, step, even; int count, bent; } Path;
+
+/* Squared lengths of two vectors. Nothing here is near overflow, which length() guards against at a cost. */
+inline float2 squares(float4 v)
 {
-    return s * (path.a + s * (path.b + s * path.c));
+    float4 q = v * v;
+    return q.even + q.odd;
 }
 
-/* The length of a vector: nothing here is near overflow, which length() guards against at a cost. */
-inline float size(float2 v)
+inline float2 speeds(Paths both, float2 s)
 {
-    return sqrt(v.x * v.x + v.y * v.y);
+    return sqrt(squares(both.a + s.xxyy * (2.0f * both.b + 3.0f * s.xxyy * both.c)));
 }
 
-inline float speed(Cubic path, float s)
+/* Both paths along line, whose tangents are early's and late's, over the part start..stop of the interval. */
+inline Paths paths_of(float4 line, float4 early, float4 late, float2 p, float2 last, float start, float stop,
+                      float spacing, int most)
 {
-    return size(path.a + s * (2.0f * path.b + 3.0f * s * path.c));
-}
-
-/* Mean speed over from..to by Gauss's rule: the same for a path run backwards. */
-inline float mean_speed(Cubic path, float from, float to)
-{
-    float middle = 0.5f * (from + to), apart = GAUSS * (to - from);
-    return (5.0f * (speed(path, middle - apart) + speed(path, middle + apart)) + 8.0f * speed(path, middle)) / 18.0f;
+    float4 d0 = (float4)(early.lo, late.lo) - line, d1 = (float4)(early.hi, late.hi) - line;
+    Paths both;
+    both.bent = sqrt(squares(d0)) + sqrt(squares(d1)) >= STRAIGHT;
+    d0 = both.bent.xxyy ? d0 : 0.0f;
+    d1 = both.bent.xxyy ? d1 : 0.0f;
+    float4 m = line - d0 - d1, one = (1.0f / 3.0f) * (line + d0), two = line - (1.0f / 3.0f) * (line + d1);
+    both.a = line + d0;
+    both.b = -2.0f * d0 - d1;
+    both.c = d0 + d1;
+    float part = stop - start;
+    float2 fastest = sqrt(fmax(fmax(squares(both.a), squares(line + d1)), squares(m)));
+    float2 bend = 2.0f * sqrt(fmax(squares(m - both.a), squares(line + d1 - m)));
+    float dense = 1.0f / spacing;
+    float2 steps = part * fmax(dense * fastest, sqrt(dense / (8.0f * FLAT) * bend));
+    both.count = clamp(convert_int2(ceil(steps)), 1, most);
+    both.from = (float2)(start, 1.0f - stop);
+    both.step = part / convert_float2(both.count);
+    /* Mean speeds by Gauss's rule: the same for a path run backwards. */
+    float2 middle = both.from + 0.5f * part, apart = GAUSS * part;
+    float2 outer = speeds(both, middle - apart) + speeds(both, middle + apart);
+    both.even = 1.0f / (5.0f / 18.0f * outer + 8.0f / 18.0f * speeds(both, middle) + EVEN);
+    int4 within = p.xyxy + fmin(fmin(one, two), fmin(line, 0.0f)) >= 0.0f
+               && p.xyxy + fmax(fmax(one, two), fmax(line, 0.0f)) < last.xyxy;
+    both.inside = within.even & within.odd;
+    return both;
 }
 
 /* Sum of weighted differences to base over a path that stays inside the picture: nearly all the time is
    spent here. */
-inline float4 along(FRAME frame, int width, float2 p, Cubic path, float4 base,
-                    float from, float step, int count, float even)
+#ifdef LONGEXPO_IMAGES
+inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
 {
     float4 sum = 0.0f;
-    for (float n = 0.5f; n < count; n += 1.0f) {
-        float s = from + n * step;
-        float w = (1.0f - s) * (speed(path, s) + EVEN) * even;
-        float4 light = sample_inside(frame, width, p + place(path, s));
+    for (float n = 0.5f; n < path.count; n += 1.0f) {
+        float s = path.from + n * path.step;
+        float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
+        float w = (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + EVEN) * path.even;
+        float4 light = sample_inside(frame, width, p + s * (path.a + s * (path.b + s * path.c)));
         sum += w * (light - light.w * base);
     }
     return sum;
 }
+#else
+/* Eight places at a time: a processor's vectors then hold one coordinate of all. */
+inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
+{
+    const float8 order = (float8)(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
+    int cell[8];
+    float u[8], v[8], weight[8];
+    float4 sum = 0.0f;
+    for (int n = 0; n < path.count; n += 8) {
+        float8 s = path.from + (n + order) * path.step, w = 1.0f - s;
+        float8 x = p.x + s * path.a.x, y = p.y + s * path.a.y;
+        if (path.bent) {
+            float8 t = s * s, dx = path.a.x + s * (2.0f * path.b.x + 3.0f * s * path.c.x);
+            float8 dy = path.a.y + s * (2.0f * path.b.y + 3.0f * s * path.c.y);
+            x += t * (path.b.x + s * path.c.x);
+            y += t * (path.b.y + s * path.c.y);
+            w *= (sqrt(dx * dx + dy * dy) + EVEN) * path.even;
+        }
+        int8 column = convert_int8(x), row = convert_int8(y);
+        vstore8(row * width + column, 0, cell);
+        vstore8(x - convert_float8(column), 0, u);
+        vstore8(y - convert_float8(row), 0, v);
+        vstore8(w, 0, weight);
+        int left = min(8, path.count - n);
+        for (int k = 0; k < left; k++) {
+            FRAME four = frame + 4 * (size_t)cell[k];
+            float8 above = vload_half8(0, four), below = vload_half8(0, four + 4 * (size_t)width);
+            float8 between = above + v[k] * (below - above);
+            float4 light = between.lo + u[k] * (between.hi - between.lo);
+            sum += weight[k] * (light - light.w * base);
+        }
+    }
+    return sum;
+}
+#endif
 
 /* The same over any path: what lies beyond the picture counts nothing. */
-inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Cubic path,
-                             float4 base, float from, float step, int count, float even)
+inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Path path, float4 base)
 {
     float4 sum = 0.0f;
-    for (float n = 0.5f; n < count; n += 1.0f) {
-        float s = from + n * step;
-        float2 at = p + place(path, s);
-        float w = (1.0f - s) * (speed(path, s) + EVEN) * even * inside_share(width, height, at);
+    for (float n = 0.5f; n < path.count; n += 1.0f) {
+        float s = path.from + n * path.step;
+        float2 at = p + s * (path.a + s * (path.b + s * path.c));
+        float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
+        float w = (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + EVEN) * path.even;
+        w *= inside_share(width, height, at);
         at = clamp(at, (float2)(0.0f, 0.0f), (float2)(width - 1.0f, height - 1.0f));
         float4 light = sample4(frame, width, height, at.x, at.y);
         sum += w * (light - light.w * base);
@@ -116,120 +166,12 @@ inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Cubic
 }
 
 /* One frame's share of the sums: xyz the weighted difference to base, w the weight. */
-inline float4 pass(FRAME frame, int width, int height, float2 p, float2 line, float4 ends,
-                   float4 base, float from, float to, float weight, float spacing, int most)
+inline float4 gathered(FRAME frame, int width, int height, float2 p, Path path, bool inside, float4 base,
+                       float weight)
 {
-    float2 d0 = ends.lo - line, d1 = ends.hi - line;
-    if (size(d0) + size(d1) < STRAIGHT)
-        d0 = d1 = 0.0f;
-    float2 m = line - d0 - d1;
-    Cubic path = { line + d0, -2.0f * d0 - d1, d0 + d1 };
-    float fastest = fmax(fmax(size(line + d0), size(line + d1)), size(m));
-    float bend = 2.0f * fmax(size(m - line - d0), size(line + d1 - m));
-    float steps = fmax(fastest / spacing, sqrt(bend / (8.0f * FLAT * spacing)));
-    int count = clamp((int)ceil((to - from) * steps), 1, most);
-    float step = (to - from) / count;
-    float2 one = (line + d0) / 3.0f, two = line - (line + d1) / 3.0f;
-    float2 least = p + fmin(fmin(one, two), fmin(line, 0.0f)), largest = p + fmax(fmax(one, two), fmax(line, 0.0f));
-    bool inside = least.x >= 0.0f && least.y >= 0.0f && largest.x < width - 1 && largest.y < height - 1;
-    float even = 1.0f / (mean_speed(path, from, to) + EVEN);
-    float4 sum;
-    if (!inside)
-        sum = along_the_edge(frame, width, height, p, path, base, from, step, count, even);
-    else
-        sum = along(frame, width, p, path, base, from, step, count, even);
-    return weight / count * sum;
-}
-
-/* Where a half-resolution pixel lies between four of the low grid, edges clamped. */
-typedef struct { int a, b, c, d; float u, v; } Spot;
-
-inline Spot spot(int width, int height, float x, float y)
-{
-    x = clamp(x, 0.0f, width - 1.0f);
-    y = clamp(y, 0.0f, height - 1.0f);
-    int x0 = (int)x, y0 = (int)y, x1 = min(x0 + 1, width - 1), y1 = min(y0 + 1, height - 1);
-    Spot spot = { y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1, x - x0, y - y0 };
-    return spot;
-}
-
-inline float4 between(Spot spot, float4 a, float4 b, float4 c, float4 d)
-{
-    float4 top = a + spot.u * (b - a), bottom = c + spot.u * (d - c);
-    return top + spot.v * (bottom - top);
-}
-
-/* A pixel's two lines, the tangents of each, and the first frame's weight; lengths in low pixels. In arrays of
-   low cells, the second frame's lines and tangents lie `second` cells after the first's. */
-typedef struct { float4 line, early, late; float weight; } Motion;
-
-/* Bilinear between a pixel's four cells, the tangents left out: what does not move needs none. */
-inline Motion pull_motion(__global const float *lines, __global const float *weight, int second, Spot s)
-{
-    float top = weight[s.a] + s.u * (weight[s.b] - weight[s.a]);
-    float bottom = weight[s.c] + s.u * (weight[s.d] - weight[s.c]);
-    float4 line = between(s, (float4)(vload2(s.a, lines), vload2(second + s.a, lines)),
-                          (float4)(vload2(s.b, lines), vload2(second + s.b, lines)),
-                          (float4)(vload2(s.c, lines), vload2(second + s.c, lines)),
-                          (float4)(vload2(s.d, lines), vload2(second + s.d, lines)));
-    Motion motion = { line, 0.0f, 0.0f, top + s.v * (bottom - top) };
-    return motion;
-}
-
-inline float4 pull_ends(__global const float *ends, Spot s)
-{
-    return between(s, vload4(s.a, ends), vload4(s.b, ends), vload4(s.c, ends), vload4(s.d, ends));
-}
-
-/* A pixel's light in one frame, in the other where that knows nothing, 0 where neither does; w = 0. */
-inline float4 light_of(float4 here, float4 there)
-{
-    float4 light = here.w > 0.0f ? here / here.w : there.w > 0.0f ? there / there.w : (float4)(0.0f);
-    light.w = 0.0f;
-    return light;
-}
-
-/* The same as blur_guide keeps it. */
-inline float4 look_of(float4 here, float4 there)
-{
-    return sqrt(fmax(light_of(here, there), 0.0f));
-}
-
-/* Of the colours alone. */
-inline float square(float4 v)
-{
-    return v.x * v.x + v.y * v.y + v.z * v.z;
-}
-
-/* The mean of the cells around (x, y) by distance and by likeness to the colours one and two. */
-inline Motion along_edges(__global const float *lines, __global const float *ends,
-                          __global const float *weight, __global const half *guide, int width, int height,
-                          float x, float y, int nearest, float4 one, float4 two)
-{
-    int second = width * height, left = (int)floor(x) - 1, top = (int)floor(y) - 1;
-    Motion base = { (float4)(vload2(nearest, lines), vload2(second + nearest, lines)), vload4(nearest, ends),
-                    vload4(second + nearest, ends), weight[nearest] };
-    float4 line = 0.0f, early = 0.0f, late = 0.0f;
-    float total = 0.0f, share = 0.0f;
-    for (int j = max(top, 0); j <= min(top + 3, height - 1); j++)
-        for (int i = max(left, 0); i <= min(left + 3, width - 1); i++) {
-            float near = fmax(1.0f - 0.25f * ((i - x) * (i - x) + (j - y) * (j - y)), 0.0f);
-            if (near == 0.0f)
-                continue;
-            int cell = j * width + i;
-            float unlike = square(vload_half4(2 * cell, guide) - one)
-                         + square(vload_half4(2 * cell + 1, guide) - two);
-            float like = near / (1.0f + unlike / (ALIKE * ALIKE)), w = like * like;
-            total += w;
-            line += w * ((float4)(vload2(cell, lines), vload2(second + cell, lines)) - base.line);
-            early += w * (vload4(cell, ends) - base.early);
-            late += w * (vload4(second + cell, ends) - base.late);
-            share += w * (weight[cell] - base.weight);
-        }
-    float part = 1.0f / total;
-    Motion motion = { base.line + part * line, base.early + part * early, base.late + part * late,
-                      base.weight + part * share };
-    return motion;
+    float4 sum = inside ? along(frame, width, p, path, base)
+                        : along_the_edge(frame, width, height, p, path, base);
+    return weight / path.count * sum;
 }
 
 /* guided: 1 where guide is one, 0 for bilinear lookups alone (any array then stands in its place). */
@@ -274,13 +216,14 @@ __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
     }
     float4 base = light_of(here, there);
     float2 p = (float2)(x, y);
-    float4 sum = any(line.lo != 0.0f)
-        ? pass(first, width, height, p, line.lo, half_per_low * motion.early, base, start, stop, w, spacing, most)
-        : early * (here - here.w * base);
-    sum += any(line.hi != 0.0f)
-        ? pass(second, width, height, p, line.hi, half_per_low * motion.late, base,
-               1.0f - stop, 1.0f - start, 1.0f - w, spacing, most)
-        : late * (there - there.w * base);
+    Paths both = paths_of(line, half_per_low * motion.early, half_per_low * motion.late, p,
+                          (float2)(width - 1, height - 1), start, stop, spacing, most);
+    Path one = { both.a.lo, both.b.lo, both.c.lo, both.from.x, both.step.x, both.even.x, both.count.x, both.bent.x };
+    Path two = { both.a.hi, both.b.hi, both.c.hi, both.from.y, both.step.y, both.even.y, both.count.y, both.bent.y };
+    float4 sum = any(line.lo != 0.0f) ? gathered(first, width, height, p, one, both.inside.x, base, w)
+                                      : early * (here - here.w * base);
+    sum += any(line.hi != 0.0f) ? gathered(second, width, height, p, two, both.inside.y, base, 1.0f - w)
+                                : late * (there - there.w * base);
     float4 change = sum / sum.w, mean = base + (fabs(change) > SAMPLE_ROUNDING * fabs(base) ? change : 0.0f);
     mean.w = 1.0f;
     float trust = (early * here.w + late * there.w) / (early + late);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -195,8 +196,8 @@ class Device:
     def _kernel(self, file: str, kernel: str, defines: tuple[str, ...]) -> Any:
         key = (file, kernel, defines)
         if key not in self._kernels:
-            sources = [(folder("kernels") / f"{name}.cl").read_text("utf-8") for name in ("common", file)]
-            source, options = "\n".join(sources), ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
+            source = "\n".join(_source(name) for name in ("common", file))
+            options = ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
             if self.platform == pocl.PLATFORM:
                 built = pocl.build(self._context, self._device, source, options)
             else:  # the driver, or else pyopencl, keeps binaries
@@ -204,6 +205,12 @@ class Device:
             for function in built.all_kernels():
                 self._kernels[file, function.function_name, defines] = function
         return self._kernels[key]
+
+
+def _source(name: str) -> str:
+    """Return a kernel file, what it includes in the place of the line that says so."""
+    text = (folder("kernels") / f"{name}.cl").read_text("utf-8")
+    return re.sub(r'^#include "(\w+)\.cl"$', lambda found: _source(found[1]), text, flags=re.MULTILINE)
 
 
 def traits_of(cl_device: Any) -> Traits:
