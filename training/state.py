@@ -67,22 +67,24 @@ def opened(options: argparse.Namespace, device: torch.device) -> State:
 
 
 def begin(net: MotionNet, other: Path | None) -> None:
-    """Give a fresh network the weights that it can begin with.
-
-    Its own stages are RIFE's; what another, smaller network has learnt fills the first channels of each
-    layer, and what these did not know counts nothing at first.
-    """
+    """Give a fresh network the weights that it can begin with: its own stages RIFE's, the rest another's."""
     if net.shape.halfway:
         net.halfway.begin()
-    if other is None:
-        return
-    theirs = averaged(checkpoint(other))
-    with torch.no_grad():
-        for name, mine in net.named_parameters():
-            if name in theirs:
-                its = theirs[name]
-                mine.zero_()
-                mine[tuple(slice(side) for side in its.shape)] = its
+    if other is not None:
+        take(net, averaged(checkpoint(other)))
+
+
+@torch.no_grad()
+def take(net: MotionNet, theirs: dict[str, torch.Tensor]) -> None:
+    """Take what a smaller network has learnt.
+
+    It fills the first channels of each layer, and what it did not know counts nothing at first.
+    """
+    for name, mine in net.named_parameters():
+        if name in theirs:
+            its = theirs[name]
+            mine.zero_()
+            mine[tuple(slice(side) for side in its.shape)] = its
 
 
 def save(state: State, options: argparse.Namespace) -> None:

@@ -65,6 +65,8 @@ def test_augmented_lines_still_explain_the_blurred_picture(pair: Pair, seed: int
     found = light.encode(render(light.decode(batch.frames), batch.init, halves, 32))
     inside = np.s_[..., 6:-6, 6:-6]
     assert float((found - batch.blurred)[inside].abs().max()) < 0.02
+    both = Mixed([(1.0, [replace(pair, halfway=pair.init)])], None, CPU).batch(2, 48, seed, refine=True)
+    assert both.halfway is not None and torch.equal(both.halfway, batch.init)
     twisted = light.encode(render(light.decode(batch.frames), batch.init.flip(1), halves, 32))
     assert float((twisted - batch.blurred)[inside].abs().max()) > 0.05
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from longexpo_cli import colour
 from tests.reference import blur
 from training import light
-from training.halfway import pull
+from training.halfway import _narrow, pull
 from training.net import SHAPES, MotionNet, Shape, render
+from training.state import take
 from training.tests.conftest import smooth
 
 
@@ -45,6 +47,45 @@ def test_what_the_start_calls_still_stays_still() -> None:
     lines, _ = net(torch.rand(1, 6, 32, 64), init)
     assert not lines[..., :36].any()
     assert bool((lines[..., 36:] != init[..., 36:]).any())
+
+
+def test_a_narrower_chain_leaves_out_the_channels_that_lead_to_nothing() -> None:
+    random = torch.Generator().manual_seed(2)
+    chain = [torch.randn(size, generator=random) for _ in range(3) for size in ((6, 6, 3, 3), (6,), (6,))]
+    chain[3][:, [1, 4]] = 0  # what the second layer takes of the first's channels
+    chain[6][:, [0, 5]] = 0
+    x = torch.randn(1, 6, 9, 9, generator=random)
+
+    def through(chain: list[torch.Tensor]) -> torch.Tensor:
+        y = x
+        for n in range(0, len(chain), 3):
+            y = F.prelu(F.conv2d(y, chain[n], chain[n + 1], padding=1), chain[n + 2])
+        return y
+
+    whole = through(chain)
+    _narrow(chain, 4)
+    assert [len(part) for part in chain[1::3]] == [4, 4, 6]
+    assert torch.allclose(through(chain), whole, atol=1e-4)
+
+
+def test_a_network_with_stages_begins_with_a_smaller_ones_answer() -> None:
+    small = MotionNet(Shape((8, 16), 1, 2, refine=True))
+    torch.nn.init.normal_(small.leave.weight, std=0.1)
+    large = MotionNet(Shape((8, 16), 1, 2, True, ((2, 8, 8),)))
+    take(large, small.state_dict())
+    frames, start = torch.rand(1, 6, 32, 32), 5 + torch.randn(1, 4, 32, 32)
+    for mine, its in zip(large(frames, start + 1, start), small(frames, start), strict=True):
+        assert torch.allclose(mine, its, atol=1e-4)
+
+
+def test_what_changes_may_move_though_classical_lines_call_it_still() -> None:
+    net = MotionNet(Shape((8, 16), 1, 2, True, ((2, 8, 8),)))
+    frames = torch.full((1, 6, 32, 64), 0.4)
+    frames[:, :3, 8:24, 8:24] += 0.2
+    found = torch.full((1, 4, 32, 64), 3.0)
+    lines, _ = net(frames, torch.zeros(1, 4, 32, 64), found)
+    assert torch.equal(lines[..., 10:22, 10:22], found[..., 10:22, 10:22])
+    assert not lines[..., 40:].any()
 
 
 def test_weights_sum_to_one_after_training_moved_them() -> None:

@@ -10,14 +10,16 @@ import onnx
 import pytest
 import torch
 
-from training import evaluate, export, light, train
-from training.models import from_checkpoint, lines_of, opened
+from training import evaluate, export, gap, light, train
+from training.models import OWN, from_checkpoint, lines_of, opened
 from training.net import SHAPES, MotionNet, Shape
 from training.pairs import Mixed, Pair
+from training.state import State, save
 from training.state import opened as resumed
 from training.train import _STILL, _loss, _options, _step
 
 LEAN = Shape((8, 16), 1, 2, refine=True)
+STAGED = Shape((8, 16), 1, 2, True, ((2, 8, 6), (1, 8, 8)))
 
 
 @pytest.fixture
@@ -63,6 +65,33 @@ def test_a_checkpoint_holds_weights_moments_and_average(run: Path) -> None:
         assert torch.equal(slow, mine)
 
 
+def test_a_networks_own_stages_lie_beside_the_checkpoint(tmp_path: Path, run: Path) -> None:
+    options = _options()
+    options.out, options.stages_rate = tmp_path, 0.1
+    net, average = MotionNet(STAGED), MotionNet(STAGED)
+    own = [p for name, p in net.named_parameters() if name.startswith(OWN)]
+    rest = [p for name, p in net.named_parameters() if not name.startswith(OWN)]
+    optimiser = torch.optim.AdamW([{"params": rest, "share": 1.0}, {"params": own, "share": 0.1}])
+    frames, init = torch.rand(1, 6, 32, 32), torch.randn(1, 4, 32, 32)
+    lines, _ = net(frames, init)
+    lines.square().sum().backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    save(State(net, average, optimiser, step=1), options)
+    assert not any(
+        name.startswith(OWN) for name in torch.load(tmp_path / "checkpoint.pt", weights_only=True)["net"]
+    )
+    found = from_checkpoint(tmp_path / "checkpoint.pt")
+    for (name, mine), other in zip(found.named_parameters(), average.parameters(), strict=True):
+        assert torch.allclose(mine, other, atol=2e-3), name
+    again = resumed(options, torch.device("cpu"))
+    assert again.step == 1 and len(again.optimiser.param_groups) == 2
+    assert all(parameter.requires_grad for parameter in again.net.parameters())
+    options.stages_rate = 0.0
+    frozen = resumed(options, torch.device("cpu")).net
+    learns = {name.startswith(OWN): p.requires_grad for name, p in frozen.named_parameters()}
+    assert learns == {True: False, False: True}
+
+
 def test_training_lowers_the_loss(pair: Pair, run: Path) -> None:
     options, cpu = _options(), torch.device("cpu")
     options.out = run / "fresh"
@@ -83,7 +112,7 @@ def test_lines_cost_where_nothing_changes(pair: Pair) -> None:
     assert price == pytest.approx(_STILL, rel=1e-3)
 
 
-@pytest.mark.parametrize("shape", [LEAN, Shape((8, 16), 1, 2), Shape((8, 8), 1, 1)], ids=str)
+@pytest.mark.parametrize("shape", [LEAN, STAGED, Shape((8, 16), 1, 2), Shape((8, 8), 1, 1)], ids=str)
 def test_the_exported_network_is_the_same(shape: Shape, tmp_path: Path) -> None:
     torch.manual_seed(3)
     net = MotionNet(shape).eval()
@@ -132,3 +161,10 @@ def test_scores_know_the_truth(pictures: tuple[np.ndarray, ...]) -> None:
     off = evaluate.score("a", "b", truth + 0.1, truth, moves, 0.0)
     assert off.db == pytest.approx(20, abs=0.01)
     assert off.classes_db["2-8"] == pytest.approx(20, abs=0.01) and np.isnan(off.classes_db["8-24"])
+
+
+def test_a_gap_in_the_middle_of_a_trail_is_seen() -> None:
+    first, second, truth = gap.scene()
+    assert gap.middle(truth, truth) == 1
+    mean = light.encode(sum(light.decode(torch.from_numpy(frame)) for frame in (first, second)) / 2)
+    assert gap.middle(mean.numpy(), truth) < 0.4
