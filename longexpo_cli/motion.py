@@ -7,22 +7,27 @@ from typing import Any
 import numpy as np
 
 from longexpo_cli import colour, nets
-from longexpo_cli.types import Array32, Frame, MotionLines
+from longexpo_cli.types import Array32, Flags, Frame, MotionLines
 
 NETWORK = "motion"
 _BRIGHT_PERCENTILE = 99.8  # of the pair's light: what the network sees as white
 _TIMES = (0.125, 0.375, 0.625, 0.875)  # at which lines are put to the test
 _WINDOW_PX = 5  # over which differences are averaged
-_SURE = 0.02  # sRGB value by which the start must agree better to be kept
+_LIGHT, _STANDS_OUT = 0.9, 0.1  # sRGB values: the least of a light, and by how much it is brighter
+_EXPLAINED, _FAR_BETTER = (
+    0.02,
+    0.3,
+)  # sRGB value by which explained frames differ, and part of what others leave
+_AS_WELL = 0.02  # sRGB value by which frames may differ more along lines that explain them as well
 
 
 def refined(first: Frame, second: Frame, start: MotionLines, still_px: float) -> MotionLines:
     """Return a pair's lines and weights as the network makes them from classical ones.
 
-    Where both frames, read along the start's lines, agree better than along the network's, the start stays:
-    small bright lights are rare in what it was trained on. So it does beyond a frame's edge. Lines shorter
-    than still_px (low px) are 0 with weight 1/2. A pair in which nothing moves is returned as it is.
-    WeightsError when the network's file cannot be trusted.
+    Where the start explains the frames far better, it stays; so it does where the network's lines lose a
+    light that passes along the start's (small bright lights are rare in what it was trained on), and beyond a
+    frame's edge. Lines shorter than still_px (low px) are 0 with weight 1/2. A pair in which nothing moves is
+    returned as it is. WeightsError when the network's file cannot be trusted.
     """
     if not start.delta.any():
         return start
@@ -33,7 +38,7 @@ def refined(first: Frame, second: Frame, start: MotionLines, still_px: float) ->
     lines, weights = _run(frames, init)
     delta = np.stack([lines[..., :2], lines[..., 2:]])
     weight = weights[..., 0]
-    worse = _apart(frames, start.delta) + _SURE < _apart(frames, delta)
+    worse = _worse(frames, start.delta, delta)
     delta[:, worse], weight[worse] = start.delta[:, worse], start.weight[worse]
     still = np.hypot(delta[..., 0], delta[..., 1]).max(axis=0) < still_px
     delta[:, still], weight[still] = 0, 0.5
@@ -44,19 +49,31 @@ def refined(first: Frame, second: Frame, start: MotionLines, still_px: float) ->
     return MotionLines(delta, weight, start.grid, "network")
 
 
-def _apart(frames: Array32, delta: Array32) -> Array32:
-    """Return how much two frames H W 6 differ where their lines 2 H W 2 read them at the same time, H W.
+def _worse(frames: Array32, start: Array32, delta: Array32) -> Flags:
+    """Return where lines delta are worse for frames H W 6 than those they started from: H W.
+
+    They lose a light that start has while it explains the frames as well, or it explains these far better.
+    """
+    apart, brightest = _read(frames, start)
+    apart_now, brightest_now = _read(frames, delta)
+    light = (brightest > _LIGHT) & (brightest > brightest_now + _STANDS_OUT) & (apart < apart_now + _AS_WELL)
+    return np.asarray(light | ((apart < _EXPLAINED) & (apart < _FAR_BETTER * apart_now)))
+
+
+def _read(frames: Array32, delta: Array32) -> tuple[Array32, Array32]:
+    """Return how much two frames H W 6 differ where their lines 2 H W 2 read them, and the most light there.
 
     What passes over a pixel at time t is read from frame 0 at p + t delta[0] and from frame 1 at
-    p + (1 - t) delta[1]: for true lines the same light. Mean over times, colours and a small window.
+    p + (1 - t) delta[1]: for true lines the same light. The difference, H W, is the mean over times, colours
+    and a small window; the light, H W, what both frames have at the brightest of the times.
     """
     import cv2
 
     rows, columns = np.indices(frames.shape[:2], np.float32)
     sides = [np.ascontiguousarray(frames[..., :3]), np.ascontiguousarray(frames[..., 3:])]
-    total = np.zeros(frames.shape[:2], np.float32)
+    total, brightest = (np.zeros(frames.shape[:2], np.float32) for _ in range(2))
     for time in _TIMES:
-        read = [
+        one, two = (
             cv2.remap(
                 side,
                 columns + np.float32(part) * line[..., 0],
@@ -65,9 +82,10 @@ def _apart(frames: Array32, delta: Array32) -> Array32:
                 borderMode=cv2.BORDER_REPLICATE,
             )
             for side, line, part in zip(sides, delta, (time, 1 - time), strict=True)
-        ]
-        total += np.abs(read[0] - read[1]).mean(axis=-1)
-    return np.asarray(cv2.blur(total / len(_TIMES), (_WINDOW_PX, _WINDOW_PX)), np.float32)
+        )
+        total += np.abs(one - two).mean(axis=-1)
+        np.maximum(brightest, np.minimum(one, two).mean(axis=-1), out=brightest)
+    return np.asarray(cv2.blur(total / len(_TIMES), (_WINDOW_PX, _WINDOW_PX)), np.float32), brightest
 
 
 def _run(frames: Array32, init: Array32) -> tuple[Array32, Array32]:

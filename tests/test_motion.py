@@ -90,4 +90,4 @@ def test_any_size(size: tuple[int, int]) -> None:
 
 def test_light_is_what_the_index_says() -> None:
     entry = nets.network(motion.NETWORK)
-    assert entry.metadata == {"light": "srgb", "multiple": 8}
+    assert entry.metadata == {"light": "srgb", "multiple": 32}

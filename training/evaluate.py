@@ -4,7 +4,7 @@
 
 Every folder SCENE/{frame_0,frame_1,blurred}.png below --pairs is a pair with truth. Pictures are sRGB values
 0..1, blurred in linear light. Methods: the mean of the frames; optical flow's lines with weights of one half;
-the product's own lines without a network, also with even weights; networks (.onnx or checkpoint.pt), refining
+the product's own lines without a network; networks (.onnx or checkpoint.pt), refining
 ones from either start; the mean of 17 pictures by RIFE 4.0. Pixels are classed by how far optical flow says
 that what passes over them moves.
 """
@@ -92,7 +92,6 @@ def methods(nets: list[Path], rife: bool, threads: int) -> dict[str, Method]:
         "mean": _blurring(lambda a, b: (np.zeros((*a.shape[:2], 4), np.float32), _halves(a))),
         "dis": _blurring(lambda a, b: (classical.dis(a, b), _halves(a))),
         "product": _blurring(classical.product),
-        "product, even": _blurring(lambda a, b: (classical.product(a, b)[0], _halves(a))),
     }
     for path in nets:
         network = opened(path, threads)

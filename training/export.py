@@ -25,6 +25,7 @@ import onnx.numpy_helper
 import onnxruntime
 import torch
 
+from training import rounding
 from training.models import checkpoint, from_checkpoint
 from training.net import MotionNet
 
@@ -35,7 +36,6 @@ _INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"
 _OPSET = 18  # grid sampling as onnxruntime runs it on any processor
 _SIZES = ((96, 128), (128, 64), (200, 264))  # other than the traced one: H and W are free
 _CLOSE_PX, _CLOSE_WEIGHT = 2e-2, 2e-3  # float32 sums in another order, at motions of tens of pixels
-_KERNEL, _LEVELS = 4, 127  # dimensions of a convolution's weight; steps up and down that a file keeps
 _TIMED = (384, 512)
 _ROUNDS = 7
 _MATRIX = 2048
@@ -65,9 +65,8 @@ def rounded(net: MotionNet) -> MotionNet:
     """Round a network's convolutions in place to what the file keeps of them: 255 steps an output channel."""
     with torch.no_grad():
         for weight in net.parameters():
-            if weight.dim() == _KERNEL:
-                whole, step = _steps(weight.numpy())
-                weight.copy_(torch.from_numpy(whole * step))
+            if weight.dim() == rounding.KERNEL:
+                weight.copy_(rounding.value(*rounding.steps(weight)))
     return net
 
 
@@ -107,12 +106,13 @@ def _packed(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a model whose convolutions' weights are integers times a step a channel."""
     graph, nodes, kept = model.graph, [], []
     for tensor in graph.initializer:
-        if len(tensor.dims) != _KERNEL:
+        if len(tensor.dims) != rounding.KERNEL:
             kept.append(tensor)
             continue
-        whole, step = _steps(onnx.numpy_helper.to_array(tensor))
+        weight = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+        whole, step = (part.numpy() for part in rounding.steps(weight))
         name = tensor.name
-        kept.append(onnx.numpy_helper.from_array(whole.astype(np.int8), f"{name}.whole"))
+        kept.append(onnx.numpy_helper.from_array(whole, f"{name}.whole"))
         kept.append(onnx.numpy_helper.from_array(step, f"{name}.step"))
         nodes.append(
             onnx.helper.make_node("Cast", [f"{name}.whole"], [f"{name}.float"], to=onnx.TensorProto.FLOAT)
@@ -123,13 +123,6 @@ def _packed(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.initializer.extend(kept)
     graph.node.extend(nodes)
     return model
-
-
-def _steps(weight: Array32) -> tuple[Array32, Array32]:
-    """Return a 4-D weight as whole numbers of -127..127 and the step (n 1 1 1) that they count."""
-    most = np.abs(weight).max(axis=(1, 2, 3), keepdims=True)
-    step = np.where(most > 0, most / _LEVELS, 1).astype(np.float32)
-    return np.rint(weight / step).astype(np.float32), step
 
 
 def parity(net: MotionNet, path: Path, size: tuple[int, int], threads: int) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training import classical
+from training import classical, rounding
 from training.net import MotionNet, Shape
 
 Array32 = npt.NDArray[np.float32]
@@ -55,8 +56,24 @@ def checkpoint(path: Path) -> dict[str, Any]:
     saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if saved["shape"].get("halfway"):
         stages = torch.load(path.with_name(STAGES.format(path.stem)), map_location="cpu", weights_only=True)
-        saved["net"].update({name: value.float() for name, value in stages.items()})
+        saved["net"].update({name: _unpacked(kept) for name, kept in stages.items()})
     return saved
+
+
+def _unpacked(kept: torch.Tensor | tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Return a stage's weight: float16 as training leaves it, or the steps that `pack` keeps of it."""
+    return rounding.value(*kept) if isinstance(kept, tuple) else kept.float()
+
+
+def pack(path: Path, kept: Path) -> None:
+    """Copy a checkpoint and its stages to where they are kept, the latter as an exported network has them."""
+    shutil.copyfile(path, kept)
+    stages = torch.load(path.with_name(STAGES.format(path.stem)), map_location="cpu", weights_only=True)
+    packed = {
+        name: rounding.steps(value.float()) if value.dim() == rounding.KERNEL else value
+        for name, value in stages.items()
+    }
+    torch.save(packed, kept.with_name(STAGES.format(kept.stem)))
 
 
 def from_checkpoint(path: Path) -> MotionNet:
