@@ -13,7 +13,7 @@ NETWORK = "motion"
 _BRIGHT_PERCENTILE = 99.8  # of the pair's light: what the network sees as white
 _TIMES = (0.125, 0.375, 0.625, 0.875)  # at which lines are put to the test
 _WINDOW_PX = 5  # over which differences are averaged
-_LIGHT, _STANDS_OUT = 0.9, 0.1  # sRGB values: the least of a light, and by how much it is brighter
+_LIGHT = 0.9  # sRGB value, the least of a light
 _EXPLAINED, _FAR_BETTER = (
     0.02,
     0.3,
@@ -24,10 +24,10 @@ _AS_WELL = 0.02  # sRGB value by which frames may differ more along lines that e
 def refined(first: Frame, second: Frame, start: MotionLines, still_px: float) -> MotionLines:
     """Return a pair's lines and weights as the network makes them from classical ones.
 
-    Where the start explains the frames far better, it stays; so it does where the network's lines lose a
-    light that passes along the start's (small bright lights are rare in what it was trained on), and beyond a
-    frame's edge. Lines shorter than still_px (low px) are 0 with weight 1/2. A pair in which nothing moves is
-    returned as it is. WeightsError when the network's file cannot be trusted.
+    Where the start explains the frames far better, it stays; so it does where a light passes along it (small
+    bright lights are rare in what the network was trained on) and it explains the frames as well, and beyond
+    a frame's edge. Lines shorter than still_px (low px) are 0 with weight 1/2. A pair in which nothing moves
+    is returned as it is. WeightsError when the network's file cannot be trusted.
     """
     if not start.delta.any():
         return start
@@ -52,11 +52,11 @@ def refined(first: Frame, second: Frame, start: MotionLines, still_px: float) ->
 def _worse(frames: Array32, start: Array32, delta: Array32) -> Flags:
     """Return where lines delta are worse for frames H W 6 than those they started from: H W.
 
-    They lose a light that start has while it explains the frames as well, or it explains these far better.
+    start leads past a light and explains the frames as well, or explains them far better.
     """
     apart, brightest = _read(frames, start)
-    apart_now, brightest_now = _read(frames, delta)
-    light = (brightest > _LIGHT) & (brightest > brightest_now + _STANDS_OUT) & (apart < apart_now + _AS_WELL)
+    apart_now, _ = _read(frames, delta)
+    light = (brightest > _LIGHT) & (apart < apart_now + _AS_WELL)
     return np.asarray(light | ((apart < _EXPLAINED) & (apart < _FAR_BETTER * apart_now)))
 
 

@@ -85,10 +85,10 @@ class Scene:
             delta[0, passed], delta[1, passed] = -motion, motion
         return MotionLines(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
 
-    def predicted(self, first: int) -> MotionLines:
+    def predicted(self, first: int, predictor: str = "network") -> MotionLines:
         """Return the lines that the predictor finds."""
         frames = [Frame(low(self.light(n)).astype(np.float32), LOW, SHOT) for n in (first, first + 1)]
-        return predict.predict(*frames, predict.Params())
+        return predict.predict(*frames, predict.Params(predictor=predictor))
 
 
 def low(picture: Array) -> Array:

@@ -1,6 +1,6 @@
 """What the ramp of equation 6 is for: a disc's trail as networks with and without it draw it.
 
-    python -m training.gap training/checkpoints/gap.png ours=CHECKPOINT ours-abl=CHECKPOINT shipped=CHECKPOINT
+    python -m training.gap training/checkpoints/gap.png halfway=CHECKPOINT halfway-abl=CHECKPOINT
 
 A bright disc crosses a photograph's dark, smooth ground. Without the ramp both frames' lines count alike all
 along, so each learns to cover its own half, and where they meet the trail thins (Tabellion et al. 2023,
@@ -19,7 +19,7 @@ import torch
 
 from training import classical, light
 from training.models import from_checkpoint
-from training.net import MotionNet, render
+from training.net import ABLATED, MotionNet, render
 
 SIZE = (64, 160)  # of the pictures, px
 _RADIUS_PX, _MOVES_PX = 5.0, 24.0
@@ -27,7 +27,6 @@ _SUBFRAMES, _SAMPLES = 129, 64
 _GROUND, _DISC = 0.05, 0.9  # light
 _MIDDLE = 0.2  # part of the way over which the middle's brightness is taken
 _ENLARGED = 4
-WITHOUT = "-abl"
 
 
 def scene() -> tuple[light.Array32, light.Array32, light.Array32]:
@@ -81,7 +80,7 @@ def main() -> None:
     first, second, truth = scene()
     pictures = [truth]
     for name, path in (net.split("=", 1) for net in options.nets):
-        pictures.append(trail(from_checkpoint(Path(path)), first, second, not name.endswith(WITHOUT)))
+        pictures.append(trail(from_checkpoint(Path(path)), first, second, not name.endswith(ABLATED)))
         print(f"{name}: the middle of the trail has {middle(pictures[-1], truth):.0%} of its light")
     stacked = np.concatenate(pictures)
     size = (stacked.shape[1] * _ENLARGED, stacked.shape[0] * _ENLARGED)

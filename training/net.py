@@ -54,6 +54,8 @@ class Shape:
 # RIFE 4.0's, the coarsest a little narrower: a file of 6 MB has no room for more.
 _STAGES = ((8, 192, 176), (4, 128, 128), (2, 96, 96), (1, 64, 64))
 
+ABLATED = "-abl"  # ends the names of networks that are trained without the ramp
+
 SHAPES = {
     "ours": Shape(),
     "ours-abl": Shape(),  # trained without the ramp
@@ -61,6 +63,7 @@ SHAPES = {
     "slim": Shape(widths=(48, 96, 128), fold=2),
     "refine": Shape(widths=(32, 64, 96), fold=2, refine=True),
     "halfway": Shape((32, 64, 96), 4, 2, True, _STAGES),
+    "halfway-abl": Shape((32, 64, 96), 4, 2, True, _STAGES),  # trained on without the ramp
 }
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import light
-from training.net import SHAPES, MotionNet, render
+from training.net import ABLATED, SHAPES, MotionNet, render
 from training.pairs import Batch, Mixed, Pair, folders, load, read
 from training.plot import plot
 from training.state import State, opened, save
@@ -166,7 +166,7 @@ def _step(
         known = None if options.stages_rate > 0 else batch.halfway
         lines, weights = state.net(batch.frames, batch.init, known)
     jitter = torch.rand(len(lines), generator=torch.Generator().manual_seed(state.step)).to(device)
-    ramp = options.net != "ours-abl"
+    ramp = not options.net.endswith(ABLATED)
     frames = light.decode(batch.frames)
     found = light.encode(render(frames, lines, weights, options.samples, ramp=ramp, jitter=jitter))
     loss = _loss(found, batch, lines, options.gradient)

@@ -27,25 +27,36 @@ def both(
     return line, spline, scene.truth(PAIRS)
 
 
-@pytest.mark.parametrize("source", ["exact", "predicted"])
-def test_curves_are_truer_than_lines_and_do_not_flicker(device: Device, source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "least_db", "strobe"), [("exact", 55, 0.5), ("dis", 55, 0.5), ("network", 50, 0.7)]
+)
+def test_curves_are_truer_than_lines_and_do_not_flicker(
+    device: Device, source: str, least_db: int, strobe: float
+) -> None:
+    """Optical flow's lines are all but exact on this even ground, the network's are not quite."""
     scene = curves.wheel(0.05, 25.0)
-    lines = [(scene.lines if source == "exact" else scene.predicted)(n) for n in range(PAIRS)]
+    lines = [scene.lines(n) if source == "exact" else scene.predicted(n, source) for n in range(PAIRS)]
     line, spline, truth = both(device, scene, lines)
     trail = scene.trail(PAIRS)
     assert curves.psnr(line, truth, trail) > 39
-    assert curves.psnr(spline, truth, trail) > max(curves.psnr(line, truth, trail) + 10, 55)
+    assert curves.psnr(spline, truth, trail) > max(curves.psnr(line, truth, trail) + 10, least_db)
     for thing in scene.things:
         straight, curved = (curves.strobe(picture, truth, thing, PAIRS) for picture in (line, spline))
-        assert curved < 0.5 * straight
+        assert curved < strobe * straight
 
 
 def test_curves_are_truer_before_a_textured_ground(device: Device) -> None:
-    """What the things uncover is smeared either way; the curve still gains more than 1 dB."""
+    """What the things uncover is smeared either way; the curve still gains more than 1 dB with flow's lines.
+
+    With the network's, straight lines are better, so that curves gain less, yet are the truest.
+    """
     scene = curves.wheel(None, 40.0)
-    line, spline, truth = both(device, scene, [scene.predicted(n) for n in range(PAIRS)])
-    trail = scene.trail(PAIRS)
-    assert curves.psnr(spline, truth, trail) > curves.psnr(line, truth, trail) + 1
+    trail, db = scene.trail(PAIRS), {}
+    for source in ("dis", "network"):
+        line, spline, truth = both(device, scene, [scene.predicted(n, source) for n in range(PAIRS)])
+        db[source] = [curves.psnr(picture, truth, trail) for picture in (line, spline)]
+    assert db["dis"][1] > db["dis"][0] + 1
+    assert db["network"][0] > db["dis"][0] and db["network"][1] > max(db["network"][0] + 0.5, db["dis"][1])
 
 
 def test_a_trail_keeps_its_light(device: Device) -> None:
