@@ -8,20 +8,22 @@
 
    Even light v -> sqrt(v); even lines -> s7 = 0. Cells that stick out of the picture take what lies inside. */
 
+#include "common_lookup.cl"
+
 /* Half-resolution pixels. */
 #define DIFFER 0.5f
 /* Cells to each side: those that any lookup nearest to this cell reads. */
 #define AROUND 2
 
-/* Mean of a frame's k x k pixels: light in xyz, w = 1; 0 where nothing is known. */
-inline float4 mean_of(__global const half *frame, int width, int height, int k, int x, int y)
+/* Sum of a frame's k x k pixels. */
+inline float4 sum_of(__global const half *frame, int width, int height, int k, int x, int y)
 {
     int right = min((x + 1) * k, width), bottom = min((y + 1) * k, height);
     float4 sum = 0.0f;
     for (int j = y * k; j < bottom; j++)
         for (int i = x * k; i < right; i++)
             sum += vload_half4((size_t)j * width + i, frame);
-    return sum.w > 0.0f ? sum / sum.w : (float4)(0.0f);
+    return sum;
 }
 
 __kernel void blur_guide(__global const half *first, __global const half *second, __global const float *lines,
@@ -39,10 +41,8 @@ __kernel void blur_guide(__global const half *first, __global const half *second
             least = fmin(least, both);
             largest = fmax(largest, both);
         }
-    float4 one = mean_of(first, width, height, k, x, y), two = mean_of(second, width, height, k, x, y);
-    float4 early = sqrt(fmax(one.w > 0.0f ? one : two, 0.0f));
-    float4 late = sqrt(fmax(two.w > 0.0f ? two : one, 0.0f));
-    early.w = 0.0f;
+    float4 one = sum_of(first, width, height, k, x, y), two = sum_of(second, width, height, k, x, y);
+    float4 early = look_of(one, two), late = look_of(two, one);
     late.w = any(k * (largest - least) > DIFFER) ? 1.0f : 0.0f;
     vstore_half8((float8)(early, late), at, guide);
 }

@@ -54,6 +54,18 @@ typedef struct { float4 a, b, c; float2 from, step, even; int2 count, bent, insi
 /* One of them. */
 typedef struct { float2 a, b, c; float from, step, even; int count, bent; } Path;
 
+inline float2 place(Path path, float s)
+{
+    return s * (path.a + s * (path.b + s * path.c));
+}
+
+/* The weight of the sample at s. */
+inline float weight_at(Path path, float s)
+{
+    float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
+    return (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + EVEN) * path.even;
+}
+
 /* Squared lengths of two vectors. Nothing here is near overflow, which length() guards against at a cost. */
 inline float2 squares(float4 v)
 {
@@ -105,10 +117,8 @@ inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
     float4 sum = 0.0f;
     for (float n = 0.5f; n < path.count; n += 1.0f) {
         float s = path.from + n * path.step;
-        float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
-        float w = (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + EVEN) * path.even;
-        float4 light = sample_inside(frame, width, p + s * (path.a + s * (path.b + s * path.c)));
-        sum += w * (light - light.w * base);
+        float4 light = sample_inside(frame, width, p + place(path, s));
+        sum += weight_at(path, s) * (light - light.w * base);
     }
     return sum;
 }
@@ -154,10 +164,8 @@ inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Path 
     float4 sum = 0.0f;
     for (float n = 0.5f; n < path.count; n += 1.0f) {
         float s = path.from + n * path.step;
-        float2 at = p + s * (path.a + s * (path.b + s * path.c));
-        float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
-        float w = (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + EVEN) * path.even;
-        w *= inside_share(width, height, at);
+        float2 at = p + place(path, s);
+        float w = weight_at(path, s) * inside_share(width, height, at);
         at = clamp(at, (float2)(0.0f, 0.0f), (float2)(width - 1.0f, height - 1.0f));
         float4 light = sample4(frame, width, height, at.x, at.y);
         sum += w * (light - light.w * base);

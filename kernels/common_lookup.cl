@@ -1,4 +1,4 @@
-/* A half-resolution pixel's lines, tangents and weight, looked up in the low grid.
+/* A half-resolution pixel's lines, tangents and weight, looked up in the low grid, and what it is compared by.
 
    Lines, tangents and weights are bilinear between the four low cells around p. Where a guide is given
    (blur_guide) and lines around differ, they follow the edges of the picture instead, by joint bilateral
@@ -62,7 +62,7 @@ inline float4 light_of(float4 here, float4 there)
     return light;
 }
 
-/* The same as blur_guide keeps it. */
+/* The same, square-rooted: what pixels and low cells are compared by. */
 inline float4 look_of(float4 here, float4 there)
 {
     return sqrt(fmax(light_of(here, there), 0.0f));

@@ -39,7 +39,7 @@ def pulled(picture: Array8 | Array32, offset: Array32) -> Array32:
 
     rows, columns = np.indices(offset.shape[:2], np.float32)
     at = (columns + offset[..., 0], rows + offset[..., 1])
-    moved = cv2.remap(picture.astype(np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(np.asarray(picture, np.float32), *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour, nets
+from longexpo_cli import colour, flow, nets
 from longexpo_cli.types import Array32, Flags, Frame, MotionLines
 
 NETWORK = "motion"
@@ -69,18 +69,11 @@ def _read(frames: Array32, delta: Array32) -> tuple[Array32, Array32]:
     """
     import cv2
 
-    rows, columns = np.indices(frames.shape[:2], np.float32)
     sides = [np.ascontiguousarray(frames[..., :3]), np.ascontiguousarray(frames[..., 3:])]
     total, brightest = (np.zeros(frames.shape[:2], np.float32) for _ in range(2))
     for time in _TIMES:
         one, two = (
-            cv2.remap(
-                side,
-                columns + np.float32(part) * line[..., 0],
-                rows + np.float32(part) * line[..., 1],
-                cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
+            flow.pulled(side, np.float32(part) * line)
             for side, line, part in zip(sides, delta, (time, 1 - time), strict=True)
         )
         total += np.abs(one - two).mean(axis=-1)

@@ -87,14 +87,19 @@ class Scene:
 
     def predicted(self, first: int, predictor: str = "network") -> MotionLines:
         """Return the lines that the predictor finds."""
-        frames = [Frame(low(self.light(n)).astype(np.float32), LOW, SHOT) for n in (first, first + 1)]
-        return predict.predict(*frames, predict.Params(predictor=predictor))
+        return predicted(self.light(first), self.light(first + 1), LOW, predictor)
 
 
-def low(picture: Array) -> Array:
-    """Return the mean over the low grid's cells."""
+def predicted(first: Array, second: Array, grid: Grid, predictor: str = "network") -> MotionLines:
+    """Return the lines that the predictor finds between two pictures, on a low grid."""
+    frames = [Frame(low(picture, grid).astype(np.float32), grid, SHOT) for picture in (first, second)]
+    return predict.predict(*frames, predict.Params(predictor=predictor))
+
+
+def low(picture: Array, grid: Grid = LOW) -> Array:
+    """Return the mean over a low grid's cells."""
     height, width, channels = picture.shape
-    cells = picture.reshape(height // SCALE, SCALE, width // SCALE, SCALE, channels)
+    cells = picture.reshape(grid.height, height // grid.height, grid.width, width // grid.width, channels)
     return np.asarray(cells.mean(axis=(1, 3)))
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli import flow
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.stages import blur, predict
-from longexpo_cli.types import Frame, MotionLines
+from longexpo_cli.stages import blur
+from longexpo_cli.types import MotionLines
 from tests import curves
 
 Array = npt.NDArray[Any]
@@ -62,27 +63,23 @@ class Scene:
 
     def lines(self, first: int) -> MotionLines:
         """Return a pair's exact lines and weights, averaged over the low grid's cells."""
-        import cv2
-
         moves = self.passed(first) & (self.cover < 0.5)
-        columns, rows = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in SIZE[::-1]))
         seen = (1 - self.cover).astype(np.float32)
         kept = np.zeros((2, *SIZE))
-        for frame, (dx, dy) in enumerate((-MOTION, MOTION)):
+        for frame, motion in enumerate((-MOTION, MOTION)):
             for part in (np.arange(_LOOKS, dtype=np.float32) + np.float32(0.5)) / _LOOKS:
-                at = columns + part * np.float32(dx), rows + part * np.float32(dy)
-                kept[frame] += (1 - part) * cv2.remap(seen, *at, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+                offset = np.broadcast_to(part * np.float32(motion), (*SIZE, 2))
+                kept[frame] += (1 - part) * flow.pulled(seen, offset)
         kept = kept**3
         hidden = kept.sum(axis=0) == 0
         weight = np.where(moves & ~hidden, kept[0] / np.where(hidden, 1, kept.sum(axis=0)), 0.5)
-        delta = [low(moves[..., None] * motion / SCALE) for motion in (-MOTION, MOTION)]
-        return MotionLines(np.float32(delta), low(weight[..., None])[..., 0].astype(np.float32), LOW, "true")
+        delta = [curves.low(moves[..., None] * motion / SCALE, LOW) for motion in (-MOTION, MOTION)]
+        weight_low = curves.low(weight[..., None], LOW)[..., 0].astype(np.float32)
+        return MotionLines(np.float32(delta), weight_low, LOW, "true")
 
     def predicted(self, first: int) -> MotionLines:
         """Return the lines that the predictor finds."""
-        shot = curves.SHOT
-        frames = [Frame(low(self.light(n)).astype(np.float32), LOW, shot) for n in (first, first + 1)]
-        return predict.predict(*frames, predict.Params())
+        return curves.predicted(self.light(first), self.light(first + 1), LOW)
 
     def near_edges(self) -> Array:
         """Return the pixels H W within BAND_PX of a still thing's edge."""
@@ -92,12 +89,6 @@ class Scene:
         edge = (cv2.dilate(cover, window) > cv2.erode(cover, window)).astype(np.uint8)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * BAND_PX + 1, 2 * BAND_PX + 1))
         return np.asarray(cv2.dilate(edge, disc) > 0)
-
-
-def low(picture: Array) -> Array:
-    """Return the mean over the low grid's cells."""
-    height, width, channels = picture.shape
-    return np.asarray(picture.reshape(height // SCALE, SCALE, width // SCALE, SCALE, channels).mean((1, 3)))
 
 
 def texture(

@@ -11,6 +11,7 @@ the second), in pixels; weights H W 2.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -70,12 +71,17 @@ def main() -> None:
     """Write the product's lines beside the pairs; what exists is kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
-    for root in parser.parse_args().folders:
+    beside(parser.parse_args().folders, OTHER_LINES, lambda first, second: product(first, second)[0])
+
+
+def beside(roots: Sequence[Path], name: str, lines: Callable[[Array32, Array32], Array32]) -> None:
+    """Write the lines H W 4 of every pair below the folders beside it, 4 H W float16; what exists is kept."""
+    for root in roots:
         for found in sorted(root.rglob("blurred.png")):
-            out = found.with_name(OTHER_LINES)
+            out = found.with_name(name)
             if not out.is_file():
-                lines, _ = product(*(light.read(found.with_name(f"frame_{n}.png")) for n in (0, 1)))
-                np.save(out, lines.transpose(2, 0, 1).astype(np.float16))
+                made = lines(*(light.read(found.with_name(f"frame_{n}.png")) for n in (0, 1)))
+                np.save(out, made.transpose(2, 0, 1).astype(np.float16))
 
 
 if __name__ == "__main__":

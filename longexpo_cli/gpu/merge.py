@@ -131,7 +131,7 @@ def tiles(
             reference, coded.values, coded.curve, field_px, basis, total,
             width, height, field_px.shape[1], field_px.shape[0], columns, rows, phase % 2, phase // 2,
             float(strength), float(noise[0]), float(noise[1]), float(clips[0]), float(clips[1]),
-            defines=coded.defines, group=(1, 1) if device.is_cpu else (8, 8),
+            defines=coded.defines, group=(1, 1) if device.traits.is_cpu else (8, 8),
         )  # fmt: skip
     return total
 
