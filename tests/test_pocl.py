@@ -73,3 +73,23 @@ def test_other_options_are_another_program(found: Any, tmp_path: Path) -> None:
 def test_a_folder_that_takes_nothing_is_done_without(found: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert (rooted(found, tmp_path / "file") == rooted(found, None)).all()
+
+
+AVX2 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "abm", "popcnt", "cx16"}
+AVX512 = AVX2 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "usable"),
+    [
+        (b"generic", AVX512, b"skylake-avx512"),
+        (b"generic", AVX2, b"haswell"),
+        (b"generic", set(), b"x86-64"),
+        (b"znver3", AVX512, b"skylake-avx512"),  # what LLVM 14 makes of Zen 4
+        (b"znver3", AVX2, b"znver3"),
+        (b"haswell", AVX2, b"haswell"),
+        (b"icelake-server", AVX512, b"icelake-server"),
+    ],
+)
+def test_a_processor_gets_a_name_that_has_its_features(name: bytes, flags: set[str], usable: bytes) -> None:
+    assert pocl.usable_name(name, flags) == usable

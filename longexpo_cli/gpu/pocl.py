@@ -1,12 +1,14 @@
 """Defects of PoCL 3.0, the OpenCL for CPUs that pip installs, seen to before it is used.
 
 It calls the system linker and aborts the process without one. And it asks LLVM 14 for the name of the
-processor: one that is younger than LLVM 14 (AMD family 26, say) is called "generic", which the compiler
-inside PoCL then refuses ("unknown target CPU 'generic'", pocl issue 1049). No environment variable
-overrides the name, so it is replaced in the device's record by the newest processor that PoCL's library of
-functions was compiled for and that this one can stand in for. LLVM inlines a function only into code for a
-processor with all of the function's features: under a name like x86-64-v4 every vload and clamp is a call,
-and the blur takes half as long again.
+processor, which is wrong for processors that are newer than LLVM 14. Some (AMD family 26) are called
+"generic", which the compiler inside PoCL then refuses ("unknown target CPU 'generic'", pocl issue 1049).
+Others get the name of their predecessor (Zen 4 is "znver3", which has no AVX-512), while PoCL selects its
+function library by the features that the processor really has (AVX-512): code generation then aborts the
+process ("LLVM ERROR: Cannot select"). No environment variable overrides the name, so it is replaced in the
+device's record by that of the processor which the selected function library was compiled for. LLVM inlines a
+function only into code for a processor with all of the function's features: under a name like x86-64-v4
+every vload and clamp is a call, and the blur takes half as long again.
 
 What it caches of a program it finds by the preprocessed source, and preprocessing takes 30 ms: a second for
 the kernels of a render. Its binaries load in 2 ms; they are kept here.
@@ -36,6 +38,11 @@ _LEVELS = (
     (b"haswell", _AVX2),
     (b"x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
 )
+# What LLVM 14 calls processors with AVX-512; under any other name it generates no code for it.
+_AVX512_NAMES = {
+    *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"cannonlake", b"icelake-client"),
+    *(b"icelake-server", b"rocketlake", b"sapphirerapids", b"tigerlake"),
+}
 _DIGEST = 32  # bytes, of the checksum before a binary
 _kept: dict[bytes, Any] = {}  # the names must outlive the device's record, which points at them
 
@@ -50,7 +57,7 @@ def require_linker() -> None:
 
 
 def name_processor(cl_device: Any) -> None:
-    """Give a PoCL device whose processor is called "generic" a name that its compiler accepts."""
+    """Replace a PoCL device's processor name where code generated for that name would fail."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return
     address: int = cl_device.int_ptr
@@ -61,14 +68,23 @@ def name_processor(cl_device: Any) -> None:
         triple_seen = False
         for index, word in enumerate(words):
             text = _text_at(memory, word)
-            if triple_seen and text == b"generic":
-                ctypes.c_uint64.from_address(address + 8 * index).value = _named(_level())
+            if triple_seen and text is not None:
+                name = usable_name(text, _flags())
+                if name != text:
+                    ctypes.c_uint64.from_address(address + 8 * index).value = _named(name)
                 return
             triple_seen = text is not None and text.startswith(b"x86_64-")
     except OSError:
         return
     finally:
         os.close(memory)
+
+
+def usable_name(name: bytes, flags: set[str]) -> bytes:
+    """Return the name under which LLVM 14 generates code for a processor with flags that it calls name."""
+    level = next((known for known, needs in _LEVELS if needs <= flags), b"x86-64")
+    too_old = level in _AVX512_NAMES and name not in _AVX512_NAMES
+    return level if name == b"generic" or too_old else name
 
 
 def build(context: Any, cl_device: Any, source: str, options: list[str], cache: Path | None = None) -> Any:
@@ -132,10 +148,10 @@ def _text_at(memory: int, address: int) -> bytes | None:
         return None
 
 
-def _level() -> bytes:
+def _flags() -> set[str]:
+    """Return what this processor can do, in the words of /proc/cpuinfo."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    flags = next((set(line.split()) for line in lines if line.startswith("flags")), set())
-    return next((name for name, needs in _LEVELS if needs <= flags), b"x86-64")
+    return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
 def _named(name: bytes) -> int:
