@@ -13,11 +13,14 @@ from tests import curves
 PAIRS = 5
 
 
-def measured(device: Device, scene: curves.Scene, source: str, paths: str) -> tuple[float, list[float]]:
+def measured(device: Device, scene: curves.Scene, source: str, curved: bool) -> tuple[float, list[float]]:
     """Return the PSNR in dB inside the trails, and the strobe of each thing's trail."""
     frames = [scene.light(n) for n in range(PAIRS + 1)]
     lines = [(scene.lines if source == "exact" else scene.predicted)(n) for n in range(PAIRS)]
-    result = curves.gather(device, frames, lines, blur.Params(soft_gamma=1.0, paths=paths))
+    if curved:
+        result = curves.gather(device, frames, lines, blur.Params(soft_gamma=1.0))
+    else:
+        result = curves.gather_straight(device, frames, lines)
     truth = scene.truth(PAIRS)
     strobes = [curves.strobe(result, truth, thing, PAIRS) for thing in scene.things]
     return curves.psnr(result, truth, scene.trail(PAIRS)), strobes
@@ -33,7 +36,7 @@ def main() -> None:
             for source in ("exact", "predicted"):
                 scene = curves.wheel(ground, turn)
                 (line, flicker), (spline, smooth) = (
-                    measured(device, scene, source, paths) for paths in ("line", "spline")
+                    measured(device, scene, source, curved) for curved in (False, True)
                 )
                 strobes = zip(flicker, smooth, strict=True)
                 shown = "   ".join(f"{100 * a:5.2f} -> {100 * b:5.2f}" for a, b in strobes) if ground else ""

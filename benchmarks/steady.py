@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.quality import Flags, Picture, score
 from longexpo_cli import colour
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.stages import develop, load
+from longexpo_cli.stages import demosaic, develop, load
 from longexpo_cli.synth.burst import SUB_FRAMES, write_frames
 from longexpo_cli.synth.render import true_long_exposure
 from longexpo_cli.synth.scenes import foreground_world
@@ -54,8 +54,7 @@ def write_steady(folder: Path, size: tuple[int, int], frames: int, device: Devic
     world, sensor = foreground_world(size, frames=frames, shake_px=0.0), Sensor()
     write_frames(raw, world, sensor, 0)
     for n, shot in enumerate(load.load(raw, load.Params()).shots):
-        mosaic = develop.read(shot, develop.Params())
-        light = develop.demosaic(device, mosaic, develop.Params()).light
+        light = demosaic.demosaic(device, develop.read(shot), develop.Params().highlights).light
         shown = np.rint(255 * colour.srgb_encode(light[..., ::-1])).astype(np.uint8)
         cv2.imwrite(str(pictures / f"frame_{n:02}.tif"), shown, UNCOMPRESSED)
     first, last = world.times_s[0], world.times_s[-1]

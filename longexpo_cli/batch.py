@@ -137,7 +137,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     write.refuse_existing(job.targets(), job.overwrite)
     memory.give_back_large()
     clock = Clock()
-    dumps = [] if job.dump is None else [Dump(job.dump)]
+    dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
     watch = Watch(clock, *dumps, *observers)
     done = pipeline.render(job.source, job.recipe, device, watch, reference=job.reference, mask=job.mask)
     reference = done.burst.shots[done.selection.reference]

@@ -38,6 +38,10 @@ class OutputError(LongexpoError):
     """A result cannot be written: it exists already, or the target does not take it."""
 
 
+class DumpError(LongexpoError):
+    """A folder written by --dump lacks a value, or holds one that cannot be loaded."""
+
+
 class WeightsError(LongexpoError):
     """A network's file is missing or is not the one that the index names."""
 

@@ -104,7 +104,12 @@ class Recipe:
 
 def declared() -> list[tuple[str, Parameter]]:
     """Return every (stage, parameter), in the order of the stages."""
-    return [(stage, known) for stage in ORDER for known in parameters(getattr(Recipe(), stage))]
+    return [
+        (stage, known)
+        for stage in ORDER
+        if hasattr(Recipe(), stage)
+        for known in parameters(getattr(Recipe(), stage))
+    ]
 
 
 def meaning(parameter: Parameter) -> str:

@@ -10,7 +10,7 @@ from longexpo_cli.gpu.develop import PAD
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.gpu.limits import OTHER_DEVICE, mebibytes
 from longexpo_cli.recipe import Recipe
-from longexpo_cli.stages.develop import band_rows
+from longexpo_cli.stages.demosaic import band_rows
 from longexpo_cli.types import Burst, Shot
 
 _HALF_FRAME, _SUM, _LIGHT, _STORED = 8, 16, 12, 2  # bytes a pixel of its grid, a stored value
@@ -38,7 +38,7 @@ def needs(shot: Shot, recipe: Recipe, images: bool) -> Needs:
     frame, streaks, light = _HALF_FRAME * half_px, _SUM * half_px, _LIGHT * full_px
     merging = 2 * 4 * values
     drawing = merging + streaks + 6 * frame  # three encoded frames and a fourth on its way
-    lines = (_LINES + (_GUIDE if recipe.blur.lookup == "edges" else 0)) * low_px
+    lines = (_LINES) * low_px
     adding = merging + 2 * streaks + (5 if images else 3) * frame + lines
     taking = merging + streaks + 3 * frame + max(_STORED * values + frame, (_STORED + 1) * values)
     rows = min(band_rows(width), height) + 2 * PAD

@@ -82,6 +82,11 @@ class Burst:
     brackets: tuple[Shot, ...]
     refused: tuple[tuple[Path, str], ...]
 
+    @property
+    def start_s(self) -> tuple[float, ...]:
+        """When each frame's exposure starts, in seconds after the first."""
+        return tuple(shot.start_s for shot in self.shots)
+
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
@@ -95,8 +100,8 @@ class Mosaic:
 
 
 @dataclass(frozen=True, slots=True)
-class Merging:
-    """Mosaics merged so far, on the device: H W float32, balanced by nothing, 1.0 = white.
+class MergeAccumulator:
+    """The running sum of merged mosaics, on the device: H W float32, not white-balanced, 1.0 = white.
 
     total is the sum of frames mosaics aligned to reference; noise_left the part of the reference's noise
     variance that is expected in total / frames.
@@ -251,23 +256,60 @@ class MotionLines:
 
 
 @dataclass(frozen=True, slots=True)
-class Streaks:
-    """A running sum of the light of all pairs so far, on the device, at half resolution.
+class PairMotion:
+    """The motion between the two frames of a pair."""
 
-    light H W 4 float32 holds the sum of each pair's mean light times its share (soft gamma applied) and,
-    in channel 4, the sum of the shares. motion_px is the largest motion so far, H W float32, in low
-    pixels. white is the largest unclipped light, the burst's one number for soft gamma; soft_gamma is k
-    of equation 9 (1 = off).
+    pair: Pair
+    field: MotionLines
+
+
+@dataclass(frozen=True, slots=True)
+class FramePair:
+    """A pair's motion and its two frames, aligned and under soft gamma, on the device."""
+
+    motion: PairMotion
+    first: DeviceFrame
+    second: DeviceFrame
+
+
+@dataclass(frozen=True, slots=True)
+class BlurAccumulator:
+    """The running sum of the light of all pairs so far, on the device, at half resolution.
+
+    light H W 4 float32 is the sum of each pair's mean light (soft gamma applied) times its time weight;
+    channel 4 is the sum of the time weights. motion_px H W float32 is the largest motion so far, in low
+    pixels. clip_light is the largest unclipped light, one number per burst; soft_gamma is k of equation 9 (1
+    = off). shot is the first frame's, for its noise. previous is the pair that was gathered last; pending
+    waits until the motion of the pair after it is known.
     """
 
     light: OnDevice
     grid: Grid
     motion_px: Array32
     low: Grid
-    white: float
-    soft_gamma: float
     shot: Shot
-    pairs: int = 1
+    clip_light: float
+    soft_gamma: float
+    pairs: int = 0
+    previous: PairMotion | None = None
+    pending: FramePair | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MotionBlur:
+    """The mean light of all pairs, H W 4 float32 on the device, at half resolution, in linear light.
+
+    Channel 4 is 1 where any frame covers the pixel, else 0 (the light is then 0). motion_px H W float32 is
+    the largest motion of all pairs, in low pixels; shot is the first frame's, for its noise.
+    """
+
+    light: OnDevice
+    grid: Grid
+    motion_px: Array32
+    low: Grid
+    shot: Shot
+    clip_light: float
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,3 +340,25 @@ class Print:
     profile: Literal["srgb", "display-p3"]
     light: Array32
     shot: Shot
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A print and the decisions that led to it.
+
+    merged lists the frames of the sharp exposure; predictor names what estimated the motion.
+    """
+
+    print: Print
+    burst: Burst
+    subject: Subject
+    alignment: Alignment
+    selection: Selection
+    merged: tuple[int, ...]
+    predictor: str
+
+    @property
+    def exposure_s(self) -> float:
+        """The exposure time that a tripod and a dark filter would have needed, in seconds."""
+        start = self.burst.start_s
+        return sum((p.stop - p.start) * (start[p.second] - start[p.first]) for p in self.selection.pairs)

@@ -18,3 +18,9 @@ def _device(number: int) -> Device:
 def device(request: pytest.FixtureRequest) -> Device:
     """Every OpenCL device present, one test each."""
     return _device(request.param)
+
+
+@pytest.fixture(scope="session")
+def one_device() -> Device:
+    """Return the device that is chosen by default, for tests of what does not depend on the device."""
+    return _device(0)

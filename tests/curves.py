@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.geometry import Grid
-from longexpo_cli.gpu.device import Device
+from longexpo_cli.gpu import blur as kernels
+from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import blur, predict
-from longexpo_cli.types import DeviceFrame, Frame, MotionLines, Pair
+from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionLines, Pair, PairMotion
 from tests.shots import plain_shot
 
 Array = npt.NDArray[Any]
@@ -127,15 +128,41 @@ def on_device(device: Device, light: Array) -> DeviceFrame:
 
 
 def gather(device: Device, frames: list[Array], lines: list[MotionLines], params: blur.Params) -> Array:
-    """Return the light H W 3 gathered over all pairs of frames."""
+    """Return the light H W 3 gathered over all pairs of frames along curved paths."""
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
-    drawn = [(Pair(n, n + 1, 0.0, 1.0, 1.0), line) for n, line in enumerate(lines)]
-    streaks = None
-    for n, (pair, line) in enumerate(drawn):
-        around = (drawn[n - 1] if n else None, drawn[n + 1] if n + 1 < len(drawn) else None)
-        streaks = blur.blur(device, streaks, encoded[n], encoded[n + 1], line, pair, 1.0, params, *around)
-    assert streaks is not None
-    return np.asarray(blur.resolve(device, streaks).get())[..., :3].astype(np.float64)
+    total = blur.begin(device, SHOT, lines[0].grid, 1.0, params)
+    for n, motion in enumerate(lines):
+        pair = Pair(n, n + 1, 0.0, 1.0, 1.0)
+        total = blur.add(device, total, FramePair(PairMotion(pair, motion), encoded[n], encoded[n + 1]))
+    return np.asarray(blur.finish(device, total).light.get())[..., :3].astype(np.float64)
+
+
+def gather_straight(device: Device, frames: list[Array], lines: list[MotionLines]) -> Array:
+    """Return the light H W 3 gathered over all pairs along straight lines, what curved paths are compared
+    with.
+
+    Soft gamma is off; a path's tangents at both frames are its line.
+    """
+    params = blur.Params(soft_gamma=1.0)
+    encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
+    total = device.zeros((*SIZE, 4), np.float32)
+    for n, motion in enumerate(lines):
+        total = kernels.paths(
+            device,
+            total,
+            cast(DeviceArray, encoded[n].light),
+            cast(DeviceArray, encoded[n + 1].light),
+            device.upload(motion.delta),
+            device.upload(np.tile(motion.delta, 2)),
+            device.upload(motion.weight),
+            half_per_low=motion.grid.scale // HALF.scale,
+            start=0.0,
+            stop=1.0,
+            share=1.0,
+            spacing_px=blur.SPACING_PX,
+            most=blur.MAX_SAMPLES,
+        )
+    return np.asarray(kernels.resolve(device, total, 1.0, 1.0).get())[..., :3].astype(np.float64)
 
 
 def along(picture: Array, thing: Thing, pairs: int, rim: float = 2.5, samples: int = 64) -> Array:

@@ -51,7 +51,8 @@ def text(path: Path) -> str:
 def test_a_stage_is_a_file_with_its_function_and_params(stage: str) -> None:
     module = import_module(f"longexpo_cli.stages.{stage}")
     assert callable(getattr(module, stage))
-    assert all(known.meaning for known in parameters(module.Params))
+    if hasattr(module, "Params"):
+        assert all(known.meaning for known in parameters(module.Params))
     assert (ROOT / "tests" / "stages" / f"test_{stage}.py").is_file()
 
 

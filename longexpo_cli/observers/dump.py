@@ -1,63 +1,71 @@
-"""Dump: a picture, and the raw numbers, of every value the pipeline makes, numbered by stage."""
+"""Dump: every value that passes between stages, whole, and pictures of what can be seen in it.
+
+A value is `<number>-<stage>-<kind>[-<frame>].npz` (values.py), numbered by the stage's place in the pipeline;
+recipe.toml is the recipe. `longexpo replay` runs a stage on such a folder. The running sums of merge and blur
+are shown as pictures only: their inputs and their results are saved.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour, geometry
+from longexpo_cli import colour, geometry, values
 from longexpo_cli.observers import pictures
+from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import ORDER
 from longexpo_cli.types import (
     Alignment,
     Array8,
+    BlurAccumulator,
     DeviceFrame,
     Frame,
+    MergeAccumulator,
+    MotionBlur,
     MotionLines,
     Photograph,
     Preview,
     Print,
-    Selection,
-    Streaks,
     Subject,
     Tracks,
 )
 
+RECIPE = "recipe.toml"
+
+
+def kind_of(value_type: type) -> str:
+    """Return the name of a type as file names have it: MotionBlur is motion-blur."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", value_type.__name__).lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value's files go: `<number>-<stage>-<what>[-<frame>].png` and `.npz`."""
+    """Where the files of a value go: `<number>-<stage>-<name>[-<frame>]` in a folder."""
 
     folder: Path
     stage: str
     index: int | None
 
-    def picture(self, what: str, picture: Array8) -> None:
+    def path(self, name: str, ending: str) -> Path:
+        """Return the path of a file."""
+        number = "" if self.index is None else f"-{self.index:03}"
+        return self.folder / f"{list(ORDER).index(self.stage) + 1:02}-{self.stage}-{name}{number}{ending}"
+
+    def picture(self, name: str, picture: Array8) -> None:
         """Write a picture."""
-        pictures.save(self._path(what, self.index, ".png"), picture)
-
-    def numbers(self, what: str, **arrays: Any) -> None:
-        """Write raw arrays."""
-        np.savez_compressed(self._path(what, self.index, ".npz"), **arrays)
-
-    def latest(self, what: str, **arrays: Any) -> None:
-        """Write raw arrays over those of the frame before, plain: they are large."""
-        np.savez(self._path(what, None, ".npz"), **arrays)
-
-    def _path(self, what: str, index: int | None, ending: str) -> Path:
-        number = "" if index is None else f"-{index:03}"
-        return self.folder / f"{list(ORDER).index(self.stage) + 1:02}-{self.stage}-{what}{number}{ending}"
+        pictures.save(self.path(name, ".png"), picture)
 
 
 class Dump:
-    """Writes what can be looked at into a folder; the previews and tracks are kept to draw paths on."""
+    """Writes every value into a folder; previews and tracks are kept to draw tracks on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
         self._folder = folder
         self._previews: list[Preview] = []
         self._tracks: Tracks | None = None
@@ -66,83 +74,78 @@ class Dump:
         """Dumps need no totals."""
 
     def see(self, stage: str, value: object, index: int | None) -> None:
-        """Write a value, if it is one that can be looked at."""
-        self._write(value, Place(self._folder, stage, index))
+        """Write a value and the pictures that show it."""
+        place = Place(self._folder, stage, index)
+        if not isinstance(value, MergeAccumulator | BlurAccumulator):
+            values.save(place.path(kind_of(type(value)), ".npz"), value)
+        self._draw(value, place)
 
     @singledispatchmethod
-    def _write(self, value: object, to: Place) -> None:
-        """A value with nothing to look at: headers, running sums of mosaics."""
+    def _draw(self, value: object, to: Place) -> None:
+        """Draw nothing of a value without a picture: headers, selections, running sums of mosaics."""
 
-    @_write.register
+    @_draw.register
     def _(self, value: Preview, to: Place) -> None:
         self._previews.append(value)
         to.picture("grey", np.repeat(value.grey[..., None], 3, axis=2))
 
-    @_write.register
+    @_draw.register
     def _(self, value: Subject, to: Place) -> None:
         maps = (value.weight, value.alpha, value.faces)
         to.picture("weight-alpha-faces", pictures.side_by_side(*map(pictures.weights, maps)))
-        to.numbers("weight", weight=value.weight, alpha=value.alpha, faces=value.faces, score=value.score)
 
-    @_write.register
+    @_draw.register
     def _(self, value: Tracks, to: Place) -> None:
         self._tracks = value
-        to.numbers("tracks", at_px=value.at_px, seen=value.seen, weight=value.weight)
 
-    @_write.register
+    @_draw.register
     def _(self, value: Alignment, to: Place) -> None:
-        mesh = {} if value.mesh is None else {"mesh": value.mesh}
-        to.numbers("maps", to_frame=value.to_frame, residual_px=value.residual_px, **mesh)
         if self._tracks is not None and len(self._previews) == len(value.to_frame):
             self._draw_tracks(self._tracks, value, to)
 
     def _draw_tracks(self, tracks: Tracks, alignment: Alignment, to: Place) -> None:
-        kept = np.array([not verdict for verdict in alignment.verdict])
+        kept = np.array([not reason for reason in alignment.verdict])
         aligned = tracks.at_px.copy()
         for frame in np.flatnonzero(kept):
             mesh = alignment.mesh_of(int(frame))
             aligned[frame] = geometry.push(alignment.to_frame[frame], mesh, alignment.size_px, aligned[frame])
         reference = self._previews[alignment.reference]
-        for what, at_px in (("tracks-as-seen", tracks.at_px), ("tracks-aligned", aligned)):
+        for name, at_px in (("tracks-as-seen", tracks.at_px), ("tracks-aligned", aligned)):
             at = reference.grid.from_full(at_px)
             seen = tracks.seen & kept[:, None] & np.isfinite(at).all(axis=-1)
-            to.picture(what, pictures.tracks(reference.grey, at, seen, tracks.weight))
+            to.picture(name, pictures.tracks(reference.grey, at, seen, tracks.weight))
 
-    @_write.register
-    def _(self, value: Selection, to: Place) -> None:
-        pairs = [(p.first, p.second, p.start, p.stop, p.light) for p in value.pairs]
-        to.numbers("pairs", first_second_start_stop_light=np.array(pairs), reference=value.reference)
-
-    @_write.register
+    @_draw.register
     def _(self, value: DeviceFrame, to: Place) -> None:
-        to.picture("frame", pictures.light(value.light.get()))
+        to.picture("device-frame", pictures.light(value.light.get()))
 
-    @_write.register
+    @_draw.register
     def _(self, value: Frame, to: Place) -> None:
         to.picture("frame", pictures.light(value.light))
 
-    @_write.register
+    @_draw.register
     def _(self, value: MotionLines, to: Place) -> None:
         longest = float(np.percentile(np.linalg.norm(value.delta, axis=-1), 99.5))
         drawn = [pictures.directions(delta, longest) for delta in value.delta]
-        to.picture("lines", pictures.side_by_side(*drawn, pictures.weights(value.weight)))
-        to.numbers("lines", delta=value.delta, weight=value.weight)
+        to.picture("motion", pictures.side_by_side(*drawn, pictures.weights(value.weight)))
 
-    @_write.register
-    def _(self, value: Streaks, to: Place) -> None:
+    @_draw.register
+    def _(self, value: BlurAccumulator, to: Place) -> None:
         total = np.asarray(value.light.get(), np.float32)
         encoded = np.clip(total[..., :3] / np.maximum(total[..., 3:], 1e-6), 0, 1)
-        to.picture("streaks", pictures.light(colour.soft_gamma(encoded, 1 / value.soft_gamma)))
-        to.picture("motion", pictures.weights(value.motion_px, float(value.motion_px.max(initial=0))))
-        to.latest("streaks", light=total, motion_px=value.motion_px)
+        to.picture("sum-so-far", pictures.light(colour.soft_gamma(encoded, 1 / value.soft_gamma)))
 
-    @_write.register
+    @_draw.register
+    def _(self, value: MotionBlur, to: Place) -> None:
+        to.picture("blur", pictures.light(value.light.get()))
+        to.picture("motion", pictures.weights(value.motion_px, float(value.motion_px.max(initial=0))))
+
+    @_draw.register
     def _(self, value: Photograph, to: Place) -> None:
         to.picture("keep-sharp", pictures.weights(value.keep_sharp))
         to.picture("photograph", pictures.light(value.light))
-        to.numbers("keep-sharp", keep_sharp=value.keep_sharp, white=value.white)
 
-    @_write.register
+    @_draw.register
     def _(self, value: Print, to: Place) -> None:
         to.picture("print", value.sdr)
         to.picture("gain", np.repeat(value.gain[..., None], 3, axis=2))

@@ -1,134 +1,146 @@
-"""MotionLines and frames to Streaks: light gathered along the lines, one pair at a time."""
+"""Gather the light of the run along the paths of motion, one pair of frames at a time.
+
+Tabellion et al. 2023, section 4.7, doi:10.1145/3592124. A fold: `begin`, `add` for every pair in time order,
+`finish`. A path bends towards the pairs before and after its own (equation 7), so `add` gathers the pair
+before the one it is given, whose successor is then known, and `finish` gathers the last.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
+from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array32, DeviceFrame, MotionLines, OnDevice, Pair, Streaks
+from longexpo_cli.types import (
+    Array32,
+    BlurAccumulator,
+    DeviceFrame,
+    FramePair,
+    MotionBlur,
+    Pair,
+    PairMotion,
+    Shot,
+)
 
-Drawn: TypeAlias = tuple[Pair, MotionLines]  # a pair and its lines
+SPACING_PX = 1.0  # half-resolution px between samples along a path; wider spacing shows beads on small lights
+MAX_SAMPLES = (
+    256  # along one path of a pair; at SPACING_PX it is reached by motion of half a 12 MP half frame
+)
+FEATHER = 0.01  # of the diagonal: width over which a frame's border fades out, so that no step shows there
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """How light is gathered."""
 
-    soft_gamma: float = parameter(
-        3.0, "how much longer clipped lights outshine the rest of their trail; 1 = off", low=1, high=16
-    )
-    paths: str = parameter(
-        "spline", "how light runs between frames: smooth curves or straight lines", choices=("spline", "line")
-    )
-    lookup: str = parameter(
-        "bilinear",
-        "how low-resolution lines are read in between: bilinearly, or as the picture's edges run",
-        choices=("bilinear", "edges"),
-    )
-    spacing: float = parameter(
-        1.0, "largest distance between samples along a trail", unit="half-resolution px", low=0.25, high=8
-    )
-    fade: float = parameter(
-        1.0, "how far inside the picture a frame's edge fades out", unit="% of the diagonal", low=0, high=25
-    )
-    samples: int = parameter(256, "most samples along one path of a pair", low=1, high=4096)
+    soft_gamma: float = parameter(3.0, "highlight boost for clipped lights; 1 = off", low=1, high=16)
 
 
-def encode(device: Device, frame: DeviceFrame, white: float, params: Params) -> DeviceFrame:
-    """Return a frame under soft gamma, v = light / white clamped to at most 1.
+def encode(device: Device, frame: DeviceFrame, clip_light: float, params: Params) -> DeviceFrame:
+    """Return a frame under soft gamma (equation 9), v = light / clip_light clamped to at most 1.
 
     Below 0 the curve goes on as its tangent, so that noise around black still averages to black; with
-    soft_gamma = 1 nothing is clamped at all. Light is multiplied by its trust, channel 4, which falls towards
-    the frame's edge; unknown light is 0.
-    Tabellion et al. 2023, equation 9, doi:10.1145/3592124.
+    soft_gamma = 1 nothing is clamped at all. Light is multiplied by its confidence, channel 4, which falls
+    towards the frame's border; light outside the frame is 0.
     """
-    fade_px = params.fade / 100 * frame.grid.diagonal
-    light = kernels.encode(device, cast(DeviceArray, frame.light), white, params.soft_gamma, fade_px)
-    return DeviceFrame(light, frame.grid, frame.shot)
+    feather_px = FEATHER * frame.grid.diagonal
+    light = kernels.encode(device, cast(DeviceArray, frame.light), clip_light, params.soft_gamma, feather_px)
+    return replace(frame, light=light)
 
 
-def blur(
-    device: Device,
-    streaks: Streaks | None,
-    first: DeviceFrame,
-    second: DeviceFrame,
-    lines: MotionLines,
-    pair: Pair,
-    white: float,
-    params: Params,
-    before: Drawn | None = None,
-    after: Drawn | None = None,
-) -> Streaks:
-    """Return streaks with one more pair of encoded frames: its mean light along its paths times its share.
+def begin(device: Device, shot: Shot, low: Grid, clip_light: float, params: Params) -> BlurAccumulator:
+    """Return an accumulator without light; shot is the first frame's, low the grid of the motion fields.
 
-    Both passes of the pair, over its part start..stop, share one numerator and one weight; samples that are
-    unknown count nothing, and a pair that knows nothing of a pixel adds nothing to it. before and after are
-    the pairs that share a frame with this one, None at an end of the run: paths bend so that trails run on
-    smoothly from pair to pair (equation 7), and are evenly bright within a pair (equation 8). Lookups along
-    edges keep motion off still things: a low pixel that holds both has a line that fits neither.
-    streaks is None for the first pair. Tabellion et al. 2023, section 4.7, doi:10.1145/3592124.
+    clip_light is the value that `encode` is given.
     """
-    height, width = first.grid.shape
-    frames = cast(DeviceArray, first.light), cast(DeviceArray, second.light)
-    half_per_low = lines.grid.scale // first.grid.scale
-    delta = device.upload(lines.delta)
-    guided = params.lookup == "edges" and half_per_low > 1 and bool(lines.delta.any())
-    total = device.zeros((height, width, 4), np.float32) if streaks is None else streaks.light
+    grid = Grid.over(*shot.size_px, 2)
+    light = device.zeros((*grid.shape, 4), np.float32)
+    motion_px = np.zeros(low.shape, np.float32)
+    return BlurAccumulator(light, grid, motion_px, low, shot, clip_light, params.soft_gamma)
+
+
+def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
+    """Return the accumulator with one more pair of encoded frames; pairs come in time order.
+
+    The pair's light is gathered when its successor is added, or by `finish`.
+    """
+    return replace(_gathered(device, total, pair.motion), pending=pair)
+
+
+def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
+    """Gather the last pair and return the mean light of all pairs, soft gamma undone.
+
+    ValueError when no pair was added: there is no light to show.
+    """
+    total = _gathered(device, total, following=None)
+    if not total.pairs:
+        raise ValueError("a motion blur needs at least one pair of frames")
+    light = kernels.resolve(device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma)
+    return MotionBlur(
+        light, total.grid, total.motion_px, total.low, total.shot, total.clip_light, total.pairs
+    )
+
+
+def _gathered(device: Device, total: BlurAccumulator, following: PairMotion | None) -> BlurAccumulator:
+    """Return the accumulator with the pending pair's light; following is the next pair, None after the last.
+
+    Both passes of the pair, over its part start..stop, share one numerator and one weight (equation 8);
+    samples outside a frame do not count, and a pair that covers nothing of a pixel adds nothing to it.
+    """
+    now = total.pending
+    if now is None:
+        return total
+    pair, motion = now.motion.pair, now.motion.field
+    displacement = device.upload(motion.delta)
     light = kernels.paths(
         device,
-        cast(DeviceArray, total),
-        *frames,
-        delta,
-        _ends(device, delta, (pair, lines), before, after, params),
-        device.upload(lines.weight),
-        half_per_low=half_per_low,
+        cast(DeviceArray, total.light),
+        cast(DeviceArray, now.first.light),
+        cast(DeviceArray, now.second.light),
+        displacement,
+        _tangents(device, displacement, pair, total.previous, following),
+        device.upload(motion.weight),
+        half_per_low=motion.grid.scale // now.first.grid.scale,
         start=pair.start,
         stop=pair.stop,
         share=pair.light,
-        spacing_px=params.spacing,
-        most=params.samples,
-        guide=kernels.guide(device, *frames, delta, half_per_low) if guided else None,
+        spacing_px=SPACING_PX,
+        most=MAX_SAMPLES,
     )
-    motion_px = _motion_px(lines, pair)
-    device.finish()  # the kernel may read the lines where they lie in the host's memory
-    if streaks is not None:
-        motion_px = np.maximum(motion_px, streaks.motion_px)
-    shot = first.shot if streaks is None else streaks.shot
-    pairs = 1 if streaks is None else streaks.pairs + 1
-    return Streaks(light, first.grid, motion_px, lines.grid, white, params.soft_gamma, shot, pairs)
+    motion_px = np.maximum(total.motion_px, _motion_px(now.motion))
+    device.finish()  # the kernel may read the motion from the host's memory
+    return replace(
+        total, light=light, motion_px=motion_px, pairs=total.pairs + 1, previous=now.motion, pending=None
+    )
 
 
-def resolve(device: Device, streaks: Streaks) -> OnDevice:
-    """Return the light of streaks, H W 4 float32: soft gamma undone, times white.
-
-    Channel 4 is 1 where any pair knew the light, else 0 (the light is then 0).
-    """
-    return kernels.resolve(device, cast(DeviceArray, streaks.light), streaks.white, streaks.soft_gamma)
-
-
-def _ends(
-    device: Device, delta: DeviceArray, now: Drawn, before: Drawn | None, after: Drawn | None, params: Params
+def _tangents(
+    device: Device, displacement: DeviceArray, now: Pair, before: PairMotion | None, after: PairMotion | None
 ) -> DeviceArray:
-    """Return how the pair's paths begin and end, 2 H W 4 in low pixels; delta is the pair's on the device."""
-    if params.paths == "line":
-        return device.upload(np.tile(now[1].delta, 2))
-    around = [drawn and device.upload(drawn[1].delta) for drawn in (before, after)]
-    scales = [_duration(now) / _duration(drawn or now) for drawn in (before, after)]
-    return kernels.tangents(device, around[0], delta, around[1], *scales)
+    """Return the tangents of a pair's paths at both frames, 2 H W 4 in low pixels (equation 7).
+
+    displacement is the pair's; before and after are the pairs that share a frame with it, None at an end of
+    the run, where a path is extrapolated.
+    """
+    around = [None if motion is None else device.upload(motion.field.delta) for motion in (before, after)]
+    scales = [
+        1.0 if motion is None else _duration(now) / _duration(motion.pair) for motion in (before, after)
+    ]
+    return kernels.tangents(device, around[0], displacement, around[1], *scales)
 
 
-def _duration(drawn: Drawn) -> float:
-    """Return how long the whole of a pair's interval takes, in usual intervals."""
-    pair, _ = drawn
+def _duration(pair: Pair) -> float:
+    """Return the length of a pair's whole interval in median intervals."""
     return pair.light / (pair.stop - pair.start)
 
 
-def _motion_px(lines: MotionLines, pair: Pair) -> Array32:
+def _motion_px(motion: PairMotion) -> Array32:
     """Return the longer of each pixel's two lines, over the part that is rendered, in low pixels."""
-    longest = np.hypot(lines.delta[..., 0], lines.delta[..., 1]).max(axis=0)
+    delta, pair = motion.field.delta, motion.pair
+    longest = np.hypot(delta[..., 0], delta[..., 1]).max(axis=0)
     return np.asarray(longest * np.float32(pair.stop - pair.start), np.float32)

@@ -1,7 +1,7 @@
 """Develop: sensor values to linear light in the working space.
 
-Half-size frames come straight from the mosaic by binning; only the sharp exposure is demosaiced. Everything
-a frame goes through here is in kernels/develop_*.cl; this file puts the steps in order.
+Half-resolution frames are binned from the mosaic; only the sharp exposure is demosaiced (stages/demosaic.py).
+The arithmetic is in kernels/develop_*.cl; this file calls the kernels in order.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import develop as kernels
-from longexpo_cli.gpu.device import Device, DeviceArray
+from longexpo_cli.gpu.device import Device
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array32, Burst, DeviceFrame, Frame, Mosaic, Preview, Shot
+from longexpo_cli.types import Burst, DeviceFrame, Frame, Mosaic, Preview, Shot
 
 _DARK = 3e-3  # luminance, of sensor white, under which gradients are noise (Preview.energy)
 _PREVIEW_WHITE = 0.9  # grey squared at which the brightest hundredth of the first frame is shown
-_BAND_PIXELS = 1 << 21  # pixels that are demosaiced at once: about 50 MB of buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +29,20 @@ class Params:
     """What a user may choose about developing."""
 
     highlights: float = parameter(
-        0.95, "raw value, of sensor white, at which a channel begins to count as clipped", low=0.5, high=0.98
+        0.95,
+        "raw level (fraction of white) above which a channel is treated as clipped",
+        low=0.5,
+        high=0.98,
     )
     low_side: int = parameter(
-        512, "longest side of the low-resolution pictures", unit="px", low=64, high=4096
+        512, "longest side of the low-resolution frames used for analysis", unit="px", low=64, high=4096
     )
 
 
-def read(shot: Shot, params: Params) -> Mosaic:
-    """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible picture only.
+def read(shot: Shot) -> Mosaic:
+    """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only.
 
-    Decoding leaves Python's lock free. UnreadableFrameError names the file and what is wrong with it.
+    Decoding releases Python's global lock. UnreadableFrameError names the file and what is wrong with it.
     """
     if shot.clock == "video":
         values: Any = imagefile.video_frame(shot.path, shot.frame)
@@ -69,7 +71,7 @@ def develop(device: Device, mosaic: Mosaic, params: Params) -> DeviceFrame:
     else:
         black, inverse = kernels.levels(shot, values.dtype)
         light = kernels.bin_cfa(device, values, shot.cfa.index("R"), black, inverse, colour)
-    device.finish()  # a CPU device reads the mosaic where it lies, and the caller may now let go of it
+    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
     return DeviceFrame(light, grid, shot)
 
 
@@ -88,7 +90,7 @@ def low(device: Device, frame: DeviceFrame, params: Params) -> Frame:
 
 
 def preview_gain(low: Frame) -> float:
-    """Return the gain that shows the brightest hundredth of a frame near white; for all of its burst."""
+    """Return the gain that brings a frame's 99th percentile near white; one gain serves the whole burst."""
     bright = float(np.percentile(low.light @ LUMINANCE.astype(np.float32), 99))
     return _PREVIEW_WHITE / max(bright, 1e-4)
 
@@ -105,45 +107,17 @@ def preview(device: Device, low: Frame, half: DeviceFrame, gain: float) -> Previ
     return Preview(grey, np.array(energy), low.grid)
 
 
-def demosaic(device: Device, mosaic: Mosaic, params: Params) -> Frame:
-    """Return a mosaic's light at full resolution, H W 3 float32.
-
-    Gradient-based threshold-free interpolation (Pekkucuksen and Altunbasak 2010,
-    doi:10.1109/ICIP.2010.5652138) on a square-root curve. A merged mosaic (float32, black subtracted,
-    1.0 = white, linear) is taken too; pictures with three colours a pixel are only made linear.
-    """
-    shot, values = mosaic.shot, device.upload(mosaic.values)
-    colour = kernels.colour_vector(shot, params.highlights)
-    height, width = values.shape[:2]
-    if shot.cfa is None:
-        table = device.upload(kernels.curve_table(shot, values.dtype))
-        light = kernels.rgb(device, values, table, colour)
-    else:
-        light = device.empty((height, width, 3), np.float32)
-        step = band_rows(width)
-        for first in range(0, height, step):
-            _band(device, values, shot, light, first, min(step, height - first), colour)
-            device.finish()  # so that one band's buffers are gone before the next one's are made
-    result: Array32 = light.get()
-    return Frame(result, Grid.over(height, width, 1), shot)
-
-
-def band_rows(width: int) -> int:
-    """Return how many rows of a picture so wide are demosaiced at once; even."""
-    return max(_BAND_PIXELS // width // 2, 32) * 2
-
-
-def white(burst: Burst) -> float:
-    """Return the largest light that an unclipped pixel of any frame can take, one number a burst.
+def clip_light(burst: Burst) -> float:
+    """Return the largest light that an unclipped pixel of any frame can have, one number per burst.
 
     That is the largest value of the matrix over balanced colours between 0 and each channel's gain, or the
     light of sensor white (the largest gain) where that is more, times the exposure scale (soft
     gamma divides by it: Tabellion 2023, equation 9).
     """
-    return max(_white(shot) for shot in burst.shots)
+    return max(_clip_light(shot) for shot in burst.shots)
 
 
-def _white(shot: Shot) -> float:
+def _clip_light(shot: Shot) -> float:
     reach = np.maximum(shot.to_working, 0) @ np.array(shot.balance, np.float64)
     return float(max(reach.max(), *shot.balance) * shot.exposure_scale)
 
@@ -151,24 +125,3 @@ def _white(shot: Shot) -> float:
 def _block(half: Grid, params: Params) -> int:
     """Return how many half pixels make a low one."""
     return max(-(-max(half.shape) // params.low_side), 1)
-
-
-def _band(
-    device: Device,
-    values: DeviceArray,
-    shot: Shot,
-    light: DeviceArray,
-    first: int,
-    rows: int,
-    colour: Array32,
-) -> None:
-    """Demosaic rows first .. first + rows of a colour filter array into light; first is even."""
-    red = (shot.cfa or "RGGB").index("R")
-    black, inverse = kernels.levels(shot, values.dtype)
-    gain = inverse * kernels.balance_by_position(shot)
-    pad = kernels.PAD
-    band = kernels.level(device, values, first - pad, rows + 2 * pad, black, gain)
-    differences = kernels.directions(device, band, red)
-    changes = kernels.activity(device, differences)
-    chroma = kernels.green(device, differences, changes, red)
-    kernels.demosaic(device, band, chroma, light, first, red, colour)

@@ -16,30 +16,28 @@ from longexpo_cli.types import Array32, Array64, Photograph, Print
 
 ENTRIES = 4096  # of a tone table; straight lines between leave 1e-6
 MID_GREY = 0.18  # display light that contrast turns about
-SHOULDER = 0.5  # display light where highlights begin to be compressed
+MID_TONE = 0.14  # target brightness of the mid-tones in display light: a little under MID_GREY, as prints are
+SHOULDER = 0.5  # display light from which highlights are compressed
 GAIN_CELL_PX = 4  # side of a gain map cell
-WHITE_AIM = 0.9  # display light that the 99.5th percentile is raised to at least, within lift_ev
-BURN = 2.0  # display light about which colours begin to burn out; they fade as its power -0.8
-_SAMPLES = 512  # pixels a side that the statistics look at
-_DARKEST = 1e-5  # light; a picture without more is black
-_RANGE_EV = 10.0  # below the highlights; what is darker is noise, not a tone
-_MOST_TO_WHITE_EV = 1.0  # beyond what the key asks for
-_DUSK, _MIDNIGHT = -0.1, -0.6  # lean of a picture that is lifted in full, and of one that is not
-_LEAST_GAIN_EV = -3.0  # an over-exposed burst is not darkened further
+WHITE_TARGET = 0.9  # display light that the 99.5th percentile is raised to at least, within lift_ev
+DESATURATION_LIGHT = 2.0  # display light about which colours begin to fade to white, as its power -0.8
+STATISTICS_SIDE = 512  # pixels a side that the statistics are taken from
+BLACK_LIGHT = 1e-5  # light; a picture without more is black
+RANGE_EV = 10.0  # below the highlights; darker values are noise, not a tone
+MAX_TO_WHITE_EV = 1.0  # brightening towards white beyond what the mid-tone target asks for
+FULL_LIFT_SKEW, NO_LIFT_SKEW = -0.1, -0.6  # tonal skew of pictures that are brightened fully, and not at all
+MIN_GAIN_EV = -3.0  # an over-exposed burst is not darkened further
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """How the print looks."""
 
-    exposure_ev: float = parameter(0.0, "brighter or darker than automatic", unit="EV", low=-8, high=8)
-    key: float = parameter(0.14, "display light of a picture's middle tone", low=0.01, high=1)
-    lift_ev: float = parameter(3.0, "most that automatic exposure brightens", unit="EV", low=0, high=10)
-    headroom_ev: float = parameter(3.0, "light kept above white, for HDR screens", unit="EV", low=0, high=6)
-    contrast: float = parameter(
-        1.1, "slope of the tone curve at middle grey, 1 = as the light", low=0.5, high=2
-    )
-    saturation: float = parameter(1.05, "colour strength, 0 = grey, 1 = as the light", low=0, high=2)
+    exposure_ev: float = parameter(0.0, "exposure compensation", unit="EV", low=-8, high=8)
+    lift_ev: float = parameter(3.0, "largest automatic brightening", unit="EV", low=0, high=10)
+    headroom_ev: float = parameter(3.0, "range above white kept for HDR screens", unit="EV", low=0, high=6)
+    contrast: float = parameter(1.1, "contrast at middle grey, 1 = unchanged", low=0.5, high=2)
+    saturation: float = parameter(1.05, "saturation, 0 = grey, 1 = unchanged", low=0, high=2)
     sharpen: float = parameter(0.5, "strength of the unsharp mask, 0 = off", low=0, high=3)
     space: str = parameter("srgb", "colour space of the print", choices=("srgb", "display-p3"))
 
@@ -98,7 +96,7 @@ def finish(device: Device, photograph: Photograph, params: Params) -> Print:
 
 def sample(light: Array32) -> Array64:
     """Return a coarse raster of the light H W 3 as N 3 finite pixels, at least 0."""
-    step = max(max(light.shape[:2]) // _SAMPLES, 1)
+    step = max(max(light.shape[:2]) // STATISTICS_SIDE, 1)
     pixels = light[step // 2 :: step, step // 2 :: step] if step > 1 else light
     pixels = pixels.reshape(-1, 3).astype(np.float64)
     return np.asarray(np.maximum(pixels[np.isfinite(pixels).all(axis=1)], 0), np.float64)
@@ -115,17 +113,17 @@ def exposure(pixels: Array64, params: Params) -> float:
     """
     luminance = pixels @ colour.LUMINANCE
     bright = float(np.percentile(luminance, 99.5)) if luminance.size else 0.0
-    if bright <= _DARKEST:
+    if bright <= BLACK_LIGHT:
         return float(2**params.exposure_ev)
-    logs = np.log2(np.maximum(luminance, bright * 2.0**-_RANGE_EV))
+    logs = np.log2(np.maximum(luminance, bright * 2.0**-RANGE_EV))
     middle = float(logs.mean())
     low, high = (float(v) for v in np.percentile(logs, (1, 99)))
-    lean = (2 * middle - low - high) / max(high - low, 1.0)  # -1 mostly dark .. 1 mostly bright
-    wanted_ev = float(np.log2(params.key)) + 2 * lean - middle
-    night = float(np.clip((_DUSK - lean) / (_DUSK - _MIDNIGHT), 0, 1))
-    to_white_ev = min(float(np.log2(WHITE_AIM / bright)), wanted_ev + _MOST_TO_WHITE_EV)
+    skew = (2 * middle - low - high) / max(high - low, 1.0)  # -1 mostly dark .. 1 mostly bright
+    wanted_ev = float(np.log2(MID_TONE)) + 2 * skew - middle
+    night = float(np.clip((FULL_LIFT_SKEW - skew) / (FULL_LIFT_SKEW - NO_LIFT_SKEW), 0, 1))
+    to_white_ev = min(float(np.log2(WHITE_TARGET / bright)), wanted_ev + MAX_TO_WHITE_EV)
     gain_ev = max(min(wanted_ev, params.lift_ev * (1 - night)), to_white_ev)
-    gain_ev = float(np.clip(gain_ev, _LEAST_GAIN_EV, params.lift_ev))
+    gain_ev = float(np.clip(gain_ev, MIN_GAIN_EV, params.lift_ev))
     return float(2 ** (gain_ev + params.exposure_ev))
 
 
@@ -141,7 +139,7 @@ def tone_of(pixels: Array64, params: Params) -> Tone:
     light = top * np.linspace(0, 1, ENTRIES) ** 2
     scene = _contrasted(light, black, params.contrast)
     display = shoulder(scene, white)
-    kept = (1 + (scene / BURN) ** 4) ** -0.2
+    kept = (1 + (scene / DESATURATION_LIGHT) ** 4) ** -0.2
     high_ev = float(np.log2((white + GAIN_OFFSET) / (1 + GAIN_OFFSET)))
     extra = np.log2((np.clip(scene, display, white) + GAIN_OFFSET) / (display + GAIN_OFFSET))
     share = extra / high_ev if high_ev > 0 else np.zeros_like(extra)

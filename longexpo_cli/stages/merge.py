@@ -1,10 +1,9 @@
-"""Merge the mosaics around the reference into one sharp, clean exposure.
+"""Merge the mosaics around the reference into one sharp exposure with little noise.
 
-HDR+ align-and-merge (Hasinoff et al. 2016, doi:10.1145/2980179.2980254, sections 4 and 5), as a fold: one
-mosaic at a time is matched to the reference and added to a running total, so memory does not grow with the
-number of frames. Every displaced tile is compared with the reference frequency by frequency, and what
-differs by more than noise is taken from the reference: moving things leave no ghost, and the reference's own
-detail is never lost.
+HDR+ align-and-merge (Hasinoff et al. 2016, doi:10.1145/2980179.2980254, sections 4 and 5), as a fold: `begin`
+with the reference, `add` one mosaic at a time, `finish`; memory does not grow with the number of frames.
+Every displaced tile is compared with the reference frequency by frequency, and what differs by more than
+noise is taken from the reference: moving things leave no ghost, and the reference's own detail is never lost.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from longexpo_cli import colour, geometry
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Alignment, Array32, Array64, Merging, Mosaic, NoiseProfile, Shot
+from longexpo_cli.types import Alignment, Array32, Array64, MergeAccumulator, Mosaic, NoiseProfile, Shot
 
-LEVELS = 4  # of the matching pyramid; a pixel of the coarsest is 16 full pixels
-COARSE_BLOCK, FINE_BLOCK = 8, 16  # level pixels a block has in each direction, finest level last
-ROUNDING = 1 / 6  # variance of the difference of two rounded grey values
-CLIPPED = 0.99  # of white: from here on a sensor value is taken as clipped (noise included)
-FARTHEST = 0.25  # of the diagonal: a frame whose centre moved more shares too little with the reference
+PYRAMID_LEVELS = 4  # of the block matching; a pixel of the coarsest is 16 full pixels
+COARSE_BLOCK, FINE_BLOCK = 8, 16  # side of a block in level pixels; FINE_BLOCK at the finest level
+SEARCH_PX = 128.0  # full px beyond the global alignment: parallax and movers of a 12 MP burst lie within
+ROUNDING_VARIANCE = 1 / 6  # of the difference of two rounded grey values
+CLIPPED = 0.99  # of sensor white: from here on a value counts as clipped, noise included
+MAX_SHIFT = 0.25  # of the diagonal: a frame whose centre moved further overlaps too little with the reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,14 @@ class Params:
     """How many frames are merged, and how easily."""
 
     frames: int = parameter(
-        6, "frames merged into the sharp exposure, the reference included", low=1, high=64
+        6, "number of frames merged into the sharp exposure, reference included", low=1, high=64
     )
     strength: float = parameter(
         12.0,
-        "how readily frames are merged: differences are judged against this many times their noise "
-        "variance (0 = the reference alone; more = less noise, then ghosts)",
+        "merge strength: differences are compared with this many times the noise variance "
+        "(0 = reference only; higher = less noise, more ghosts)",
         low=0,
         high=1000,
-    )
-    search: float = parameter(
-        128.0, "how far block matching looks beyond the global alignment", unit="full px", low=0, high=1024
     )
 
 
@@ -63,58 +60,56 @@ def frames(alignment: Alignment, params: Params) -> tuple[int, ...]:
     return tuple(sorted([reference, *others[: params.frames - 1]]))
 
 
-def start(device: Device, mosaic: Mosaic, params: Params) -> Merging:
+def begin(device: Device, mosaic: Mosaic) -> MergeAccumulator:
     """Begin with the reference mosaic: its light, H W or H W 3 float32, 1.0 = white times exposure_scale."""
-    coded = _coded(device, mosaic)
-    reference, total = gpu.light(device, coded), gpu.light(device, coded)
+    stored = _stored(device, mosaic)
+    reference, total = gpu.light(device, stored), gpu.light(device, stored)
     device.finish()
-    return Merging(reference, total, 1, mosaic.shot)
+    return MergeAccumulator(reference, total, 1, mosaic.shot)
 
 
-def merge(
-    device: Device, merging: Merging, mosaic: Mosaic, alignment: Alignment, index: int, params: Params
-) -> Merging:
+def add(
+    device: Device, total: MergeAccumulator, mosaic: Mosaic, alignment: Alignment, index: int, params: Params
+) -> MergeAccumulator:
     """Add frame index of the alignment, displaced tile by tile and merged robustly with the reference.
 
-    The total is updated where it lies: go on with the value returned, not with the one given.
+    The sum on the device is updated in place: use the value returned, not the one given.
     """
-    coded = _coded(device, mosaic)
-    reference = cast(DeviceArray, merging.reference)
-    here, there = merging.shot, mosaic.shot
-    noise = _difference_noise(here, there)
-    start_px = _global_px(alignment, index)
-    field_px = _displacements(device, reference, coded, start_px, noise, params)
-    total = gpu.tiles(
+    stored = _stored(device, mosaic)
+    reference = cast(DeviceArray, total.reference)
+    noise = _difference_noise(total.shot, mosaic.shot)
+    displacement_px = _displacements(device, reference, stored, _global_px(alignment, index), noise)
+    light = gpu.tiles(
         device,
         reference,
-        coded,
-        field_px,
-        cast(DeviceArray, merging.total),
+        stored,
+        displacement_px,
+        cast(DeviceArray, total.total),
         noise,
         params.strength,
-        (CLIPPED * here.exposure_scale, CLIPPED * there.exposure_scale),
+        (CLIPPED * total.shot.exposure_scale, CLIPPED * mosaic.shot.exposure_scale),
     )
-    device.finish()  # the mosaic's memory is the caller's again
-    count = merging.frames + 1
+    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    count = total.frames + 1
     left = noise_left(count, params.strength)
-    return dataclasses.replace(merging, total=total, frames=count, noise_left=left)
+    return dataclasses.replace(total, total=light, frames=count, noise_left=left)
 
 
-def merged(merging: Merging) -> Mosaic:
-    """Return the mean of what was merged in the sensor values of the reference.
+def finish(total: MergeAccumulator) -> Mosaic:
+    """Return the mean of the merged mosaics in the sensor values of the reference.
 
-    float32, black subtracted, linear, 1.0 = the reference's white; exposure_scale is yet to be
-    applied. The shot is the reference's, with the noise that a still scene has left.
+    float32, black subtracted, linear, 1.0 = the reference's white; exposure_scale is not yet applied. The
+    shot is the reference's, with the noise that is left in a still scene.
     """
-    scale = np.float32(merging.frames * merging.shot.exposure_scale)
-    values: Array32 = np.divide(merging.total.get(), scale)
-    was, left = merging.shot.noise, merging.noise_left
-    noise = NoiseProfile(was.scale * left, was.offset * left)
-    return Mosaic(values, dataclasses.replace(merging.shot, noise=noise))
+    scale = np.float32(total.frames * total.shot.exposure_scale)
+    values: Array32 = np.divide(total.total.get(), scale)
+    noise = total.shot.noise
+    merged = NoiseProfile(noise.scale * total.noise_left, noise.offset * total.noise_left)
+    return Mosaic(values, dataclasses.replace(total.shot, noise=merged))
 
 
 def noise_left(count: int, strength: float) -> float:
-    """Return the part of a still scene's noise variance that merging count frames leaves, 1/count at best.
+    """Return the fraction of a still scene's noise variance left after merging count frames, >= 1/count.
 
     With D = reference - frame = sqrt(2) sigma z, a frame corrects the total by sqrt(2) sigma h(z),
     h(z) = c z / (z^2 + c). The variance of the mean follows from E[h'] (Stein's lemma, for what a correction
@@ -123,16 +118,16 @@ def noise_left(count: int, strength: float) -> float:
     if strength == 0 or count == 1:
         return 1.0
     z = np.linspace(-8, 8, 8001)
-    share = np.exp(-z * z / 2)
-    share /= share.sum()
-    slope = float(np.sum(share * strength * (strength - z**2) / (z**2 + strength) ** 2))
-    square = float(np.sum(share * (strength * z / (z**2 + strength)) ** 2))
+    density = np.exp(-z * z / 2)
+    density /= density.sum()
+    slope = float(np.sum(density * strength * (strength - z**2) / (z**2 + strength) ** 2))
+    square = float(np.sum(density * (strength * z / (z**2 + strength)) ** 2))
     others = count - 1
     return 1 - 2 * others * slope / count + others * (2 * square + (others - 1) * slope**2) / count**2
 
 
-def _coded(device: Device, mosaic: Mosaic) -> gpu.Coded:
-    """Put a mosaic as read on the device, with what turns its values into light."""
+def _stored(device: Device, mosaic: Mosaic) -> gpu.Coded:
+    """Return a mosaic's values on the device with the curve that turns them into light."""
     shot = mosaic.shot
     cell = (2, 2) if mosaic.values.ndim == 2 else (1, 3)
     values = device.upload(cast(Any, mosaic.values))
@@ -158,25 +153,24 @@ def _difference_noise(here: Shot, there: Shot) -> tuple[float, float]:
 def _displacements(
     device: Device,
     reference: DeviceArray,
-    coded: gpu.Coded,
+    stored: gpu.Coded,
     start_px: Array32,
     noise: tuple[float, float],
-    params: Params,
 ) -> DeviceArray:
-    """Return where each block lies in the frame, rows columns 2 full pixels, by coarse-to-fine matching."""
-    levels = np.tile(np.array([0, 1], np.float32), coded.cell[0] * coded.cell[1])
-    light = gpu.Coded(reference, device.upload(levels), coded.cell, encoded=False)
-    here, there = [gpu.grey(device, light)], [gpu.grey(device, coded)]
-    for _ in range(LEVELS - 1):
+    """Return each block's displacement, rows columns 2 in full pixels, by coarse-to-fine block matching."""
+    levels = np.tile(np.array([0, 1], np.float32), stored.cell[0] * stored.cell[1])
+    light = gpu.Coded(reference, device.upload(levels), stored.cell, encoded=False)
+    here, there = [gpu.grey(device, light)], [gpu.grey(device, stored)]
+    for _ in range(PYRAMID_LEVELS - 1):
         here.append(gpu.halve(device, here[-1]))
         there.append(gpu.halve(device, there[-1]))
     start = device.upload(start_px)
-    radius = int(np.ceil(params.search / 2**LEVELS))
-    values = 4 if coded.cell == (2, 2) else 12  # that a grey pixel of the finest level averages
+    radius = int(np.ceil(SEARCH_PX / 2**PYRAMID_LEVELS))
+    values = 4 if stored.cell == (2, 2) else 12  # averaged by a grey pixel of the finest level
     field_px = None
-    for level in range(LEVELS - 1, -1, -1):
+    for level in range(PYRAMID_LEVELS - 1, -1, -1):
         count = values * 4**level
-        grey_noise = (noise[0] * gpu.GREY_ONE / count, noise[1] * gpu.GREY_ONE**2 / count + ROUNDING)
+        grey_noise = (noise[0] * gpu.GREY_ONE / count, noise[1] * gpu.GREY_ONE**2 / count + ROUNDING_VARIANCE)
         field_px = gpu.match(
             device,
             here[level],
@@ -206,4 +200,4 @@ def _overlaps(alignment: Alignment, frame: int) -> bool:
     height, width = alignment.size_px
     centre: Array64 = np.array([(width - 1) / 2, (height - 1) / 2])
     there = geometry.pull(alignment.to_frame[frame], alignment.mesh_of(frame), alignment.size_px, centre)
-    return bool(np.hypot(*(there - centre)) <= FARTHEST * np.hypot(height, width))
+    return bool(np.hypot(*(there - centre)) <= MAX_SHIFT * np.hypot(height, width))

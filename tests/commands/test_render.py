@@ -8,14 +8,14 @@ import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
 
 from longexpo_cli import pipeline
+from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import ORDER, write
-from longexpo_cli.types import Streaks
+from longexpo_cli.types import BlurAccumulator, FramePair
 from tests.commands.conftest import Run, listing
 
 ALL = ["street.foreground.jpg", "street.foreground.json", "street.foreground.tif"]
@@ -44,31 +44,30 @@ def test_the_panning_look_with_options_into_a_folder(run: Run, panned: Path, tmp
     assert listing(out) == [name.replace("street.foreground", "car.background") for name in ALL]
     facts = json.loads((out / "car.background.json").read_text())
     assert facts["trail"]["target_percent"] == 2.0
-    stages = {path.name[:2] for path in dump.iterdir()}
-    assert stages == {"02", "03", "04", "05", "06", "07", "08", "09", "10", "11"}
+    stages = {path.name.split("-")[1] for path in dump.iterdir() if path.name != "recipe.toml"}
+    assert stages == set(ORDER)
 
 
 def test_paths_bend_by_the_lines_of_the_pairs_around(
     run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pair by pair in time order, each once, with its own lines and those of the pairs before and after."""
-    seen = []
-    blurred = pipeline.blur.blur
+    """Pair by pair in time order, each once; a pair waits for the motion of the one after it."""
+    totals: list[BlurAccumulator] = []
+    add = pipeline.blur.add
 
-    def recorded(*args: Any) -> Streaks:
-        lines, pair, before, after = args[4], args[5], args[8], args[9]
-        seen.append((before, (pair, lines), after))
-        return blurred(*args)
+    def recorded(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
+        totals.append(add(device, total, pair))
+        return totals[-1]
 
-    monkeypatch.setattr(pipeline.blur, "blur", recorded)
+    monkeypatch.setattr(pipeline.blur, "add", recorded)
     assert run("render", made, "-o", tmp_path, "--trail", "100%").exit_code == 0
-    assert [(pair.first, pair.second) for _, (pair, _), _ in seen] == [(0, 1), (1, 2), (2, 3), (3, 4)]
-    assert seen[0][0] is seen[-1][2] is None
-    for (_, now, after), (before, coming, _) in pairwise(seen):
-        assert now[0] is before[0]
-        assert now[1] is before[1]
-        assert after[0] is coming[0]
-        assert after[1] is coming[1]
+    pairs = [total.pending.motion.pair for total in totals if total.pending is not None]
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert [total.pairs for total in totals] == [0, 1, 2, 3]
+    assert totals[0].previous is None
+    for before, here in pairwise(totals):
+        assert before.pending is not None
+        assert here.previous is before.pending.motion
 
 
 def test_an_ending_chooses_one_file(run: Run, made: Path, tmp_path: Path) -> None:

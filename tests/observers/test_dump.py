@@ -10,6 +10,8 @@ import pytest
 
 from longexpo_cli.observers.dump import Dump
 from longexpo_cli.observers.pictures import ZOOM
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.values import load
 from tests.observers import values
 
 
@@ -17,7 +19,7 @@ from tests.observers import values
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder into which every value was dumped."""
     folder = tmp_path_factory.mktemp("dump") / "new" / "folder"
-    dump = Dump(folder)
+    dump = Dump(folder, Recipe())
     dump.expect("develop", values.FRAMES)
     for stage, value, index in values.SHOWN:
         dump.see(stage, value, index)
@@ -26,47 +28,63 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_names_are_numbered_by_stage(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
+        "01-load-burst.npz",
+        "02-develop-burst.npz",
+        "02-develop-frame-001.npz",
+        "02-develop-frame-001.png",
         "02-develop-grey-000.png",
         "02-develop-grey-001.png",
         "02-develop-grey-002.png",
-        "03-subject-weight-001.npz",
+        "02-develop-preview-000.npz",
+        "02-develop-preview-001.npz",
+        "02-develop-preview-002.npz",
+        "03-subject-subject-001.npz",
         "03-subject-weight-alpha-faces-001.png",
         "04-track-tracks.npz",
-        "05-align-frame-000.png",
-        "05-align-maps.npz",
-        "05-align-tracks-aligned.png",
-        "05-align-tracks-as-seen.png",
-        "06-select-pairs.npz",
-        "07-merge-frame.png",
-        "08-predict-lines-001.npz",
-        "08-predict-lines-001.png",
-        "09-blur-motion-001.png",
-        "09-blur-streaks-001.png",
-        "09-blur-streaks.npz",
-        "10-composite-keep-sharp.npz",
-        "10-composite-keep-sharp.png",
-        "10-composite-photograph.png",
-        "11-finish-gain.png",
-        "11-finish-print.png",
+        "05-reference-int.npz",
+        "06-align-alignment.npz",
+        "06-align-device-frame-000.npz",
+        "06-align-device-frame-000.png",
+        "06-align-tracks-aligned.png",
+        "06-align-tracks-as-seen.png",
+        "07-select-selection.npz",
+        "08-merge-mosaic.npz",
+        "09-predict-motion-001.png",
+        "09-predict-motion-lines-001.npz",
+        "10-blur-blur.png",
+        "10-blur-motion-blur.npz",
+        "10-blur-motion.png",
+        "10-blur-sum-so-far-001.png",
+        "11-demosaic-frame.npz",
+        "11-demosaic-frame.png",
+        "12-composite-keep-sharp.png",
+        "12-composite-photograph.npz",
+        "12-composite-photograph.png",
+        "13-finish-gain.png",
+        "13-finish-print.npz",
+        "13-finish-print.png",
+        "14-write-tuple.npz",
+        "recipe.toml",
     ]
 
 
-def test_raw_numbers_are_exact(folder: Path) -> None:
-    lines = np.load(folder / "08-predict-lines-001.npz")
-    assert np.array_equal(lines["delta"], values.LINES.delta)
-    assert np.array_equal(lines["weight"], values.LINES.weight)
-    assert np.load(folder / "03-subject-weight-001.npz")["score"] == values.SUBJECT.score
-    pairs = np.load(folder / "06-select-pairs.npz")["first_second_start_stop_light"]
-    assert pairs.tolist() == [[0, 1, 0.25, 1, 0.75]]
+def test_values_are_whole_and_exact(folder: Path) -> None:
+    lines = load(folder / "09-predict-motion-lines-001.npz")
+    assert np.array_equal(lines.delta, values.LINES.delta)
+    assert np.array_equal(lines.weight, values.LINES.weight)
+    assert lines.grid == values.LINES.grid
+    assert load(folder / "07-select-selection.npz") == values.SELECTION
+    assert load(folder / "05-reference-int.npz") == 1
+    assert Recipe.from_toml(folder / "recipe.toml") == Recipe()
 
 
-def test_streaks_are_shown_as_light(folder: Path) -> None:
-    # the sum of 0.75 over a share of 0.75 is the brightest light there is
-    assert cv2.imread(str(folder / "09-blur-streaks-001.png")).min() == 255
+def test_the_sum_of_a_blur_is_shown_as_light(folder: Path) -> None:
+    # the sum of 0.75 over a weight of 0.75 is the brightest light there is
+    assert cv2.imread(str(folder / "10-blur-sum-so-far-001.png")).min() == 255
 
 
 def test_tracks_move_only_where_they_are_seen(folder: Path) -> None:
-    seen = cv2.imread(str(folder / "05-align-tracks-as-seen.png"))
+    seen = cv2.imread(str(folder / "06-align-tracks-as-seen.png"))
     assert seen.shape[0] == values.LOW.shape[0] * ZOOM
     assert seen.max() > 200  # a bright path on darkened grey
     assert np.median(seen) == 64

@@ -12,9 +12,12 @@ import numpy.typing as npt
 from longexpo_cli.geometry import Grid
 from longexpo_cli.types import (
     Alignment,
+    BlurAccumulator,
     Burst,
     DeviceFrame,
     Frame,
+    Mosaic,
+    MotionBlur,
     MotionLines,
     NoiseProfile,
     Pair,
@@ -23,7 +26,6 @@ from longexpo_cli.types import (
     Print,
     Selection,
     Shot,
-    Streaks,
     Subject,
     Tracks,
 )
@@ -110,7 +112,8 @@ ALIGNMENT = Alignment(
 )
 SELECTION = Selection(1, (Pair(0, 1, 0.25, 1.0, 0.75),), 30.0, np.inf, "the burst is too short")
 LINES = MotionLines(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
-STREAKS = Streaks(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, 1.0, 3.0, SHOTS[1])
+SUM = BlurAccumulator(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, 3.0, pairs=1)
+BLUR = MotionBlur(OnHost(ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, pairs=1)
 PHOTOGRAPH = Photograph(ones(FULL, 3), ones(HALF), 1.0, SHOTS[1])
 PRINT = Print(
     np.full((*FULL.shape, 3), 200, np.uint8),
@@ -124,14 +127,19 @@ PRINT = Print(
 SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("load", BURST, None),
     *(("develop", preview(), number) for number in range(FRAMES)),
+    ("develop", BURST, None),
+    ("develop", Frame(ones(LOW, 3), LOW, SHOTS[1]), 1),
     ("subject", SUBJECT, 1),
     ("track", TRACKS, None),
+    ("reference", 1, None),
     ("align", ALIGNMENT, None),
     ("select", SELECTION, None),
     ("align", DeviceFrame(OnHost(ones(HALF, 4).astype(np.float16)), HALF, SHOTS[0]), 0),
     ("predict", LINES, 1),
-    ("blur", STREAKS, 1),
-    ("merge", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
+    ("blur", SUM, 1),
+    ("blur", BLUR, None),
+    ("merge", Mosaic(ones(FULL), SHOTS[1]), None),
+    ("demosaic", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
     ("composite", PHOTOGRAPH, None),
     ("finish", PRINT, None),
     ("write", (Path("out.jpg"),), None),

@@ -11,7 +11,7 @@ import pytest
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
-from longexpo_cli.types import DeviceFrame, MotionLines, Pair, Streaks
+from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionLines, Pair, PairMotion
 from tests.reference.blur import hard_gamma, soft_gamma
 from tests.shots import plain_shot
 
@@ -43,15 +43,15 @@ def moved(distance: float) -> MotionLines:
 
 
 def render(
-    device: Device, frames: list[Array], lines: list[MotionLines], pairs: list[Pair], params: blur.Params
-) -> tuple[Streaks, Array]:
+    device: Device, frames: list[Array], motions: list[MotionLines], pairs: list[Pair], params: blur.Params
+) -> tuple[MotionBlur, Array]:
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
-    streaks = None
-    for line, pair in zip(lines, pairs, strict=True):
-        both = (encoded[pair.first], encoded[pair.second])
-        streaks = blur.blur(device, streaks, *both, line, pair, 1.0, params)
-    assert streaks is not None
-    return streaks, np.asarray(blur.resolve(device, streaks).get())
+    total = blur.begin(device, SHOT, LOW, 1.0, params)
+    for motion, pair in zip(motions, pairs, strict=True):
+        known = FramePair(PairMotion(pair, motion), encoded[pair.first], encoded[pair.second])
+        total = blur.add(device, total, known)
+    blurred = blur.finish(device, total)
+    return blurred, np.asarray(blurred.light.get())
 
 
 def truth(begin: float, end: float, radius: float, k: float = 1.0) -> Array:
@@ -91,34 +91,44 @@ def test_a_part_of_an_interval_makes_that_part_of_the_trail(device: Device) -> N
     frames = [light_at(x, 8.0) for x in (110.0, 190.0)]
     for start, stop in ((0.0, 0.5), (0.25, 0.75), (0.6, 1.0)):
         pair = Pair(0, 1, start, stop, stop - start)
-        streaks, result = render(device, frames, [moved(80)], [pair], LINEAR)
+        blurred, result = render(device, frames, [moved(80)], [pair], LINEAR)
         expected = truth(110 + 80 * start, 110 + 80 * stop, 8.0)
         assert psnr(result[..., :3] - expected) > 40
-        assert np.allclose(streaks.motion_px, 20 * (stop - start))
+        assert np.allclose(blurred.motion_px, 20 * (stop - start))
 
 
 def test_each_pair_carries_its_share_of_light(device: Device) -> None:
     frames = [np.full((*SIZE, 3), level) for level in (0.2, 0.2, 0.8)]
     pairs = [Pair(0, 1, 0.0, 1.0, 1.0), Pair(1, 2, 0.0, 0.5, 0.5)]
-    streaks, result = render(device, frames, [moved(0)] * 2, pairs, LINEAR)
+    _, result = render(device, frames, [moved(0)] * 2, pairs, LINEAR)
     mean = (1.0 * 0.2 + 0.5 * (0.75 * 0.2 + 0.25 * 0.8)) / 1.5
     assert np.abs(result[..., :3] - mean).max() < 1e-3
-    assert (np.asarray(streaks.light.get())[..., 3] == 1.5).all()
+    total = blur.begin(device, SHOT, LOW, 1.0, LINEAR)
+    for pair in pairs:
+        first, second = (blur.encode(device, on_device(device, frames[n]), 1.0, LINEAR) for n in (0, 1))
+        total = blur.add(device, total, FramePair(PairMotion(pair, moved(0)), first, second))
+    total = blur.add(device, total, FramePair(PairMotion(pairs[-1], moved(0)), first, second))
+    assert (np.asarray(total.light.get())[..., 3] == 1.5).all()
 
 
 def test_a_still_burst_is_its_frame_and_does_not_move(device: Device) -> None:
     frame = np.random.default_rng(1).random((*SIZE, 3)).astype(np.float16)
     pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(4)]
-    streaks, result = render(device, [frame] * 5, [moved(0)] * 4, pairs, LINEAR)
+    blurred, result = render(device, [frame] * 5, [moved(0)] * 4, pairs, LINEAR)
     assert (result[..., :3] == frame.astype(np.float32)).all()
-    assert (streaks.motion_px == 0).all()
+    assert (blurred.motion_px == 0).all()
 
 
 def test_motion_is_the_largest_over_all_pairs(device: Device) -> None:
     frames = [light_at(50.0, 8.0)] * 4
     pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(3)]
-    streaks, _ = render(device, frames, [moved(8), moved(24), moved(4)], pairs, LINEAR)
-    assert np.allclose(streaks.motion_px, 6)
+    blurred, _ = render(device, frames, [moved(8), moved(24), moved(4)], pairs, LINEAR)
+    assert np.allclose(blurred.motion_px, 6)
+
+
+def test_a_blur_without_a_pair_is_an_error(device: Device) -> None:
+    with pytest.raises(ValueError, match="at least one pair"):
+        blur.finish(device, blur.begin(device, SHOT, LOW, 1.0, LINEAR))
 
 
 def test_noise_around_black_averages_to_black(device: Device) -> None:

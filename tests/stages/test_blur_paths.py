@@ -9,12 +9,11 @@ import pytest
 
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
-from longexpo_cli.types import MotionLines, Pair
+from longexpo_cli.types import FramePair, MotionLines, Pair, PairMotion
 from tests import curves
 from tests.closeness import HALF_RELATIVE
 
-SPLINE = blur.Params(soft_gamma=1.0, paths="spline")
-LINE = replace(SPLINE, paths="line")
+LINEAR = blur.Params(soft_gamma=1.0)
 PAIRS = 4
 
 
@@ -23,8 +22,8 @@ def both(
 ) -> tuple[curves.Array, curves.Array, curves.Array]:
     """The picture along straight lines, that along curves, and the true one."""
     frames = [scene.light(n) for n in range(PAIRS + 1)]
-    line, spline = (curves.gather(device, frames, lines, params) for params in (LINE, SPLINE))
-    return line, spline, scene.truth(PAIRS)
+    line = curves.gather_straight(device, frames, lines)
+    return line, curves.gather(device, frames, lines, LINEAR), scene.truth(PAIRS)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,8 @@ def test_straight_uniform_motion_is_the_same_picture(device: Device) -> None:
     delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
     delta[0], delta[1] = (-7.3, 2.4), (7.3, -2.4)
     lines = [MotionLines(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")] * 2
-    line, spline = (curves.gather(device, frames, lines, params) for params in (LINE, SPLINE))
+    line = curves.gather_straight(device, frames, lines)
+    spline = curves.gather(device, frames, lines, LINEAR)
     assert np.abs(line - spline).max() < 1e-5
 
 
@@ -87,7 +87,7 @@ def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
     """Twice the motion in twice the time before: the path stays uniform."""
     rng = np.random.default_rng(2)
     first, second = (
-        blur.encode(device, curves.on_device(device, rng.random((*curves.SIZE, 3))), 1.0, SPLINE)
+        blur.encode(device, curves.on_device(device, rng.random((*curves.SIZE, 3))), 1.0, LINEAR)
         for _ in range(2)
     )
     delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
@@ -96,9 +96,10 @@ def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
     pair = Pair(1, 2, 0.0, 0.5, 0.5)
     pictures = []
     for light, factor in ((2.0, 2), (1.0, 2), (1.0, 1)):
-        before = (Pair(0, 1, 0.0, 1.0, light), replace(lines, delta=factor * delta))
-        streaks = blur.blur(device, None, first, second, lines, pair, 1.0, SPLINE, before)
-        pictures.append(np.array(blur.resolve(device, streaks).get()))
+        before = PairMotion(Pair(0, 1, 0.0, 1.0, light), replace(lines, delta=factor * delta))
+        total = replace(blur.begin(device, curves.SHOT, curves.LOW, 1.0, LINEAR), previous=before)
+        total = blur.add(device, total, FramePair(PairMotion(pair, lines), first, second))
+        pictures.append(np.array(blur.finish(device, total).light.get()))
     assert np.abs(pictures[0] - pictures[2]).max() < 1e-5
     assert np.abs(pictures[1] - pictures[2]).max() > 0.01
 
@@ -109,6 +110,6 @@ def test_an_even_picture_stays_even(device: Device) -> None:
     frames = [np.full((*curves.SIZE, 3), 0.3)] * (PAIRS + 1)
     lines = [scene.lines(n) for n in range(PAIRS)]
     for k in (1.0, 3.0):
-        result = curves.gather(device, frames, lines, replace(SPLINE, soft_gamma=k))
+        result = curves.gather(device, frames, lines, replace(LINEAR, soft_gamma=k))
         assert (result == result[0, 0]).all()
         assert np.abs(result - 0.3).max() < 0.3 * (1 + k) * HALF_RELATIVE

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import composite
-from longexpo_cli.types import Frame, Photograph, Streaks, Subject
+from longexpo_cli.types import Frame, MotionBlur, Photograph, Subject
 from tests.stages.test_blur import SHOT
 
 Array = npt.NDArray[Any]
@@ -19,14 +19,14 @@ FULL, HALF, LOW = Grid.over(256, 384, 1), Grid.over(256, 384, 2), Grid.over(256,
 PARAMS = composite.Params()
 
 
-def streaks(
+def blur(
     device: Device, motion_px: Array, level: float = 0.5, known: float = 1.0, of: Array | None = None
-) -> Streaks:
-    """Streaks of one level, or of what a sharp picture shows at half resolution."""
-    total = np.full((*HALF.shape, 4), [level * known] * 3 + [known], np.float32)
+) -> MotionBlur:
+    """A blur of one level, or of what a sharp picture shows at half resolution."""
+    light = np.full((*HALF.shape, 4), [level * known] * 3 + [known], np.float32)
     if of is not None:
-        total[..., :3] = of.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))
-    return Streaks(device.upload(total), HALF, motion_px.astype(np.float32), LOW, 1.0, 1.0, SHOT)
+        light[..., :3] = of.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))
+    return MotionBlur(device.upload(light), HALF, motion_px.astype(np.float32), LOW, SHOT, 1.0, 1)
 
 
 def subject(faces: Array | None = None) -> Subject:
@@ -47,12 +47,12 @@ def motion(columns: slice, length_px: float) -> Array:
 
 
 def photograph(device: Device, moving: Array, frame: Frame, faces: Array | None = None) -> Photograph:
-    return composite.composite(device, streaks(device, moving), frame, subject(faces), PARAMS)
+    return composite.composite(device, blur(device, moving), frame, subject(faces), PARAMS)
 
 
 def test_nothing_moves_and_the_sharp_exposure_is_the_photograph(device: Device) -> None:
     frame = sharp()
-    still = streaks(device, motion(slice(0), 0.0), of=frame.light)
+    still = blur(device, motion(slice(0), 0.0), of=frame.light)
     result = composite.composite(device, still, frame, subject(), PARAMS)
     assert (result.light == frame.light).all()
     assert (result.keep_sharp == 1).all()
@@ -64,11 +64,11 @@ def test_everything_moves_and_the_blur_is_the_photograph(device: Device) -> None
     assert (result.keep_sharp == 0).all()
 
 
-def test_the_mask_opens_between_alpha_and_beta(device: Device) -> None:
+def test_the_mask_opens_between_the_two_motions(device: Device) -> None:
     """Tabellion 2023, section 4.8: 0 at 0.16, 1/2 at 0.24 and 1 at 0.32 of the 99th percentile."""
     moving = motion(slice(10, 40), 10.0)
     moving[:, :5], moving[:, 5:7], moving[:, 7:10] = 1.6, 2.4, 3.2
-    mask = composite.motion_mask(streaks(device, moving), PARAMS)
+    mask = composite.motion_mask(blur(device, moving), PARAMS)
     assert np.allclose(mask[:, :5], 0, atol=1e-6)
     assert np.allclose(mask[:, 5:7], 0.5, atol=1e-5)
     assert np.allclose(mask[:, 7:40], 1, atol=1e-6)
@@ -79,14 +79,14 @@ def test_line_noise_does_not_open_the_mask(device: Device) -> None:
     """Less than 1 % of the picture moves and the rest jitters by less than 0.16 * 0.3 % of the diagonal."""
     moving = np.random.default_rng(2).uniform(0, 0.0004 * LOW.diagonal, LOW.shape)
     moving[10:12, 10:13] = 12
-    mask = composite.motion_mask(streaks(device, moving), PARAMS)
+    mask = composite.motion_mask(blur(device, moving), PARAMS)
     assert mask[10:12, 10:13].min() == 1
     assert mask.sum() == 6
 
 
 def test_where_no_frame_knew_the_light_the_sharp_exposure_shows(device: Device) -> None:
     frame = sharp()
-    unknown = streaks(device, motion(slice(None), 9.0), known=0.0)
+    unknown = blur(device, motion(slice(None), 9.0), known=0.0)
     assert (composite.composite(device, unknown, frame, subject(), PARAMS).light == frame.light).all()
 
 
@@ -96,8 +96,8 @@ def test_a_face_that_hardly_moves_stays_sharp_and_one_that_runs_does_not(device:
     faces = np.zeros(LOW.shape, np.float32)
     faces[4:12, 4:12] = faces[16:24, 30:38] = 1
     keep = np.maximum(
-        1 - composite.motion_mask(streaks(device, moving), PARAMS),
-        composite.still_faces(streaks(device, moving), subject(faces), PARAMS),
+        1 - composite.motion_mask(blur(device, moving), PARAMS),
+        composite.still_faces(blur(device, moving), subject(faces), PARAMS),
     )
     assert keep[4:12, 4:12].min() == 1
     assert keep[16:24, 30:38].max() == 0
@@ -109,7 +109,7 @@ def test_the_blur_does_not_cross_the_edge_of_a_still_thing(device: Device) -> No
     light = np.full((*FULL.shape, 3), 0.8, np.float32)
     light[:, 192:] = 0.1
     blurred = np.where(np.arange(FULL.width)[:, None] < 192, light, np.float32(0.5))
-    moved = streaks(device, motion(slice(24, 48), 10.0), of=blurred)
+    moved = blur(device, motion(slice(24, 48), 10.0), of=blurred)
     result = composite.composite(device, moved, Frame(light, FULL, SHOT), subject(), PARAMS).light
     assert np.abs(result[:, :190] - 0.8).max() < 0.02
     assert np.abs(result[:, 195:] - 0.5).max() < 0.02
@@ -120,7 +120,7 @@ def test_light_that_other_lines_left_shows_where_no_line_says_so(device: Device)
     light = np.full((*FULL.shape, 3), 0.3, np.float32)
     blurred = light.copy()
     blurred[:, 100:160] = 0.6
-    moved = streaks(device, motion(slice(0), 0.0), of=blurred)
+    moved = blur(device, motion(slice(0), 0.0), of=blurred)
     result = composite.composite(device, moved, Frame(light, FULL, SHOT), subject(), PARAMS).light
     assert np.abs(result[:, 116:144] - 0.6).max() < 0.01
     assert (result[:, :80] == light[:, :80]).all()
@@ -131,7 +131,7 @@ def test_detail_that_stood_still_half_the_time_is_half_there(device: Device) -> 
     """Full-resolution detail under a trail, of which the blur at half size knows but a mean."""
     frame = sharp(3)
     truth = 0.5 * frame.light + np.float32(0.2)
-    moved = streaks(device, motion(slice(None), 9.0), of=truth)
+    moved = blur(device, motion(slice(None), 9.0), of=truth)
     result = composite.composite(device, moved, frame, subject(), PARAMS).light
     coarse = truth.reshape(128, 2, 192, 2, 3).mean(axis=(1, 3)).repeat(2, axis=0).repeat(2, axis=1)
     assert np.abs(result - truth).max() < 0.01
@@ -153,6 +153,6 @@ def test_equal_light_has_no_seam(device: Device) -> None:
 
 
 def test_ends_in_any_order_still_make_a_ramp(device: Device) -> None:
-    params = dataclasses.replace(PARAMS, alpha=0.5, beta=0.2)
-    mask = composite.motion_mask(streaks(device, motion(slice(24, 48), 10.0)), params)
+    params = dataclasses.replace(PARAMS, motion_low=0.5, motion_high=0.2)
+    mask = composite.motion_mask(blur(device, motion(slice(24, 48), 10.0)), params)
     assert set(np.unique(mask)) == {0.0, 1.0}

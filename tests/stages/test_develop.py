@@ -13,12 +13,11 @@ import pytest
 from longexpo_cli import colour
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.geometry import Grid
-from longexpo_cli.gpu.develop import colour_vector
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.stages import develop, load
+from longexpo_cli.stages import demosaic, develop, load
 from longexpo_cli.synth.dng import write_dng
 from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile
-from tests.reference.develop import mosaic_of, working_light
+from tests.reference.develop import mosaic_of
 from tests.shots import plain_shot
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
@@ -49,76 +48,6 @@ def stored(picture: Any, cfa: str) -> Mosaic:
     return Mosaic(values, replace(SHOT, cfa=cfa, size_px=values.shape))
 
 
-def bilinear(picture: Any, cfa: str) -> Any:
-    """The plain demosaic, as a measure of how hard a picture is."""
-    mosaic, out = mosaic_of(picture, cfa), []
-    for letter, kernel in (("R", [1, 2, 1]), ("G", None), ("B", [1, 2, 1])):
-        mask = mosaic_of(np.ones_like(picture) * [letter == c for c in "RGB"], cfa)
-        cross = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
-        taps = cross if kernel is None else np.outer(kernel, kernel) / 4
-        out.append(cv2.filter2D(mosaic * mask, -1, taps, borderType=cv2.BORDER_REFLECT_101))
-    return np.stack(out, -1)
-
-
-@pytest.mark.parametrize("cfa", CFAS)
-def test_demosaic_is_close_to_the_truth_up_to_the_border(device: Device, cfa: str) -> None:
-    truth = photo()
-    light = develop.demosaic(device, stored(truth, cfa), PARAMS).light
-    assert psnr(bilinear(truth, cfa), truth) < 25
-    assert 32.5 < psnr(light, truth) < 36
-    rim = np.ones(truth.shape[:2], bool)
-    rim[3:-3, 3:-3] = False
-    assert psnr(light[rim], truth[rim]) > 32
-
-
-@pytest.mark.parametrize("cfa", CFAS)
-def test_demosaic_keeps_what_was_measured_and_has_no_seams(
-    device: Device, cfa: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    truth = photo(150, 61)
-    whole = develop.demosaic(device, stored(truth, cfa), PARAMS).light.copy()
-    assert np.abs(mosaic_of(whole, cfa) - mosaic_of(truth, cfa)).max() < 2e-5
-    monkeypatch.setattr(develop, "_BAND_PIXELS", 61 * 64)
-    assert np.array_equal(develop.demosaic(device, stored(truth, cfa), PARAMS).light, whole)
-
-
-def test_demosaic_of_a_grey_edge_stays_grey(device: Device) -> None:
-    """No zipper: along edges of a grey picture no colour and no dots appear."""
-    y, x = np.indices((60, 80))
-    for edge in (x > 39, y > 29, x + y > 69, 2 * x + y > 99):
-        truth = np.repeat(np.where(edge, 0.6, 0.05)[..., None], 3, -1)
-        truth = cv2.GaussianBlur(truth, (0, 0), 0.7)
-        light = develop.demosaic(device, stored(truth, "RGGB"), PARAMS).light
-        encoded = colour.srgb_encode(light.astype(np.float64))
-        assert np.ptp(encoded, axis=-1).max() < 0.12
-        assert np.ptp(encoded, axis=-1).mean() < 0.004
-
-
-def test_demosaic_of_a_lamp_is_smooth(device: Device) -> None:
-    """Channels clip one after the other towards a lamp's white middle: as if each pixel had all three."""
-    y, x = np.indices((80, 80))
-    glow = 6 * np.exp(-np.hypot(y - 39.3, x - 40.2) / 9)
-    raw = np.minimum(glow[..., None] * [0.9, 0.7, 0.25], 1)
-    shot = replace(SHOT, balance=(2.0, 1.0, 1.5))
-    values = mosaic_of(raw, "RGGB").astype(np.float32)
-    light = develop.demosaic(device, Mosaic(values, shot), PARAMS).light
-    assert np.ptp(light[38:41, 39:42]) < 1e-6
-    assert light[39, 40, 0] == 2
-    truth = working_light(raw, colour_vector(shot, PARAMS.highlights))
-    assert np.abs(light - truth).mean() < 0.01
-    assert np.abs(light - truth).max() < 0.35
-
-
-def test_a_merged_mosaic_gives_the_same_picture(device: Device) -> None:
-    truth = photo(40, 50)
-    plain = stored(truth, "GRBG")
-    merged = Mosaic(plain.values.astype(np.float32) / np.float32(65535), plain.shot)
-    for make in (develop.demosaic, develop.develop):
-        a, b = (make(device, mosaic, PARAMS).light for mosaic in (plain, merged))
-        a, b = (light if isinstance(light, np.ndarray) else light.get() for light in (a, b))
-        assert np.abs(a.astype(np.float64) - b.astype(np.float64)).max() < 1e-3
-
-
 @pytest.mark.parametrize("cfa", CFAS)
 def test_half_size_light_is_the_truths_mean(device: Device, cfa: str) -> None:
     truth = cv2.GaussianBlur(photo(60, 81), (0, 0), 4)
@@ -141,7 +70,7 @@ def test_exposure_balance_and_matrix_reach_the_light(device: Device) -> None:
     shot = replace(SHOT, balance=(2.0, 1.0, 1.5), to_working=to_working, exposure_scale=0.5)
     neutral = mosaic_of(np.ones((8, 8, 3)) * [0.2, 0.4, 0.4 / 1.5], "RGGB").astype(np.float32)
     half = develop.develop(device, Mosaic(neutral, shot), PARAMS).light.get()
-    full = develop.demosaic(device, Mosaic(neutral, shot), PARAMS).light
+    full = demosaic.demosaic(device, Mosaic(neutral, shot), PARAMS.highlights).light
     assert np.abs(half[..., :3].astype(np.float64) - 0.2).max() < 2e-4
     assert np.abs(full - 0.2).max() < 2e-6
 
@@ -202,9 +131,9 @@ def test_white_is_the_largest_unclipped_light() -> None:
     shot = replace(SHOT, balance=(2.0, 1.0, 1.5), to_working=matrix)
     burst = Burst(Path("b"), (shot, replace(shot, exposure_scale=1.2)), (), ())
     corners = np.stack(np.meshgrid([0, 2.0], [0, 1.0], [0, 1.5]), -1).reshape(-1, 3)
-    assert develop.white(burst) == pytest.approx(1.2 * (corners @ matrix.T).max())
-    assert develop.white(Burst(Path("b"), (replace(SHOT, balance=(1.0, 3.0, 1.0)),), (), ())) == 3.0
-    assert develop.white(Burst(Path("b"), (SHOT,), (), ())) == 1.0
+    assert develop.clip_light(burst) == pytest.approx(1.2 * (corners @ matrix.T).max())
+    assert develop.clip_light(Burst(Path("b"), (replace(SHOT, balance=(1.0, 3.0, 1.0)),), (), ())) == 3.0
+    assert develop.clip_light(Burst(Path("b"), (SHOT,), (), ())) == 1.0
 
 
 def test_a_dng_becomes_the_light_it_was_made_from(device: Device, tmp_path: Path) -> None:
@@ -217,11 +146,11 @@ def test_a_dng_becomes_the_light_it_was_made_from(device: Device, tmp_path: Path
     for n in range(2):
         write_dng(tmp_path / f"{n}.dng", values, color_matrix=XYZ_TO_CAMERA, **facts)
     shot = load.load(tmp_path, load.Params()).shots[0]
-    mosaic = develop.read(shot, PARAMS)
+    mosaic = develop.read(shot)
     assert np.array_equal(mosaic.values, values)
     for light in (
         develop.develop(device, mosaic, PARAMS).light.get()[..., :3].astype(np.float64),
-        develop.demosaic(device, mosaic, PARAMS).light,
+        demosaic.demosaic(device, mosaic, PARAMS.highlights).light,
     ):
         assert np.abs(light - want[0, 0]).max() < 1e-3
 
@@ -230,10 +159,10 @@ def test_pictures_are_linear_light_in_the_working_space(device: Device, tmp_path
     values = np.random.default_rng(6).integers(0, 256, (10, 14, 3)).astype(np.uint8)
     for n in range(2):
         (tmp_path / f"{n}.png").write_bytes(cv2.imencode(".png", values[..., ::-1])[1].tobytes())
-    mosaic = develop.read(load.load(tmp_path, load.Params()).shots[1], PARAMS)
+    mosaic = develop.read(load.load(tmp_path, load.Params()).shots[1])
     assert np.array_equal(mosaic.values, values)
     want = colour.srgb_decode(values / 255) @ colour.between("srgb", "rec2020").T
-    assert np.abs(develop.demosaic(device, mosaic, PARAMS).light - want).max() < 2e-6
+    assert np.abs(demosaic.demosaic(device, mosaic, PARAMS.highlights).light - want).max() < 2e-6
     half = develop.develop(device, mosaic, PARAMS).light.get()[..., :3].astype(np.float64)
     assert np.abs(half - want.reshape(5, 2, 7, 2, 3).mean(axis=(1, 3))).max() < 1e-3
 
@@ -246,4 +175,14 @@ def test_a_frame_that_is_gone_or_changed_is_unreadable(tmp_path: Path) -> None:
     second.path.unlink()
     for shot in (first, second):
         with pytest.raises(UnreadableFrameError):
-            develop.read(shot, PARAMS)
+            develop.read(shot)
+
+
+def test_a_merged_mosaic_gives_the_same_picture(device: Device) -> None:
+    truth = photo(40, 50)
+    plain = stored(truth, "GRBG")
+    merged = Mosaic(plain.values.astype(np.float32) / np.float32(65535), plain.shot)
+    half = [develop.develop(device, mosaic, PARAMS).light.get() for mosaic in (plain, merged)]
+    full = [demosaic.demosaic(device, mosaic, PARAMS.highlights).light for mosaic in (plain, merged)]
+    for a, b in (half, full):
+        assert np.abs(a.astype(np.float64) - b.astype(np.float64)).max() < 1e-3

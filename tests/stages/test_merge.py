@@ -75,10 +75,10 @@ def light_of(mosaic: Mosaic) -> Array:
 
 
 def fold(device: Device, mosaics: list[Mosaic], told: Alignment, params: stage.Params = PARAMS) -> Mosaic:
-    merging = stage.start(device, mosaics[0], params)
+    total = stage.begin(device, mosaics[0])
     for n in range(1, len(mosaics)):
-        merging = stage.merge(device, merging, mosaics[n], told, n, params)
-    return stage.merged(merging)
+        total = stage.add(device, total, mosaics[n], told, n, params)
+    return stage.finish(total)
 
 
 def error(values: Array, truth: Array) -> float:
@@ -137,7 +137,9 @@ def test_detail_stays_and_noise_goes(device: Device, texture: Array, shifts: Shi
     assert 10**0.5 < gain < 9  # at least 5 dB; moving by fractions also smooths, so a little more than 6
 
 
-def test_a_rotating_camera_is_followed_tile_by_tile(device: Device, texture: Array) -> None:
+def test_a_rotating_camera_is_followed_tile_by_tile(
+    device: Device, texture: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = alignment(STILL)
     centre = (WIDTH / 2, HEIGHT / 2)
     for n in range(1, 6):
@@ -154,11 +156,14 @@ def test_a_rotating_camera_is_followed_tile_by_tile(device: Device, texture: Arr
     gain = error(light_of(mosaics[0]), truth) / error(np.asarray(result.values), truth)
     assert 10**0.5 < gain < 9
     told = alignment(STILL)
-    unaided = fold(device, mosaics, told, stage.Params(search=0))
+    monkeypatch.setattr(stage, "SEARCH_PX", 0)
+    unaided = fold(device, mosaics, told)
     assert error(np.asarray(unaided.values), truth) > 1.2 * error(np.asarray(result.values), truth)
 
 
-def test_block_matching_finds_what_the_alignment_does_not_know(device: Device, texture: Array) -> None:
+def test_block_matching_finds_what_the_alignment_does_not_know(
+    device: Device, texture: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shifts: Shifts = [(0, 0), (26, -14), (-22, 30), (-30, -8), (10, 4), (18, 20)]
     mosaics = [expose(view(texture, *at), n) for n, at in enumerate(shifts)]
     truth = view(texture, 0, 0)
@@ -168,7 +173,8 @@ def test_block_matching_finds_what_the_alignment_does_not_know(device: Device, t
         np.asarray(result.values)[inner], truth[inner]
     )
     assert gain > 10**0.4
-    lost = fold(device, mosaics, alignment(STILL), stage.Params(search=0))
+    monkeypatch.setattr(stage, "SEARCH_PX", 0)
+    lost = fold(device, mosaics, alignment(STILL))
     assert error(np.asarray(lost.values), truth) < 1.02 * error(light_of(mosaics[0]), truth)
 
 

@@ -13,7 +13,8 @@ import pytest
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur, predict
-from longexpo_cli.types import DeviceFrame, Frame, MotionLines, Pair
+from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionLines, Pair, PairMotion
+from tests.shots import plain_shot
 from tests.stages.test_blur import SHOT, psnr
 
 Array = npt.NDArray[Any]
@@ -57,8 +58,10 @@ def render(device: Device, frames: list[Array], lines: MotionLines) -> Array:
         whole[..., :3] = light
         encoded.append(blur.encode(device, DeviceFrame(device.upload(whole), HALF, SHOT), 1.0, params))
     pair = Pair(0, 1, 0.0, 1.0, 1.0)
-    streaks = blur.blur(device, None, encoded[0], encoded[1], lines, pair, 1.0, params)
-    return np.asarray(blur.resolve(device, streaks).get())[..., :3]
+    shot = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
+    total = blur.begin(device, shot, lines.grid, 1.0, params)
+    total = blur.add(device, total, FramePair(PairMotion(pair, lines), encoded[0], encoded[1]))
+    return np.asarray(blur.finish(device, total).light.get())[..., :3]
 
 
 def ends(distance: tuple[float, float]) -> tuple[tuple[float, float], tuple[float, float]]:

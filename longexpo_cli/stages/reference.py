@@ -1,0 +1,1 @@
+from longexpo_cli.stages.select import reference as reference

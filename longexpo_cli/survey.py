@@ -1,0 +1,53 @@
+"""First pass over a burst: decode every frame once and keep what the decisions need."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from longexpo_cli import frames
+from longexpo_cli.errors import BurstError, UnreadableFrameError
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.stages import develop
+from longexpo_cli.types import Burst, Frame, Preview, Shot
+from longexpo_cli.watch import Watch
+
+DECODERS = 2  # frames decoded at once; little else is done in this pass
+
+
+def survey(
+    burst: Burst, requested: int | None, params: develop.Params, device: Device, watch: Watch
+) -> tuple[Burst, list[Preview], int, Frame]:
+    """Return the burst without its unreadable frames, a preview of each frame, the anchor and its low frame.
+
+    The anchor is the frame in which the subject and the first points are looked for: the requested reference,
+    else the readable frame nearest to the middle of the burst. BurstError when fewer than two frames can be
+    read or the requested one is not among them.
+    """
+    count = len(burst.shots)
+    if requested is not None and not 0 <= requested < count:
+        raise BurstError(f"{burst.source}: there is no frame {requested}, only 0 to {count - 1}")
+    wanted = count // 2 if requested is None else requested
+    shots: list[Shot] = []
+    previews: list[Preview] = []
+    refused = list(burst.refused)
+    anchor, anchor_low, distance, gain = 0, None, count, None
+    watch.expect("develop", count)
+    for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
+        if isinstance(mosaic, UnreadableFrameError):
+            refused.append((mosaic.path, mosaic.why))
+            continue
+        half = develop.develop(device, mosaic, params)
+        low = develop.low(device, half, params)
+        gain = develop.preview_gain(low) if gain is None else gain
+        if abs(index - wanted) < distance:
+            anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
+        shots.append(mosaic.shot)
+        previews.append(watch("develop", develop.preview(device, low, half, gain), index))
+    if len(shots) < 2 or anchor_low is None:
+        reasons = "; ".join(f"{path.name}: {why}" for path, why in refused)
+        raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
+    if requested is not None and distance:
+        raise BurstError(f"{burst.source}: frame {requested}, the requested reference, cannot be read")
+    watch("develop", anchor_low, anchor)
+    readable = watch("develop", replace(burst, shots=tuple(shots), refused=tuple(refused)))
+    return readable, previews, anchor, anchor_low
