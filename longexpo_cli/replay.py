@@ -1,0 +1,248 @@
+"""Run one stage again on the values that `--dump` saved.
+
+    from longexpo_cli.replay import Saved, replay
+
+    alignment = replay("align", Saved(Path("dump")))
+
+load, develop and merge read the burst's own files again, so these must still be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from longexpo_cli import frames, values
+from longexpo_cli.errors import DumpError, UnreadableFrameError
+from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.device import Device, choose
+from longexpo_cli.observers.dump import RECIPE, kind_of
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.stages import (
+    align,
+    blur,
+    composite,
+    demosaic,
+    develop,
+    finish,
+    load,
+    merge,
+    predict,
+    reference,
+    select,
+    subject,
+    track,
+)
+from longexpo_cli.types import (
+    Alignment,
+    Burst,
+    DeviceFrame,
+    Frame,
+    FramePair,
+    Mosaic,
+    MotionBlur,
+    MotionLines,
+    PairMotion,
+    Photograph,
+    Preview,
+    Selection,
+    Subject,
+    Tracks,
+)
+
+V = TypeVar("V")
+Indexed = Iterator[tuple[int | None, object]]  # frame or pair (None: the burst) and value
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The values in a folder that `--dump` wrote; each is loaded when it is asked for.
+
+    recipe is the one the values were made with, unless another is given. DumpError when a value is missing.
+    """
+
+    folder: Path
+    recipe: Recipe = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Read the recipe of the dump where none is given."""
+        if not (self.folder / RECIPE).is_file():
+            raise DumpError(f"{self.folder}: not a folder written by --dump (it has no {RECIPE})")
+        if self.recipe is None:
+            object.__setattr__(self, "recipe", Recipe.from_toml(self.folder / RECIPE))
+
+    def one(self, stage: str, kind: type[V], index: int | None = None, device: Device | None = None) -> V:
+        """Return the value of a kind that a stage made, of a frame or pair, or of the burst (None)."""
+        name = kind_of(kind) if index is None else f"{kind_of(kind)}-{index:03}"
+        found = list(self.folder.glob(f"[0-9][0-9]-{stage}-{name}.npz"))
+        if len(found) != 1:
+            raise DumpError(f"{self.folder}: holds no {stage} value {name}; render again with --dump")
+        return cast(V, values.load(found[0], device))
+
+    def every(self, stage: str, kind: type[V]) -> dict[int, V]:
+        """Return all values of a kind that a stage made, by frame or pair, in order."""
+        found = sorted(self.folder.glob(f"[0-9][0-9]-{stage}-{kind_of(kind)}-[0-9][0-9][0-9]*.npz"))
+        return {int(path.stem.rpartition("-")[2]): values.load(path) for path in found}
+
+    @property
+    def burst(self) -> Burst:
+        """The burst without its unreadable frames."""
+        return self.one("develop", Burst)
+
+    @property
+    def anchor(self) -> int:
+        """The frame in which the subject and the first points were looked for."""
+        return next(iter(self.every("develop", Frame)))
+
+    @property
+    def reference(self) -> int:
+        """The frame that everything is aligned to."""
+        return self.one("reference", int)
+
+    @property
+    def subject(self) -> Subject:
+        """The subject on the reference frame."""
+        found = self.every("subject", Subject)
+        return found.get(self.reference, found[self.anchor])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a replay is asked for beside the saved values; as the arguments of `pipeline.render`."""
+
+    device: Device
+    reference: int | None = None
+    mask: Path | None = None
+
+
+def replay(
+    stage: str,
+    saved: Saved,
+    device: Device | None = None,
+    *,
+    reference: int | None = None,
+    mask: Path | None = None,
+) -> Any:
+    """Run a stage on saved values with their recipe and return what it makes.
+
+    develop returns a tuple of Previews, predict a tuple of MotionLines in the order of the pairs, every other
+    stage one value. device is the default one unless given; reference and mask are as in a render. DumpError
+    when a value is missing, else the stage's own errors.
+    """
+    made = [value for _, value in replayed(stage, saved, Request(device or choose(), reference, mask))]
+    return tuple(made) if stage in ("develop", "predict") else made[0]
+
+
+def replayed(stage: str, saved: Saved, request: Request) -> Indexed:
+    """Yield what a stage makes of saved values, with the frame or pair it belongs to (None: the burst)."""
+    if stage not in _STAGES:
+        raise DumpError(f"there is no stage {stage!r}; the stages are {', '.join(_STAGES)}")
+    yield from _STAGES[stage](saved, request)
+
+
+def _load_stage(saved: Saved, request: Request) -> Indexed:
+    yield None, load.load(saved.burst.source, saved.recipe.load)
+
+
+def _develop(saved: Saved, request: Request) -> Indexed:
+    burst, params, gain = saved.burst, saved.recipe.develop, None
+    for index, mosaic in frames.decode_ahead(burst, range(len(burst.shots)), ahead=1):
+        if isinstance(mosaic, UnreadableFrameError):
+            raise mosaic
+        half = develop.develop(request.device, mosaic, params)
+        low = develop.low(request.device, half, params)
+        gain = develop.preview_gain(low) if gain is None else gain
+        yield index, develop.preview(request.device, low, half, gain)
+
+
+def _subject(saved: Saved, request: Request) -> Indexed:
+    low = saved.one("develop", Frame, saved.anchor)
+    if request.mask is None:
+        yield saved.anchor, subject.subject(low, saved.recipe.subject)
+    else:
+        yield saved.anchor, subject.from_mask(subject.read_mask(request.mask), low)
+
+
+def _track(saved: Saved, request: Request) -> Indexed:
+    previews, anchor = list(saved.every("develop", Preview).values()), saved.anchor
+    who, size_px = saved.one("subject", Subject, anchor), saved.burst.shots[0].size_px
+    yield None, track.track(previews, who, anchor, saved.recipe.mode, size_px, saved.recipe.track)
+
+
+def _reference(saved: Saved, request: Request) -> Indexed:
+    yield None, reference.reference(saved.one("track", Tracks), saved.recipe.mode, request.reference)
+
+
+def _align(saved: Saved, request: Request) -> Indexed:
+    chosen = saved.reference if request.reference is None else request.reference
+    yield None, align.align(saved.one("track", Tracks), saved.recipe.mode, chosen, saved.recipe.align)
+
+
+def _select(saved: Saved, request: Request) -> Indexed:
+    tracks, alignment = saved.one("track", Tracks), saved.one("align", Alignment)
+    yield None, select.select(tracks, alignment, saved.burst.start_s, saved.recipe.select)
+
+
+def _merge(saved: Saved, request: Request) -> Indexed:
+    burst, alignment, params = saved.burst, saved.one("align", Alignment), saved.recipe.merge
+    chosen = alignment.reference
+    first = develop.read(burst.shots[chosen])
+    total = merge.begin(request.device, first)
+    for index, mosaic in frames.in_time_order(burst, merge.frames(alignment, params), chosen, first):
+        if index != chosen:
+            total = merge.add(request.device, total, mosaic, alignment, index, params)
+    yield None, merge.finish(total)
+
+
+def _predict(saved: Saved, request: Request) -> Indexed:
+    for pair in saved.one("select", Selection).pairs:
+        first, second = (saved.one("align", Frame, n) for n in (pair.first, pair.second))
+        yield pair.second, predict.predict(first, second, saved.recipe.predict)
+
+
+def _blur(saved: Saved, request: Request) -> Indexed:
+    burst, recipe, device = saved.burst, saved.recipe, request.device
+    clip_light, selection = develop.clip_light(burst), saved.one("select", Selection)
+    first = burst.shots[selection.frames[0]]
+    low = Grid.low(*first.size_px, recipe.develop.low_side)
+    total = blur.begin(device, first, low, clip_light, recipe.blur)
+    for pair in selection.pairs:
+        motion = PairMotion(pair, saved.one("predict", MotionLines, pair.second))
+        aligned = [saved.one("align", DeviceFrame, n, device) for n in (pair.first, pair.second)]
+        before, here = (blur.encode(device, frame, clip_light, recipe.blur) for frame in aligned)
+        total = blur.add(device, total, FramePair(motion, before, here))
+    yield None, blur.finish(device, total)
+
+
+def _demosaic(saved: Saved, request: Request) -> Indexed:
+    mosaic = saved.one("merge", Mosaic)
+    yield None, demosaic.demosaic(request.device, mosaic, saved.recipe.develop.highlights)
+
+
+def _composite(saved: Saved, request: Request) -> Indexed:
+    blurred = saved.one("blur", MotionBlur, device=request.device)
+    sharp = saved.one("demosaic", Frame)
+    yield None, composite.composite(request.device, blurred, sharp, saved.subject, saved.recipe.composite)
+
+
+def _finish(saved: Saved, request: Request) -> Indexed:
+    yield None, finish.finish(request.device, saved.one("composite", Photograph), saved.recipe.finish)
+
+
+_STAGES: dict[str, Callable[[Saved, Request], Indexed]] = {
+    "load": _load_stage,
+    "develop": _develop,
+    "subject": _subject,
+    "track": _track,
+    "reference": _reference,
+    "align": _align,
+    "select": _select,
+    "merge": _merge,
+    "predict": _predict,
+    "blur": _blur,
+    "demosaic": _demosaic,
+    "composite": _composite,
+    "finish": _finish,
+}

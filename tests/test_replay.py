@@ -1,0 +1,121 @@
+"""A stage run again on what --dump saved makes what it made in the render, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from longexpo_cli.errors import DumpError
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.observers.dump import Dump
+from longexpo_cli.pipeline import render
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.replay import Saved, replay
+from longexpo_cli.stages import ORDER
+from longexpo_cli.synth.burst import write_burst
+from longexpo_cli.types import (
+    Alignment,
+    Burst,
+    Frame,
+    Mosaic,
+    MotionBlur,
+    MotionLines,
+    Photograph,
+    Preview,
+    Print,
+    Selection,
+    Subject,
+    Tracks,
+)
+from longexpo_cli.watch import Watch
+from tests.test_values import same
+
+SAMPLES = Path(__file__).parent.parent / "sample_bursts"
+MADE = {
+    "load": Burst,
+    "subject": Subject,
+    "track": Tracks,
+    "reference": int,
+    "align": Alignment,
+    "select": Selection,
+    "merge": Mosaic,
+    "blur": MotionBlur,
+    "demosaic": Frame,
+    "composite": Photograph,
+    "finish": Print,
+}
+
+
+@pytest.fixture(scope="module")
+def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Saved:
+    """Return the dump of a small burst, one frame of which cannot be decoded."""
+    folder = tmp_path_factory.mktemp("replay")
+    write_burst(folder / "burst", frames=5, size=(120, 160), seed=3)
+    damaged = folder / "burst" / "frame_01.dng"
+    damaged.write_bytes(damaged.read_bytes()[:-9000])
+    recipe = Recipe().with_values({("merge", "frames"): 3, ("finish", "sharpen"): 0.25})
+    watch = Watch(Dump(folder / "dump", recipe))
+    render(folder / "burst", recipe, one_device, watch)
+    return Saved(folder / "dump")
+
+
+@pytest.mark.parametrize("stage", MADE)
+def test_a_stage_makes_the_same_value(dumped: Saved, one_device: Device, stage: str) -> None:
+    index = dumped.anchor if stage == "subject" else None
+    expected = dumped.one(stage, MADE[stage], index)
+    assert same(replay(stage, dumped, one_device), expected)
+
+
+def test_previews_and_motion_are_the_same(dumped: Saved, one_device: Device) -> None:
+    assert same(list(replay("develop", dumped, one_device)), list(dumped.every("develop", Preview).values()))
+    assert same(
+        list(replay("predict", dumped, one_device)), list(dumped.every("predict", MotionLines).values())
+    )
+
+
+def test_every_stage_but_the_last_can_be_replayed() -> None:
+    assert {*MADE, "develop", "predict"} == set(ORDER) - {"write"}
+
+
+def test_another_recipe_makes_another_value(dumped: Saved, one_device: Device) -> None:
+    recipe = dumped.recipe.with_values({("finish", "sharpen"): 2.0})
+    print_ = replay("finish", Saved(dumped.folder, recipe), one_device)
+    assert not np.array_equal(print_.sdr, dumped.one("finish", Print).sdr)
+
+
+def test_a_folder_without_a_dump_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DumpError, match="not a folder written by --dump"):
+        Saved(tmp_path)
+
+
+def test_a_missing_value_is_named(tmp_path: Path, one_device: Device) -> None:
+    Dump(tmp_path, Recipe())
+    with pytest.raises(DumpError, match="holds no reference value int"):
+        replay("align", Saved(tmp_path), one_device)
+
+
+class StopAfterAlignError(Exception):
+    """The alignment was seen; the rest of the render is not needed."""
+
+
+class StopAfterAlign:
+    """An observer that ends a render when its alignment is known."""
+
+    def expect(self, stage: str, steps: int) -> None:
+        """Nothing to prepare."""
+
+    def see(self, stage: str, value: object, index: int | None) -> None:
+        """Stop at the alignment."""
+        if isinstance(value, Alignment):
+            raise StopAfterAlignError
+
+
+@pytest.mark.parametrize("sample", sorted(path.parent.name for path in SAMPLES.glob("*/recipe.toml")))
+def test_the_alignment_of_each_sample_is_replayed(tmp_path: Path, one_device: Device, sample: str) -> None:
+    recipe = Recipe.from_toml(SAMPLES / sample / "recipe.toml")
+    with pytest.raises(StopAfterAlignError):
+        render(SAMPLES / sample, recipe, one_device, Watch(Dump(tmp_path, recipe), StopAfterAlign()))
+    saved = Saved(tmp_path)
+    assert same(replay("align", saved, one_device), saved.one("align", Alignment))
