@@ -42,6 +42,18 @@ def kind_of(value_type: type) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", value_type.__name__).lower()
 
 
+def track_picture(tracks: Tracks, alignment: Alignment, reference: Preview, aligned: bool) -> Array8:
+    """Return the tracks of the kept frames on the reference's preview, as seen or mapped to the reference."""
+    kept = np.array([alignment.kept(n) for n in range(len(tracks.at_px))])
+    at_px = tracks.at_px.copy()
+    for frame in np.flatnonzero(kept) if aligned else ():
+        mesh = alignment.mesh_of(int(frame))
+        at_px[frame] = geometry.push(alignment.to_frame[frame], mesh, alignment.size_px, at_px[frame])
+    at = reference.grid.from_full(at_px)
+    seen = tracks.seen & kept[:, None] & np.isfinite(at).all(axis=-1)
+    return pictures.tracks(reference.grey, at, seen, tracks.weight)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the files of a value go: `<number>-<stage>-<name>[-<frame>]` in a folder."""
@@ -104,16 +116,9 @@ class Dump:
             self._draw_tracks(self._tracks, value, to)
 
     def _draw_tracks(self, tracks: Tracks, alignment: Alignment, to: Place) -> None:
-        kept = np.array([not reason for reason in alignment.verdict])
-        aligned = tracks.at_px.copy()
-        for frame in np.flatnonzero(kept):
-            mesh = alignment.mesh_of(int(frame))
-            aligned[frame] = geometry.push(alignment.to_frame[frame], mesh, alignment.size_px, aligned[frame])
         reference = self._previews[alignment.reference]
-        for name, at_px in (("tracks-as-seen", tracks.at_px), ("tracks-aligned", aligned)):
-            at = reference.grid.from_full(at_px)
-            seen = tracks.seen & kept[:, None] & np.isfinite(at).all(axis=-1)
-            to.picture(name, pictures.tracks(reference.grey, at, seen, tracks.weight))
+        for name, aligned in (("tracks-as-seen", False), ("tracks-aligned", True)):
+            to.picture(name, track_picture(tracks, alignment, reference, aligned))
 
     @_draw.register
     def _(self, value: DeviceFrame, to: Place) -> None:

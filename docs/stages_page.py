@@ -1,0 +1,245 @@
+"""Write docs/stages.md and its pictures: what every stage does, shown on a sample burst.
+
+    python -m docs.stages_page
+
+Sentences, options and meanings come from the code, texts from stages.toml, the pictures from a render of
+sample_bursts/traffic with --dump.
+--dump.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import tomllib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from longexpo_cli import colour
+from longexpo_cli.gpu.device import choose
+from longexpo_cli.observers import pictures
+from longexpo_cli.observers.dump import Dump, track_picture
+from longexpo_cli.params import parameters
+from longexpo_cli.pipeline import render
+from longexpo_cli.recipe import Recipe, meaning
+from longexpo_cli.replay import Saved
+from longexpo_cli.stages import ORDER, develop
+from longexpo_cli.types import (
+    Alignment,
+    Array8,
+    Frame,
+    Mosaic,
+    MotionBlur,
+    MotionLines,
+    Photograph,
+    Preview,
+    Print,
+    Selection,
+    Subject,
+    Tracks,
+)
+from longexpo_cli.watch import Watch
+
+DOCS = Path(__file__).parent
+BURST = DOCS.parent / "sample_bursts" / "traffic"
+HEAD = """# The stages
+
+What each stage takes and makes, on the sample burst `traffic` (foreground look). `make docs` writes this page;
+`longexpo render BURST --dump DIR` writes the same values and pictures of your own burst, and
+`longexpo replay STAGE DIR` runs one stage again on them."""
+WIDTH_PX = 720  # of a picture
+QUALITY = 82  # JPEG; 14 pictures stay well under 1.5 MB
+ZOOM = 4  # of crops that show single pixels
+
+
+def fitted(picture: Array8) -> Array8:
+    """Return a picture at the width of the page."""
+    height, width = picture.shape[:2]
+    size = WIDTH_PX, round(height * WIDTH_PX / width)
+    how = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+
+
+def grey(preview: Preview) -> Array8:
+    """Return a preview as a picture."""
+    return np.repeat(preview.grey[..., None], 3, axis=2)
+
+
+def sheet(cells: list[Array8], columns: int) -> Array8:
+    """Return pictures of one size as a contact sheet, row by row."""
+    blank = np.full_like(cells[0], 255)
+    cells = cells + [blank] * (-len(cells) % columns)
+    rows = [pictures.side_by_side(*cells[n : n + columns]) for n in range(0, len(cells), columns)]
+    return np.concatenate(rows)
+
+
+def contact_sheet(saved: Saved) -> Array8:
+    """Show all frames in time order."""
+    return fitted(sheet([grey(preview) for preview in saved.every("develop", Preview).values()], 4))
+
+
+def low_frame(saved: Saved) -> Array8:
+    """Show the anchor frame at low resolution."""
+    return fitted(pictures.light(saved.one("develop", Frame, saved.anchor).light))
+
+
+def subject_maps(saved: Saved) -> Array8:
+    """Show saliency, subject and faces."""
+    found = saved.one("subject", Subject, saved.anchor)
+    return fitted(pictures.side_by_side(*map(pictures.weights, (found.weight, found.alpha, found.faces))))
+
+
+def tracks_on(saved: Saved, aligned: bool) -> Array8:
+    """Show the tracks on the reference frame, as seen or mapped to the reference."""
+    tracks, alignment = saved.one("track", Tracks), saved.one("align", Alignment)
+    reference = saved.every("develop", Preview)[alignment.reference]
+    return fitted(track_picture(tracks, alignment, reference, aligned))
+
+
+def sharpness(saved: Saved) -> Array8:
+    """Show the gradient energy of the reference frame."""
+    energy = saved.every("develop", Preview)[saved.reference].energy.astype(np.float32)
+    return fitted(pictures.weights(np.sqrt(energy), float(np.percentile(np.sqrt(energy), 99.5))))
+
+
+def run_sheet(saved: Saved) -> Array8:
+    """Show all frames, those outside the run dimmed."""
+    run = saved.one("select", Selection).frames
+    cells = []
+    for n, preview in saved.every("develop", Preview).items():
+        picture = grey(preview)
+        cells.append(picture if n in run else picture // 4)
+    return fitted(sheet(cells, 4))
+
+
+def zoomed(picture: Array8, crop: tuple[slice, slice]) -> Array8:
+    """Return a crop, each pixel ZOOM pixels wide."""
+    return picture[crop].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+
+
+def crop_of(height: int, width: int) -> tuple[slice, slice]:
+    """Return the crop that the merge and the demosaic are shown on: the middle, 90 x 60 pixels."""
+    y, x = height // 2 // 2 * 2, width // 2 // 2 * 2
+    return slice(y - 30, y + 30), slice(x - 45, x + 45)
+
+
+def merged_crop(saved: Saved) -> Array8:
+    """Show a crop of the reference's mosaic and of the merged one."""
+    merged = saved.one("merge", Mosaic)
+    shot = merged.shot
+    single = (develop.read(saved.burst.shots[saved.reference]).values - shot.black_dn[0]) / (
+        shot.white_dn - shot.black_dn[0]
+    )
+    crop = crop_of(*merged.values.shape[:2])
+    white = float(np.percentile(merged.values[crop], 99))
+    both = [colour.srgb_encode(np.asarray(v / white, np.float64)) for v in (single, merged.values)]
+    return fitted(pictures.side_by_side(*(zoomed(pictures.weights(v), crop) for v in both)))
+
+
+def demosaiced_crop(saved: Saved) -> Array8:
+    """Show the same crop of the sharp exposure."""
+    light = saved.one("demosaic", Frame).light
+    return fitted(zoomed(pictures.light(light), crop_of(*light.shape[:2])))
+
+
+def motion_picture(saved: Saved) -> Array8:
+    """Show the motion of the first pair: direction as hue, length as saturation, for both frames."""
+    motion = next(iter(saved.every("predict", MotionLines).values()))
+    longest = float(np.percentile(np.linalg.norm(motion.delta, axis=-1), 99.5))
+    return fitted(pictures.side_by_side(*(pictures.directions(d, longest) for d in motion.delta)))
+
+
+def blur_picture(saved: Saved) -> Array8:
+    """Show the light of the run."""
+    return fitted(pictures.light(np.asarray(saved.one("blur", MotionBlur).light)))
+
+
+def mask_picture(saved: Saved) -> Array8:
+    """Show where the sharp exposure is used, and the photograph."""
+    photograph = saved.one("composite", Photograph)
+    mask = pictures.weights(photograph.keep_sharp)
+    light = pictures.light(photograph.light)
+    height, width = mask.shape[:2]
+    return fitted(
+        pictures.side_by_side(mask, cv2.resize(light, (width, height), interpolation=cv2.INTER_AREA))
+    )
+
+
+def print_picture(saved: Saved) -> Array8:
+    """Show the print."""
+    return fitted(saved.one("finish", Print).sdr)
+
+
+def gain_picture(saved: Saved) -> Array8:
+    """Show the gain map."""
+    return fitted(np.repeat(saved.one("finish", Print).gain[..., None], 3, axis=2))
+
+
+PICTURES: dict[str, Callable[[Saved], Array8]] = {
+    "load": contact_sheet,
+    "develop": low_frame,
+    "subject": subject_maps,
+    "track": lambda saved: tracks_on(saved, aligned=False),
+    "reference": sharpness,
+    "align": lambda saved: tracks_on(saved, aligned=True),
+    "select": run_sheet,
+    "merge": merged_crop,
+    "predict": motion_picture,
+    "blur": blur_picture,
+    "demosaic": demosaiced_crop,
+    "composite": mask_picture,
+    "finish": print_picture,
+    "write": gain_picture,
+}
+
+
+def page() -> str:
+    """Return the text of docs/stages.md."""
+    texts = tomllib.loads((DOCS / "stages.toml").read_text("utf-8"))
+    parts = [HEAD]
+    for number, (stage, sentence) in enumerate(ORDER.items(), start=1):
+        text = texts[stage]
+        parts += [
+            f"## {number}. {stage}",
+            sentence,
+            f"![{text['caption']}](stages/{stage}.jpg)",
+            f"*{text['caption']}*",
+            "\n".join(
+                [
+                    f"- **In**: {text['takes']}",
+                    f"- **Out**: {text['makes']}",
+                    f"- **Method**: {text['method']}",
+                    *options_of(stage),
+                ]
+            ),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def options_of(stage: str) -> list[str]:
+    """Return the lines that name a stage's options and what they change."""
+    params = getattr(import_module(f"longexpo_cli.stages.{stage}"), "Params", None)
+    if params is None:
+        return ["- **Options**: none"]
+    named = [f"  - `--{stage}-{p.name.replace('_', '-')}`: {meaning(p)}" for p in parameters(params)]
+    return ["- **Options**:", *named]
+
+
+def main() -> None:
+    """Render the sample burst and write the page and its pictures."""
+    recipe = Recipe().with_values({("select", "trail"): 100.0})
+    (DOCS / "stages").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        render(BURST, recipe, choose(), Watch(Dump(Path(folder), recipe)))
+        saved = Saved(Path(folder))
+        for stage, picture in PICTURES.items():
+            shown = np.ascontiguousarray(picture(saved)[..., ::-1])
+            cv2.imwrite(str(DOCS / "stages" / f"{stage}.jpg"), shown, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+    (DOCS / "stages.md").write_text(page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
