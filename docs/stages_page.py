@@ -47,8 +47,8 @@ DOCS = Path(__file__).parent
 BURST = DOCS.parent / "sample_bursts" / "traffic"
 HEAD = """# The stages
 
-What each stage takes and makes, on the sample burst `traffic` (foreground look). `make docs` writes this page;
-`longexpo render BURST --dump DIR` writes the same values and pictures of your own burst, and
+What each stage takes and makes, on the sample burst `traffic` (foreground look). `make docs` writes this
+page; `longexpo render BURST --dump DIR` writes the same values and pictures of your own burst, and
 `longexpo replay STAGE DIR` runs one stage again on them."""
 WIDTH_PX = 720  # of a picture
 QUALITY = 82  # JPEG; 14 pictures stay well under 1.5 MB
