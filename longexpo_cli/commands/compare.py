@@ -47,19 +47,19 @@ def command(ctx: click.Context, *, first: Path, second: Path, max_delta_e: float
 
 def _measured(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> dict[str, float]:
     """Return the differences; PSNR and SSIM are of sRGB values 0..1, strip by strip as if of the whole."""
-    from longexpo_cli import difference
+    from longexpo_cli import metrics
 
-    height, margin = one.shape[0], difference.SSIM_RADIUS_PX
+    height, margin = one.shape[0], metrics.SSIM_RADIUS_PX
     largest, total, squared, alike, rows = 0.0, 0.0, 0.0, 0.0, 0
     for y in range(0, height, ROWS):
         a, b = _srgb(one[y : y + ROWS]), _srgb(other[y : y + ROWS])
-        delta = difference.delta_e_2000(difference.srgb_to_lab(a), difference.srgb_to_lab(b))
+        delta = metrics.delta_e_2000(metrics.srgb_to_lab(a), metrics.srgb_to_lab(b))
         largest, total = max(largest, float(delta.max())), total + float(delta.sum())
         squared += float(((a - b) ** 2).sum())
         around = slice(max(y - margin, 0), y + ROWS + margin)
         inside = len(one[around]) - 2 * margin if height > 2 * margin else len(a)
         if inside > 0:
-            alike += inside * difference.ssim(_srgb(one[around]), _srgb(other[around]), 1.0)
+            alike += inside * metrics.ssim(_srgb(one[around]), _srgb(other[around]), 1.0)
             rows += inside
     return {
         "max_delta_e": largest,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from longexpo_cli import difference
+from longexpo_cli import metrics
 from tests.commands.conftest import Run
 
 
@@ -41,11 +41,11 @@ def test_strips_give_what_the_whole_gives(run: Run, tmp_path: Path, rows: int) -
     b = picture(tmp_path / "b.png", 3.0, shape=(rows, 40))
     result = run("compare", tmp_path / "a.png", tmp_path / "b.png", "--json", "--max-delta-e", "9")
     facts = json.loads(result.stdout)
-    delta = difference.delta_e_2000(difference.srgb_to_lab(a), difference.srgb_to_lab(b))
+    delta = metrics.delta_e_2000(metrics.srgb_to_lab(a), metrics.srgb_to_lab(b))
     assert facts["max_delta_e"] == pytest.approx(delta.max(), rel=1e-9)
     assert facts["mean_delta_e"] == pytest.approx(delta.mean(), rel=1e-9)
-    assert facts["psnr_db"] == pytest.approx(difference.psnr(a, b, 255), rel=1e-9)
-    assert facts["ssim"] == pytest.approx(difference.ssim(a, b, 255), rel=1e-9)
+    assert facts["psnr_db"] == pytest.approx(metrics.psnr(a, b, 255), rel=1e-9)
+    assert facts["ssim"] == pytest.approx(metrics.ssim(a, b, 255), rel=1e-9)
 
 
 def test_beyond_the_allowed_is_1(run: Run, tmp_path: Path) -> None:
