@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from longexpo_cli import colour
+from longexpo_cli import colour, metrics
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.develop import colour_vector
@@ -40,8 +40,7 @@ def photo(height: int = 128, width: int = 160) -> Any:
 
 def psnr(light: Any, truth: Any) -> float:
     """In sRGB values."""
-    error = colour.srgb_encode(np.asarray(light, np.float64)) - colour.srgb_encode(truth)
-    return float(-10 * np.log10(np.mean(error**2)))
+    return metrics.psnr(colour.srgb_encode(np.asarray(light, np.float64)), colour.srgb_encode(truth), 1.0)
 
 
 def stored(picture: Any, cfa: str) -> Mosaic:
