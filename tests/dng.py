@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from longexpo_cli.arrays import Array16
 from longexpo_cli.synth.dng import DngMetadata, write_dng
-from longexpo_cli.types import Array16
 
 START = datetime.datetime(2024, 5, 6, 12, 30, 15, 250_000)
 INTERVAL_S = 1 / 30

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import tracemalloc
 from collections.abc import Callable
 from datetime import datetime
 from fractions import Fraction
@@ -25,6 +26,7 @@ from longexpo_cli.files import export, jpeg_segments
 from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.geometry import upright_view
 
 METADATA = OutputMetadata(
     camera="Maker Camera 7",
@@ -215,6 +217,22 @@ def test_a_tiff_beyond_4_gib_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.Mo
         assert Fraction(*photo["ExposureTime"]) == Fraction("2.345")
         assert photo["DateTimeOriginal"] == "2024:05:06 07:08:09"
         assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1], light)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_rotated_view_is_never_copied_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: bool
+) -> None:
+    monkeypatch.setattr(export, "_STRIP_BYTES", 64 << 10)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    light = upright_view(np.ones((1200, 1000, 3), np.float32), 6)
+    icc_profile("rec2020-linear")
+    with export.atomic_write(tmp_path / "x.tif") as file:
+        tracemalloc.start()
+        export.write_tiff(file, light, METADATA, compress=compress)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < light.nbytes / 8
 
 
 @pytest.mark.parametrize("compress", [False, True])

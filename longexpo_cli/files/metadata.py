@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import ifd, markers
 from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data
-from longexpo_cli.types import Array64, NoiseProfile
+from longexpo_cli.types import NoiseProfile
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")  # TIFF, Panasonic, Olympus
 _CANON_SEARCH_BYTES = 1 << 20  # of a CR3's start, which holds the metadata boxes

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from longexpo_cli.arrays import Array8, Array16
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import markers
-from longexpo_cli.types import Array8, Array16
 
 TIFF = frozenset({".tif", ".tiff"})
 PNG = frozenset({".png"})

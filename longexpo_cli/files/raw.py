@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli import colour
+from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.types import Array16, Array64, Mosaic, Shot
+from longexpo_cli.types import Mosaic, Shot
 
 EXTENSIONS = frozenset(
     f".{ending}"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from longexpo_cli.arrays import Array8
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.types import Array8
 
 EXTENSIONS = frozenset(
     {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".wmv", ".3gp"}

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.errors import OutputError
 from longexpo_cli.files import ifd
 from longexpo_cli.files.ifd import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED
-from longexpo_cli.types import Array8, Array16, Array32
 
 Phase = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 PHASES: tuple[Phase, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
