@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,16 @@ def test_an_empty_or_absent_file_is_an_error(tmp_path: Path) -> None:
     for name in ("a.dng", "b.dng"):
         with pytest.raises(UnreadableFrameError, match=name):
             metadata.read(tmp_path / name)
+
+
+def test_written_directories_are_read_back() -> None:
+    main = {272: (ifd.ASCII, "Some Model"), 274: (ifd.SHORT, 6), 258: (ifd.SHORT, (32, 32, 32))}
+    photo = {
+        33434: (ifd.RATIONAL, Fraction(1, 50)),
+        36864: (ifd.UNDEFINED, b"0232"),
+        40962: (ifd.LONG, 1 << 20),
+    }
+    first, second = ifd.read_directories(ifd.encode_exif(main, photo))
+    assert first.pop(ifd.EXIF_IFD)
+    assert first == {272: b"Some Model\0", 274: (6,), 258: (32, 32, 32)}
+    assert second == {33434: (0.02,), 36864: b"0232", 40962: (1 << 20,)}

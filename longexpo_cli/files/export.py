@@ -27,7 +27,7 @@ from longexpo_cli.files.jpeg_segments import GainRange
 
 _STRIP_BYTES = 4 << 20  # of pixels in a TIFF strip: few enough to copy, enough for a thread to deflate
 _MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**24  # of pixels: 32-bit offsets, with room for the directories
-_DEFLATE_LEVEL = 1  # the predictor does most; higher levels take much longer for a few percent
+_DEFLATE_LEVEL = 1  # the fastest, since a full-size picture is compressed at the end of every render
 _FLOAT_PREDICTOR = 3  # Adobe TIFF technical note 3
 _GAIN_MAP_QUALITY = 90  # of the gain map's JPEG; it is small and smooth
 _MAX_COMMENT = 4000  # characters; hundreds of frames need not all be named
@@ -73,7 +73,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 class OutputMetadata:
     """What a result's EXIF and TIFF tags say; None or empty is left out.
 
-    exposure_s is the time over which light was gathered in all. camera, iso and taken (its date) are the
+    exposure_s is the total time over which light was gathered. camera, iso and the date taken are the
     reference frame's. frames are the names of the frames used.
     """
 

@@ -23,10 +23,9 @@ from longexpo_cli.types import Burst, Clock, NoiseProfile, Shot
 
 _MAX_NAMED = 4  # files named in an error message
 
-_SAME_EXPOSURE_EV = 0.25  # exposures within this were set alike: cameras round by up to a sixth of a stop
-_BRACKET_EV = (
-    0.5  # a frame exposed longer than the burst by at least this is a bracket; they step by 2/3 or more
-)
+# Cameras set exposure in steps of a third of a stop, and brackets in steps of two thirds or more.
+_SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
+_BRACKET_EV = 0.5  # a frame exposed longer than the burst by at least this is a bracket
 _NOMINAL_INTERVAL_S = 1.0  # between frames without a time; only ratios of intervals matter
 _DEFAULT_ISO = 100.0  # of frames that do not say theirs
 
@@ -38,7 +37,7 @@ _PICTURE_NOISE = NoiseProfile(1.7e-4, 1e-6)
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Limits on frames, and which frames of a video are used."""
+    """The largest frame accepted, and which frames of a video are used."""
 
     max_pixels: int = parameter(200_000_000, "reject frames larger than this", unit="px", low=1)
     video_first: int = parameter(0, "first frame of a video to use", low=0)
