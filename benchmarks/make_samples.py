@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from longexpo_cli.synth.burst import write_burst
-from longexpo_cli.synth.dng import write_dng
+from longexpo_cli.synth.dng import DngMetadata, write_dng
 from longexpo_cli.synth.sensor import Sensor, record, unprocessed
 from longexpo_cli.types import Array8
 
@@ -72,9 +72,7 @@ def write_clip(folder: Path, path: Path, clip: Clip) -> None:
     sensor = Sensor()
     for n, (time_s, picture) in enumerate(pictures(path, clip)):
         mosaic = record(unprocessed(picture, clip.exposure), sensor, np.random.default_rng(n))
-        write_dng(
-            folder / f"frame_{n:02}.dng",
-            mosaic,
+        metadata = DngMetadata(
             noise=sensor.noise,
             exposure_s=EXPOSURE_S,
             iso=ISO,
@@ -82,6 +80,7 @@ def write_clip(folder: Path, path: Path, clip: Clip) -> None:
             model="longexpo unprocessed",
             compression="ljpeg",
         )
+        write_dng(folder / f"frame_{n:02}.dng", mosaic, metadata)
 
 
 def write_synthetic(folder: Path) -> None:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import colour
+from longexpo_cli import colour, metrics
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
@@ -42,9 +42,8 @@ class Score:
 def score(name: str, result: Picture, truth: Picture, where: Flags, light_white: float = 1.0) -> Score:
     """Compare two pictures of linear light H W 3 over a mask; the peak is light_white."""
     a, b = result[where] / light_white, truth[where] / light_white
-    linear = float(np.mean((a.astype(np.float64) - b) ** 2))
-    encoded = float(np.mean((colour.srgb_encode(a).astype(np.float64) - colour.srgb_encode(b)) ** 2))
-    return Score(name, -10 * np.log10(encoded), -10 * np.log10(linear), int(where.sum()))
+    encoded_db = metrics.psnr(colour.srgb_encode(a), colour.srgb_encode(b), 1.0)
+    return Score(name, encoded_db, metrics.psnr(a, b, 1.0), int(where.sum()))
 
 
 def mask(path: Path) -> Flags:

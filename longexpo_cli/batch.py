@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longexpo_cli import export, memory, metadata
+from longexpo_cli import memory
 from longexpo_cli.errors import BurstError, LongexpoError, OutputError, in_a_line
+from longexpo_cli.files import export, metadata
+from longexpo_cli.files.folder import frames_in
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
 from longexpo_cli.recipe import Recipe
-from longexpo_cli.stages import load, write
+from longexpo_cli.stages import write
 from longexpo_cli.watch import Observer, Watch
 
 
@@ -88,7 +90,7 @@ def plan(
         )
         for root in roots
         for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())])
-        if len(load.frames_in(folder)) >= 2
+        if len(frames_in(folder)) >= 2
     ]
     if not jobs:
         raise BurstError(f"{', '.join(map(str, roots))}: there is no folder with two frames or more")
@@ -141,12 +143,12 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     watch = Watch(clock, *dumps, *observers)
     done = pipeline.render(job.source, job.recipe, device, watch, reference=job.reference, mask=job.mask)
     reference = done.burst.shots[done.selection.reference]
-    facts = export.Facts(
+    output_metadata = export.OutputMetadata(
         exposure_s=None if reference.clock == "file order" else done.exposure_s,  # else it would be a guess
         taken=metadata.read(reference.path).taken,
         frames=tuple(done.burst.shots[n].path.name for n in sorted({*done.selection.frames, *done.merged})),
     )
-    outputs = watch("write", write.write(done.print, job.pictures(), job.recipe.write, facts))
+    outputs = watch("write", write.write(done.print, job.pictures(), job.recipe.write, output_metadata))
     document = sidecar.document(
         recipe=job.recipe,
         device=device,

@@ -116,8 +116,8 @@ def push(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: 
     return mapped
 
 
-# Rows and columns swapped, rows reversed, columns reversed: from stored to upright, by EXIF orientation.
-_TURNS = {
+# From stored to upright, by EXIF orientation: rows and columns swapped, rows reversed, columns reversed.
+_ORIENTATIONS = {
     1: (False, False, False),
     2: (False, False, True),
     3: (False, True, True),
@@ -129,15 +129,23 @@ _TURNS = {
 }
 
 
+def upright_view(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
+    """Return a view of stored values H W or H W C as the photo is seen (Exif 2.32, tag 274, Orientation).
+
+    Values other than 1..8 are treated as 1, "not rotated", as readers of EXIF do.
+    """
+    swap, flip_rows, flip_columns = _ORIENTATIONS.get(orientation, _ORIENTATIONS[1])
+    swapped = values.swapaxes(0, 1) if swap else values
+    return swapped[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
 def upright(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
-    """Turn stored values H W or H W C as the photo is seen, by EXIF orientation 1..8 (Exif 2.32, tag 274)."""
-    swap, rows, columns = _TURNS[orientation]
-    turned = values.swapaxes(0, 1) if swap else values
-    return np.ascontiguousarray(turned[:: -1 if rows else 1, :: -1 if columns else 1])
+    """Return upright_view as a C-order array."""
+    return np.ascontiguousarray(upright_view(values, orientation))
 
 
 def as_stored(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
-    """Undo upright: turn values H W or H W C from how the photo is seen to how it is stored."""
-    swap, rows, columns = _TURNS[orientation]
-    turned = values[:: -1 if rows else 1, :: -1 if columns else 1]
-    return np.ascontiguousarray(turned.swapaxes(0, 1) if swap else turned)
+    """Undo upright: rotate values H W or H W C from how the photo is seen to how it is stored, in C order."""
+    swap, flip_rows, flip_columns = _ORIENTATIONS.get(orientation, _ORIENTATIONS[1])
+    flipped = values[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return np.ascontiguousarray(flipped.swapaxes(0, 1) if swap else flipped)

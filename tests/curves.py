@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli import metrics
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
@@ -191,4 +192,4 @@ def strobe(picture: Array, truth: Array, thing: Thing, pairs: int) -> float:
 
 def psnr(picture: Array, truth: Array, where: Array) -> float:
     """Return the PSNR in dB over a mask, peak 1."""
-    return float(-10 * np.log10(np.mean((picture - truth)[where] ** 2)))
+    return metrics.psnr(picture[where], truth[where], 1.0)

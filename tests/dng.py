@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli.synth.dng import write_dng
-from longexpo_cli.types import Array16
+from longexpo_cli.arrays import Array16
+from longexpo_cli.synth.dng import DngMetadata, write_dng
 
 START = datetime.datetime(2024, 5, 6, 12, 30, 15, 250_000)
 INTERVAL_S = 1 / 30
@@ -22,18 +22,20 @@ def mosaic(height: int = 32, width: int = 48, seed: int = 0, white: int = 4095) 
     return values
 
 
-def tiny(path: Path, values: Array16 | None = None, **facts: Any) -> Array16:
-    """Write one small DNG and return its sensor values; facts are those of write_dng."""
+def tiny(path: Path, values: Array16 | None = None, **metadata: Any) -> Array16:
+    """Write one small DNG and return its sensor values; metadata are fields of DngMetadata."""
     values = mosaic() if values is None else values
-    write_dng(path, values, **facts)
+    write_dng(path, values, DngMetadata(**metadata))
     return values
 
 
-def tiny_burst(folder: Path, frames: int = 3, height: int = 32, width: int = 48, **facts: Any) -> list[Path]:
+def tiny_burst(
+    folder: Path, frames: int = 3, height: int = 32, width: int = 48, **metadata: Any
+) -> list[Path]:
     """Write a burst of small DNGs of random values, 1/30 s apart, and return their paths in time order."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"frame_{n:02}.dng" for n in range(frames)]
     for n, path in enumerate(paths):
         moment = START + datetime.timedelta(seconds=n * INTERVAL_S)
-        tiny(path, mosaic(height, width, seed=n), start=moment, **facts)
+        tiny(path, mosaic(height, width, seed=n), start=moment, **metadata)
     return paths

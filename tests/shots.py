@@ -1,4 +1,4 @@
-"""A plain shot for tests that need one and do not care for most of it."""
+"""A shot with neutral values, for tests that set only what they need."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ _PLAIN = Shot(
 
 
 def plain_shot(size_px: tuple[int, int] = (0, 0), **changes: Any) -> Shot:
-    """Return a shot of linear light without noise, with whatever else is asked for."""
+    """Return a shot of linear, noise-free light; changes are other fields of Shot."""
     return dataclasses.replace(_PLAIN, size_px=size_px, **changes)

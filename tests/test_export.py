@@ -1,4 +1,4 @@
-"""export and blocks: profiles, EXIF, gain map, TIFF, and files whole or not at all."""
+"""export and jpeg_segments: EXIF, gain map, TIFF, and atomic writing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import errno
 import io
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 
-from longexpo_cli import blocks, colour, export
+from longexpo_cli import __version__, colour
 from longexpo_cli.errors import OutputError
-from longexpo_cli.export import Facts
+from longexpo_cli.files import export, jpeg_segments
+from longexpo_cli.files.export import OutputMetadata
+from longexpo_cli.files.icc import Space, icc_profile
+from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.geometry import upright_view
 
-FACTS = Facts(
+METADATA = OutputMetadata(
     camera="Maker Camera 7",
     iso=125.0,
     exposure_s=2.345,
@@ -37,7 +43,7 @@ def picture(size: tuple[int, int] = (48, 64)) -> Any:
     return np.stack([x * 3, y * 4, 255 - x - y], axis=-1).astype(np.uint8)
 
 
-def jpeg_blocks(data: bytes) -> list[tuple[int, bytes]]:
+def segments_of(data: bytes) -> list[tuple[int, bytes]]:
     """The marker segments of a JPEG before its scan."""
     found, at = [], 2
     while data[at + 1] != 0xDA:
@@ -47,34 +53,10 @@ def jpeg_blocks(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-@pytest.mark.parametrize("space", ["srgb", "display-p3", "rec2020-linear"])
-def test_profiles_are_valid_and_mean_the_space(space: blocks.Space) -> None:
-    profile = blocks.icc_profile(space)
-    imagecodecs.cms_profile_validate(profile)
-    linear = space == "rec2020-linear"
-    values = np.random.default_rng(1).uniform(0.25, 0.7, (5, 7, 3)).astype(np.float32)
-    kinds = {"colorspace": "rgb", "outcolorspace": "rgb", "outdtype": "f4"}
-    shown = imagecodecs.cms_transform(values, profile, blocks.icc_profile("display-p3"), **kinds)
-    light = values.astype(np.float64) if linear else colour.srgb_decode(values.astype(np.float64))
-    truth = colour.srgb_encode(light @ colour.between("rec2020" if linear else space, "display-p3").T)
-    inside = np.all((truth > 0) & (truth < 1), axis=-1)
-    assert inside.any()
-    assert np.abs(shown - truth)[inside].max() < 2e-4  # the profile's numbers have 16 bits
-
-
-def test_our_srgb_is_everyones(tmp_path: Path) -> None:
-    values = np.random.default_rng(2).integers(0, 256, (16, 16, 3), np.uint8)
-    kinds = {"colorspace": "rgb", "outcolorspace": "rgb"}
-    theirs = imagecodecs.cms_transform(
-        values, blocks.icc_profile("srgb"), imagecodecs.cms_profile("srgb"), **kinds
-    )
-    assert np.abs(theirs.astype(int) - values).max() <= 1
-
-
 @pytest.mark.parametrize("space", ["srgb", "display-p3"])
-def test_a_jpeg_says_who_when_and_how_long(space: blocks.Space) -> None:
-    data = export.encode_jpeg(picture(), space, FACTS, 95, None, blocks.GainRange(0, 0))
-    found = jpeg_blocks(data)
+def test_a_jpeg_says_who_when_and_how_long(space: Space) -> None:
+    data = export.encode_jpeg(picture(), space, METADATA, 95, None, GainRange(0, 0))
+    found = segments_of(data)
     assert found[0][0] == 0xE1
     assert found[0][1].startswith(b"Exif\0\0")
     with tifffile.TiffFile(io.BytesIO(found[0][1][6:])) as tags:
@@ -92,13 +74,13 @@ def test_a_jpeg_says_who_when_and_how_long(space: blocks.Space) -> None:
     assert (photo["PixelXDimension"], photo["PixelYDimension"]) == (64, 48)
     assert b"a.dng, b.dng" in found[0][1]
     profile = next(body for marker, body in found if marker == 0xE2)
-    assert profile == b"ICC_PROFILE\0\1\1" + blocks.icc_profile(space)
+    assert profile == b"ICC_PROFILE\0\1\1" + icc_profile(space)
     assert np.abs(imagecodecs.jpeg8_decode(data).astype(int) - picture()).max() <= 6
 
 
-def test_unknown_facts_are_left_out() -> None:
-    data = export.encode_jpeg(picture(), "srgb", Facts(), 95, None, blocks.GainRange(0, 0))
-    with tifffile.TiffFile(io.BytesIO(jpeg_blocks(data)[0][1][6:])) as tags:
+def test_unknown_metadata_is_left_out() -> None:
+    data = export.encode_jpeg(picture(), "srgb", OutputMetadata(), 95, None, GainRange(0, 0))
+    with tifffile.TiffFile(io.BytesIO(segments_of(data)[0][1][6:])) as tags:
         main = {tag.name: tag.value for tag in tags.pages[0].tags.values()}
     assert not {"Make", "Model", "DateTime"} & set(main)
     assert not {"ExposureTime", "ISOSpeedRatings", "UserComment"} & set(main["ExifTag"])
@@ -107,20 +89,20 @@ def test_unknown_facts_are_left_out() -> None:
 def test_hdr_screens_and_plain_viewers_read_the_same_file() -> None:
     gain = np.zeros((12, 16), np.uint8)
     gain[:, 8:] = 255
-    limits = blocks.GainRange(0.0, 2.0)
+    limits = GainRange(0.0, 2.0)
     sdr = np.full((48, 64, 3), 188, np.uint8)
-    data = export.encode_jpeg(sdr, "srgb", FACTS, 98, gain, limits)
+    data = export.encode_jpeg(sdr, "srgb", METADATA, 98, gain, limits)
     assert np.abs(imagecodecs.jpeg8_decode(data).astype(int) - 188).max() <= 1
     hdr = imagecodecs.ultrahdr_decode(data)[..., :3].astype(np.float64)
     light = float(colour.srgb_decode(np.array(188 / 255)))
     assert hdr[:, :24].mean() == pytest.approx(light, rel=0.03)
-    brighter = (light + blocks.GAIN_OFFSET) * 4 - blocks.GAIN_OFFSET
+    brighter = (light + jpeg_segments.GAIN_OFFSET) * 4 - jpeg_segments.GAIN_OFFSET
     assert hdr[:, 44:].mean() == pytest.approx(brighter, rel=0.03)
 
 
 def test_the_second_picture_lies_where_the_first_says() -> None:
     gain = np.arange(192, dtype=np.uint8).reshape(12, 16)
-    data = export.encode_jpeg(picture(), "srgb", FACTS, 90, gain, blocks.GainRange(0.0, 2.5))
+    data = export.encode_jpeg(picture(), "srgb", METADATA, 90, gain, GainRange(0.0, 2.5))
     start = data.index(b"MPF\0") + 4
     entries = np.frombuffer(data, ">u4", count=8, offset=start + 50)
     size, second, offset = int(entries[1]), int(entries[5]), int(entries[6])
@@ -128,29 +110,11 @@ def test_the_second_picture_lies_where_the_first_says() -> None:
     assert size + second == len(data)
     assert data[size : size + 2] == b"\xff\xd8"
     assert np.abs(imagecodecs.jpeg8_decode(data[size:]).astype(int) - gain).max() < 8
-    behind = b"".join(body for _, body in jpeg_blocks(data[size:]))
+    behind = b"".join(body for _, body in segments_of(data[size:]))
     assert b'hdrgm:GainMapMax="2.5"' in behind
-    front = b"".join(body for _, body in jpeg_blocks(data))
+    front = b"".join(body for _, body in segments_of(data))
     assert f'Item:Length="{second}"'.encode() in front
     assert b'hdrgm:Version="1.0"' in front
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_upright_is_what_exif_says(orientation: int) -> None:
-    stored = np.arange(6).reshape(2, 3)
-    # EXIF 2.32, 4.6.4: where the stored first row and first column lie in the upright picture.
-    first_row = ("top", "top", "bottom", "bottom", "left", "right", "right", "left")[orientation - 1]
-    first_column = ("left", "right", "right", "left", "top", "top", "bottom", "bottom")[orientation - 1]
-    turned = export.upright(stored, orientation)
-    edges = {"top": turned[0], "bottom": turned[-1], "left": turned[:, 0], "right": turned[:, -1]}
-    assert sorted(edges[first_row]) == [0, 1, 2]
-    assert sorted(edges[first_column]) == [0, 3]
-
-
-def test_upright_leaves_unknown_orientations() -> None:
-    stored = np.arange(6).reshape(2, 3)
-    assert np.array_equal(export.upright(stored, 0), stored)
-    assert np.array_equal(export.upright(stored, 9), stored)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -158,22 +122,92 @@ def test_upright_leaves_unknown_orientations() -> None:
 def test_a_tiff_holds_the_light_bit_by_bit(tmp_path: Path, compress: bool, size: tuple[int, int]) -> None:
     light = np.random.default_rng(4).normal(1, 2, (*size, 3)).astype(np.float32)
     path = tmp_path / "light.tif"
-    with export.replacing(path) as file:
-        export.write_tiff(file, light.swapaxes(0, 1), FACTS, compress=compress)
+    with export.atomic_write(path) as file:
+        export.write_tiff(file, light.swapaxes(0, 1), METADATA, compress=compress)
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages[0]
         assert np.array_equal(page.asarray(), light.swapaxes(0, 1))
-        assert page.tags["InterColorProfile"].value == blocks.icc_profile("rec2020-linear")
+        assert page.tags["InterColorProfile"].value == icc_profile("rec2020-linear")
         assert page.tags["Orientation"].value == 1
         assert Fraction(*page.tags["ExifTag"].value["ExposureTime"]) == Fraction("2.345")
         assert page.tags["Model"].value == "Maker Camera 7"
 
 
-def test_a_tiff_that_cannot_be_addressed_is_refused(tmp_path: Path) -> None:
-    light = np.broadcast_to(np.zeros((), np.float32), (40_000, 40_000, 3))
-    with pytest.raises(OutputError, match="40000 x 40000"), export.replacing(tmp_path / "x.tif") as file:
-        export.write_tiff(file, light, FACTS, compress=False)
-    assert not list(tmp_path.iterdir())
+def test_a_tiff_beyond_4_gib_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "_MAX_CLASSIC_TIFF_BYTES", 1000)
+    light = np.random.default_rng(4).normal(1, 2, (900, 500, 3)).astype(np.float32)
+    for compress in (False, True):
+        path = tmp_path / f"{compress}.tif"
+        with export.atomic_write(path) as file:
+            export.write_tiff(file, light, METADATA, compress=compress)
+        with tifffile.TiffFile(path) as tiff:
+            assert tiff.is_bigtiff
+            assert np.array_equal(tiff.asarray(), light)
+            photo = tiff.pages[0].tags["ExifTag"].value
+        assert Fraction(*photo["ExposureTime"]) == Fraction("2.345")
+        assert photo["DateTimeOriginal"] == "2024:05:06 07:08:09"
+        assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1], light)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_rotated_view_is_never_copied_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: bool
+) -> None:
+    monkeypatch.setattr(export, "_STRIP_BYTES", 64 << 10)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    light = upright_view(np.ones((1200, 1000, 3), np.float32), 6)
+    icc_profile("rec2020-linear")
+    with export.atomic_write(tmp_path / "x.tif") as file:
+        tracemalloc.start()
+        export.write_tiff(file, light, METADATA, compress=compress)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < light.nbytes / 8
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_tiff_has_exactly_these_tags(tmp_path: Path, compress: bool) -> None:
+    path = tmp_path / "light.tif"
+    light = np.ones((900, 500, 3), np.float32)
+    with export.atomic_write(path) as file:
+        export.write_tiff(file, light, METADATA, compress=compress)
+    with tifffile.TiffFile(path) as tiff:
+        tags = {tag.name: (int(tag.dtype), tag.count, tag.value) for tag in tiff.pages[0].tags}
+    photo = tags.pop("ExifTag")[2]
+    assert {name: tags.pop(name)[:2] for name in ("StripOffsets", "StripByteCounts")} == {
+        "StripOffsets": (4, 2),
+        "StripByteCounts": (4, 2),
+    }
+    description = "computed long exposure, 2.35 s, 2 frames: a.dng, b.dng"
+    profile = icc_profile("rec2020-linear")
+    assert tags == {
+        "ImageWidth": (4, 1, 500),
+        "ImageLength": (4, 1, 900),
+        "BitsPerSample": (3, 3, (32, 32, 32)),
+        "Compression": (3, 1, 8 if compress else 1),
+        "PhotometricInterpretation": (3, 1, 2),
+        "ImageDescription": (2, len(description) + 1, description),
+        "Make": (2, 6, "Maker"),
+        "Model": (2, 15, "Maker Camera 7"),
+        "Orientation": (3, 1, 1),
+        "SamplesPerPixel": (3, 1, 3),
+        "RowsPerStrip": (4, 1, 699),
+        "XResolution": (5, 1, (72, 1)),
+        "YResolution": (5, 1, (72, 1)),
+        "PlanarConfiguration": (3, 1, 1),
+        "ResolutionUnit": (3, 1, 2),
+        "Software": (2, len(f"longexpo {__version__}") + 1, f"longexpo {__version__}"),
+        "DateTime": (2, 20, "2024:05:06 07:08:09"),
+        "SampleFormat": (3, 3, (3, 3, 3)),
+        "InterColorProfile": (7, len(profile), profile),
+    } | ({"Predictor": (3, 1, 3)} if compress else {})
+    assert photo == {
+        "ExposureTime": (469, 200),
+        "ISOSpeedRatings": 125,
+        "ExifVersion": "0232",
+        "DateTimeOriginal": "2024:05:06 07:08:09",
+        "SubsecTimeOriginal": "120",
+    }
 
 
 def fail(*_: object) -> None:
@@ -197,7 +231,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_an_interrupted_file_leaves_no_trace(tmp_path: Path, error: type[BaseException]) -> None:
     def half(path: Path) -> None:
-        with export.replacing(path) as file:
+        with export.atomic_write(path) as file:
             file.write(b"half")
             raise error
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from longexpo_cli.geometry import Grid, mesh_offset, project, pull, push
+from longexpo_cli.geometry import (
+    Grid,
+    as_stored,
+    mesh_offset,
+    project,
+    pull,
+    push,
+    upright,
+    upright_view,
+)
 
 TURN = np.array([[1.02, -0.03, 14.0], [0.03, 1.01, -9.0], [1e-6, -2e-6, 1]])
 
@@ -59,3 +68,32 @@ def test_push_undoes_pull() -> None:
     y, x = np.mgrid[:13, :17] / 4
     mesh = 8 * np.stack([np.sin(x), np.cos(y)], -1)
     assert np.abs(push(TURN, mesh, size, pull(TURN, mesh, size, at)) - at).max() < 1e-3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_upright_is_what_exif_says(orientation: int) -> None:
+    stored = np.arange(6).reshape(2, 3)
+    # EXIF 2.32, 4.6.4: where the stored first row and first column lie in the upright picture.
+    first_row = ("top", "top", "bottom", "bottom", "left", "right", "right", "left")[orientation - 1]
+    first_column = ("left", "right", "right", "left", "top", "top", "bottom", "bottom")[orientation - 1]
+    turned = upright_view(stored, orientation)
+    edges = {"top": turned[0], "bottom": turned[-1], "left": turned[:, 0], "right": turned[:, -1]}
+    assert sorted(edges[first_row]) == [0, 1, 2]
+    assert sorted(edges[first_column]) == [0, 3]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_as_stored_undoes_upright(orientation: int) -> None:
+    stored = np.arange(24).reshape(2, 3, 4)
+    seen = upright(stored, orientation)
+    assert np.array_equal(seen, upright_view(stored, orientation))
+    assert np.array_equal(as_stored(seen, orientation), stored)
+    assert seen.flags.c_contiguous
+    assert np.shares_memory(upright_view(stored, orientation), stored)
+
+
+@pytest.mark.parametrize("unknown", [0, 9, -1])
+def test_an_unknown_orientation_is_not_rotated(unknown: int) -> None:
+    stored = np.arange(6).reshape(2, 3)
+    for turn in (upright, upright_view, as_stored):
+        assert np.array_equal(turn(stored, unknown), stored)

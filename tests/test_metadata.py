@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from longexpo_cli import metadata
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.synth.dng import COLOR_MATRIX, write_dng
+from longexpo_cli.files import ifd, metadata
+from longexpo_cli.synth.dng import COLOR_MATRIX, DngMetadata, write_dng
 
 TAKEN = datetime.datetime(2023, 5, 6, 7, 8, 9, 250_000)
 Entry = tuple[int, int, int, bytes]
@@ -38,17 +39,18 @@ def text(tag: int, value: str) -> Entry:
 
 def test_a_dngs_tags(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
-    write_dng(path, mosaic(), start=TAKEN, exposure_s=1 / 50, iso=320, orientation=6, noise=(2e-4, 3e-7))
+    written = DngMetadata(TAKEN, exposure_s=1 / 50, iso=320, orientation=6, noise=(2e-4, 3e-7))
+    write_dng(path, mosaic(), written)
     header = metadata.read(path)
-    assert (header.taken, header.fraction) == (TAKEN, True)
+    assert (header.taken, header.has_subseconds) == (TAKEN, True)
     assert header.exposure_s == pytest.approx(1 / 50)
-    assert (header.iso, header.orientation, header.missing) == (320, 6, "")
+    assert (header.iso, header.orientation, header.defect) == (320, 6, "")
     assert "longexpo synthetic" in header.camera
     assert header.noise is not None
     assert (header.noise.scale, header.noise.offset) == (2e-4, 3e-7)
-    assert header.neutral == pytest.approx((0.5, 1.0, 0.625), abs=1e-6)
-    assert header.matrix is not None
-    assert np.abs(header.matrix - COLOR_MATRIX).max() <= 5e-5
+    assert header.as_shot_neutral == pytest.approx((0.5, 1.0, 0.625), abs=1e-6)
+    assert header.color_matrix is not None
+    assert np.abs(header.color_matrix - COLOR_MATRIX).max() <= 5e-5
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -65,7 +67,7 @@ def test_exif_blocks_in_other_files(tmp_path: Path, kind: str, order: str) -> No
     path = tmp_path / f"a.{kind}"
     path.write_bytes(data)
     header = metadata.read(path)
-    assert (header.taken, header.fraction, header.camera) == (TAKEN, True, "Model")
+    assert (header.taken, header.has_subseconds, header.camera) == (TAKEN, True, "Model")
 
 
 def test_the_matrix_nearest_to_daylight_is_chosen(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ def test_the_matrix_nearest_to_daylight_is_chosen(tmp_path: Path) -> None:
         ]
         path = tmp_path / "a.dng"
         path.write_bytes(tiff(tags))
-        found = metadata.read(path).matrix
+        found = metadata.read(path).color_matrix
         assert found is not None
         assert found[0, 0] == chosen / 10
 
@@ -108,13 +110,13 @@ def test_unusable_values_say_nothing(tmp_path: Path) -> None:
     assert header == metadata.Header()
 
 
-def test_a_file_cut_short_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_truncated_file_says_so(tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole.dng", tmp_path / "cut.dng"
     write_dng(whole, mosaic())
     data = whole.read_bytes()
     cut.write_bytes(data[: len(data) - 1000])
-    assert metadata.read(whole).missing == ""
-    assert "cut short" in metadata.read(cut).missing
+    assert metadata.read(whole).defect == ""
+    assert "truncated" in metadata.read(cut).defect
 
 
 def test_hostile_bytes_never_fail(tmp_path: Path) -> None:
@@ -126,14 +128,14 @@ def test_hostile_bytes_never_fail(tmp_path: Path) -> None:
         broken = data[: generator.integers(9, data.size)].copy()
         at = generator.integers(0, min(broken.size, 1500), 20)
         broken[at] = generator.integers(0, 256, 20)
-        metadata.directories(broken.tobytes())
+        ifd.read_directories(broken.tobytes())
         path.write_bytes(broken.tobytes())
         metadata.read(path)
 
 
 def test_a_directory_that_points_at_itself_ends() -> None:
     data = b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", 0) + struct.pack("<I", 8)
-    assert metadata.directories(data) == [{}]
+    assert ifd.read_directories(data) == [{}]
 
 
 def test_an_empty_or_absent_file_is_an_error(tmp_path: Path) -> None:
@@ -141,3 +143,16 @@ def test_an_empty_or_absent_file_is_an_error(tmp_path: Path) -> None:
     for name in ("a.dng", "b.dng"):
         with pytest.raises(UnreadableFrameError, match=name):
             metadata.read(tmp_path / name)
+
+
+def test_written_directories_are_read_back() -> None:
+    main = {272: (ifd.ASCII, "Some Model"), 274: (ifd.SHORT, 6), 258: (ifd.SHORT, (32, 32, 32))}
+    photo = {
+        33434: (ifd.RATIONAL, Fraction(1, 50)),
+        36864: (ifd.UNDEFINED, b"0232"),
+        40962: (ifd.LONG, 1 << 20),
+    }
+    first, second = ifd.read_directories(ifd.encode_exif(main, photo))
+    assert first.pop(ifd.EXIF_IFD)
+    assert first == {272: b"Some Model\0", 274: (6,), 258: (32, 32, 32)}
+    assert second == {33434: (0.02,), 36864: b"0232", 40962: (1 << 20,)}

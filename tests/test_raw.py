@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longexpo_cli import colour, metadata, raw
+from longexpo_cli import colour
 from longexpo_cli.errors import UnreadableFrameError
+from longexpo_cli.files import metadata, raw
 from longexpo_cli.stages import load
-from longexpo_cli.synth.dng import COLOR_MATRIX, write_dng
+from longexpo_cli.synth.dng import COLOR_MATRIX, DngMetadata, write_dng
 from longexpo_cli.types import Shot
 
 
@@ -20,29 +21,27 @@ def noisy(height: int = 64, width: int = 96, low: int = 100, high: int = 3000) -
     return np.random.default_rng(0).integers(low, high, (height, width)).astype(np.uint16)
 
 
-def facts(path: Path) -> raw.RawFacts:
+def raw_metadata(path: Path) -> raw.RawMetadata:
     header = metadata.read(path)
-    return raw.header(path, header.matrix, header.neutral)
+    return raw.read_metadata(path, header.color_matrix, header.as_shot_neutral)
 
 
 def shot(path: Path) -> Shot:
-    look = load._look(path, load.Params())
-    return load._shot(look, {})[0]
+    return load._raw_shot(load._inspect(path, load.Params()), {})[0]
 
 
 @pytest.mark.parametrize("compression", [None, "ljpeg"])
 @pytest.mark.parametrize("cfa", ["RGGB", "BGGR", "GRBG", "GBRG"])
 def test_a_dng_comes_back_as_written(tmp_path: Path, cfa: str, compression: Any) -> None:
     path, values = tmp_path / "a.dng", noisy()
-    write_dng(
-        path, values, cfa=cfa, black=(60, 61, 62, 63), white=4000, compression=compression, orientation=8
-    )
-    found = facts(path)
+    levels: Any = {"black_dn": (60, 61, 62, 63), "white_dn": 4000}
+    write_dng(path, values, DngMetadata(cfa=cfa, compression=compression, orientation=8, **levels))
+    found = raw_metadata(path)
     assert (found.cfa, found.white_dn, found.size_px, found.orientation) == (cfa, 4000, (64, 96), 8)
     assert found.black_dn == (60, 61, 62, 63)
     assert found.balance == pytest.approx((2.0, 1.0, 1.6), rel=1e-5)
     assert np.abs(found.to_working - colour.camera_to_working(np.array(COLOR_MATRIX))).max() < 1e-3
-    assert np.array_equal(raw.values(shot(path)).values, values)
+    assert np.array_equal(raw.read_mosaic(shot(path)).values, values)
 
 
 def test_values_outlive_the_file(tmp_path: Path) -> None:
@@ -50,53 +49,53 @@ def test_values_outlive_the_file(tmp_path: Path) -> None:
     values = noisy(256, 256)
     for number in range(3):
         write_dng(tmp_path / f"{number}.dng", values + np.uint16(number))
-    mosaics = [raw.values(shot(tmp_path / f"{n}.dng")).values for n in range(3)]
+    mosaics = [raw.read_mosaic(shot(tmp_path / f"{n}.dng")).values for n in range(3)]
     assert all(np.array_equal(mosaic, values + np.uint16(n)) for n, mosaic in enumerate(mosaics))
 
 
 def test_each_files_own_black_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
-    write_dng(path, noisy(), black=(64,) * 4)
+    write_dng(path, noisy(), DngMetadata(black_dn=(64,) * 4))
     known = shot(path)
-    write_dng(path, noisy(), black=(70,) * 4)
-    assert raw.values(known).shot.black_dn == (70.0,) * 4
+    write_dng(path, noisy(), DngMetadata(black_dn=(70,) * 4))
+    assert raw.read_mosaic(known).shot.black_dn == (70.0,) * 4
 
 
 def test_saturation_below_the_stated_white_is_found(tmp_path: Path) -> None:
-    """A lamp covers a tenth of the picture; its pixels heap up at 3700 with noise of 8, white says 4095."""
+    """A lamp covers a tenth of the picture and is clipped at 3700, with noise of 8; white says 4095."""
     generator, path = np.random.default_rng(1), tmp_path / "a.dng"
     values = generator.normal(800, 200, (200, 200))
     values[:60, :60] = generator.normal(3700, 8, (60, 60))
-    write_dng(path, values.clip(0, 4095).astype(np.uint16), white=4095)
-    found = facts(path)
+    write_dng(path, values.clip(0, 4095).astype(np.uint16), DngMetadata(white_dn=4095))
+    found = raw_metadata(path)
     assert 3680 <= found.white_dn <= 3720
     assert "saturates" in found.notes[0]
 
 
 def test_a_bright_wall_is_not_taken_for_saturation(tmp_path: Path) -> None:
-    """A grey wall is as narrow a heap, but at a different value in each colour."""
+    """A grey wall makes as narrow a peak, but at a different value in each colour."""
     generator, path = np.random.default_rng(1), tmp_path / "a.dng"
     values = generator.normal(0, 8, (200, 200)) + 1700
     values[::2, 1::2] += 1900
     values[1::2, ::2] += 1900
-    write_dng(path, values.clip(0, 4095).astype(np.uint16), white=4095)
-    assert facts(path).white_dn == 4095
+    write_dng(path, values.clip(0, 4095).astype(np.uint16), DngMetadata(white_dn=4095))
+    assert raw_metadata(path).white_dn == 4095
 
 
 def test_a_file_of_nothing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     for values in (np.zeros((64, 96), np.uint16), np.where(np.arange(64)[:, None] < 50, noisy(), 0)):
         write_dng(path, values.astype(np.uint16))
-        with pytest.raises(UnreadableFrameError, match="rows hold no light"):
-            facts(path)
+        with pytest.raises(UnreadableFrameError, match="rows are black"):
+            raw_metadata(path)
 
 
 def test_a_dark_night_is_not_refused(tmp_path: Path) -> None:
     path, generator = tmp_path / "a.dng", np.random.default_rng(2)
     for black in (64, 0):
         values = generator.normal(black, 2, (64, 400)).clip(0, 4095).astype(np.uint16)
-        write_dng(path, values, black=(black,) * 4)
-        assert facts(path).cfa == "RGGB"
+        write_dng(path, values, DngMetadata(black_dn=(black,) * 4))
+        assert raw_metadata(path).cfa == "RGGB"
 
 
 def test_what_is_no_raw_file_is_refused(tmp_path: Path) -> None:
@@ -104,9 +103,9 @@ def test_what_is_no_raw_file_is_refused(tmp_path: Path) -> None:
     for data in (b"not an image at all", b"", b"II*\0" + b"\0" * 100):
         path.write_bytes(data)
         with pytest.raises(UnreadableFrameError, match=r"a\.dng"):
-            raw.sizes(path)
+            raw.read_sizes(path)
         with pytest.raises(UnreadableFrameError):
-            raw.header(path, None, None)
+            raw.read_metadata(path, None, None)
 
 
 def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
@@ -114,9 +113,9 @@ def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
     write_dng(path, noisy())
     known = shot(path)
     with pytest.raises(UnreadableFrameError, match="header"):
-        raw.values(replace(known, size_px=(64, 64)))
+        raw.read_mosaic(replace(known, size_px=(64, 64)))
     with pytest.raises(UnreadableFrameError, match="pattern"):
-        raw.values(replace(known, cfa="BGGR"))
+        raw.read_mosaic(replace(known, cfa="BGGR"))
 
 
 class Camera:
@@ -131,28 +130,28 @@ DAYLIGHT = [2.0, 1.0, 1.5, 0.0]
 
 @pytest.mark.parametrize("bad", [[0, 1, 0, 0], [-1, 0.98, 1.0, 0], [float("nan"), 1, 1, 1], [500, 1, 1, 1]])
 def test_an_unusable_balance_is_replaced_and_said(bad: list[float]) -> None:
-    gains, note = raw._balance(Camera(bad, DAYLIGHT), None, None)
+    gains, note = raw._white_balance(Camera(bad, DAYLIGHT), None, None)
     assert gains == (2.0, 1.0, 1.5)
     assert "daylight" in note
     matrix = np.array(COLOR_MATRIX)
-    gains, note = raw._balance(Camera(bad, [0.0] * 4), None, matrix)
+    gains, note = raw._white_balance(Camera(bad, [0.0] * 4), None, matrix)
     neutral = matrix @ colour.to_xyz("rec2020") @ np.ones(3)
     assert np.abs(np.array(gains) * neutral / neutral.max() - 1).max() < 1e-9
     assert "colour matrix" in note
-    assert raw._balance(Camera(bad, [0.0] * 4), None, None)[0] == (1.0, 1.0, 1.0)
+    assert raw._white_balance(Camera(bad, [0.0] * 4), None, None)[0] == (1.0, 1.0, 1.0)
 
 
 def test_a_good_balance_is_divided_by_its_smallest_gain() -> None:
-    assert raw._balance(Camera([4, 2, 3, 0], DAYLIGHT), None, None) == ((2.0, 1.0, 1.5), "")
-    assert raw._balance(Camera([4, 2, 3, 0], DAYLIGHT), (0.5, 1, 1), None) == ((2.0, 1.0, 1.0), "")
+    assert raw._white_balance(Camera([4, 2, 3, 0], DAYLIGHT), None, None) == ((2.0, 1.0, 1.5), "")
+    assert raw._white_balance(Camera([4, 2, 3, 0], DAYLIGHT), (0.5, 1, 1), None) == ((2.0, 1.0, 1.0), "")
 
 
 def test_without_a_matrix_colours_are_srgbs_and_it_is_said() -> None:
-    for own, librarys in ((None, np.zeros((3, 3))), (np.full((3, 3), np.nan), np.ones((3, 3)))):
-        to_working, matrix, note = raw._to_working(own, librarys)
+    for own, libraw in ((None, np.zeros((3, 3))), (np.full((3, 3), np.nan), np.ones((3, 3)))):
+        to_working, matrix, note = raw._camera_to_working(own, libraw)
         assert np.array_equal(to_working, colour.between("srgb", "rec2020"))
         assert matrix is None
         assert "no colour matrix" in note
     good = np.array(COLOR_MATRIX)
-    assert raw._to_working(np.zeros((3, 3)), good)[1] is good
-    assert np.abs(raw._to_working(good, good)[0].sum(axis=1) - 1).max() < 1e-12
+    assert raw._camera_to_working(np.zeros((3, 3)), good)[1] is good
+    assert np.abs(raw._camera_to_working(good, good)[0].sum(axis=1) - 1).max() < 1e-12

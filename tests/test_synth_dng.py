@@ -23,8 +23,9 @@ def test_dng_values_come_back(
 ) -> None:
     path, values = tmp_path / "one.dng", dng.mosaic(*size, white=1023)
     black, neutral = (60, 61, 62, 63), (0.5, 1.0, 0.8)
-    facts = {"cfa": cfa, "black": black, "white": 1023, "as_shot_neutral": neutral, "noise": (1e-3, 2e-6)}
-    dng.tiny(path, values, compression=compression, exposure_s=1 / 125, iso=123, **facts)
+    levels = {"cfa": cfa, "black_dn": black, "white_dn": 1023}
+    exposure = {"exposure_s": 1 / 125, "iso": 123, "as_shot_neutral": neutral, "noise": (1e-3, 2e-6)}
+    dng.tiny(path, values, compression=compression, **levels, **exposure)
     with rawpy.imread(str(path)) as raw:
         assert np.array_equal(raw.raw_image_visible, values)
         assert "".join("RGBG"[n] for n in raw.raw_pattern.ravel()) == cfa

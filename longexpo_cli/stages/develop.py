@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli import imagefile, raw
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
+from longexpo_cli.files import pictures, raw, video
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
@@ -45,11 +45,11 @@ def read(shot: Shot) -> Mosaic:
     Decoding releases Python's global lock. UnreadableFrameError names the file and what is wrong with it.
     """
     if shot.clock == "video":
-        values: Any = imagefile.video_frame(shot.path, shot.frame)
+        values: Any = video.read_frame(shot.path, shot.frame)
     elif shot.encoding == "srgb":
-        values = imagefile.read_picture(shot.path)
+        values = pictures.read_image(shot.path)
     else:
-        return raw.values(shot)
+        return raw.read_mosaic(shot)
     if values.shape[:2] != shot.size_px:
         stored = f"{values.shape[1]} x {values.shape[0]}"
         raise UnreadableFrameError(shot.path, f"holds {stored} pixels, not what its header says")

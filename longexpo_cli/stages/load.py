@@ -1,13 +1,12 @@
-"""Load: a folder or a video becomes a burst. Headers only, in time order.
+"""Load: read the headers of a folder of frames or a video into a burst, in time order; no pixels.
 
-Time, exposure and noise come from every file's tags; pattern, levels and balance from LibRaw, which must
-decode for them, so from one file for all of the same ISO. All frames of a burst share one white balance: a
-camera that balances anew for each does not make the streaks flicker.
+Time, exposure and noise come from the tags of every file. Pattern, levels and white balance come from LibRaw,
+which must decode a file to know them, so one file per ISO is decoded. All frames of a burst share one white
+balance, so that a camera which balances each frame separately does not make the streaks flicker.
 """
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -16,61 +15,44 @@ from pathlib import Path
 
 import numpy as np
 
-from longexpo_cli import colour, imagefile, metadata, raw
+from longexpo_cli import colour
 from longexpo_cli.errors import BurstError, UnreadableFrameError
+from longexpo_cli.files import folder, metadata, pictures, raw, video
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, Clock, NoiseProfile, Shot
 
-_SIDECARS = frozenset(
-    {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
-)
-_RESULT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORECASE)
-_SAME_EV = 0.25  # exposures this close are meant to be the same
-_BRACKET_EV = 0.5  # a frame this much longer than the burst is a bracket
-_NOMINAL_S = 1.0  # interval of frames of which no time is known; only ratios matter
+_MAX_NAMED = 4  # files named in an error message
 
-# A sensor that does not say, at ISO 100: a full well of 20,000 electrons, 4 of read noise.
-_SENSOR_SCALE, _SENSOR_OFFSET = 5e-5, 4e-8
-# A picture in sRGB values: 1.5 of 255 at every brightness, a variance about linear in linear light.
+# Cameras set exposure in steps of a third of a stop, and brackets in steps of two thirds or more.
+_SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
+_BRACKET_EV = 0.5  # a frame exposed longer than the burst by at least this is a bracket
+_NOMINAL_INTERVAL_S = 1.0  # between frames without a time; only ratios of intervals matter
+_DEFAULT_ISO = 100.0  # of frames that do not say theirs
+
+# Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
+_SENSOR_NOISE = NoiseProfile(5e-5, 4e-8)
+# Noise of sRGB values: 1.5 of 255 at every brightness, which is a variance about linear in linear light.
 _PICTURE_NOISE = NoiseProfile(1.7e-4, 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """What a user may choose about loading."""
+    """The largest frame accepted, and which frames of a video are used."""
 
-    max_pixels: int = parameter(
-        200_000_000, "frames that claim more pixels than this are refused", unit="px", low=1
-    )
-    video_first: int = parameter(0, "first frame of a video that is used", low=0)
-    video_every: int = parameter(1, "of a video, only every so manyeth frame is used", low=1)
-    video_frames: int = parameter(60, "at most so many frames of a video are used", low=2)
+    max_pixels: int = parameter(200_000_000, "reject frames larger than this", unit="px", low=1)
+    video_first: int = parameter(0, "first frame of a video to use", low=0)
+    video_every: int = parameter(1, "use every Nth video frame", low=1)
+    video_frames: int = parameter(60, "maximum number of video frames", low=2)
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What can be said of one file without the others; largest is its largest value, 0 for RAW."""
+class _FrameFile:
+    """What one file says without its neighbours; max_value is its largest possible value, None for RAW."""
 
     path: Path
     size_px: tuple[int, int]
-    largest: int
+    max_value: int | None
     header: metadata.Header
-
-
-def frames_in(folder: Path) -> list[Path]:
-    """Return the frames of the burst in a folder: files of one kind, sorted as people count.
-
-    RAW files win over TIFF, these over PNG, these over JPEG; of several kinds of RAW the most frequent.
-    Hidden files, sidecars and this program's own results are passed over; an empty list is a valid answer.
-    """
-    kinds: dict[str, list[Path]] = {}
-    for path in folder.iterdir():
-        if not path.name.startswith(".") and not _RESULT.search(path.name) and path.is_file():
-            kinds.setdefault(_kind(path), []).append(path)
-    raws = [kind for kind in kinds if kind in raw.EXTENSIONS]
-    best = max(sorted(raws), key=lambda kind: len(kinds[kind]), default="")
-    chosen = best or next((kind for kind in ("tiff", "png", "jpeg") if kind in kinds), "")
-    return sorted(kinds[chosen], key=_natural) if chosen else []
 
 
 def load(source: Path, params: Params) -> Burst:
@@ -80,144 +62,134 @@ def load(source: Path, params: Params) -> Burst:
     Burst.brackets. BurstError when there is no burst of at least two frames of one size and camera.
     """
     if source.is_dir():
-        return _folder(source, params)
-    if source.is_file() and source.suffix.lower() in imagefile.VIDEO:
-        return _video(source, params)
-    one = "is one file; a burst is a folder of frames or a video"
-    raise BurstError(f"{source}: {one if source.exists() else 'there is no such folder or file'}")
+        return _load_folder(source, params)
+    if source.is_file() and source.suffix.lower() in video.EXTENSIONS:
+        return _load_video(source, params)
+    if not source.exists():
+        raise BurstError(f"{source}: no such folder or file")
+    what = "is a single image" if folder.is_supported(source) else "is not a supported video"
+    raise BurstError(f"{source}: {what}; pass a folder of frames or a video")
 
 
-def _folder(folder: Path, params: Params) -> Burst:
+def _load_folder(source: Path, params: Params) -> Burst:
     try:
-        paths, others = frames_in(folder), sorted(folder.iterdir(), key=_natural)
+        is_empty = not any(source.iterdir())
+        paths = folder.frames_in(source)
+        refused = folder.unused_files(source, paths)
     except OSError as error:
-        raise BurstError(f"{folder}: cannot be listed ({error.strerror or error})") from error
-    if not others:
-        raise BurstError(f"{folder}: the folder is empty")
+        raise BurstError(f"{source}: cannot be listed ({error.strerror or error})") from error
     if not paths:
-        raise BurstError(f"{folder}: holds no frames; RAW, TIFF, PNG or JPEG files are read")
-    refused = _passed_over(paths, others)
-    looks: list[_Look] = []
+        what = "the folder is empty" if is_empty else "no frames in this folder"
+        raise BurstError(f"{source}: {what}; pass a folder of RAW, TIFF, PNG or JPEG frames")
+    files: list[_FrameFile] = []
     for path in paths:
         try:
-            looks.append(_look(path, params))
+            files.append(_inspect(path, params))
         except UnreadableFrameError as error:
             refused.append((path, error.why))
-    _require_two(folder, len(looks), refused)
-    _require_alike(folder, looks)
+    _require_two(source, len(files), refused)
+    _require_same_size_and_camera(source, files)
     frames: list[tuple[Shot, metadata.Header]] = []
-    facts: dict[float | None, raw.RawFacts] = {}
-    for look in looks:
+    by_iso: dict[float | None, raw.RawMetadata] = {}
+    for file in files:
         try:
-            frames.append(_shot(look, facts) if look.largest == 0 else (_picture_shot(look), look.header))
+            is_raw = file.max_value is None
+            frames.append(_raw_shot(file, by_iso) if is_raw else (_picture_shot(file), file.header))
         except UnreadableFrameError as error:
-            refused.append((look.path, error.why))
-    _require_two(folder, len(frames), refused)
-    shots, one = _in_time(frames), frames[0][0]
-    same = [replace(shot, balance=one.balance, to_working=one.to_working) for shot in shots]
-    burst, brackets = _exposed(same)
-    _require_two(folder, len(burst), refused)
-    return Burst(folder, burst, brackets, tuple(refused))
+            refused.append((file.path, error.why))
+    _require_two(source, len(frames), refused)
+    first = frames[0][0]
+    shots = [
+        replace(shot, balance=first.balance, to_working=first.to_working) for shot in _in_time_order(frames)
+    ]
+    burst, brackets = _split_brackets(shots)
+    _require_two(source, len(burst), refused)
+    return Burst(source, burst, brackets, tuple(refused))
 
 
-def _video(path: Path, params: Params) -> Burst:
+def _load_video(path: Path, params: Params) -> Burst:
     try:
-        video = imagefile.video_facts(path)
+        info = video.video_info(path)
     except UnreadableFrameError as error:
         raise BurstError(str(error)) from error
-    if video.size_px[0] * video.size_px[1] > params.max_pixels:
-        raise BurstError(f"{path}: claims more pixels than max_pixels allows")
-    every = range(params.video_first, video.frames, params.video_every)[: params.video_frames]
-    if len(every) < 2:
-        raise BurstError(f"{path}: fewer than two of its {video.frames} frames are asked for")
-    shot = replace(_picture_shot(_Look(path, video.size_px, 255, metadata.Header())), clock="video")
-    shots = [replace(shot, frame=n, start_s=(n - every[0]) / video.rate_hz) for n in every]
+    if info.size_px[0] * info.size_px[1] > params.max_pixels:
+        raise BurstError(f"{path}: has frames larger than max_pixels allows")
+    numbers = range(params.video_first, info.frames, params.video_every)[: params.video_frames]
+    if len(numbers) < 2:
+        raise BurstError(
+            f"{path}: fewer than two of its {info.frames} frames are selected; "
+            "lower video_first or video_every"
+        )
+    file = _FrameFile(path, info.size_px, 255, metadata.Header())
+    shot = replace(_picture_shot(file), clock="video")
+    shots = [replace(shot, frame=n, start_s=(n - numbers[0]) / info.rate_hz) for n in numbers]
     return Burst(path, tuple(shots), (), ())
 
 
-def _kind(path: Path) -> str:
-    ending = path.suffix.lower()
-    pictures = {"tiff": imagefile.TIFF, "png": imagefile.PNG, "jpeg": imagefile.JPEG}
-    return next((kind for kind, endings in pictures.items() if ending in endings), ending)
-
-
-def _natural(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key by which frame2 comes before frame10."""
-    parts = re.findall(r"([0-9]+)|([^0-9]+)", path.name.lower())
-    return [(1, int(number), "") if number else (2, 0, text) for number, text in parts], path.name
-
-
-def _passed_over(paths: Sequence[Path], others: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Return the files beside the frames that are neither frames nor sidecars, and why they are left out."""
-    stems, pictures = {path.stem.lower() for path in paths}, {"tiff", "png", "jpeg"} | raw.EXTENSIONS
-    result: list[tuple[Path, str]] = []
-    for path in others:
-        known = path.name.startswith(".") or path.suffix.lower() in _SIDECARS or _RESULT.search(path.name)
-        if known or path.is_dir() or _kind(path) == _kind(paths[0]):
-            continue
-        if _kind(path) not in pictures:
-            result.append((path, "is not a picture that can be read"))
-        elif path.stem.lower() not in stems:
-            result.append((path, f"is not of the burst's kind, {paths[0].suffix}"))
-    return result
-
-
-def _look(path: Path, params: Params) -> _Look:
+def _inspect(path: Path, params: Params) -> _FrameFile:
+    """Read the headers of a frame file; UnreadableFrameError when it is damaged or too large."""
     header = metadata.read(path)
-    if header.missing:
-        raise UnreadableFrameError(path, header.missing)
+    if header.defect:
+        raise UnreadableFrameError(path, header.defect)
+    max_value = None
     if path.suffix.lower() in raw.EXTENSIONS:
-        (whole, size_px), largest = raw.sizes(path), 0
+        sensor_px, size_px = raw.read_sizes(path)
     else:
-        size_px, largest = imagefile.picture_facts(path)
-        whole = size_px
-    if whole[0] * whole[1] > params.max_pixels:
+        info = pictures.image_info(path)
+        sensor_px = size_px = info.size_px
+        max_value = info.max_value
+    if sensor_px[0] * sensor_px[1] > params.max_pixels:
         raise UnreadableFrameError(
-            path, f"claims {whole[1]} x {whole[0]} pixels, more than max_pixels allows"
+            path, f"has {sensor_px[1]} x {sensor_px[0]} pixels, more than max_pixels allows"
         )
     if min(size_px) < 2:
-        raise UnreadableFrameError(path, f"claims {size_px[1]} x {size_px[0]} pixels")
-    return _Look(path, size_px, largest, header)
+        raise UnreadableFrameError(path, f"has only {size_px[1]} x {size_px[0]} pixels")
+    return _FrameFile(path, size_px, max_value, header)
 
 
-def _require_two(folder: Path, count: int, refused: Sequence[tuple[Path, str]]) -> None:
+def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) -> None:
     if count < 2:
-        reasons = "".join(f"; {path.name}: {why}" for path, why in refused[:4])
-        found = "one usable frame" if count else "no usable frame"
-        raise BurstError(f"{folder}: {found}, a burst needs two or more{reasons}")
+        reasons = "".join(f"; {path.name}: {why}" for path, why in refused[:_MAX_NAMED])
+        usable = "only one usable frame" if count else "no usable frame"
+        raise BurstError(f"{source}: {usable}; a burst needs two or more{reasons}")
 
 
-def _require_alike(folder: Path, looks: Sequence[_Look]) -> None:
-    """Raise BurstError, naming the odd ones, when frames differ in size or camera."""
-    sizes = [f"{look.size_px[1]} x {look.size_px[0]}" for look in looks]
-    for what, values in (("size", sizes), ("camera", [look.header.camera or "unnamed" for look in looks])):
-        (usual, _), *others = Counter(values).most_common()
-        if others:
-            odd = [f"{k.path.name} ({v})" for k, v in zip(looks, values, strict=True) if v != usual]
-            listed = ", ".join(odd[:4]) + (f" and {len(odd) - 4} more" if len(odd) > 4 else "")
-            raise BurstError(f"{folder}: frames differ in {what}: {usual}, but {listed}")
+def _require_same_size_and_camera(source: Path, files: Sequence[_FrameFile]) -> None:
+    """Raise BurstError, naming the exceptions, when frames differ in size or camera."""
+    sizes = [f"{file.size_px[1]} x {file.size_px[0]}" for file in files]
+    cameras = [file.header.camera or "unnamed" for file in files]
+    for what, values in (("size", sizes), ("camera", cameras)):
+        usual, _ = Counter(values).most_common(1)[0]
+        named = zip(files, values, strict=True)
+        odd = [f"{file.path.name} ({value})" for file, value in named if value != usual]
+        if odd:
+            more = f" and {len(odd) - _MAX_NAMED} more" if len(odd) > _MAX_NAMED else ""
+            raise BurstError(
+                f"{source}: frames differ in {what}: {usual}, but {', '.join(odd[:_MAX_NAMED])}{more}"
+            )
 
 
-def _shot(look: _Look, facts: dict[float | None, raw.RawFacts]) -> tuple[Shot, metadata.Header]:
-    """Return a RAW file's shot, and its header with what only LibRaw knows where the tags are silent.
+def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> tuple[Shot, metadata.Header]:
+    """Return a RAW file's shot, and its header completed by LibRaw when its tags could not be read.
 
-    What LibRaw says is kept in facts, one entry for each ISO.
+    What LibRaw says is kept in by_iso, and decoded again only for another ISO.
     """
-    header = look.header
-    silent = header.taken is None and not header.camera
-    if silent or header.iso not in facts:
-        facts[header.iso] = raw.header(look.path, header.matrix, header.neutral)
-    known = facts[header.iso]
-    if silent:
+    header = file.header
+    has_no_tags = header.taken is None and not header.camera
+    if has_no_tags or header.iso not in by_iso:
+        by_iso[header.iso] = raw.read_metadata(file.path, header.color_matrix, header.as_shot_neutral)
+    known = by_iso[header.iso]
+    if has_no_tags:
         header = replace(header, taken=known.taken, exposure_s=known.exposure_s)
     iso = header.iso or known.iso
-    noise, notes = header.noise, known.notes
+    noise = header.noise
+    notes = known.notes
     if noise is None:
-        gain = (iso or 100.0) / 100.0
-        noise = NoiseProfile(_SENSOR_SCALE * gain, _SENSOR_OFFSET * gain**2)
-        notes = (*notes, "no noise profile; that of a usual sensor at this ISO is taken")
+        gain = (iso or _DEFAULT_ISO) / 100.0
+        noise = NoiseProfile(_SENSOR_NOISE.scale * gain, _SENSOR_NOISE.offset * gain**2)
+        notes = (*notes, "no noise profile; that of a typical sensor at this ISO is used")
     shot = replace(
-        _picture_shot(look),
+        _picture_shot(file),
         size_px=known.size_px,
         orientation=header.orientation or known.orientation,
         exposure_s=header.exposure_s,
@@ -234,13 +206,13 @@ def _shot(look: _Look, facts: dict[float | None, raw.RawFacts]) -> tuple[Shot, m
     return shot, header
 
 
-def _picture_shot(look: _Look) -> Shot:
+def _picture_shot(file: _FrameFile) -> Shot:
     """Return the shot of a picture or video frame: sRGB values, three colours a pixel."""
-    header = look.header
+    header = file.header
     return Shot(
-        path=look.path,
+        path=file.path,
         frame=0,
-        size_px=look.size_px,
+        size_px=file.size_px,
         orientation=header.orientation or 1,
         start_s=0.0,
         clock="file order",
@@ -249,52 +221,61 @@ def _picture_shot(look: _Look) -> Shot:
         cfa=None,
         encoding="srgb",
         black_dn=(0.0, 0.0, 0.0),
-        white_dn=float(look.largest),
+        white_dn=float(file.max_value or 0),
         balance=(1.0, 1.0, 1.0),
         to_working=colour.between("srgb", "rec2020"),
         noise=_PICTURE_NOISE,
         exposure_scale=1.0,
         camera=header.camera,
-        notes=("pixel values are taken as sRGB",),
+        notes=("pixel values are treated as sRGB",),
     )
 
 
-def _in_time(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]:
-    """Return the shots in time order with start_s, and the clock that it comes from.
+def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]:
+    """Return the shots sorted by time, with start_s and the clock it comes from.
 
-    Fractions of a second are trusted when every frame has one and no two frames agree; whole seconds give
-    the order and the mean interval; else the order of the files is all there is.
+    Fractions of a second are used when every frame has them and no two times are equal. Whole seconds give
+    the order and one mean interval. Without times for all, frames keep the order of their files.
     """
     times = [header.taken for _, header in frames if header.taken is not None]
     order = list(range(len(frames)))
     clock: Clock = "file order"
-    seconds = [number * _NOMINAL_S for number in order]
+    seconds = [number * _NOMINAL_INTERVAL_S for number in order]
     if len(times) == len(frames):
         order.sort(key=times.__getitem__)
-        clock, seconds = "exif with fractions", [(times[n] - times[order[0]]).total_seconds() for n in order]
-        if not all(header.fraction for _, header in frames) or np.any(np.diff(seconds) <= 0):
+        clock = "exif with fractions"
+        seconds = [(times[n] - times[order[0]]).total_seconds() for n in order]
+        if not all(header.has_subseconds for _, header in frames) or np.any(np.diff(seconds) <= 0):
             interval = seconds[-1] / (len(frames) - 1) or 1 / len(frames)
-            clock, seconds = "exif whole seconds", [number * interval for number in range(len(frames))]
+            clock = "exif whole seconds"
+            seconds = [number * interval for number in range(len(frames))]
     return [replace(frames[n][0], start_s=at, clock=clock) for n, at in zip(order, seconds, strict=True)]
 
 
-def _exposed(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:
-    """Return the burst and its brackets, each with the scale that makes its light agree with the burst's.
+def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:
+    """Return the burst and its brackets, each shot with the scale that makes its light match the burst's.
 
-    Exposure is time times ISO. The burst is the exposure that most frames share, the shorter one in a tie;
-    what is more than half a stop longer is a bracket. Frames that do not say are left as they are.
+    Exposure is time times ISO. The burst has the exposure that most frames share, the shorter one in a tie;
+    frames exposed longer by half a stop or more are brackets. Frames that do not state theirs are not scaled.
     """
-    exposures = [(shot.exposure_s or 0) * (shot.iso or 100) for shot in shots]
+    exposures = [(shot.exposure_s or 0) * (shot.iso or _DEFAULT_ISO) for shot in shots]
     stops = [float(np.log2(exposure)) for exposure in exposures if exposure > 0]
     if not stops:
         return tuple(shots), ()
-    votes = {stop: sum(abs(other - stop) <= _SAME_EV for other in stops) for stop in stops}
+    votes = {stop: sum(abs(other - stop) <= _SAME_EXPOSURE_EV for other in stops) for stop in stops}
     usual = min(stops, key=lambda stop: (-votes[stop], stop))
-    reference = statistics.median(e for e in exposures if e > 0 and abs(np.log2(e) - usual) <= _SAME_EV)
+    reference = statistics.median(
+        exposure
+        for exposure in exposures
+        if exposure > 0 and abs(np.log2(exposure) - usual) <= _SAME_EXPOSURE_EV
+    )
     scales = [reference / exposure if exposure > 0 else 1.0 for exposure in exposures]
-    least = 2**-_BRACKET_EV
-    pairs = list(zip(shots, scales, strict=True))
-    start = next(shot.start_s for shot, scale in pairs if scale > least)
-    scaled = [replace(shot, start_s=shot.start_s - start, exposure_scale=scale) for shot, scale in pairs]
-    burst = tuple(shot for shot in scaled if shot.exposure_scale > least)
-    return burst, tuple(shot for shot in scaled if shot.exposure_scale <= least)
+    bracket_scale = 2**-_BRACKET_EV
+    start_s = next(shot.start_s for shot, scale in zip(shots, scales, strict=True) if scale > bracket_scale)
+    scaled = [
+        replace(shot, start_s=shot.start_s - start_s, exposure_scale=scale)
+        for shot, scale in zip(shots, scales, strict=True)
+    ]
+    burst = tuple(shot for shot in scaled if shot.exposure_scale > bracket_scale)
+    brackets = tuple(shot for shot in scaled if shot.exposure_scale <= bracket_scale)
+    return burst, brackets

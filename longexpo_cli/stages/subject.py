@@ -80,9 +80,9 @@ def subject(low: Frame, params: Params) -> Subject:
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
     """Read a mask from a picture file for from_mask; UnreadableFrameError when it is none."""
-    from longexpo_cli import imagefile
+    from longexpo_cli.files import pictures
 
-    return imagefile.read_picture(path)
+    return pictures.read_image(path)
 
 
 def from_mask(mask: npt.NDArray[Any], low: Frame) -> Subject:

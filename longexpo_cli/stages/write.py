@@ -1,4 +1,4 @@
-"""Write the photograph, its print and its metadata, whole or not at all."""
+"""Write: the photograph as a TIFF and its print as a JPEG, atomically."""
 
 from __future__ import annotations
 
@@ -7,87 +7,89 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longexpo_cli import blocks, export
 from longexpo_cli.errors import OutputError
-from longexpo_cli.export import Facts
+from longexpo_cli.files import export
+from longexpo_cli.files.export import OutputMetadata
+from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.geometry import upright_view
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Mode, Print
 
 _TIFF = (".tif", ".tiff")
 _JPEG = (".jpg", ".jpeg")
-_OTHERS = (".png", ".webp", ".heic", ".avif", ".jxl", ".exr", ".dng", ".gif", ".bmp", ".json", ".toml")
+# Extensions of files that are not written; any other is the name of a folder.
+_UNSUPPORTED = (".png", ".webp", ".heic", ".avif", ".jxl", ".exr", ".dng", ".gif", ".bmp", ".json", ".toml")
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How the files are packed."""
+    """How the files are encoded."""
 
     quality: int = parameter(92, "JPEG quality", low=1, high=100)
-    gain_map: bool = parameter(True, "put a gain map into the JPEG, so that HDR screens show its highlights")
+    gain_map: bool = parameter(True, "add a gain map to the JPEG, so that HDR screens show its highlights")
     compression: str = parameter(
         "none",
-        "of the TIFF: none is quick, deflate about two thirds of the size",
+        "TIFF compression: none (fast) or deflate (about a third smaller)",
         choices=("none", "deflate"),
     )
 
 
 def targets(burst: Path, mode: Mode, out: Path | None) -> tuple[Path, ...]:
-    """Return the files that a burst's result goes to.
+    """Return the files to which a burst's result is written.
 
-    <burst>.<mode>.tif and .jpg beside the burst, or in the folder out; a file name out that ends in .tif or
-    .jpg is the only one. OutputError for an ending that is neither.
+    These are <burst>.<mode>.tif and .jpg, beside the burst or in the folder out. When out is a file name that
+    ends in .tif or .jpg, it is the only one. OutputError for other file names.
     """
     if out is not None and not out.is_dir():
-        ending = out.suffix.lower()
-        if ending in (*_TIFF, *_JPEG):
+        extension = out.suffix.lower()
+        if extension in (*_TIFF, *_JPEG):
             return (out,)
-        if ending in _OTHERS:
-            raise OutputError(f"{out}: results are written as .tif or .jpg, not {ending}")
+        if extension in _UNSUPPORTED:
+            raise OutputError(f"{out}: {extension} is not supported; use .tif, .jpg or a folder")
         if out.exists():
-            raise OutputError(f"{out}: is neither a folder nor the name of a .tif or .jpg file")
-    whole = burst if burst.name not in ("", "..") else burst.resolve()
-    name = whole.stem if whole.is_file() else whole.name
-    folder = whole.parent if out is None else out
+            raise OutputError(f"{out}: is neither a folder nor a .tif or .jpg file")
+    source = burst if burst.name not in ("", "..") else burst.resolve()
+    name = source.stem if source.is_file() else source.name
+    folder = source.parent if out is None else out
     return folder / f"{name}.{mode}.tif", folder / f"{name}.{mode}.jpg"
 
 
 def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
-    """Raise OutputError when one of the files exists and may not be overwritten."""
+    """Raise OutputError when one of the files exists and overwrite is not set."""
     for path in paths:
         if path.is_dir():
-            raise OutputError(f"{path}: a folder of that name is in the way; choose another place with -o")
+            raise OutputError(f"{path}: is a folder; choose another place with -o")
         if path.exists() and not overwrite:
-            raise OutputError(f"{path}: exists already; --overwrite replaces it")
+            raise OutputError(f"{path}: already exists; use --overwrite to replace it")
 
 
 def write(
-    print_: Print, paths: Sequence[Path], params: Params, facts: Facts | None = None
+    print_: Print, paths: Sequence[Path], params: Params, metadata: OutputMetadata | None = None
 ) -> tuple[Path, ...]:
     """Write the print's files, upright, and return their paths; OutputError, and no file, when one fails.
 
     A .tif holds the scene-linear Rec.2020 light before tone mapping, in 32-bit floats; a .jpg the print with
-    its gain map. Existing files are replaced (see refuse_existing). facts say how long light was gathered and
-    from which frames; camera and ISO are taken from the reference shot where facts leave them out.
+    its gain map. Existing files are replaced (see refuse_existing). Camera and ISO are the reference shot's
+    where metadata leaves them out.
     """
     shot = print_.shot
-    given = facts or Facts()
-    known = replace(
-        given, camera=given.camera or shot.camera, iso=given.iso if given.iso is not None else shot.iso
-    )
+    given = metadata or OutputMetadata()
+    iso = given.iso if given.iso is not None else shot.iso
+    complete = replace(given, camera=given.camera or shot.camera, iso=iso)
     with contextlib.ExitStack() as files:
         for path in paths:
-            file = files.enter_context(export.replacing(path))
+            file = files.enter_context(export.atomic_write(path))
             if path.suffix.lower() in _TIFF:
-                light = export.upright(print_.light, shot.orientation)
-                export.write_tiff(file, light, known, compress=params.compression == "deflate")
+                light = upright_view(print_.light, shot.orientation)
+                export.write_tiff(file, light, complete, compress=params.compression == "deflate")
             else:
-                file.write(_jpeg(print_, known, params))
+                file.write(_jpeg(print_, complete, params))
     return tuple(paths)
 
 
-def _jpeg(print_: Print, facts: Facts, params: Params) -> bytes:
-    limits = blocks.GainRange(print_.gain_low_ev, print_.gain_high_ev)
-    wanted = params.gain_map and limits.high_ev > limits.low_ev
-    gain = export.upright(print_.gain, print_.shot.orientation) if wanted else None
-    sdr = export.upright(print_.sdr, print_.shot.orientation)
-    return export.encode_jpeg(sdr, print_.profile, facts, params.quality, gain, limits)
+def _jpeg(print_: Print, metadata: OutputMetadata, params: Params) -> bytes:
+    limits = GainRange(print_.gain_low_ev, print_.gain_high_ev)
+    has_gain_map = params.gain_map and limits.high_ev > limits.low_ev
+    gain = upright_view(print_.gain, print_.shot.orientation) if has_gain_map else None
+    sdr = upright_view(print_.sdr, print_.shot.orientation)
+    return export.encode_jpeg(sdr, print_.profile, metadata, params.quality, gain, limits)

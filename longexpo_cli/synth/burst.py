@@ -11,7 +11,7 @@ import numpy as np
 
 from longexpo_cli.errors import OutputError
 from longexpo_cli.geometry import Grid
-from longexpo_cli.synth.dng import PHASES, write_dng, write_picture
+from longexpo_cli.synth.dng import PHASES, DngMetadata, write_dng, write_picture
 from longexpo_cli.synth.render import frame_camera, render, true_long_exposure
 from longexpo_cli.synth.scenes import SHAKE_PX, world_for
 from longexpo_cli.synth.sensor import NOISE, Sensor, record
@@ -96,11 +96,19 @@ def write_frames(out: Path, world: World, sensor: Sensor, seed: int) -> tuple[Pa
         mosaic = record(light, sensor, np.random.default_rng((seed, n)))
         path = out / f"frame_{n:02}.dng"
         start = _START + datetime.timedelta(seconds=t - world.times_s[0])
-        write_dng(
-            path, mosaic, cfa=sensor.cfa, black=sensor.black_dn, white=sensor.white_dn, noise=sensor.noise,
-            color_matrix=sensor.colour_matrix, as_shot_neutral=sensor.as_shot_neutral, start=start,
-            exposure_s=_EXPOSURE_S, iso=_ISO, compression="ljpeg",
-        )  # fmt: skip
+        metadata = DngMetadata(
+            start=start,
+            exposure_s=_EXPOSURE_S,
+            iso=_ISO,
+            cfa=sensor.cfa,
+            black_dn=sensor.black_dn,
+            white_dn=sensor.white_dn,
+            color_matrix=sensor.colour_matrix,
+            as_shot_neutral=sensor.as_shot_neutral,
+            noise=sensor.noise,
+            compression="ljpeg",
+        )
+        write_dng(path, mosaic, metadata)
         paths.append(path)
     return tuple(paths)
 

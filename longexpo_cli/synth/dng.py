@@ -1,10 +1,9 @@
-"""Writing DNG files (Adobe DNG specification 1.4): a mosaic and everything a reader needs to develop it."""
+"""DNG files (Adobe DNG specification 1.4): a mosaic and all that a reader needs to develop it."""
 
 from __future__ import annotations
 
 import datetime
 import io
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,8 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.errors import OutputError
-from longexpo_cli.types import Array8, Array16, Array32
+from longexpo_cli.files import ifd
+from longexpo_cli.files.ifd import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED
 
 Phase = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 PHASES: tuple[Phase, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
@@ -23,33 +24,31 @@ PHASES: tuple[Phase, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
 # XYZ (D65) to camera RGB of the made-up sensor: broad, overlapping filters, as real ones are.
 COLOR_MATRIX = ((0.6722, -0.0635, -0.0963), (-0.4287, 1.2460, 0.2028), (-0.0908, 0.2162, 0.5668))
 
-# TIFF field types (TIFF 6.0, section 2)
-_BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _UNDEFINED, _SRATIONAL, _DOUBLE = 1, 2, 3, 4, 5, 7, 10, 12
-_EXIF_IFD = 34665
-_PLACEHOLDER = 34664  # tifffile keeps tag 34665 for itself; its neighbour sorts to the same place
 _PHOTOMETRIC_CFA = 32803
-_JPEG = 7
-_D65 = 21
+_COMPRESSION_JPEG = 7
+_D65_ILLUMINANT = 21
+_MATRIX_DENOMINATOR = 10_000  # of ColorMatrix1's rationals, as usual in DNG files
+_NEUTRAL_DENOMINATOR = 1_000_000  # of AsShotNeutral's
 
-Tag = tuple[int, int, int, Any, bool]
+Tag = tuple[int, int, int, Any, bool]  # tifffile's extratags: code, type, count, value, first page only
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class DngMetadata:
     """What a DNG says beside its pixels.
 
-    cfa is the 2x2 pattern row by row; black_dn one level per pattern position in that order; noise is the
-    DNG NoiseProfile (S, O); as_shot_neutral is the camera's R, G, B of a white object; colour_matrix maps
-    XYZ (D65) to the camera.
+    cfa is the 2x2 pattern row by row; black_dn has one level per pattern position in that order; noise is the
+    DNG NoiseProfile (S, O) of values 0..1; as_shot_neutral is the camera's R, G, B of a white object;
+    color_matrix maps XYZ (D65) to the camera; start is the local time to the microsecond.
     """
 
-    start: datetime.datetime
-    exposure_s: float
-    iso: int
+    start: datetime.datetime = datetime.datetime(2024, 1, 1, 12)
+    exposure_s: float = 1 / 60
+    iso: int = 100
     cfa: str = "RGGB"
     black_dn: tuple[int, int, int, int] = (64, 64, 64, 64)
     white_dn: int = 4095
-    colour_matrix: Sequence[Sequence[float]] = COLOR_MATRIX
+    color_matrix: Sequence[Sequence[float]] = COLOR_MATRIX
     as_shot_neutral: tuple[float, float, float] = (0.5, 1.0, 0.625)
     noise: tuple[float, float] | None = None
     orientation: int = 1
@@ -57,44 +56,19 @@ class Facts:
     compression: Literal["ljpeg"] | None = None
 
 
-def write_dng(
-    path: Path,
-    mosaic: Array16,
-    *,
-    cfa: str = "RGGB",
-    black: tuple[int, int, int, int] = (64, 64, 64, 64),
-    white: int = 4095,
-    color_matrix: Sequence[Sequence[float]] = COLOR_MATRIX,
-    as_shot_neutral: tuple[float, float, float] = (0.5, 1.0, 0.625),
-    noise: tuple[float, float] | None = None,
-    exposure_s: float = 1 / 60,
-    iso: int = 100,
-    start: datetime.datetime = datetime.datetime(2024, 1, 1, 12),
-    orientation: int = 1,
-    model: str = "longexpo synthetic",
-    compression: Literal["ljpeg"] | None = None,
-) -> None:
-    """Write a colour filter array H W uint16, in DN, as a DNG 1.4 file.
-
-    cfa is the 2x2 pattern row by row, black one level per pattern position in the same order, noise the
-    NoiseProfile (S, O) of values 0..1, start the local time to the microsecond. OutputError when the file
-    cannot be written. DNG specification 1.4.0.0; Exif 2.32 (CIPA DC-008).
-    """
-    facts = Facts(
-        start, exposure_s, iso, cfa, black, white, color_matrix, as_shot_neutral, noise, orientation, model,
-        compression,
-    )  # fmt: skip
-    data = encode_dng(mosaic, facts)
+def write_dng(path: Path, mosaic: Array16, metadata: DngMetadata | None = None) -> None:
+    """Write a colour filter array H W uint16, in DN, as a DNG 1.4 file; OutputError when that fails."""
+    data = encode_dng(mosaic, metadata or DngMetadata())
     part = path.with_name(path.name + ".part")
     try:
         part.write_bytes(data)
         part.replace(path)
-    except OSError as failure:
-        raise OutputError(f"{path}: {failure.strerror}") from failure
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def write_picture(path: Path, picture: Array8 | Array32) -> None:
-    """Write a mask H W uint8 as PNG or light H W 3 float32 as TIFF, by the ending; may raise OSError."""
+    """Write a mask H W uint8 as PNG or light H W 3 float32 as TIFF, by the extension; may raise OSError."""
     import imagecodecs
     import tifffile
 
@@ -106,34 +80,36 @@ def write_picture(path: Path, picture: Array8 | Array32) -> None:
     path.write_bytes(file.getvalue())
 
 
-def encode_dng(mosaic: Array16, facts: Facts) -> bytes:
-    """Return the bytes of a DNG 1.4 file holding a mosaic H W uint16 in DN."""
+def encode_dng(mosaic: Array16, metadata: DngMetadata) -> bytes:
+    """Return the bytes of a DNG 1.4 file of a mosaic H W uint16, in DN."""
     import tifffile
 
     file = io.BytesIO()
     with tifffile.TiffWriter(file, byteorder="<") as tiff:
-        layout: dict[str, Any] = {
+        options: dict[str, Any] = {
             "photometric": _PHOTOMETRIC_CFA,
             "planarconfig": None,
-            "rowsperstrip": mosaic.shape[0],  # LibRaw reads a lossless JPEG as one piece or as tiles
+            "rowsperstrip": mosaic.shape[0],  # LibRaw reads a lossless JPEG as one strip or as tiles
             "metadata": None,
             "software": "longexpo",
-            "datetime": facts.start.strftime("%Y:%m:%d %H:%M:%S"),
-            "extratags": _tags(facts),
+            "datetime": f"{metadata.start:%Y:%m:%d %H:%M:%S}",
+            "extratags": _tags(metadata),
         }
-        if facts.compression == "ljpeg":
-            strips = iter([_lossless_jpeg(mosaic, facts.white_dn)])
-            tiff.write(strips, shape=mosaic.shape, dtype=mosaic.dtype, compression=_JPEG, **layout)
+        if metadata.compression == "ljpeg":
+            strips = iter([_lossless_jpeg(mosaic, metadata.white_dn)])
+            options |= {"shape": mosaic.shape, "dtype": mosaic.dtype, "compression": _COMPRESSION_JPEG}
+            tiff.write(strips, **options)
         else:
-            tiff.write(np.ascontiguousarray(mosaic), **layout)
-    return _with_exif(file.getvalue(), facts)
+            tiff.write(np.ascontiguousarray(mosaic), **options)
+    ifd.append_exif(file, _exif_fields(metadata))
+    return file.getvalue()
 
 
 def _lossless_jpeg(mosaic: Array16, white_dn: int) -> bytes:
-    """Return a lossless JPEG (ITU-T T.81, process 14) of the mosaic, one component.
+    """Return a lossless JPEG (ITU-T T.81, process 14) of the mosaic, with one component.
 
-    The codec predicts from the row above. Laying two sensor rows side by side makes that the same colour,
-    a third smaller; DNG lets the JPEG's shape differ as long as the pixels run in the same order.
+    The codec predicts from the row above. With two sensor rows side by side that row has the same colour,
+    which saves a third; DNG lets the JPEG's shape differ as long as the pixels run in the same order.
     """
     import imagecodecs
 
@@ -144,31 +120,32 @@ def _lossless_jpeg(mosaic: Array16, white_dn: int) -> bytes:
     return bytes(imagecodecs.ljpeg_encode(np.ascontiguousarray(mosaic), bitspersample=bits))
 
 
-def _tags(facts: Facts) -> list[Tag]:
-    """Return the first IFD's tags that are not about the layout of the pixels."""
-    pattern = bytes("RGB".index(letter) for letter in facts.cfa)
-    matrix = [value for row in facts.colour_matrix for value in row]
+def _tags(metadata: DngMetadata) -> list[Tag]:
+    """Return the tags of the main directory that do not describe the layout of the pixels."""
+    pattern = bytes("RGB".index(letter) for letter in metadata.cfa)
+    matrix = _rationals([value for row in metadata.color_matrix for value in row], _MATRIX_DENOMINATOR)
+    neutral = _rationals(metadata.as_shot_neutral, _NEUTRAL_DENOMINATOR)
     tags: list[Tag] = [
-        (271, _ASCII, 0, "longexpo", True),  # Make
-        (272, _ASCII, 0, facts.model, True),  # Model
-        (274, _SHORT, 1, facts.orientation, True),  # Orientation
-        (33421, _SHORT, 2, (2, 2), True),  # CFARepeatPatternDim
-        (33422, _BYTE, 4, pattern, True),  # CFAPattern
-        (_PLACEHOLDER, _LONG, 1, 0, True),  # becomes ExifIFD in _with_exif
-        (50706, _BYTE, 4, bytes((1, 4, 0, 0)), True),  # DNGVersion
-        (50707, _BYTE, 4, bytes((1, 3, 0, 0)), True),  # DNGBackwardVersion: NoiseProfile came with 1.3
-        (50708, _ASCII, 0, facts.model, True),  # UniqueCameraModel
-        (50710, _BYTE, 3, bytes((0, 1, 2)), True),  # CFAPlaneColor
-        (50711, _SHORT, 1, 1, True),  # CFALayout: rectangular
-        (50713, _SHORT, 2, (2, 2), True),  # BlackLevelRepeatDim
-        (50714, _SHORT, 4, facts.black_dn, True),  # BlackLevel
-        (50717, _LONG, 1, facts.white_dn, True),  # WhiteLevel
-        (50721, _SRATIONAL, 9, _rationals(matrix, 10000), True),  # ColorMatrix1
-        (50728, _RATIONAL, 3, _rationals(facts.as_shot_neutral, 1000000), True),  # AsShotNeutral
-        (50778, _SHORT, 1, _D65, True),  # CalibrationIlluminant1
+        (271, ASCII, 0, "longexpo", True),  # Make
+        (272, ASCII, 0, metadata.model, True),  # Model
+        (274, SHORT, 1, metadata.orientation, True),  # Orientation
+        (33421, SHORT, 2, (2, 2), True),  # CFARepeatPatternDim
+        (33422, BYTE, 4, pattern, True),  # CFAPattern
+        (ifd.EXIF_IFD_PLACEHOLDER, LONG, 1, 0, True),  # becomes ExifIFD in ifd.append_exif
+        (50706, BYTE, 4, bytes((1, 4, 0, 0)), True),  # DNGVersion
+        (50707, BYTE, 4, bytes((1, 3, 0, 0)), True),  # DNGBackwardVersion: NoiseProfile came with 1.3
+        (50708, ASCII, 0, metadata.model, True),  # UniqueCameraModel
+        (50710, BYTE, 3, bytes((0, 1, 2)), True),  # CFAPlaneColor
+        (50711, SHORT, 1, 1, True),  # CFALayout: rectangular
+        (50713, SHORT, 2, (2, 2), True),  # BlackLevelRepeatDim
+        (50714, SHORT, 4, metadata.black_dn, True),  # BlackLevel
+        (50717, LONG, 1, metadata.white_dn, True),  # WhiteLevel
+        (50721, SRATIONAL, 9, matrix, True),  # ColorMatrix1
+        (50728, RATIONAL, 3, neutral, True),  # AsShotNeutral
+        (50778, SHORT, 1, _D65_ILLUMINANT, True),  # CalibrationIlluminant1
     ]
-    if facts.noise is not None:
-        tags.append((51041, _DOUBLE, 2, facts.noise, True))  # NoiseProfile, the same for all planes
+    if metadata.noise is not None:
+        tags.append((51041, DOUBLE, 2, metadata.noise, True))  # NoiseProfile, the same for all planes
     return tags
 
 
@@ -176,43 +153,20 @@ def _rationals(values: Sequence[float], denominator: int) -> tuple[int, ...]:
     return tuple(number for value in values for number in (round(value * denominator), denominator))
 
 
-def _with_exif(data: bytes, facts: Facts) -> bytes:
-    """Append an Exif IFD to a TIFF and make the first IFD's placeholder point at it."""
-    offset = len(data) + len(data) % 2
-    patched = bytearray(data.ljust(offset, b"\0"))
-    (directory,) = struct.unpack_from("<I", patched, 4)
-    (count,) = struct.unpack_from("<H", patched, directory)
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        if struct.unpack_from("<H", patched, entry)[0] == _PLACEHOLDER:
-            struct.pack_into("<HHII", patched, entry, _EXIF_IFD, _LONG, 1, offset)
-    return bytes(patched) + _exif(facts, offset)
-
-
-def _exif(facts: Facts, offset: int) -> bytes:
-    """Return an Exif IFD and its values, to be placed at offset."""
-    exposure = Fraction(facts.exposure_s).limit_denominator(1_000_000)
-    moment = facts.start.strftime("%Y:%m:%d %H:%M:%S").encode() + b"\0"
-    fraction = facts.start.strftime("%f").encode() + b"\0"
-    entries = [
-        (33434, _RATIONAL, 1, struct.pack("<II", exposure.numerator, exposure.denominator)),  # ExposureTime
-        (34855, _SHORT, 1, struct.pack("<H", facts.iso)),  # ISOSpeedRatings
-        (36864, _UNDEFINED, 4, b"0232"),  # ExifVersion
-        (36867, _ASCII, len(moment), moment),  # DateTimeOriginal
-        (36868, _ASCII, len(moment), moment),  # DateTimeDigitized
-        (37520, _ASCII, len(fraction), fraction),  # SubSecTime
-        (37521, _ASCII, len(fraction), fraction),  # SubSecTimeOriginal
-        (37522, _ASCII, len(fraction), fraction),  # SubSecTimeDigitized
-    ]
-    after = offset + 2 + 12 * len(entries) + 4
-    fields, values = b"", b""
-    for code, kind, count, value in entries:
-        fields += struct.pack("<HHI", code, kind, count)
-        if len(value) <= 4:
-            fields += value.ljust(4, b"\0")
-        else:
-            fields += struct.pack("<I", after + len(values))
-            values += value.ljust(len(value) + len(value) % 2, b"\0")
-    return struct.pack("<H", len(entries)) + fields + struct.pack("<I", 0) + values
+def _exif_fields(metadata: DngMetadata) -> dict[int, ifd.Field]:
+    """Return the Exif directory: exposure and time (Exif 2.32, CIPA DC-008)."""
+    moment = f"{metadata.start:%Y:%m:%d %H:%M:%S}"
+    microseconds = f"{metadata.start:%f}"
+    return {
+        33434: (RATIONAL, Fraction(metadata.exposure_s)),  # ExposureTime
+        34855: (SHORT, metadata.iso),  # ISOSpeedRatings
+        36864: (UNDEFINED, b"0232"),  # ExifVersion
+        36867: (ASCII, moment),  # DateTimeOriginal
+        36868: (ASCII, moment),  # DateTimeDigitized
+        37520: (ASCII, microseconds),  # SubSecTime
+        37521: (ASCII, microseconds),  # SubSecTimeOriginal
+        37522: (ASCII, microseconds),  # SubSecTimeDigitized
+    }
 
 
 def as_uint16(values: npt.NDArray[Any]) -> Array16:

@@ -1,4 +1,4 @@
-"""longexpo compare measures differences, and exits 1 beyond the allowed."""
+"""longexpo compare measures differences, and exits 1 beyond the limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from longexpo_cli import difference
+from longexpo_cli import metrics
 from tests.commands.conftest import Run
 
 
@@ -26,8 +26,8 @@ def test_equal_pictures(run: Run, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     result = run("compare", tmp_path / "a.png", tmp_path / "a.png", "--max-delta-e", "0", "--json")
     assert result.exit_code == 0
-    facts = json.loads(result.stdout)
-    assert facts == {
+    differences = json.loads(result.stdout)
+    assert differences == {
         "max_delta_e": 0.0,
         "mean_delta_e": 0.0,
         "psnr_db": None,
@@ -40,15 +40,15 @@ def test_strips_give_what_the_whole_gives(run: Run, tmp_path: Path, rows: int) -
     a = picture(tmp_path / "a.png", shape=(rows, 40))
     b = picture(tmp_path / "b.png", 3.0, shape=(rows, 40))
     result = run("compare", tmp_path / "a.png", tmp_path / "b.png", "--json", "--max-delta-e", "9")
-    facts = json.loads(result.stdout)
-    delta = difference.delta_e_2000(difference.srgb_to_lab(a), difference.srgb_to_lab(b))
-    assert facts["max_delta_e"] == pytest.approx(delta.max(), rel=1e-9)
-    assert facts["mean_delta_e"] == pytest.approx(delta.mean(), rel=1e-9)
-    assert facts["psnr_db"] == pytest.approx(difference.psnr(a, b, 255), rel=1e-9)
-    assert facts["ssim"] == pytest.approx(difference.ssim(a, b, 255), rel=1e-9)
+    differences = json.loads(result.stdout)
+    delta = metrics.delta_e_2000(metrics.srgb_to_lab(a), metrics.srgb_to_lab(b))
+    assert differences["max_delta_e"] == pytest.approx(delta.max(), rel=1e-9)
+    assert differences["mean_delta_e"] == pytest.approx(delta.mean(), rel=1e-9)
+    assert differences["psnr_db"] == pytest.approx(metrics.psnr(a, b, 255), rel=1e-9)
+    assert differences["ssim"] == pytest.approx(metrics.ssim(a, b, 255), rel=1e-9)
 
 
-def test_beyond_the_allowed_is_1(run: Run, tmp_path: Path) -> None:
+def test_beyond_the_limit_exits_with_1(run: Run, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "b.png", 12.0)
     result = run("compare", tmp_path / "a.png", tmp_path / "b.png")
@@ -65,7 +65,7 @@ def test_scene_linear_files(run: Run, tmp_path: Path) -> None:
     assert run("compare", tmp_path / "a.tif", tmp_path / "b.tif").exit_code == 1
 
 
-def test_what_cannot_be_compared_is_one_line(run: Run, tmp_path: Path) -> None:
+def test_pictures_that_cannot_be_compared_are_one_line(run: Run, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     picture(tmp_path / "small.png", shape=(20, 20))
     cv2.imwrite(str(tmp_path / "light.tif"), np.ones((600, 40, 3), np.float32))
@@ -75,4 +75,5 @@ def test_what_cannot_be_compared_is_one_line(run: Run, tmp_path: Path) -> None:
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 1
         assert other in result.stderr
+    assert "no.png: unsupported image format" in result.stderr
     assert run("compare", tmp_path / "a.png", tmp_path / "nowhere.png").exit_code == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from longexpo_cli import difference
+from longexpo_cli import metrics
 from longexpo_cli.gpu.device import Device
 from tests.golden import render
 
@@ -18,7 +18,7 @@ MOST, MEAN = 2.3, 2.3 / 3
 def test_render_looks_as_it_did(device: Device, name: str) -> None:
     now, golden = render.printed(name, device), render.read(name)
     assert now.shape == golden.shape
-    delta = difference.delta_e_2000(difference.srgb_to_lab(now), difference.srgb_to_lab(golden))
+    delta = metrics.delta_e_2000(metrics.srgb_to_lab(now), metrics.srgb_to_lab(golden))
     assert float(delta.max()) <= MOST
     assert float(delta.mean()) <= MEAN
 
@@ -34,5 +34,5 @@ def test_a_golden_picture_would_tell(device: Device) -> None:
     golden = render.read("synthetic")
     shade = golden.copy()
     shade[100, 100] ^= 32
-    delta = difference.delta_e_2000(difference.srgb_to_lab(shade), difference.srgb_to_lab(golden))
+    delta = metrics.delta_e_2000(metrics.srgb_to_lab(shade), metrics.srgb_to_lab(golden))
     assert delta.max() > MOST

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from longexpo_cli import colour
+from longexpo_cli import colour, metrics
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop, load
-from longexpo_cli.synth.dng import write_dng
+from longexpo_cli.synth.dng import DngMetadata, write_dng
 from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile
 from tests.reference.develop import mosaic_of
 from tests.shots import plain_shot
@@ -39,8 +39,7 @@ def photo(height: int = 128, width: int = 160) -> Any:
 
 def psnr(light: Any, truth: Any) -> float:
     """In sRGB values."""
-    error = colour.srgb_encode(np.asarray(light, np.float64)) - colour.srgb_encode(truth)
-    return float(-10 * np.log10(np.mean(error**2)))
+    return metrics.psnr(colour.srgb_encode(np.asarray(light, np.float64)), colour.srgb_encode(truth), 1.0)
 
 
 def stored(picture: Any, cfa: str) -> Mosaic:
@@ -142,9 +141,11 @@ def test_a_dng_becomes_the_light_it_was_made_from(device: Device, tmp_path: Path
     want = np.ones((32, 32, 3)) * [0.3, 0.2, 0.15]
     camera = want @ np.linalg.inv(matrix).T * [0.5, 1.0, 0.625]
     values = np.rint(mosaic_of(camera, "GBRG") * (4000 - 64) + 64).astype(np.uint16)
-    facts: dict[str, Any] = {"cfa": "GBRG", "white": 4000, "as_shot_neutral": (0.5, 1, 0.625)}
+    metadata = DngMetadata(
+        cfa="GBRG", white_dn=4000, as_shot_neutral=(0.5, 1, 0.625), color_matrix=XYZ_TO_CAMERA
+    )
     for n in range(2):
-        write_dng(tmp_path / f"{n}.dng", values, color_matrix=XYZ_TO_CAMERA, **facts)
+        write_dng(tmp_path / f"{n}.dng", values, metadata)
     shot = load.load(tmp_path, load.Params()).shots[0]
     mosaic = develop.read(shot)
     assert np.array_equal(mosaic.values, values)

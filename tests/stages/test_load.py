@@ -11,25 +11,26 @@ import numpy as np
 import pytest
 import tifffile
 
-from longexpo_cli import imagefile
 from longexpo_cli.errors import BurstError, UnreadableFrameError
+from longexpo_cli.files import folder, pictures, video
 from longexpo_cli.stages import load
-from longexpo_cli.synth.dng import write_dng
+from longexpo_cli.synth.dng import DngMetadata, write_dng
 
 NOON = datetime.datetime(2024, 1, 1, 12)
 PARAMS = load.Params()
 
 
-def dng(path: Path, at_s: float = 0.0, size: tuple[int, int] = (32, 48), **facts: Any) -> Path:
+def dng(path: Path, at_s: float = 0.0, size: tuple[int, int] = (32, 48), **metadata: Any) -> Path:
     values = np.random.default_rng(0).integers(100, 4000, size).astype(np.uint16)
-    write_dng(path, values, start=NOON + datetime.timedelta(seconds=at_s), **facts)
+    start = NOON + datetime.timedelta(seconds=at_s)
+    write_dng(path, values, DngMetadata(start, **metadata))
     return path
 
 
-def burst(folder: Path, count: int = 4, interval_s: float = 0.25, **facts: Any) -> Path:
+def burst(source: Path, count: int = 4, interval_s: float = 0.25, **metadata: Any) -> Path:
     for n in range(count):
-        dng(folder / f"frame{n}.dng", n * interval_s + 0.01, **facts)
-    return folder
+        dng(source / f"frame{n}.dng", n * interval_s + 0.01, **metadata)
+    return source
 
 
 def picture(path: Path, size: tuple[int, int] = (20, 30), kind: type = np.uint8) -> Path:
@@ -46,15 +47,15 @@ def test_frames_are_of_one_kind_and_sorted_as_people_count(tmp_path: Path) -> No
     for name in ("f10.DNG", "f9.dng", "f1.dng", *others):
         (tmp_path / name).touch()
     (tmp_path / "more.dng").mkdir()
-    assert [path.name for path in load.frames_in(tmp_path)] == ["f1.dng", "f9.dng", "f10.DNG"]
+    assert [path.name for path in folder.frames_in(tmp_path)] == ["f1.dng", "f9.dng", "f10.DNG"]
 
 
 def test_pictures_are_frames_where_there_is_no_raw(tmp_path: Path) -> None:
     for name in ("b2.jpeg", "b10.JPG", "a.png", "x.foreground.jpg", "x.background.tif"):
         (tmp_path / name).touch()
-    assert [path.name for path in load.frames_in(tmp_path)] == ["a.png"]
+    assert [path.name for path in folder.frames_in(tmp_path)] == ["a.png"]
     (tmp_path / "a.png").unlink()
-    assert [path.name for path in load.frames_in(tmp_path)] == ["b2.jpeg", "b10.JPG"]
+    assert [path.name for path in folder.frames_in(tmp_path)] == ["b2.jpeg", "b10.JPG"]
 
 
 def test_fractions_of_a_second_give_the_time(tmp_path: Path) -> None:
@@ -124,13 +125,14 @@ def test_bad_frames_in_a_good_burst_are_refused_and_named(tmp_path: Path) -> Non
     assert [shot.path.name for shot in found.shots] == ["frame0.dng", "frame1.dng", "frame3.dng"]
     reasons = {path.name: why for path, why in found.refused}
     assert reasons.keys() == {"frame2.dng", "frame7.dng", "holiday.pdf"}
-    assert "cut short" in reasons["frame2.dng"]
+    assert "truncated" in reasons["frame2.dng"]
     assert "LibRaw" in reasons["frame7.dng"]
+    assert reasons["holiday.pdf"] == "unsupported image format"
 
 
 def test_a_first_frame_without_light_is_refused(tmp_path: Path) -> None:
     burst(tmp_path)
-    write_dng(tmp_path / "frame0.dng", np.zeros((32, 48), np.uint16), start=NOON)
+    write_dng(tmp_path / "frame0.dng", np.zeros((32, 48), np.uint16), DngMetadata(NOON))
     found = load.load(tmp_path, PARAMS)
     assert [path.name for path, _ in found.refused] == ["frame0.dng"]
     assert len(found.shots) == 3
@@ -144,9 +146,11 @@ def test_what_is_no_burst_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(BurstError, match="no frames"):
         load.load(tmp_path, PARAMS)
-    with pytest.raises(BurstError, match="one file"):
+    with pytest.raises(BurstError, match="is not a supported video; pass a folder of frames or a video"):
         load.load(tmp_path / "notes.txt", PARAMS)
     dng(tmp_path / "a.dng")
+    with pytest.raises(BurstError, match="is a single image; pass a folder of frames or a video"):
+        load.load(tmp_path / "a.dng", PARAMS)
     with pytest.raises(BurstError, match="one usable frame"):
         load.load(tmp_path, PARAMS)
     (tmp_path / "b.dng").write_bytes(b"no picture")
@@ -181,8 +185,8 @@ def test_absurd_dimensions_are_refused_before_decoding(tmp_path: Path) -> None:
 )
 def test_pictures_are_read_as_they_are(tmp_path: Path, ending: str, kind: type) -> None:
     path = picture(tmp_path / f"a{ending}", kind=kind)
-    assert imagefile.picture_facts(path) == ((20, 30), np.iinfo(kind).max)
-    values = imagefile.read_picture(path)
+    assert pictures.image_info(path) == pictures.ImageInfo((20, 30), np.iinfo(kind).max)
+    values = pictures.read_image(path)
     want = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (20, 30, 3)).astype(kind)
     assert values.dtype == kind
     if ending == ".jpg":
@@ -193,19 +197,19 @@ def test_pictures_are_read_as_they_are(tmp_path: Path, ending: str, kind: type) 
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
-def test_pictures_that_are_cut_short_are_refused(tmp_path: Path, ending: str) -> None:
+def test_truncated_pictures_are_refused(tmp_path: Path, ending: str) -> None:
     path = picture(tmp_path / f"a{ending}", (64, 64))
     whole = path.read_bytes()
     for length in (len(whole) - 40, len(whole) // 2, 30, 3):
         path.write_bytes(whole[:length])
         with pytest.raises(UnreadableFrameError, match="a"):
-            imagefile.read_picture(path)
+            pictures.read_image(path)
 
 
 def test_a_grey_picture_has_three_equal_channels(tmp_path: Path) -> None:
     path, grey = tmp_path / "a.png", np.arange(48, dtype=np.uint8).reshape(6, 8)
     path.write_bytes(cv2.imencode(".png", grey)[1].tobytes())
-    assert np.array_equal(imagefile.read_picture(path), np.repeat(grey[..., None], 3, -1))
+    assert np.array_equal(pictures.read_image(path), np.repeat(grey[..., None], 3, -1))
 
 
 def test_a_video_is_a_burst(tmp_path: Path) -> None:
@@ -219,10 +223,10 @@ def test_a_video_is_a_burst(tmp_path: Path) -> None:
     assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.15, 0.3])
     assert {shot.clock for shot in found.shots} == {"video"}
     for order in ([2, 5, 8], [8, 2, 3], [3, 3, 11, 0]):
-        means = [imagefile.video_frame(path, number).mean() for number in order]
+        means = [video.read_frame(path, number).mean() for number in order]
         assert means == pytest.approx([20 * number for number in order], abs=3)
     with pytest.raises(UnreadableFrameError, match="frame 99"):
-        imagefile.video_frame(path, 99)
+        video.read_frame(path, 99)
     path.write_bytes(b"no video")
     with pytest.raises(BurstError, match="video"):
         load.load(path, PARAMS)

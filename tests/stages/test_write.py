@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from longexpo_cli import blocks
 from longexpo_cli.errors import OutputError
-from longexpo_cli.export import Facts
+from longexpo_cli.files import ifd, jpeg_segments
+from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.stages import write as stage
 from longexpo_cli.stages.write import Params, targets
 from longexpo_cli.types import Print
@@ -59,7 +59,7 @@ def test_other_endings_and_files_in_the_way_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"\.png"):
         targets(tmp_path, "foreground", tmp_path / "x.png")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="neither a folder"):
+    with pytest.raises(OutputError, match="neither a folder nor a"):
         targets(tmp_path, "foreground", tmp_path / "file")
 
 
@@ -73,7 +73,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     stage.refuse_existing((path,), overwrite=False)
     path.write_bytes(b"old")
-    with pytest.raises(OutputError, match="--overwrite"):
+    with pytest.raises(OutputError, match="already exists; use --overwrite to replace it"):
         stage.refuse_existing((path,), overwrite=False)
     stage.refuse_existing((path,), overwrite=True)
     with pytest.raises(OutputError, match="folder"):
@@ -91,9 +91,9 @@ def test_files_are_upright(tmp_path: Path, orientation: int) -> None:
     assert light.shape == shown.shape == ((40, 64, 3) if orientation < 5 else (64, 40, 3))
     assert np.abs(light * 100 - shown).max() < 12
     # A decoder that obeys EXIF, given the stored pixels and their orientation, shows the same.
-    asked = blocks.exif_segment(blocks.exif({0x0112: (blocks.SHORT, orientation)}, {}))
+    asked = jpeg_segments.exif_segment(ifd.encode_exif({0x0112: (ifd.SHORT, orientation)}, {}))
     plain = bytes(imagecodecs.jpeg8_encode(made.sdr, level=98, subsampling="444"))
-    stored = np.frombuffer(blocks.with_segments(plain, asked), np.uint8)
+    stored = np.frombuffer(jpeg_segments.with_segments(plain, asked), np.uint8)
     turned = cv2.imdecode(stored, cv2.IMREAD_COLOR)
     assert turned is not None
     assert np.abs(turned[..., ::-1] - light * 100).max() < 12
@@ -117,8 +117,8 @@ def test_the_gain_map_can_be_left_out_and_is_where_there_is_none(tmp_path: Path)
 
 @pytest.mark.parametrize("compression", ["none", "deflate"])
 def test_the_light_survives_and_the_camera_is_named(tmp_path: Path, compression: str) -> None:
-    facts = Facts(exposure_s=1.5, frames=("a.dng", "b.dng", "c.dng"))
-    (path,) = stage.write(print_of(), (tmp_path / "x.tif",), Params(compression=compression), facts)
+    metadata = OutputMetadata(exposure_s=1.5, frames=("a.dng", "b.dng", "c.dng"))
+    (path,) = stage.write(print_of(), (tmp_path / "x.tif",), Params(compression=compression), metadata)
     with tifffile.TiffFile(path) as tiff:
         tags = tiff.pages[0].tags
         assert np.array_equal(tiff.asarray(), print_of().light)

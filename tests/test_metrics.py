@@ -1,11 +1,11 @@
-"""difference: published pairs of CIEDE2000, PSNR and SSIM by their definitions."""
+"""metrics: published pairs of CIEDE2000, PSNR and SSIM by their definitions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from longexpo_cli.difference import delta_e_2000, psnr, srgb_to_lab, ssim
+from longexpo_cli.metrics import delta_e_2000, psnr, srgb_to_lab, ssim
 
 # Sharma 2005, table 1: two L*a*b* colours and their difference, to four digits.
 PAIRS = np.array(

@@ -1,0 +1,48 @@
+"""The markers of JPEG and the chunks of PNG files, walked for headers and metadata."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+
+Data = mmap.mmap | bytes
+
+JPEG_SIGNATURE = b"\xff\xd8"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+START_OF_SCAN = 0xDA
+END_OF_IMAGE = b"\xff\xd9"
+APP1 = 0xE1
+_NOT_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC: the markers in SOF0..SOF15's range that are none
+
+
+def jpeg_segments(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, payload offset and length of each segment of the JPEG at byte start (T.81, annex B).
+
+    The walk stops behind the header of the first scan, at the end marker, at a byte that is not a marker, or
+    where no marker and length fit before byte end. A payload may reach beyond end in a truncated file.
+    """
+    at = start + 2
+    while at + 4 <= end and data[at] == 0xFF and data[at + 1] != END_OF_IMAGE[1]:
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        yield data[at + 1], at + 4, length - 2
+        if data[at + 1] == START_OF_SCAN:
+            return
+        at += 2 + length
+
+
+def is_frame_header(marker: int) -> bool:
+    """Whether a JPEG marker starts a frame header (SOF0 to SOF15), which holds the size (T.81, table B.1)."""
+    return 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAME_HEADERS
+
+
+def png_chunks(data: Data, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield type, first byte and length of the data of each chunk of a PNG (W3C PNG 2003, section 5.3).
+
+    The walk stops where no chunk of 12 bytes fits before byte end; the data of the last chunk may reach
+    beyond.
+    """
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= end:
+        length = int.from_bytes(data[at : at + 4], "big")
+        yield bytes(data[at + 4 : at + 8]), at + 8, length
+        at += 12 + length

@@ -1,0 +1,255 @@
+"""Reading a frame's tags: TIFF directories in RAW, DNG and TIFF files, and the EXIF blocks of other formats.
+
+Supported are TIFF, DNG and the many RAW formats that are TIFF inside, RW2, ORF, RAF, CR3, JPEG and PNG. No
+library is used: common ones read only some of these, and only a few tags are needed.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from longexpo_cli.arrays import Array64
+from longexpo_cli.errors import UnreadableFrameError
+from longexpo_cli.files import ifd, markers
+from longexpo_cli.files.ifd import Directory
+from longexpo_cli.files.markers import Data
+from longexpo_cli.types import NoiseProfile
+
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")  # TIFF, Panasonic, Olympus
+_CANON_SEARCH_BYTES = 1 << 20  # of a CR3's start, which holds the metadata boxes
+
+# Tags (TIFF 6.0, Exif 2.32, DNG 1.7).
+_SUBFILE_TYPE = 254
+_WIDTH = 256
+_LENGTH = 257
+_BITS_PER_SAMPLE = 258
+_COMPRESSION = 259
+_MAKE = 271
+_MODEL = 272
+_STRIP_OFFSETS = 273
+_ORIENTATION = 274
+_SAMPLES_PER_PIXEL = 277
+_ROWS_PER_STRIP = 278
+_STRIP_BYTE_COUNTS = 279
+_DATE_TIME = 306
+_TILE_WIDTH = 322
+_TILE_LENGTH = 323
+_TILE_OFFSETS = 324
+_TILE_BYTE_COUNTS = 325
+_EXPOSURE_TIME = 33434
+_ISO_SPEED_RATINGS = 34855
+_RECOMMENDED_EXPOSURE_INDEX = 34866
+_ISO_SPEED = 34867
+_DATE_TIME_ORIGINAL = 36867
+_SUBSEC_TIME = 37520
+_SUBSEC_TIME_ORIGINAL = 37521
+_DNG_VERSION = 50706
+_UNIQUE_CAMERA_MODEL = 50708
+_COLOR_MATRICES = ((50722, 50779), (50721, 50778), (52531, 52529))  # ColorMatrix2, 1, 3 and their illuminants
+_AS_SHOT_NEUTRAL = 50728
+_NOISE_PROFILE = 51041
+
+_UNCOMPRESSED = 1
+_LOSSLESS_JPEG = 7
+_ISO_OVERFLOW = 65535  # ISOSpeedRatings has 16 bits; this value refers to newer tags (Exif 2.32, 4.6.5)
+
+# Correlated colour temperature, in kelvin, of an EXIF light source (DNG 1.7, CalibrationIlluminant1).
+_KELVIN = {
+    **{1: 5500, 2: 4200, 3: 2850, 4: 5500, 9: 5500, 10: 6500, 11: 7500, 12: 6430, 13: 5000, 14: 4150},
+    **{15: 3450, 17: 2856, 18: 4874, 19: 6774, 20: 5503, 21: 6504, 22: 7504, 23: 5003, 24: 3200},
+}
+_D65_KELVIN = 6504
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file's tags say of the frame in it; None or "" where they say nothing.
+
+    has_subseconds tells whether taken has fractions of a second. orientation is 1..8. color_matrix is the DNG
+    ColorMatrix (XYZ to camera) whose illuminant is nearest to D65, as_shot_neutral the camera's R, G, B of a
+    white object. defect says why the file's pixel data cannot be used ("is truncated ...").
+    """
+
+    taken: datetime.datetime | None = None
+    has_subseconds: bool = False
+    exposure_s: float | None = None
+    iso: float | None = None
+    orientation: int | None = None
+    camera: str = ""
+    color_matrix: Array64 | None = None
+    as_shot_neutral: tuple[float, float, float] | None = None
+    noise: NoiseProfile | None = None
+    defect: str = ""
+
+
+def read(path: Path) -> Header:
+    """Return the tags of a frame file of any format; UnreadableFrameError when the file cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if not size:
+                raise UnreadableFrameError(path, "is empty")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _header(data, size)
+    except OSError as error:
+        raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
+
+
+def _tiff_structures(data: Data, size: int) -> Iterator[int]:
+    """Yield the first byte of each TIFF structure in a frame file of any supported format."""
+    if data[:4] in _TIFF_SIGNATURES:
+        yield 0
+    elif data[:2] == markers.JPEG_SIGNATURE:
+        yield from _exif_in_jpeg(data, 0, size)
+    elif data[:8] == markers.PNG_SIGNATURE:
+        yield from (start for kind, start, _ in markers.png_chunks(data, size) if kind == b"eXIf")
+    elif data[:15] == b"FUJIFILMCCD-RAW":  # RAF: the offset of a JPEG preview, which holds the EXIF block
+        yield from _exif_in_jpeg(data, int.from_bytes(data[84:88], "big"), size)
+    elif data[4:8] == b"ftyp":  # CR3: Canon's boxes with the main and the Exif directory
+        for name in (b"CMT1", b"CMT2"):
+            at = data.find(name, 0, _CANON_SEARCH_BYTES)
+            if at >= 0:
+                yield at + 4
+
+
+def _exif_in_jpeg(data: Data, start: int, size: int) -> Iterator[int]:
+    """Yield the first byte of each EXIF block of the JPEG at byte start."""
+    for marker, payload, _ in markers.jpeg_segments(data, start, size):
+        if marker == markers.APP1 and data[payload : payload + 6] == b"Exif\0\0":
+            yield payload + 6
+
+
+def _header(data: mmap.mmap, size: int) -> Header:
+    found = [
+        directory for start in _tiff_structures(data, size) for directory in ifd.read_directories(data, start)
+    ]
+    tags: Directory = {}
+    for directory in found:
+        tags = directory | tags  # of a tag in several directories the first counts
+    taken, has_subseconds = _time(tags)
+    orientation = _first(tags, _ORIENTATION, 0)
+    camera = " ".join(name for name in (_text(tags, _MAKE), _text(tags, _MODEL)) if name)
+    iso = _positive(tags, _ISO_SPEED_RATINGS, below=_ISO_OVERFLOW)
+    return Header(
+        taken=taken,
+        has_subseconds=has_subseconds,
+        exposure_s=_positive(tags, _EXPOSURE_TIME),
+        iso=iso or _positive(tags, _RECOMMENDED_EXPOSURE_INDEX) or _positive(tags, _ISO_SPEED),
+        orientation=orientation if 1 <= orientation <= 8 else None,
+        camera=camera or _text(tags, _UNIQUE_CAMERA_MODEL),
+        color_matrix=_color_matrix(tags),
+        as_shot_neutral=_as_shot_neutral(tags),
+        noise=_noise_profile(tags),
+        defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
+    )
+
+
+def _numbers(tags: Directory, tag: int) -> tuple[float, ...]:
+    value = tags.get(tag, ())
+    return value if isinstance(value, tuple) else ()
+
+
+def _text(tags: Directory, tag: int) -> str:
+    value = tags.get(tag, b"")
+    return value.split(b"\0")[0].decode("utf-8", "replace").strip() if isinstance(value, bytes) else ""
+
+
+def _positive(tags: Directory, tag: int, below: float = math.inf) -> float | None:
+    value = next(iter(_numbers(tags, tag)), math.nan)
+    return float(value) if 0 < value < below else None
+
+
+def _time(tags: Directory) -> tuple[datetime.datetime | None, bool]:
+    """Return the time from DateTimeOriginal (else DateTime) and whether its SubSecTime has digits."""
+    for tag, subseconds in ((_DATE_TIME_ORIGINAL, _SUBSEC_TIME_ORIGINAL), (_DATE_TIME, _SUBSEC_TIME)):
+        try:
+            taken = datetime.datetime.strptime(_text(tags, tag), "%Y:%m:%d %H:%M:%S")
+        except ValueError:
+            continue
+        digits = _text(tags, subseconds) or _text(tags, _SUBSEC_TIME)
+        if digits.isascii() and digits.isdigit():
+            return taken + datetime.timedelta(seconds=int(digits) / 10 ** len(digits)), True
+        return taken, False
+    return None, False
+
+
+def _color_matrix(tags: Directory) -> Array64 | None:
+    """Return the DNG ColorMatrix whose calibration illuminant is nearest to D65, 3 x 3, or None."""
+    found: list[tuple[float, Array64]] = []
+    for tag, illuminant in _COLOR_MATRICES:
+        values = _numbers(tags, tag)
+        if len(values) == 9 and all(map(math.isfinite, values)):
+            kelvin = _KELVIN.get(_first(tags, illuminant, 0))
+            distance = abs(1e6 / kelvin - 1e6 / _D65_KELVIN) if kelvin else math.inf  # in mired
+            found.append((distance, np.array(values, np.float64).reshape(3, 3)))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _as_shot_neutral(tags: Directory) -> tuple[float, float, float] | None:
+    values = _numbers(tags, _AS_SHOT_NEUTRAL)
+    if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
+        return None
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _noise_profile(tags: Directory) -> NoiseProfile | None:
+    """Return the DNG NoiseProfile, the mean over its planes, or None."""
+    values = _numbers(tags, _NOISE_PROFILE)
+    if not values or len(values) % 2 or not all(math.isfinite(value) and value >= 0 for value in values):
+        return None
+    scale, offset = float(np.mean(values[::2])), float(np.mean(values[1::2]))
+    return NoiseProfile(scale, offset) if scale + offset > 0 else None
+
+
+def _pixel_data_defect(found: list[Directory], size: int) -> str:
+    """Return why the pixel data of a main picture in a DNG of size bytes cannot be used, or ""."""
+    for tags in found:
+        starts = _numbers(tags, _TILE_OFFSETS) or _numbers(tags, _STRIP_OFFSETS)
+        counts = _numbers(tags, _TILE_BYTE_COUNTS) or _numbers(tags, _STRIP_BYTE_COUNTS)
+        is_preview = next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)
+        if not starts or is_preview:
+            continue
+        end = int(max((start + count for start, count in zip(starts, counts, strict=False)), default=0))
+        pieces = _strips_or_tiles(tags)
+        needed = _uncompressed_bytes(tags)
+        if len(starts) != len(counts) or len(starts) < pieces:
+            return f"has {len(starts)} of the {pieces} strips or tiles of its picture"
+        if end > size:
+            return f"is truncated: its picture ends at byte {end}, the file at {size}"
+        if sum(counts) < needed:
+            return f"has {int(sum(counts))} bytes of the {needed} its picture needs"
+        is_lossless_jpeg = _first(tags, _COMPRESSION, _UNCOMPRESSED) == _LOSSLESS_JPEG
+        if is_lossless_jpeg and _first(tags, _TILE_WIDTH, 0) > _first(tags, _WIDTH, 0):
+            return "has a lossless JPEG tile wider than its picture, which LibRaw decodes wrongly"
+    return ""
+
+
+def _first(tags: Directory, tag: int, default: int) -> int:
+    value = next(iter(_numbers(tags, tag)), default)
+    return int(value) if math.isfinite(value) else default
+
+
+def _strips_or_tiles(tags: Directory) -> int:
+    """Return how many strips or tiles a picture of this size is divided into."""
+    width = _first(tags, _WIDTH, 0)
+    height = _first(tags, _LENGTH, 0)
+    if _TILE_OFFSETS in tags:
+        tile_width = max(_first(tags, _TILE_WIDTH, width), 1)
+        tile_height = max(_first(tags, _TILE_LENGTH, height), 1)
+        return -(-width // tile_width) * -(-height // tile_height)
+    return -(-height // max(_first(tags, _ROWS_PER_STRIP, height), 1))
+
+
+def _uncompressed_bytes(tags: Directory) -> int:
+    """Return the bytes an uncompressed picture needs; 0 for a compressed one."""
+    if _first(tags, _COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:
+        return 0
+    bits = _first(tags, _BITS_PER_SAMPLE, 8) * _first(tags, _SAMPLES_PER_PIXEL, 1)
+    return _first(tags, _WIDTH, 0) * _first(tags, _LENGTH, 0) * bits // 8
