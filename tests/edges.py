@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import flow
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import MotionLines
+from longexpo_cli.vision.optical_flow import warp
 from tests import curves
 
 Array = npt.NDArray[Any]
@@ -69,7 +69,7 @@ class Scene:
         for frame, motion in enumerate((-MOTION, MOTION)):
             for part in (np.arange(_LOOKS, dtype=np.float32) + np.float32(0.5)) / _LOOKS:
                 offset = np.broadcast_to(part * np.float32(motion), (*SIZE, 2))
-                kept[frame] += (1 - part) * flow.pulled(seen, offset)
+                kept[frame] += (1 - part) * warp(seen, offset)
         kept = kept**3
         hidden = kept.sum(axis=0) == 0
         weight = np.where(moves & ~hidden, kept[0] / np.where(hidden, 1, kept.sum(axis=0)), 0.5)

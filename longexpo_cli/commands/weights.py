@@ -15,12 +15,12 @@ from longexpo_cli.errors import WeightsError
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
     """List the networks and compare each file with its checksum; exit 1 when one is not whole."""
-    from longexpo_cli import nets
+    from longexpo_cli.vision import networks
 
     rows = []
-    for name, network in nets.index().items():
+    for name, network in networks.index().items():
         try:
-            nets.checked(name)
+            networks.checked(name)
             trouble = ""
         except WeightsError as error:
             trouble = str(error)

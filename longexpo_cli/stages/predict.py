@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longexpo_cli import flow
 from longexpo_cli.colour import LUMINANCE
-from longexpo_cli.motion import refined
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array8, Array32, Flags, Frame, MotionLines
+from longexpo_cli.vision import optical_flow as flow
+from longexpo_cli.vision.motion_network import refined
 
 _BRIGHT_PERCENTILE = 99.8  # of the pair's luminance
 _LIGHTS = 4.0  # small lights stand out by up to this much more

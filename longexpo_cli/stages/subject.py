@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import colour, geometry, shapes, sight
+from longexpo_cli import colour, geometry, shapes
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array32, Flags, Frame, Subject
+from longexpo_cli.vision import saliency as sight
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from longexpo_cli import colour, geometry, sight
+from longexpo_cli import colour, geometry
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages.subject import Params, from_mask, read_mask, subject
 from longexpo_cli.types import Array8, Array32, Frame, NoiseProfile, Shot, Subject
+from longexpo_cli.vision import saliency as sight
 
 FLOOR = 0.43
 

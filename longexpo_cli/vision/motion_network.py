@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour, flow, nets
+from longexpo_cli import colour
 from longexpo_cli.types import Array32, Flags, Frame, MotionLines
+from longexpo_cli.vision import networks
+from longexpo_cli.vision import optical_flow as flow
 
 NETWORK = "motion"
 _BRIGHT_PERCENTILE = 99.8  # of the pair's light: what the network sees as white
@@ -73,7 +75,7 @@ def _read(frames: Array32, delta: Array32) -> tuple[Array32, Array32]:
     total, brightest = (np.zeros(frames.shape[:2], np.float32) for _ in range(2))
     for time in _TIMES:
         one, two = (
-            flow.pulled(side, np.float32(part) * line)
+            flow.warp(side, np.float32(part) * line)
             for side, line, part in zip(sides, delta, (time, 1 - time), strict=True)
         )
         total += np.abs(one - two).mean(axis=-1)
@@ -84,13 +86,13 @@ def _read(frames: Array32, delta: Array32) -> tuple[Array32, Array32]:
 def _run(frames: Array32, init: Array32) -> tuple[Array32, Array32]:
     """Return lines H W 4 in pixels and weights H W 2 for frames H W 6 and init H W 4, of any size."""
     height, width = frames.shape[:2]
-    multiple = int(nets.network(NETWORK).metadata["multiple"])
+    multiple = int(networks.network(NETWORK).metadata["multiple"])
     sides = ((0, -height % multiple), (0, -width % multiple), (0, 0))
     inputs = {
         name: np.ascontiguousarray(np.pad(values, sides, "edge").transpose(2, 0, 1)[None])
         for name, values in (("frames", frames), ("init", init))
     }
-    lines, weights = nets.run(NETWORK, inputs, ("lines", "weights"))
+    lines, weights = networks.run(NETWORK, inputs, ("lines", "weights"))
     return _cut(lines, height, width), _cut(weights, height, width)
 
 

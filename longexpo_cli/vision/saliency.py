@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import nets
 from longexpo_cli.types import Array32, Flags
+from longexpo_cli.vision import networks
 
 SALIENCY_SIDE = 320  # px, u2netp's input
 SALIENCY_OUTPUT = "1959"  # the fused map; the others are its six ingredients
@@ -65,7 +65,7 @@ def faces(picture: Array32, least_score: float) -> Array32:
     blue_first = np.ascontiguousarray(resized(picture, size[::-1])[..., ::-1] * 255 + 0.5).astype(np.uint8)
     with _quiet():
         detector = cv2.FaceDetectorYN.create(
-            str(nets.checked("yunet")), "", size, least_score, FACE_OVERLAP, FACE_MOST
+            str(networks.checked("yunet")), "", size, least_score, FACE_OVERLAP, FACE_MOST
         )
         found = detector.detect(blue_first)[1]
     if found is None:
@@ -88,7 +88,7 @@ def _look(picture: Array32) -> Array32:
     small = resized(picture, (SALIENCY_SIDE, SALIENCY_SIDE))
     scaled = small / max(float(small.max()), 1 / 255)
     values = ((scaled - IMAGENET_MEAN) / IMAGENET_DEVIATION).transpose(2, 0, 1)[None]
-    (result,) = nets.run("u2netp", {"input.1": np.ascontiguousarray(values)}, [SALIENCY_OUTPUT])
+    (result,) = networks.run("u2netp", {"input.1": np.ascontiguousarray(values)}, [SALIENCY_OUTPUT])
     return np.asarray(result[0, 0], np.float32)
 
 

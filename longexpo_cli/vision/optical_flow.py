@@ -33,7 +33,7 @@ def searched(this: Array8, other: Array8) -> Array32:
     return np.asarray(search.calc(this, other, None), np.float32)
 
 
-def pulled(picture: Array8 | Array32, offset: Array32) -> Array32:
+def warp(picture: Array8 | Array32, offset: Array32) -> Array32:
     """Return picture(p + offset(p)), bilinear, edges clamped."""
     import cv2
 
@@ -50,7 +50,7 @@ def left(this: Array8, other: Array8, flow: Array32 | None = None) -> Array32:
     """
     import cv2
 
-    there = other if flow is None else pulled(other, flow)
+    there = other if flow is None else warp(other, flow)
     difference = this.astype(np.float32) - there
     mean = cv2.blur(difference * difference, (_WINDOW_PX, _WINDOW_PX))  # running sums may fall below 0
     return np.asarray(np.sqrt(np.maximum(mean, 0)), np.float32)
@@ -65,7 +65,7 @@ def changed(this: Array8, other: Array8, noise: float) -> Flags:
 
 def returns(flow: Array32, back: Array32, agreement_px: float) -> Flags:
     """Return where the flow and the other picture's flow lead back to the same pixel."""
-    miss = length(flow + pulled(back, flow))
+    miss = length(flow + warp(back, flow))
     return miss <= agreement_px + _MISS_PER_MOTION * length(flow)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longexpo_cli import assets, nets
+from longexpo_cli import assets
 from longexpo_cli.errors import WeightsError
+from longexpo_cli.vision import networks
 
 ENTRY = """
 [motion]
@@ -34,20 +35,20 @@ def written(folder: Path, sha256: str = ZEROS, content: bytes | None = b"") -> P
     return folder
 
 
-@pytest.mark.parametrize("name", sorted(nets.index()))
+@pytest.mark.parametrize("name", sorted(networks.index()))
 def test_every_network_is_whole_and_has_its_licence_and_card(name: str) -> None:
-    entry = nets.network(name)
-    assert nets.checked(name) == entry.file
+    entry = networks.network(name)
+    assert networks.checked(name) == entry.file
     assert entry.licence_file.stat().st_size > 500
     assert entry.card.read_text("utf-8").startswith(f"# {name}\n")
     assert entry.purpose and entry.source and entry.licence
 
 
-@pytest.mark.parametrize("name", sorted(nets.index()))
+@pytest.mark.parametrize("name", sorted(networks.index()))
 def test_inputs_and_outputs_are_those_of_the_file(name: str) -> None:
     import onnxruntime
 
-    entry = nets.network(name)
+    entry = networks.network(name)
     session = onnxruntime.InferenceSession(entry.file, providers=["CPUExecutionProvider"])
     for ours, theirs in ((entry.inputs, session.get_inputs()), (entry.outputs, session.get_outputs())):
         shapes = {value.name: value.shape for value in theirs}
@@ -58,20 +59,20 @@ def test_inputs_and_outputs_are_those_of_the_file(name: str) -> None:
 
 
 def test_an_entry_holds_everything_the_index_says(tmp_path: Path) -> None:
-    entry = nets.network("motion", written(tmp_path))
+    entry = networks.network("motion", written(tmp_path))
     assert entry.file == tmp_path / "motion.onnx"
-    assert entry.inputs == (nets.Tensor("pair", (1, 6, "height", "width"), "two frames"),)
+    assert entry.inputs == (networks.Tensor("pair", (1, 6, "height", "width"), "two frames"),)
     assert entry.outputs[0].shape == (1, 5, "height", "width")
     assert entry.metadata == {"multiple_of": 8, "channels": [32, 64, 128]}
-    assert nets.checked("motion", tmp_path) == entry.file
+    assert networks.checked("motion", tmp_path) == entry.file
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     written(tmp_path, content=b"something else")
     with pytest.raises(WeightsError, match=r"motion\.onnx: not the file .*reinstall longexpo"):
-        nets.checked("motion", tmp_path)
+        networks.checked("motion", tmp_path)
     with pytest.raises(WeightsError):
-        nets.run("motion", {}, ["lines"], tmp_path)
+        networks.run("motion", {}, ["lines"], tmp_path)
 
 
 def test_one_flipped_bit_is_refused(tmp_path: Path) -> None:
@@ -83,18 +84,18 @@ def test_one_flipped_bit_is_refused(tmp_path: Path) -> None:
     content[100_000] ^= 1
     broken.write_bytes(content)
     with pytest.raises(WeightsError, match="SHA-256"):
-        nets.checked("yunet", tmp_path)
+        networks.checked("yunet", tmp_path)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     written(tmp_path, content=None)
     with pytest.raises(WeightsError, match=r"motion\.onnx: No such file.*reinstall"):
-        nets.checked("motion", tmp_path)
+        networks.checked("motion", tmp_path)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(WeightsError, match=r"'u3net'.*u2netp, yunet"):
-        nets.network("u3net")
+        networks.network("u3net")
 
 
 @pytest.mark.parametrize(
@@ -104,13 +105,13 @@ def test_a_bad_index_is_refused(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "index.toml").write_text(text)
     with pytest.raises(WeightsError, match=r"index\.toml: .*reinstall longexpo"):
-        nets.index(tmp_path)
+        networks.index(tmp_path)
 
 
 def test_a_run_gives_the_outputs_asked_for_and_the_same_bits_again() -> None:
     picture = np.random.default_rng(1).random((1, 3, 320, 320), dtype=np.float32)
-    fused, side = nets.run("u2netp", {"input.1": picture}, ["1959", "1960"])
+    fused, side = networks.run("u2netp", {"input.1": picture}, ["1959", "1960"])
     assert fused.shape == side.shape == (1, 1, 320, 320)
     assert 0 <= fused.min() <= fused.max() <= 1
-    (again,) = nets.run("u2netp", {"input.1": picture}, ["1959"])
+    (again,) = networks.run("u2netp", {"input.1": picture}, ["1959"])
     assert np.array_equal(again, fused)

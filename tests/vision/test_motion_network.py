@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from longexpo_cli import motion, nets
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import predict
 from longexpo_cli.types import Frame, MotionLines
+from longexpo_cli.vision import motion_network, networks
 from tests.stages import test_predict as world
 from tests.stages.test_blur import SHOT, psnr
 
@@ -82,12 +82,12 @@ def test_any_size(size: tuple[int, int]) -> None:
     start = MotionLines(
         rng.normal(0, 2, (2, *size, 2)).astype(np.float32), np.full(size, 0.5, np.float32), grid, "dis"
     )
-    lines = motion.refined(frames[0], frames[1], start, 0.15)
+    lines = motion_network.refined(frames[0], frames[1], start, 0.15)
     assert lines.delta.shape == (2, *size, 2)
     assert np.isfinite(lines.delta).all()
     assert np.isfinite(lines.weight).all()
 
 
 def test_light_is_what_the_index_says() -> None:
-    entry = nets.network(motion.NETWORK)
+    entry = networks.network(motion_network.NETWORK)
     assert entry.metadata == {"light": "srgb", "multiple": 32}
