@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
-import onnxruntime
 import torch
 
+from longexpo_cli.vision import networks
 from training import rounding
 from training.models import checkpoint, from_checkpoint
 from training.net import MotionNet
@@ -158,7 +158,8 @@ def _inputs(net: MotionNet, size: tuple[int, int]) -> dict[str, Array32]:
     return inputs
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(path: Path, threads: int) -> Any:
+    onnxruntime = networks.load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from longexpo_cli.vision import networks
 from training import classical, rounding
 from training.net import MotionNet, Shape
 
@@ -109,8 +110,7 @@ def lines_of(network: Network, start: Start = classical.dis) -> Lines:
 
 
 def _onnx(path: Path, threads: int) -> Network:
-    import onnxruntime
-
+    onnxruntime = networks.load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

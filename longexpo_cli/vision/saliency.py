@@ -65,7 +65,7 @@ def faces(picture: Array32, least_score: float) -> Array32:
     blue_first = np.ascontiguousarray(resized(picture, size[::-1])[..., ::-1] * 255 + 0.5).astype(np.uint8)
     with _quiet():
         detector = cv2.FaceDetectorYN.create(
-            str(networks.checked("yunet")), "", size, least_score, FACE_OVERLAP, FACE_MOST
+            str(networks.verified_file("yunet")), "", size, least_score, FACE_OVERLAP, FACE_MOST
         )
         found = detector.detect(blue_first)[1]
     if found is None:

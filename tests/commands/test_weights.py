@@ -1,4 +1,4 @@
-"""longexpo weights tells which networks there are and whether they are whole."""
+"""longexpo weights lists the networks and verifies their checksums."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_lists_every_network_with_its_licence(run: Run) -> None:
     for name, network in networks.index().items():
         assert f"{name}: " in result.stdout
         assert network.licence in result.stdout
-        assert f"whole: sha256 {network.sha256}" in result.stdout
+        assert f"ok: sha256 {network.sha256}" in result.stdout
 
 
 def test_json(run: Run) -> None:
@@ -25,11 +25,11 @@ def test_json(run: Run) -> None:
     assert {row["name"]: row["trouble"] for row in rows} == dict.fromkeys(networks.index(), "")
 
 
-def test_a_file_that_is_not_whole_is_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_checksum_exits_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> None:
         raise WeightsError(f"{name}: the checksum differs")
 
-    monkeypatch.setattr(networks, "checked", broken)
+    monkeypatch.setattr(networks, "verified_file", broken)
     result = run("weights")
     assert result.exit_code == 1
     assert "the checksum differs" in result.stdout
