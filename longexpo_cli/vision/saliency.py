@@ -1,186 +1,131 @@
-"""What the networks see in an upright sRGB picture: where it is salient, and where faces are.
+"""Saliency by u2netp, the small U2-Net (Qin 2020, doi:10.1016/j.patcog.2020.107404).
 
-Saliency by U2-Net (Qin 2020, doi:10.1016/j.patcog.2020.107404), faces by YuNet (Wu 2023,
-doi:10.1007/s11633-023-1423-y).
+Small subjects are refined on a crop; a guided filter aligns the map with the picture's edges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.types import Array32, Flags
+from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.vision import networks
+from longexpo_cli.vision.guided_filter import guided_filter
+from longexpo_cli.vision.resize import resize
 
-SALIENCY_SIDE = 320  # px, u2netp's input
-SALIENCY_OUTPUT = "1959"  # the fused map; the others are its six ingredients
+INPUT_SIDE_PX = 320  # u2netp's input and output
+OUTPUT = "1959"  # the fused map; 1960 to 1965 are the six side outputs it is fused from
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
-SECOND_LOOK_PEAK = 0.1  # a first look that peaks lower has seen nothing that a closer one could confirm
-SECOND_LOOK_SURE = 0.9  # mean saliency of the strongest region from which on a second look adds nothing
-SECOND_LOOK_AGREES = 0.15  # least intersection over union of what the two looks see
-CROP_MARGIN = 0.75  # of the region's long side, added on every side of the crop
-CROP_MOST = 0.5  # of the picture's area: a larger crop is no closer look
-CROP_LEAST = 0.2  # of the picture's long side: a tighter crop would be enlarged into mush
+REFINE_MIN_PEAK = 0.1  # a whole picture that peaks lower has no candidate that a crop could confirm
+REFINE_MAX_MEAN = 0.9  # mean saliency of the strongest region above which a crop adds nothing
+REFINE_MIN_IOU = 0.15  # least intersection over union of the two regions; less is another object
+CROP_MARGIN = 0.75  # added on each side, in long sides of the region
+CROP_MAX_AREA = 0.5  # of the picture's area: a larger crop hardly gains resolution
+CROP_MIN_SIDE = 0.2  # of the picture's long side: a smaller crop would be enlarged beyond its detail
 
-REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)  # luminance of sRGB's primaries
-GUIDE_RADIUS = 1.25  # cells of the saliency map, the reach of the guided filter
-GUIDE_EPSILON = 1e-3  # squared luminance steps (0..1) below which the guide counts as flat
-
-FACE_SIDE = 768  # px, long side shown to the detector; above 1024 it sees false faces
-FACE_MOST = 64  # faces kept, the surest first
-FACE_OVERLAP = 0.3  # boxes that overlap more are one face
+SRGB_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec.709 primaries (ITU-R BT.709-6, 3.2)
+GUIDE_RADIUS = 1.25  # cells of the network's output: the reach of the guided filter
+GUIDE_EPSILON = 1e-3  # squared luminance (0..1); below a contrast of about 3 % the guide has no edge
 
 
-def saliency(picture: Array32, second_look: bool) -> tuple[Array32, float]:
-    """Return how salient each pixel is, H W 0..1 along the picture's edges, and the network's raw peak.
+def saliency_map(picture: Array32) -> tuple[Array32, float]:
+    """Return the saliency of each pixel, H W 0..1, and the network's unscaled peak.
 
-    picture is H W 3, 0..1. The network's output is never stretched: its peak tells whether there is a
-    subject. With second_look, what is small and unsure is looked at again on a crop, and the surer look
-    is kept.
+    picture is upright, H W 3 sRGB values 0..1. The output is never normalised: its peak tells whether there
+    is a subject. Where the strongest region is small and uncertain, the network runs again on a crop around
+    it, and the more certain result is kept. Raises WeightsError if u2netp's file is missing or has another
+    checksum.
     """
-    luminance = picture @ REC709
-    first = _look(picture)
-    whole, peak = _guided(first, luminance), float(first.max())
-    closer = _second_look(first, picture) if second_look else None
-    if closer is not None:
-        second, crop = closer
-        whole[crop] = _guided(second, luminance[crop])
-        peak = float(second.max())
-    return whole, peak
+    luminance = picture @ SRGB_LUMINANCE
+    coarse = _run_u2netp(picture)
+    saliency = _upsample(coarse, luminance)
+    peak = float(coarse.max())
+    refined = _refine_on_crop(coarse, picture)
+    if refined is not None:
+        coarse_crop, crop = refined
+        saliency[crop] = _upsample(coarse_crop, luminance[crop])
+        peak = float(coarse_crop.max())
+    return saliency, peak
 
 
-def faces(picture: Array32, least_score: float) -> Array32:
-    """Return the faces of people in a picture H W 3, 0..1, as N 4: left, top, width, height in its pixels."""
-    import cv2
-
-    height, width = picture.shape[:2]
-    scale = FACE_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    blue_first = np.ascontiguousarray(resized(picture, size[::-1])[..., ::-1] * 255 + 0.5).astype(np.uint8)
-    with _quiet():
-        detector = cv2.FaceDetectorYN.create(
-            str(networks.verified_file("yunet")), "", size, least_score, FACE_OVERLAP, FACE_MOST
-        )
-        found = detector.detect(blue_first)[1]
-    if found is None:
-        return np.zeros((0, 4), np.float32)
-    per_pixel = np.array([width / size[0], height / size[1]] * 2, np.float32)
-    return np.asarray(found[:, :4] * per_pixel, np.float32)
-
-
-def resized(values: Array32, shape: tuple[int, int]) -> Array32:
-    """Resize values H W or H W C to rows and columns: the mean where it shrinks, bilinear where it grows."""
-    import cv2
-
-    shrinks = values.shape[0] > shape[0] or values.shape[1] > shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(values, shape[::-1], interpolation=how), np.float32)
-
-
-def _look(picture: Array32) -> Array32:
-    """Run u2netp on a picture of any size; return its saliency, 320 320, 0..1 as the network says it."""
-    small = resized(picture, (SALIENCY_SIDE, SALIENCY_SIDE))
+def _run_u2netp(picture: Array32) -> Array32:
+    """Return u2netp's output for a picture H W 3 of any size: 320 320, 0..1."""
+    small = resize(picture, (INPUT_SIDE_PX, INPUT_SIDE_PX))
     scaled = small / max(float(small.max()), 1 / 255)
-    values = ((scaled - IMAGENET_MEAN) / IMAGENET_DEVIATION).transpose(2, 0, 1)[None]
-    (result,) = networks.run("u2netp", {"input.1": np.ascontiguousarray(values)}, [SALIENCY_OUTPUT])
+    values = ((scaled - IMAGENET_MEAN) / IMAGENET_STD).transpose(2, 0, 1)[None]
+    (result,) = networks.run("u2netp", {"input.1": np.ascontiguousarray(values)}, [OUTPUT])
     return np.asarray(result[0, 0], np.float32)
 
 
-def _second_look(first: Array32, picture: Array32) -> tuple[Array32, tuple[slice, slice]] | None:
-    """Look closer where a first look was unsure of something small.
+def _upsample(coarse: Array32, luminance: Array32) -> Array32:
+    """Upsample a map 0..1 to the grid of a luminance H W and align it with the luminance's edges."""
+    height, width = luminance.shape
+    radius_y = max(1, round(GUIDE_RADIUS * height / INPUT_SIDE_PX))
+    radius_x = max(1, round(GUIDE_RADIUS * width / INPUT_SIDE_PX))
+    window = (2 * radius_x + 1, 2 * radius_y + 1)
+    values = resize(coarse, (height, width))
+    return np.asarray(np.clip(guided_filter(luminance, values, window, GUIDE_EPSILON), 0, 1), np.float32)
 
-    Return the saliency of the crop and where the crop lies; None when there is no cause to look again, or
-    when the second look is no surer or sees something else, for the middle of any crop holds something.
+
+def _refine_on_crop(coarse: Array32, picture: Array32) -> tuple[Array32, tuple[slice, slice]] | None:
+    """Run the network again on a crop around the strongest region, if that is small and uncertain.
+
+    Return the crop's saliency 320 320 and the crop; None if no crop is needed, or if the result on the crop
+    is no more certain or shows another object: the centre of almost any crop has something salient.
     """
-    if float(first.max()) < SECOND_LOOK_PEAK:
+    if float(coarse.max()) < REFINE_MIN_PEAK:
         return None
-    region = _strongest_region(first)
-    sureness = float(first[region].mean())
+    region = _strongest_region(coarse)
+    region_mean = float(coarse[region].mean())
     crop = _crop_around(region, picture.shape[:2])
-    if sureness >= SECOND_LOOK_SURE or crop is None:
+    if region_mean >= REFINE_MAX_MEAN or crop is None:
         return None
-    second = _look(picture[crop])
-    closer = _strongest_region(second)
-    if float(second[closer].mean()) <= sureness:
+    coarse_crop = _run_u2netp(picture[crop])
+    crop_region = _strongest_region(coarse_crop)
+    if float(coarse_crop[crop_region].mean()) <= region_mean:
         return None
-    before = resized(region.astype(np.float32), picture.shape[:2])[crop] > 0.5
-    after = resized(closer.astype(np.float32), before.shape) > 0.5
-    both, either = int((before & after).sum()), int((before | after).sum())
-    return (second, crop) if both > SECOND_LOOK_AGREES * either else None
+    before = resize(region.astype(np.float32), picture.shape[:2])[crop] > 0.5
+    after = resize(crop_region.astype(np.float32), before.shape) > 0.5
+    intersection = int((before & after).sum())
+    union = int((before | after).sum())
+    return (coarse_crop, crop) if intersection > REFINE_MIN_IOU * union else None
 
 
-def _strongest_region(values: Array32) -> Flags:
-    """Return the connected region around the peak where values are at least half of it."""
+def _strongest_region(saliency: Array32) -> Flags:
+    """Return the connected region around the peak where the saliency is at least half of it."""
     import cv2
 
-    strong = (values >= values.max() / 2).astype(np.uint8)
+    strong = (saliency >= saliency.max() / 2).astype(np.uint8)
     _, labels = cv2.connectedComponents(strong)
-    region: Flags = labels == labels.flat[int(values.argmax())]
+    region: Flags = labels == labels.flat[int(saliency.argmax())]
     return region
 
 
 def _crop_around(region: Flags, shape: tuple[int, int]) -> tuple[slice, slice] | None:
-    """Return where, on a grid of shape, to look closer at a region; None when that is no closer."""
+    """Return rows and columns of a crop of a picture of this shape; None if it would be too large.
+
+    The region is on a grid of its own that covers the same picture.
+    """
     height, width = shape
-    top, bottom = _extent(region.max(axis=1), height)
-    left, right = _extent(region.max(axis=0), width)
-    around = max(bottom - top, right - left) * (1 + 2 * CROP_MARGIN)
-    side = max(around, CROP_LEAST * max(height, width))
-    rows, columns = _span((top + bottom) / 2, side, height), _span((left + right) / 2, side, width)
+    top, bottom = _bounds(region.max(axis=1), height)
+    left, right = _bounds(region.max(axis=0), width)
+    with_margin = max(bottom - top, right - left) * (1 + 2 * CROP_MARGIN)
+    side = max(with_margin, CROP_MIN_SIDE * max(height, width))
+    rows = _centred_slice((top + bottom) / 2, side, height)
+    columns = _centred_slice((left + right) / 2, side, width)
     area = (rows.stop - rows.start) * (columns.stop - columns.start)
-    return (rows, columns) if area <= CROP_MOST * height * width else None
+    return (rows, columns) if area <= CROP_MAX_AREA * height * width else None
 
 
-def _extent(line: Flags, length: int) -> tuple[float, float]:
-    """Return where the true part of a line begins and ends when the line is stretched to length."""
-    inside = np.flatnonzero(line)
-    return float(inside[0]) / line.size * length, float(inside[-1] + 1) / line.size * length
+def _bounds(flags: Flags, length: int) -> tuple[float, float]:
+    """Return where the true part of N flags begins and ends when they are scaled to length."""
+    inside = np.flatnonzero(flags)
+    return float(inside[0]) / flags.size * length, float(inside[-1] + 1) / flags.size * length
 
 
-def _span(centre: float, length: float, limit: int) -> slice:
-    """Return the slice of about length around centre inside 0..limit, moved inwards at the ends."""
+def _centred_slice(centre: float, length: float, limit: int) -> slice:
+    """Return a slice of about this length around a centre, shifted to fit into 0..limit."""
     size = min(max(round(length), 1), limit)
     start = min(max(round(centre - size / 2), 0), limit - size)
     return slice(start, start + size)
-
-
-def _guided(coarse: Array32, guide: Array32) -> Array32:
-    """Upsample a map 0..1 to the guide's grid, H W, and follow the guide's edges.
-
-    The guided filter (He 2013, equations 5 to 8, doi:10.1109/TPAMI.2012.213).
-    In every window the map is a linear function a * guide + b, a = covariance / (variance + epsilon); the
-    result takes the mean a and b of the windows that hold the pixel. A flat guide gives the map blurred.
-    """
-    import cv2
-
-    height, width = guide.shape
-    value = resized(coarse, (height, width))
-    window = tuple(2 * max(1, round(GUIDE_RADIUS * n / SALIENCY_SIDE)) + 1 for n in (width, height))
-
-    def mean(values: npt.NDArray[Any]) -> Array32:
-        return np.asarray(cv2.blur(values, window, borderType=cv2.BORDER_REFLECT), np.float32)
-
-    guide_mean, value_mean = mean(guide), mean(value)
-    variance = np.maximum(mean(guide * guide) - guide_mean * guide_mean, 0)
-    a = (mean(guide * value) - guide_mean * value_mean) / (variance + np.float32(GUIDE_EPSILON))
-    b = value_mean - a * guide_mean
-    return np.asarray(np.clip(mean(a) * guide + mean(b), 0, 1), np.float32)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep OpenCV from warning on stderr about targets that its own detector sets."""
-    import cv2
-
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(min(level, cv2.utils.logging.LOG_LEVEL_ERROR))
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
