@@ -19,17 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
 import torch
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.vision import networks
 from training import rounding
 from training.models import checkpoint, from_checkpoint
 from training.net import MotionNet
-
-Array32 = npt.NDArray[np.float32]
 
 VERSION = "2"
 _INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.vision import networks
 from training import classical, rounding
 from training.net import MotionNet, Shape
 
-Array32 = npt.NDArray[np.float32]
 Lines = Callable[[Array32, Array32], tuple[Array32, Array32]]
 STAGES = "{}-stages.pt"  # beside a checkpoint of that name: float16 weights of the network's own stages
 OWN = "halfway."  # begins the names of these weights
