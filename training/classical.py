@@ -16,15 +16,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import between, srgb_decode
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages import predict
 from longexpo_cli.types import Frame, NoiseProfile, Shot
 from training import light
-
-Array32 = npt.NDArray[np.float32]
 
 OTHER_LINES = "lines.npy"
 _REACH_PX = 7  # a pixel moves when anything within this reach does: things pass over it
@@ -42,8 +40,7 @@ def dis(first: Array32, second: Array32) -> Array32:
 
 def product(first: Array32, second: Array32) -> tuple[Array32, Array32]:
     """Return lines and weights as the product's own predictor without a network makes them."""
-    frames = (_frame(picture) for picture in (first, second))
-    found = predict.predict(*frames, predict.Params(predictor="dis"))
+    found = predict.from_optical_flow(_frame(first), _frame(second))
     return np.concatenate(list(found.delta), axis=2), np.stack([found.weight, 1 - found.weight], axis=2)
 
 

@@ -21,15 +21,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from longexpo_cli.arrays import Array32, Array64
 from training import classical, light
 from training.models import Lines, Start, lines_of, opened
 from training.net import render
 from training.pairs import NAMES, folders
 
-Array32 = npt.NDArray[np.float32]
 Method = Callable[[Array32, Array32], Array32]
 
 CLASSES_PX = {"still": (0.0, 2.0), "2-8": (2.0, 8.0), "8-24": (8.0, 24.0), "24-60": (24.0, np.inf)}
@@ -183,7 +182,7 @@ def _halves(picture: Array32) -> Array32:
     return np.full((*picture.shape[:2], 2), 0.5, np.float32)
 
 
-def _db(squared: npt.NDArray[np.float64]) -> float:
+def _db(squared: Array64) -> float:
     return float(-10 * np.log10(max(float(squared.mean()), 1e-10)))
 
 

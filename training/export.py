@@ -19,17 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
-import onnxruntime
 import torch
 
+from longexpo_cli.arrays import Array32
+from longexpo_cli.vision import networks
 from training import rounding
 from training.models import checkpoint, from_checkpoint
 from training.net import MotionNet
-
-Array32 = npt.NDArray[np.float32]
 
 VERSION = "2"
 _INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"
@@ -158,7 +156,8 @@ def _inputs(net: MotionNet, size: tuple[int, int]) -> dict[str, Array32]:
     return inputs
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(path: Path, threads: int) -> Any:
+    onnxruntime = networks.load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Array32 = npt.NDArray[np.float32]
+from longexpo_cli.arrays import Array32
 
 
 def decode(value: Tensor) -> Tensor:
@@ -25,7 +24,7 @@ def encode(light: Tensor) -> Tensor:
     return torch.where(light <= 0.0031308, 12.92 * light, curve)
 
 
-def read(path: Path) -> npt.NDArray[np.float32]:
+def read(path: Path) -> Array32:
     """Return an 8- or 16-bit picture file as H W 3 float32, RGB, 0..1 as encoded; OSError if it is none."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None:
@@ -34,7 +33,7 @@ def read(path: Path) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(picture[..., ::-1].astype(np.float32) / top)
 
 
-def write(path: Path, picture: npt.NDArray[np.float32], bits: int = 8) -> None:
+def write(path: Path, picture: Array32, bits: int = 8) -> None:
     """Write H W 3 float32 RGB 0..1 as an 8- or 16-bit PNG; OSError if that fails."""
     kind = np.uint8 if bits == 8 else np.uint16
     values = np.rint(np.clip(picture, 0, 1) * np.iinfo(kind).max).astype(kind)
@@ -42,6 +41,6 @@ def write(path: Path, picture: npt.NDArray[np.float32], bits: int = 8) -> None:
         raise OSError(f"{path}: could not be written")
 
 
-def to_tensor(picture: npt.NDArray[np.float32]) -> Tensor:
+def to_tensor(picture: Array32) -> Tensor:
     """Return a picture H W C as a tensor 1 C H W."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from longexpo_cli.arrays import Array32
+from longexpo_cli.vision import networks
 from training import classical, rounding
 from training.net import MotionNet, Shape
 
-Array32 = npt.NDArray[np.float32]
 Lines = Callable[[Array32, Array32], tuple[Array32, Array32]]
 STAGES = "{}-stages.pt"  # beside a checkpoint of that name: float16 weights of the network's own stages
 OWN = "halfway."  # begins the names of these weights
@@ -109,8 +109,7 @@ def lines_of(network: Network, start: Start = classical.dis) -> Lines:
 
 
 def _onnx(path: Path, threads: int) -> Network:
-    import onnxruntime
-
+    onnxruntime = networks.load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

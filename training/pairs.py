@@ -16,15 +16,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from longexpo_cli.arrays import Array8
 from training import classical, light, scenes
 from training.halfway import LINES
 from training.textures import Textures
-
-Array8 = npt.NDArray[np.uint8]
 
 NAMES = ("frame_0", "frame_1", "blurred")
 _TRIES = 4  # places looked at for a crop; the one where most happens is taken

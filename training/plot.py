@@ -7,7 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from longexpo_cli.arrays import Array8, Array64
 
 _WIDTH_PX, _HEIGHT_PX, _MARGIN_PX = 900, 260, 60
 _CURVES = (("loss", (40, 40, 200)), ("real_db", (160, 90, 0)), ("made_db", (0, 130, 60)))  # blue first
@@ -23,9 +24,7 @@ def plot(log: Path, out: Path) -> None:
         raise OSError(f"{out}: could not be written")
 
 
-def _panel(
-    minutes: npt.NDArray[np.float64], values: npt.NDArray[np.float64], name: str, colour: tuple[int, int, int]
-) -> npt.NDArray[np.uint8]:
+def _panel(minutes: Array64, values: Array64, name: str, colour: tuple[int, int, int]) -> Array8:
     panel = np.full((_HEIGHT_PX, _WIDTH_PX, 3), 255, np.uint8)
     known = np.isfinite(values)
     if not known.any():

@@ -18,14 +18,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import srgb_decode, srgb_encode
 from training import light
 from training.rife import Rife
-
-Array32 = npt.NDArray[np.float32]
 
 SPLIT = Path(__file__).parent / "split.toml"
 INTERVALS = 32  # of a pair; one sub-frame more

@@ -20,9 +20,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from longexpo_cli.arrays import Array8
 from training.real import SPLIT
-
-Array8 = npt.NDArray[np.uint8]
 
 PHOTO_PX, STAMP_PX = 512, 256
 _JPEG, _WEBP = 90, 88
@@ -157,7 +156,7 @@ def _word(random: np.random.Generator) -> Array8:
     return np.dstack([colour, alpha])
 
 
-def _packed(name: str, files: list[npt.NDArray[np.uint8]]) -> dict[str, npt.NDArray[np.generic]]:
+def _packed(name: str, files: list[Array8]) -> dict[str, npt.NDArray[np.generic]]:
     ends = np.cumsum([len(file) for file in files])
     return {name: np.concatenate([file.ravel() for file in files]), f"{name}_ends": ends}
 

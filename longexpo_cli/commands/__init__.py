@@ -7,6 +7,6 @@ COMMANDS = {
     "recipe": "Print a recipe: every parameter of every stage, as TOML.",
     "compare": "Measure how far two pictures differ.",
     "devices": "List the OpenCL devices that --device can choose.",
-    "weights": "List the networks, their licences and whether their files are whole.",
+    "weights": "List the networks and their licences, and verify their checksums.",
     "synth": "Make a synthetic DNG burst with its true long exposure.",
 }

@@ -1,4 +1,4 @@
-"""longexpo weights: the networks that travel with the package."""
+"""longexpo weights: the networks in the package and their checksums."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from longexpo_cli.errors import WeightsError
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """List the networks and compare each file with its checksum; exit 1 when one is not whole."""
-    from longexpo_cli import nets
+    """List the networks and verify their checksums; exit 1 if one fails."""
+    from longexpo_cli.vision import networks
 
     rows = []
-    for name, network in nets.index().items():
+    for name, network in networks.index().items():
         try:
-            nets.checked(name)
+            networks.verified_file(name)
             trouble = ""
         except WeightsError as error:
             trouble = str(error)
@@ -40,5 +40,5 @@ def command(ctx: click.Context, as_json: bool) -> None:
     else:
         for row in rows:
             click.echo(f"{row['name']}: {row['purpose']} ({row['file']}, {row['licence']}, {row['source']})")
-            click.echo(f"  {row['trouble'] or 'whole'}: sha256 {row['sha256']}")
+            click.echo(f"  {row['trouble'] or 'ok'}: sha256 {row['sha256']}")
     ctx.exit(1 if any(row["trouble"] for row in rows) else 0)

@@ -1,9 +1,10 @@
-"""A pair of aligned low frames to MotionLines: along which line each pixel's light moved.
+"""A pair of aligned low frames to MotionLines: the line along which each pixel's light moved.
 
 The predictor "dis" makes lines from optical flow. Flow says where the light of a *frame's* pixel goes; a line
-says what passes over a *picture's* pixel at any time in between. So every trusted flow vector is laid out
-along its own way, and where several things pass over a pixel, the one that differs most from the dominant
-motion is taken to be in front: a mover before a still scene, a followed subject before a streaking one.
+says what passes over a *picture's* pixel at any time between the frames. So every trusted flow vector is
+splatted along its path. Where several objects pass over a pixel, the one whose motion differs most from the
+dominant motion is taken as the foreground: a mover before a static scene, or a followed subject before a
+streaking one. The predictor "network" refines these lines.
 """
 
 from __future__ import annotations
@@ -12,191 +13,232 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longexpo_cli import flow
+from longexpo_cli.arrays import Array8, Array32, Flags
 from longexpo_cli.colour import LUMINANCE
-from longexpo_cli.motion import refined
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array8, Array32, Flags, Frame, MotionLines
+from longexpo_cli.types import Frame, MotionLines
+from longexpo_cli.vision import optical_flow
+from longexpo_cli.vision.frame_pair import covered_by_both, fill_from_other, white_level
+from longexpo_cli.vision.motion_network import refine
+from longexpo_cli.vision.optical_flow import magnitude
 
-_BRIGHT_PERCENTILE = 99.8  # of the pair's luminance
-_LIGHTS = 4.0  # small lights stand out by up to this much more
-_QUIET_PERCENTILE = 20.0  # of the difference that motion leaves unexplained: taken to be noise alone
-_EXPLAINED = 0.7  # part of the difference that a trusted motion may leave
-_STREAKING = 0.4  # part of the picture that a dominant motion must explain to be more than a mover's
-_FRONT_PX = 0.75  # difference in motion by which one thing is told from another
-_LIKE = 0.1  # part of the dominant motion by which a vector may differ and belong to it
-_CHUNK = 1 << 20  # positions laid out at a time, so that memory stays bounded
+MIN_MOTION_PX = 0.15  # low px; shorter lines are within the flow's error and are set to 0
+MAX_HIGHLIGHT = 4.0  # small lights may exceed the white level by this factor in the grey pictures
+
+NOISE_PERCENTILE = 20.0  # of the residual: so much of a picture is assumed to differ by noise alone
+NOISE_FACTOR = 2.5  # residuals up to this multiple of the noise are static
+STATIC_CONTRAST = 0.03  # of white, square-rooted; smaller differences are static in noise-free pictures too
+
+FORWARD_BACKWARD_PX = 0.5  # low px; maximum forward-backward error of a trusted flow vector
+EXPLAINED_RATIO = 0.7  # of the residual without motion: a motion that leaves less explains a pixel
+PANNING_FRACTION = 0.4  # of the pixels: a dominant motion that explains more is a panning background
+
+FOREGROUND_PX = 0.75  # low px; motions that differ by more belong to different objects
+SAME_MOTION_RATIO = 0.1  # of the dominant motion; added to FOREGROUND_PX for its own pixels
+SPLAT_CHUNK = 1 << 20  # positions that are splatted at a time; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How motion is predicted."""
+    """How motion is estimated."""
 
     predictor: str = parameter(
-        "network", "what makes the lines: optical flow, or the network from there", choices=("network", "dis")
+        "network",
+        "motion estimator: optical flow (dis), or optical flow refined by the network",
+        choices=("network", "dis"),
     )
-    still: float = parameter(
-        0.15, "lines shorter than this are no motion", unit="low-resolution px", low=0, high=4
-    )
-    noise: float = parameter(
-        2.5, "frames that differ by less than this many times their noise are still", low=0, high=20
-    )
-    contrast: float = parameter(
-        3.0, "frames that differ by less are still", unit="% of the brightest, square-rooted", low=0, high=50
-    )
-    agreement: float = parameter(
-        0.5, "flow there and back that misses by more is not trusted", unit="low-resolution px", low=0, high=8
-    )
+
+
+@dataclass(frozen=True, slots=True)
+class _FrameMotion:
+    """The motion from the first frame to the second, at the pixels of one of them."""
+
+    time: int  # 0: at the pixels of the first frame, 1: of the second
+    motion: Array32  # H W 2, low px
+    residual: Array32  # H W, grey levels
+    trusted: Flags  # H W
 
 
 def predict(first: Frame, second: Frame, params: Params) -> MotionLines:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 (Tabellion 2023, section 4.6).
 
-    Frame 0's light at time t is pulled from p + t delta[0], frame 1's from p + (1 - t) delta[1]. The network
-    makes the lines of optical flow better; source says which of the two they are.
+    Frame 0's light at time t is read at p + t delta[0], frame 1's at p + (1 - t) delta[1]. source names the
+    predictor. Raises WeightsError if the network's file is missing or has another checksum.
     doi:10.1145/3592124
     """
-    lines = classical(first, second, params)
-    return lines if params.predictor == "dis" else refined(first, second, lines, params.still)
+    lines = from_optical_flow(first, second)
+    return lines if params.predictor == "dis" else refine(first, second, lines, MIN_MOTION_PX)
 
 
-def classical(first: Frame, second: Frame, params: Params) -> MotionLines:
-    """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 (Tabellion 2023, section 4.6).
+def from_optical_flow(first: Frame, second: Frame) -> MotionLines:
+    """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 from optical flow.
 
-    For a thing that moves by m from the first frame to the second, delta[0] = -m and delta[1] = m at every
-    pixel that it passes over in between: frame 0's light at time t is pulled from p + t delta[0]. Where the
-    frames agree within noise and nothing passes, the lines are exactly 0; beyond a frame's edge they are the
-    dominant motion. The weight is 1/2 everywhere: one that gives way where a line meets something in front
-    starves the ramp at one end, and costs 1 dB on real pairs.
-    doi:10.1145/3592124
+    For an object that moves by m from the first frame to the second, delta[0] = -m and delta[1] = m at every
+    pixel that it passes over: frame 0's light at time t is read at p + t delta[0]. Where the frames agree
+    within noise and nothing passes, lines are exactly 0; outside a frame they are the dominant motion. The
+    weight is 1/2 everywhere: reducing it where a line meets a foreground leaves one end of the ramp
+    (Tabellion 2023, equation 6) without light, and costs 1 dB on real pairs.
     """
-    one, two = _grey(first, second)
-    known = _known(first, second)
-    there, back = flow.searched(one, two), flow.searched(two, one)
-    differ, unexplained = flow.left(one, two), flow.left(one, two, there)
-    quiet = float(np.percentile(np.minimum(unexplained, differ), _QUIET_PERCENTILE))
-    noise = max(params.noise * quiet, params.contrast / 100 * 255)
-    still = (differ <= noise) | ~flow.changed(one, two, noise)
-    lost = np.where(still | ~known, np.float32(0), np.minimum(unexplained, differ))
-    found = flow.matches(one, two, lost, noise)
-    there, left_there = flow.better(one, two, there, found, noise)
-    back, left_back = flow.better(two, one, back, -found, noise)
-    returns = [flow.returns(f, b, params.agreement) & known for f, b in ((there, back), (back, there))]
-    dominant, carried = _dominant(one, two, there, returns[0], differ, still)
-    motions = [_stilled(m, still, dominant, carried) for m in (there, -back)]
-    explains = [still | (rest < _EXPLAINED * differ) for rest in (left_there, left_back)]
-    trusted = [r & e for r, e in zip(returns, explains, strict=True)]
-    first_knows = np.where(trusted[0] ^ trusted[1], trusted[0], left_there <= left_back)
-    motion = np.where(first_knows[..., None], *motions)
-    motion = _laid_out(motion, motions, trusted, dominant)
-    motion[~known] = dominant[~known]
-    motion = _median(motion)
-    motion[flow.length(motion) < params.still] = 0
+    one, two = _grey_pair(first, second)
+    covered = covered_by_both(first, second)
+    forward = optical_flow.dis_flow(one, two)
+    backward = optical_flow.dis_flow(two, one)
+    static_residual = optical_flow.residual(one, two)
+    smaller_residual = np.minimum(optical_flow.residual(one, two, forward), static_residual)
+    noise = _noise_level(smaller_residual)
+    static = (static_residual <= noise) | ~optical_flow.changed_mask(one, two, noise)
+
+    unexplained = np.where(static | ~covered, np.float32(0), smaller_residual)
+    matches = optical_flow.patch_matches(one, two, unexplained, noise)
+    forward, forward_residual = optical_flow.replace_where_better(one, two, forward, matches, noise)
+    backward, backward_residual = optical_flow.replace_where_better(two, one, backward, -matches, noise)
+    forward_consistent = optical_flow.forward_backward_mask(forward, backward, FORWARD_BACKWARD_PX) & covered
+    backward_consistent = optical_flow.forward_backward_mask(backward, forward, FORWARD_BACKWARD_PX) & covered
+
+    dominant, moves_with_dominant = _dominant_motion(
+        one, two, forward, forward_consistent, static_residual, static
+    )
+    frame_motions = []
+    for time, motion, residual, consistent in (
+        (0, forward, forward_residual, forward_consistent),
+        (1, -backward, backward_residual, backward_consistent),
+    ):
+        explained = static | (residual < EXPLAINED_RATIO * static_residual)
+        zeroed = _zero_where_static(motion, static, dominant, moves_with_dominant)
+        frame_motions.append(_FrameMotion(time, zeroed, residual, consistent & explained))
+
+    motion = _splat_along_path(_more_reliable(*frame_motions), frame_motions, dominant)
+    motion[~covered] = dominant[~covered]
+    motion = _median_3x3(motion)
+    motion[magnitude(motion) < MIN_MOTION_PX] = 0
     weight = np.full(motion.shape[:2], 0.5, np.float32)
     return MotionLines(np.stack([-motion, motion]), weight, first.grid, "dis")
 
 
-def _grey(first: Frame, second: Frame) -> tuple[Array8, Array8]:
-    """Return both luminances under a square root, H W uint8; what one frame does not know is the other's."""
-    one, two = (frame.light @ LUMINANCE.astype(np.float32) for frame in (first, second))
-    knows_one, knows_two = (1 if frame.known is None else frame.known for frame in (first, second))
-    one, two = knows_one * one + (1 - knows_one) * two, knows_two * two + (1 - knows_two) * one
-    both = np.stack([one, two])
-    top = min(float(both.max()), _LIGHTS * float(np.percentile(both, _BRIGHT_PERCENTILE)))
-    grey = np.rint(255 * np.sqrt(np.clip(both / max(top, 1e-6), 0, 1))).astype(np.uint8)
+def _grey_pair(first: Frame, second: Frame) -> tuple[Array8, Array8]:
+    """Return the square roots of both luminances, H W uint8 of one scale; gaps are filled from the other.
+
+    The square root makes photon noise about equal at all levels.
+    """
+    one = first.light @ LUMINANCE.astype(np.float32)
+    two = second.light @ LUMINANCE.astype(np.float32)
+    pair = np.stack([fill_from_other(one, two, first.known), fill_from_other(two, one, second.known)])
+    white = min(float(pair.max()), MAX_HIGHLIGHT * white_level(pair))
+    grey = np.rint(255 * np.sqrt(np.clip(pair / max(white, 1e-6), 0, 1))).astype(np.uint8)
     return grey[0], grey[1]
 
 
-def _known(first: Frame, second: Frame) -> Flags:
-    """Return where both frames cover their pixel whole, H W bool."""
-    known = np.ones(first.grid.shape, bool)
-    for frame in (first, second):
-        if frame.known is not None:
-            known &= frame.known >= 1
-    return known
+def _noise_level(residual: Array32) -> float:
+    """Return the residual, in grey levels, up to which pixels are static."""
+    noise = float(np.percentile(residual, NOISE_PERCENTILE))
+    return max(NOISE_FACTOR * noise, STATIC_CONTRAST * 255)
 
 
-def _dominant(
-    one: Array8, two: Array8, there: Array32, returns: Flags, differ: Array32, still: Flags
+def _dominant_motion(
+    one: Array8, two: Array8, forward: Array32, consistent: Flags, static_residual: Array32, static: Flags
 ) -> tuple[Array32, Flags]:
-    """Return the dominant motion H W 2 and where it explains far more than standing still.
+    """Return the dominant motion H W 2 and where it explains a pixel far better than no motion, H W.
 
-    A motion that explains much of the picture is a streaking background, even where that hardly changes. Else
-    what does not change counts as still, lest a mover before an even ground be taken for the background.
+    A motion that explains much of the picture is a panning background, even in areas that hardly change.
+    Otherwise static pixels count as motion 0, so that a mover before an even ground is not taken for the
+    background.
     """
-    fit = flow.dominant(there, returns)
-    left = flow.left(one, two, fit)
-    explained = float((left < _EXPLAINED * differ).mean())
-    if explained < max(_STREAKING, float((differ < _EXPLAINED * left).mean())):
-        fit = flow.dominant(np.where(still[..., None], np.float32(0), there), returns)
-        left = flow.left(one, two, fit)
-    return fit, np.minimum(left, flow.left(two, one, -fit)) < _EXPLAINED * differ
+    dominant = optical_flow.dominant_motion(forward, consistent)
+    residual = optical_flow.residual(one, two, dominant)
+    fraction_panning = float((residual < EXPLAINED_RATIO * static_residual).mean())
+    fraction_static = float((static_residual < EXPLAINED_RATIO * residual).mean())
+    if fraction_panning < max(PANNING_FRACTION, fraction_static):
+        with_static = np.where(static[..., None], np.float32(0), forward)
+        dominant = optical_flow.dominant_motion(with_static, consistent)
+        residual = optical_flow.residual(one, two, dominant)
+    smaller_residual = np.minimum(residual, optical_flow.residual(two, one, -dominant))
+    return dominant, smaller_residual < EXPLAINED_RATIO * static_residual
 
 
-def _stilled(motion: Array32, still: Flags, dominant: Array32, carried: Flags) -> Array32:
-    """Return motion, 0 where the frames agree, unless the pixel goes with a dominant motion.
+def _zero_where_static(
+    motion: Array32, static: Flags, dominant: Array32, moves_with_dominant: Flags
+) -> Array32:
+    """Return the motion H W 2, set to 0 where the frames agree unless the pixel moves with the dominant one.
 
-    A streaking background agrees with itself by chance here and there; a still one never moves. carried is
-    where the dominant motion explains far more than standing still.
+    A panning background agrees with itself by chance in places; a static one never moves.
     """
-    speed = flow.length(dominant)
-    belongs = flow.length(motion - dominant) <= _FRONT_PX + _LIKE * speed
-    settled = np.where((still & carried & ~belongs)[..., None], dominant, motion)
-    stays = still & ~((belongs | carried) & (speed > _FRONT_PX))
-    return np.where(stays[..., None], np.float32(0), settled)
+    speed = magnitude(dominant)
+    is_dominant = magnitude(motion - dominant) <= FOREGROUND_PX + SAME_MOTION_RATIO * speed
+    use_dominant = static & moves_with_dominant & ~is_dominant
+    motion = np.where(use_dominant[..., None], dominant, motion)
+    is_panning = (is_dominant | moves_with_dominant) & (speed > FOREGROUND_PX)
+    return np.where((static & ~is_panning)[..., None], np.float32(0), motion)
 
 
-def _laid_out(motion: Array32, motions: list[Array32], trusted: list[Flags], dominant: Array32) -> Array32:
-    """Return motion H W 2 with the vectors of what is in front laid along their ways, the foremost last.
+def _more_reliable(first: _FrameMotion, second: _FrameMotion) -> Array32:
+    """Return for each pixel the trusted motion; of two or none, the one with the smaller residual. H W 2."""
+    smaller = first.residual <= second.residual
+    use_first = np.where(first.trusted ^ second.trusted, first.trusted, smaller)
+    return np.where(use_first[..., None], first.motion, second.motion)
 
-    A vector m of the first frame's pixel x covers x + t m, one of the second frame's x - t m, t in 0..1, and
-    the pixels next to them: a thing's soft rim lies there.
+
+def _splat_along_path(motion: Array32, frame_motions: list[_FrameMotion], dominant: Array32) -> Array32:
+    """Return the motion H W 2 with every trusted foreground vector written along its path.
+
+    Where paths cross, the vector that differs most from the dominant motion is kept. A path also covers the
+    pixels next to it: an object's soft edge is there.
     """
     import cv2
 
-    height, width = motion.shape[:2]
-    way, start, front = _vectors(motions, trusted, dominant)
-    if not front.size:
+    vectors, starts, foreground_order = _foreground_vectors(frame_motions, dominant)
+    if not foreground_order.size:
         return motion
-    order = np.argsort(front, kind="stable")
-    way, start = way[order], start[order]
-    steps = np.ceil(np.abs(way).max(axis=1, initial=0)).astype(np.int64) + 1
-    done = np.cumsum(steps)
-    cuts = np.searchsorted(done, np.arange(0, steps.sum(), _CHUNK))
-    winner = np.full(height * width, -1, np.float32)
-    for begin, end in zip(cuts, [*cuts[1:], steps.size], strict=True):
-        which = np.repeat(np.arange(begin, end), steps[begin:end])
-        step = np.arange(which.size) - (done - steps)[which] + (done - steps)[begin]
-        part = (step / np.maximum(steps[which] - 1, 1)).astype(np.float32)
-        at = np.rint(start[which] + part[:, None] * way[which]).astype(np.int64)
-        inside = ((at >= 0) & (at < (width, height))).all(axis=1)
-        winner[at[inside, 1] * width + at[inside, 0]] = which[inside]  # of several, the last one stays
-    winner = cv2.dilate(winner.reshape(height, width), np.ones((3, 3), np.uint8)).astype(np.int64)
-    return np.where((winner >= 0)[..., None], way[winner], motion)
+    order = np.argsort(foreground_order, kind="stable")
+    vectors = vectors[order]
+    last = _last_on_path(vectors, starts[order], motion.shape[:2])
+    last = cv2.dilate(last, np.ones((3, 3), np.uint8)).astype(np.int64)
+    return np.where((last >= 0)[..., None], vectors[last], motion)
 
 
-def _vectors(
-    motions: list[Array32], trusted: list[Flags], dominant: Array32
+def _foreground_vectors(
+    frame_motions: list[_FrameMotion], dominant: Array32
 ) -> tuple[Array32, Array32, Array32]:
-    """Return the trusted motions N 2 in front, where each is at time 0, and how far from the dominant."""
+    """Return the trusted foreground vectors N 2, their positions N 2 at time 0, and their order N.
+
+    The order is the difference from the dominant motion, larger in front. A vector m of the first frame's
+    pixel x covers x + t m, one of the second frame's x - (1 - t) m, t in 0..1.
+    """
     width = dominant.shape[1]
-    ways, starts, fronts = [], [], []
-    for motion, trust, time in zip(motions, trusted, (0, 1), strict=True):
-        front = flow.length(motion - dominant)
-        at = np.flatnonzero(trust & (front > _FRONT_PX))
-        way = motion.reshape(-1, 2)[at]
-        ways.append(way)
-        starts.append(np.stack([at % width, at // width], axis=1).astype(np.float32) - time * way)
-        fronts.append(front.ravel()[at])
-    return np.concatenate(ways), np.concatenate(starts), np.concatenate(fronts)
+    vectors = []
+    starts = []
+    orders = []
+    for frame_motion in frame_motions:
+        difference = magnitude(frame_motion.motion - dominant)
+        pixels = np.flatnonzero(frame_motion.trusted & (difference > FOREGROUND_PX))
+        vector = frame_motion.motion.reshape(-1, 2)[pixels]
+        position = np.stack([pixels % width, pixels // width], axis=1).astype(np.float32)
+        vectors.append(vector)
+        starts.append(position - frame_motion.time * vector)
+        orders.append(difference.ravel()[pixels])
+    return np.concatenate(vectors), np.concatenate(starts), np.concatenate(orders)
 
 
-def _median(motion: Array32) -> Array32:
-    """Return motion after a median over 3 x 3 pixels in each component."""
+def _last_on_path(vectors: Array32, starts: Array32, shape: tuple[int, ...]) -> Array32:
+    """Return for each pixel H W the index of the last of N vectors whose path crosses it, -1 if none does."""
+    height, width = shape
+    last = np.full(height * width, -1, np.float32)  # float32 for cv2.dilate: exact up to 2^24 vectors
+    samples = np.ceil(np.abs(vectors).max(axis=1, initial=0)).astype(np.int64) + 1  # one a pixel or more
+    ends = np.cumsum(samples)
+    begins = ends - samples
+    cuts = np.searchsorted(ends, np.arange(0, samples.sum(), SPLAT_CHUNK))
+    for begin, end in zip(cuts, [*cuts[1:], samples.size], strict=True):
+        index = np.repeat(np.arange(begin, end), samples[begin:end])
+        sample = np.arange(index.size) - begins[index] + begins[begin]
+        time = (sample / np.maximum(samples[index] - 1, 1)).astype(np.float32)
+        pixel = np.rint(starts[index] + time[:, None] * vectors[index]).astype(np.int64)
+        inside = ((pixel >= 0) & (pixel < (width, height))).all(axis=1)
+        last[pixel[inside, 1] * width + pixel[inside, 0]] = index[inside]  # assignment keeps the last
+    return last.reshape(height, width)
+
+
+def _median_3x3(motion: Array32) -> Array32:
+    """Return motion H W 2 after a median over 3 x 3 pixels in each component."""
     import cv2
 
-    return np.stack([np.asarray(cv2.medianBlur(part, 3), np.float32) for part in _parts(motion)], axis=-1)
-
-
-def _parts(motion: Array32) -> tuple[Array32, Array32]:
-    return np.ascontiguousarray(motion[..., 0]), np.ascontiguousarray(motion[..., 1])
+    components = [np.ascontiguousarray(motion[..., n]) for n in (0, 1)]
+    return np.stack([np.asarray(cv2.medianBlur(part, 3), np.float32) for part in components], axis=-1)

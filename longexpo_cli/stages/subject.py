@@ -1,7 +1,7 @@
-"""What the picture is of: saliency, faces, and their fused weight (Tabellion 2023, section 4.2).
+"""Finds the subject: saliency, faces, and their fused weight (Tabellion 2023, section 4.2).
 
-The paper also finds the faces of cats and dogs; no free detector of those travels with longexpo, so an
-animal has its saliency and nothing more.
+The paper also finds the faces of cats and dogs. longexpo has no freely licensed detector of those; an animal
+is weighted by its saliency alone.
 """
 
 from __future__ import annotations
@@ -13,87 +13,93 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import colour, geometry, shapes, sight
+from longexpo_cli import colour, geometry, shapes
+from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array32, Flags, Frame, Subject
+from longexpo_cli.types import Frame, Subject
+from longexpo_cli.vision.faces import detect_faces
+from longexpo_cli.vision.saliency import SRGB_LUMINANCE, saliency_map
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How sure the networks must be, and what is too small or too large to be a subject."""
+    """How certain the networks must be."""
 
-    saliency_peak: float = parameter(0.5, "below this raw saliency peak there is no subject", low=0, high=1)
-    saliency_floor: float = parameter(0.43, "saliency below this part of its peak becomes 0", low=0, high=1)
-    second_look: bool = parameter(True, "look again, closer, at what is small and unsure")
-    face_score: float = parameter(0.65, "least score of a detected face", low=0, high=1)
-    area_min: float = parameter(0.2, "a smaller subject is none", unit="% of picture", low=0, high=100)
-    area_max: float = parameter(
-        80.0, "a larger subject without a face is none", unit="% of picture", low=0, high=100
-    )
-    border_max: float = parameter(
-        60.0, "a subject without a face that touches more is none", unit="% of border", low=0, high=100
-    )
+    saliency_peak: float = parameter(0.5, "minimum saliency peak for a subject", low=0, high=1)
+    face_score: float = parameter(0.65, "minimum score of a detected face", low=0, high=1)
 
 
-MIDDLE_GREY = 0.18  # linear light to which the preview's mean is brought
-DIMMEST, BRIGHTEST = 0.5, 4.0  # where the preview's 99th percentile may go, in its white
-DYNAMIC_RANGE = 256.0  # the preview's white is at least the brightest light over this
+SALIENCY_FLOOR = 0.43  # of the peak; lower saliency becomes 0 (Tabellion 2023, section 4.2)
+MIN_AREA_PERCENT = 0.2  # of the picture: less is as often a false detection as a subject
+MAX_AREA_PERCENT = 80.0  # of the picture: more, without a face, is the whole scene
+MAX_BORDER_PERCENT = 60.0  # of the picture's border: what covers more, without a face, is the scene
+FACE_PRESENT = 0.5  # face signal from which the subject counts as a person with a face
 
-FACE_CORE = 0.9  # radius of the ellipse in which a face counts fully, in half boxes
-FACE_EDGE = 1.5  # radius from which on it does not count
+MIDDLE_GREY = 0.18  # linear light that the preview's mean is exposed to
+MIN_HIGHLIGHT = 0.5  # bounds of the preview's 99th percentile, in units of its white
+MAX_HIGHLIGHT = 4.0
+DYNAMIC_RANGE = 256.0  # the preview's white is at least the brightest light divided by this
+
+FACE_INNER_RADIUS = 0.9  # of the ellipse in which the face signal is 1, in half boxes
+FACE_OUTER_RADIUS = 1.5  # beyond which the face signal is 0
+
+ASPECT_TOLERANCE = 0.02  # by which a mask's aspect ratio may differ from the photo's
 
 
 def subject(low: Frame, params: Params) -> Subject:
-    """Find the subject of a low-resolution frame, or that there is none (found False, score the raw peak).
+    """Find the subject of a low-resolution frame.
 
-    Looks at an upright, tone-mapped preview; the maps come back as stored. weight is s (1 + f) divided by
-    its maximum, where every s is 0 or at least saliency_floor; alpha is s before the floor. A close portrait
-    may fill the picture and its border; anything else that does is the scene and no subject.
+    The networks run on an upright, tone-mapped preview; the maps H W 0..1 are returned as the frame is
+    stored. weight is s (1 + f) divided by its maximum, where the saliency s is 0 or at least SALIENCY_FLOOR
+    and f is the face signal; alpha is s before the floor. Without a subject, found is False, the maps are 0
+    and score is the network's peak. A close portrait may fill the picture and its border; anything else that
+    does is the scene. Raises WeightsError if a network's file cannot be trusted.
     """
     picture = _preview(low)
-    saliency, peak = sight.saliency(picture, params.second_look)
-    if not peak >= params.saliency_peak:
-        return _none(low, peak, f"saliency peaks at {peak:.2f}, under {params.saliency_peak:g}")
+    saliency, peak = saliency_map(picture)
+    if not peak >= params.saliency_peak:  # also True for NaN
+        return _no_subject(low, peak, f"saliency peaks at {peak:.2f}, under {params.saliency_peak:g}")
 
     alpha = saliency / max(float(saliency.max()), float(np.finfo(np.float32).tiny))
-    boxes = sight.faces(picture, params.face_score)
+    boxes = detect_faces(picture, params.face_score)
     faces = _face_signal(boxes, alpha.shape) * alpha
-    kept = np.where(alpha < params.saliency_floor, np.float32(0), alpha)
-    if why := _refusal(kept > 0, bool(faces.max() > 0.5), params):
-        return _none(low, peak, why)
+    floored = np.where(alpha < SALIENCY_FLOOR, np.float32(0), alpha)
+    reason = _reject_reason(floored > 0, has_face=bool(faces.max() > FACE_PRESENT))
+    if reason:
+        return _no_subject(low, peak, reason)
 
-    weight = kept * (1 + faces)
+    weight = floored * (1 + faces)
     weight /= weight.max()
-    turn = low.shot.orientation
+    orientation = low.shot.orientation
     return Subject(
-        weight=geometry.as_stored(weight, turn),
-        alpha=geometry.as_stored(alpha, turn),
-        faces=geometry.as_stored(faces, turn),
+        weight=geometry.as_stored(weight, orientation),
+        alpha=geometry.as_stored(alpha, orientation),
+        faces=geometry.as_stored(faces, orientation),
         score=peak,
         found=True,
         grid=low.grid,
-        note=f"subject on {_percent(kept > 0):.1f} % of the picture, "
+        note=f"subject on {_percent(floored > 0):.1f} % of the picture, "
         f"saliency {peak:.2f}, faces: {len(boxes)}",
     )
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
-    """Read a mask from a picture file for from_mask; UnreadableFrameError when it is none."""
+    """Read a mask for from_mask from a picture file; UnreadableFrameError if it cannot be decoded."""
     from longexpo_cli.files import pictures
 
     return pictures.read_image(path)
 
 
 def from_mask(mask: npt.NDArray[Any], low: Frame) -> Subject:
-    """Make the subject that a user's mask names: white = subject, score 1, no faces.
+    """Make a subject from a user's mask: white = subject, score 1, no faces.
 
-    mask is H W or H W C (grey or colour, averaged; transparency is ignored), of any size, upright like the
-    photo as it is seen; integers over their type's range, floats 0..1. Raises LongexpoError when the mask
-    has other proportions than the photo or is black everywhere.
+    mask is H W or H W C (grey or colour, averaged; an alpha channel is ignored), of any size, upright as the
+    photo is displayed; integers over their type's range, floats 0..1. Raises LongexpoError if the mask has
+    another aspect ratio than the photo or is black everywhere.
     """
-    grey = geometry.as_stored(_mask_grey(mask, low), low.shot.orientation)
-    alpha = _over_grid(grey, low)
+    grey = geometry.as_stored(_grey_mask(mask, low), low.shot.orientation)
+    alpha = _cell_means(grey, low)
     if not alpha.max() > 0:
         raise LongexpoError("the mask is black everywhere: paint the subject white")
     return Subject(
@@ -108,102 +114,111 @@ def from_mask(mask: npt.NDArray[Any], low: Frame) -> Subject:
 
 
 def _preview(low: Frame) -> Array32:
-    """Return the frame upright, H W 3 sRGB 0..1, exposed so that what it shows can be recognised.
+    """Return the frame upright, H W 3 sRGB 0..1, exposed for recognition.
 
-    The mean goes to middle grey, but the 99th percentile stays between DIMMEST and BRIGHTEST. What is then
-    above 1 is compressed by x (1 + x / white^2) / (1 + x) (Reinhard 2002, equation 4,
+    The mean is brought to middle grey, with the 99th percentile between MIN_HIGHLIGHT and MAX_HIGHLIGHT.
+    Light is then compressed by x (1 + x / white^2) / (1 + x) (Reinhard 2002, equation 4,
     doi:10.1145/566654.566575), which is the identity at white = 1.
     """
     light = np.maximum(low.light @ colour.between("rec2020", "srgb").T.astype(np.float32), 0)
-    seen = light if low.known is None else light[low.known > 0]
-    luminance = seen.reshape(-1, 3) @ sight.REC709
+    covered = light if low.known is None else light[low.known > 0]
+    luminance = covered.reshape(-1, 3) @ SRGB_LUMINANCE
     if luminance.size and luminance.max() > 0:
-        bright = max(float(np.percentile(luminance, 99)), float(luminance.max()) / DYNAMIC_RANGE)
-        gain = float(np.clip(MIDDLE_GREY / luminance.mean(), DIMMEST / bright, BRIGHTEST / bright))
-        white = max(1.0, gain * bright)
+        highlight = max(float(np.percentile(luminance, 99)), float(luminance.max()) / DYNAMIC_RANGE)
+        gain = MIDDLE_GREY / luminance.mean()
+        gain = float(np.clip(gain, MIN_HIGHLIGHT / highlight, MAX_HIGHLIGHT / highlight))
+        white = max(1.0, gain * highlight)
         light *= np.float32(gain)
         light *= (1 + light / np.float32(white**2)) / (1 + light)
     return geometry.upright(np.asarray(colour.srgb_encode(light), np.float32), low.shot.orientation)
 
 
 def _face_signal(boxes: Array32, shape: tuple[int, ...]) -> Array32:
-    """Return f, H W 0..1: an ellipse in every box N 4, 1 up to FACE_CORE, smootherstep down to FACE_EDGE."""
+    """Return the face signal f, H W 0..1, of boxes N 4 (left, top, width, height).
+
+    An ellipse in every box: 1 up to FACE_INNER_RADIUS, falling by smootherstep to 0 at FACE_OUTER_RADIUS.
+    """
     signal = np.zeros(shape, np.float32)
     y, x = (np.arange(n, dtype=np.float32) + np.float32(0.5) for n in shape)
     for left, top, width, height in boxes:
-        across = (x - left) / (width / 2) - 1
-        down = (y - top) / (height / 2) - 1
-        radius = np.hypot(across[None, :], down[:, None])
-        np.maximum(signal, shapes.smootherstep((FACE_EDGE - radius) / (FACE_EDGE - FACE_CORE)), out=signal)
-    return np.minimum(signal, np.float32(1))  # the polynomial may round above 1
+        x_in_box = (x - left) / (width / 2) - 1
+        y_in_box = (y - top) / (height / 2) - 1
+        radius = np.hypot(x_in_box[None, :], y_in_box[:, None])
+        distance = (FACE_OUTER_RADIUS - radius) / (FACE_OUTER_RADIUS - FACE_INNER_RADIUS)
+        np.maximum(signal, shapes.smootherstep(distance), out=signal)
+    return np.minimum(signal, np.float32(1))  # rounding may lift the polynomial above 1
 
 
-def _refusal(inside: Flags, face: bool, params: Params) -> str:
-    """Return why the salient part cannot be a subject, or "" when it can."""
-    area, border = _percent(inside), _border_percent(inside)
-    if area < params.area_min:
-        return f"the salient part is {area:.2g} % of the picture, under {params.area_min:g} %"
-    if area > params.area_max and not face:
-        return f"the salient part fills {area:.0f} % of the picture, over {params.area_max:g} %"
-    if border > params.border_max and not face:
-        return f"the salient part takes {border:.0f} % of the border, over {params.border_max:g} %"
+def _reject_reason(salient: Flags, has_face: bool) -> str:
+    """Return why the salient pixels H W cannot be a subject, or "" if they can."""
+    area = _percent(salient)
+    border = _border_percent(salient)
+    if area < MIN_AREA_PERCENT:
+        return f"the salient part is {area:.2g} % of the picture, under {MIN_AREA_PERCENT:g} %"
+    if area > MAX_AREA_PERCENT and not has_face:
+        return f"the salient part fills {area:.0f} % of the picture, over {MAX_AREA_PERCENT:g} %"
+    if border > MAX_BORDER_PERCENT and not has_face:
+        return f"the salient part takes {border:.0f} % of the border, over {MAX_BORDER_PERCENT:g} %"
     return ""
 
 
-def _none(low: Frame, peak: float, why: str) -> Subject:
-    nothing = np.zeros(low.grid.shape, np.float32)
+def _no_subject(low: Frame, peak: float, reason: str) -> Subject:
+    zeros = np.zeros(low.grid.shape, np.float32)
     return Subject(
-        weight=nothing,
-        alpha=nothing,
-        faces=nothing,
+        weight=zeros,
+        alpha=zeros,
+        faces=zeros,
         score=peak,
         found=False,
         grid=low.grid,
-        note=f"no subject: {why}",
+        note=f"no subject: {reason}",
     )
 
 
-def _percent(inside: Flags) -> float:
-    return 100 * float(inside.mean())
+def _percent(flags: Flags) -> float:
+    return 100 * float(flags.mean())
 
 
-def _border_percent(inside: Flags) -> float:
-    ring = np.ones_like(inside)
-    ring[1:-1, 1:-1] = False
-    return _percent(inside[ring])
+def _border_percent(flags: Flags) -> float:
+    border = np.ones_like(flags)
+    border[1:-1, 1:-1] = False
+    return _percent(flags[border])
 
 
-def _mask_grey(mask: npt.NDArray[Any], low: Frame) -> Array32:
-    """Return a mask as H W 0..1, upright; LongexpoError unless it is a picture in the photo's proportions."""
+def _grey_mask(mask: npt.NDArray[Any], low: Frame) -> Array32:
+    """Return a mask as H W 0..1, upright; LongexpoError unless it has the photo's aspect ratio."""
     if mask.ndim not in (2, 3) or not mask.size:
         raise LongexpoError(f"the mask is no picture: its shape is {mask.shape}, not H W or H W C")
-    tall, wide = low.shot.size_px if low.shot.orientation <= 4 else low.shot.size_px[::-1]
+    is_upright = low.shot.orientation <= 4
+    photo_height, photo_width = low.shot.size_px if is_upright else low.shot.size_px[::-1]
     height, width = mask.shape[:2]
-    if abs(height * wide / (width * tall) - 1) > 0.02 + 0.5 / min(height, width):
+    ratio = height * photo_width / (width * photo_height)
+    if abs(ratio - 1) > ASPECT_TOLERANCE + 0.5 / min(height, width):  # half a pixel of rounding
         raise LongexpoError(
-            f"the mask is {width} x {height} px but the photo, seen upright, {wide} x {tall}: "
+            f"the mask is {width} x {height} px but the photo, seen upright, {photo_width} x {photo_height}: "
             "make the mask in the photo's proportions"
         )
-    top = np.iinfo(mask.dtype).max if mask.dtype.kind in "iu" else 1
+    white = np.iinfo(mask.dtype).max if mask.dtype.kind in "iu" else 1
     if mask.ndim == 3:
         mask = mask[..., :3].mean(axis=2, dtype=np.float32) if mask.shape[2] >= 3 else mask[..., 0]
     grey = np.nan_to_num(mask.astype(np.float32), copy=False)
-    grey *= np.float32(1 / top)
+    grey *= np.float32(1 / white)
     return np.asarray(np.clip(grey, 0, 1, out=grey), np.float32)
 
 
-def _over_grid(values: Array32, low: Frame) -> Array32:
-    """Return the exact mean of values, any size over the stored photo, in each cell of the low grid."""
-    (height, width), (rows, columns), scale = low.shot.size_px, low.grid.shape, low.grid.scale
-    down = _shares(rows, scale, height, values.shape[0])
-    across = _shares(columns, scale, width, values.shape[1])
-    return np.asarray(np.clip(down @ values @ across.T, 0, 1), np.float32)
+def _cell_means(values: Array32, low: Frame) -> Array32:
+    """Return the exact mean of values 0..1, of any size over the stored photo, in each low pixel."""
+    height_px, width_px = low.shot.size_px
+    rows, columns = low.grid.shape
+    row_weights = _area_weights(rows, low.grid.scale, height_px, values.shape[0])
+    column_weights = _area_weights(columns, low.grid.scale, width_px, values.shape[1])
+    return np.asarray(np.clip(row_weights @ values @ column_weights.T, 0, 1), np.float32)
 
 
-def _shares(cells: int, scale: int, length_px: int, samples: int) -> Array32:
-    """Return the part of each cell, cells samples, that each sample over the same length covers.
+def _area_weights(cells: int, scale: int, length_px: int, samples: int) -> Array32:
+    """Return what part of each cell each sample covers along one axis: cells x samples, rows sum to 1.
 
-    The last cell may stick out of the photo; it has the samples that lie inside.
+    A cell has scale px. The last one may extend beyond the photo; only its part inside counts.
     """
     edge = np.minimum(np.arange(cells + 1) * scale, length_px) * samples / length_px
     start, stop, sample = edge[:-1, None], edge[1:, None], np.arange(samples)[None]

@@ -33,8 +33,8 @@ def test_a_trail_is_a_percentage(run: Run, words: list[str]) -> None:
 
 
 def test_switches_switch(run: Run) -> None:
-    assert not Recipe.from_toml(run("recipe", "--no-subject-second-look").stdout).subject.second_look
-    assert Recipe.from_toml(run("recipe", "--subject-second-look").stdout).subject.second_look
+    assert not Recipe.from_toml(run("recipe", "--no-write-gain-map").stdout).write.gain_map
+    assert Recipe.from_toml(run("recipe", "--write-gain-map").stdout).write.gain_map
 
 
 @pytest.mark.parametrize(

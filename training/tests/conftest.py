@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from training import classical, light
+from longexpo_cli.arrays import Array32
+from training import light
 from training.net import render
 from training.pairs import Pair
 from training.textures import Textures
@@ -43,7 +44,7 @@ def pair() -> Pair:
 
 
 @pytest.fixture
-def pictures(pair: Pair) -> tuple[classical.Array32, ...]:
+def pictures(pair: Pair) -> tuple[Array32, ...]:
     """Frames and blurred picture of the pair, H W 3."""
     return tuple(
         np.ascontiguousarray(part.permute(1, 2, 0).numpy().astype(np.float32) / 255)

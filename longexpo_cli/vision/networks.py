@@ -1,4 +1,7 @@
-"""The networks in weights/: their index, the check of every file, and onnxruntime's only door."""
+"""The networks in weights/: their index, their checksums, and running them.
+
+The only module that imports onnxruntime.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ from longexpo_cli import assets
 from longexpo_cli.errors import WeightsError
 
 INDEX = "index.toml"
-_REMEDY = "reinstall longexpo, or put back the file that weights/index.toml names"
+_REMEDY = "reinstall longexpo, or restore the file that weights/index.toml names"
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One input or output of a network; numbers in shape are fixed sizes, words are free ones."""
+    """One input or output of a network; numbers in shape are fixed sizes, words are variable ones."""
 
     name: str
     shape: tuple[int | str, ...]
@@ -31,7 +34,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the index says of one network; metadata is whatever its stage must know of it."""
+    """One entry of the index; metadata holds what the code that runs the network must know about it."""
 
     name: str
     file: Path
@@ -48,9 +51,9 @@ class Network:
 
 @cache
 def index(weights: Path | None = None) -> Mapping[str, Network]:
-    """Return every network of a weights folder (None: the packaged one) by name.
+    """Return the networks of a weights folder (None: the packaged one) by name.
 
-    Raises WeightsError when the index is missing or incomplete.
+    Raises WeightsError if the index is missing or incomplete.
     """
     folder = assets.folder("weights") if weights is None else weights
     path = folder / INDEX
@@ -64,7 +67,7 @@ def index(weights: Path | None = None) -> Mapping[str, Network]:
 
 
 def network(name: str, weights: Path | None = None) -> Network:
-    """Return what the index says of one network; WeightsError when it does not know the name."""
+    """Return a network's entry in the index; WeightsError if there is none of that name."""
     known = index(weights)
     if name not in known:
         raise WeightsError(
@@ -74,10 +77,10 @@ def network(name: str, weights: Path | None = None) -> Network:
 
 
 @cache
-def checked(name: str, weights: Path | None = None) -> Path:
-    """Return the file of a network after comparing its SHA-256 with the index's, once a process.
+def verified_file(name: str, weights: Path | None = None) -> Path:
+    """Return a network's file after comparing its SHA-256 with the index, once per process.
 
-    Raises WeightsError, saying what to do, when the file is missing, unreadable or another one.
+    Raises WeightsError if the file is missing, unreadable or has another checksum.
     """
     entry = network(name, weights)
     try:
@@ -87,7 +90,7 @@ def checked(name: str, weights: Path | None = None) -> Path:
         raise WeightsError(f"{entry.file}: {error.strerror}: {_REMEDY}") from error
     if found != entry.sha256:
         raise WeightsError(
-            f"{entry.file}: not the file that the index names for {name!r} "
+            f"{entry.file}: not the file that the index lists for {name!r} "
             f"(SHA-256 {found[:12]}…, expected {entry.sha256[:12]}…): {_REMEDY}"
         )
     return entry.file
@@ -99,35 +102,47 @@ def run(
     outputs: Sequence[str],
     weights: Path | None = None,
 ) -> list[npt.NDArray[Any]]:
-    """Run a network on the CPU and return the outputs asked for, in that order; nothing else is computed.
+    """Run a network on the CPU and return the named outputs, in that order; no others are computed.
 
-    inputs by name, shaped as the index says. The same input gives the same bits on the same machine.
-    Raises WeightsError when the file cannot be trusted.
+    inputs are by name and shaped as in the index. The same input gives the same bits on the same machine.
+    Raises WeightsError if the network's file is missing or has another checksum.
     """
     result: list[npt.NDArray[Any]] = _session(name, weights).run(list(outputs), dict(inputs))
     return result
 
 
-@cache
-def _session(name: str, weights: Path | None) -> Any:
-    path = checked(name, weights)
+def load_onnxruntime() -> Any:
+    """Import onnxruntime with its telemetry disabled, and return the module.
+
+    Unless the environment says otherwise, onnxruntime 1.32 keeps an event database and a device identifier
+    in the user's cache folder and contacts a server. It reads ORT_DISABLE_TELEMETRY when it is imported, so
+    that disable_telemetry_events() comes too late. A value that the user has set is kept.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
+    return onnxruntime
+
+
+@cache
+def _session(name: str, weights: Path | None) -> Any:
+    path = verified_file(name, weights)
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _cores()
+    options.intra_op_num_threads = _usable_cores()
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    # The arena would keep a network's working memory for good (450 MB for u2netp); without it a run is
-    # slower by 60 ms and gives everything back.
+    # The arena never releases a network's working memory (450 MB for u2netp); without it a run takes 60 ms
+    # longer and releases all of it.
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3  # errors only: warnings are about the file, not about the user's picture
-    # Idle workers that spin would take the cores from the decoding that goes on beside the network.
+    options.log_severity_level = 3  # errors only: warnings concern the file, not the user's picture
+    # Idle workers that spin would take cores from the decoding thread that runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _cores() -> int:
-    """Return how many cores this process may use (a container or taskset may allow fewer than there are)."""
+def _usable_cores() -> int:
+    """Return the number of cores this process may use (a container or taskset may allow fewer than all)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

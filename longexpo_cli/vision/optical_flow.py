@@ -1,0 +1,203 @@
+"""Optical flow between two grey pictures, its checks, and the dominant motion.
+
+Dense inverse search (Kroeger 2016, doi:10.1007/978-3-319-46493-0_29) finds smooth motion. Small objects that
+move farther than their own size, such as lamps at night, are found by patch matching.
+
+Pictures are H W uint8; flow is H W 2 float32, x and y in pixels: target(p + flow(p)) = source(p). Residuals
+and noise are in grey levels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longexpo_cli.arrays import Array8, Array32, Flags
+
+DIS_MIN_SIDE_PX = 16  # of a picture; dense inverse search needs more than one of its patches
+RESIDUAL_WINDOW_PX = 5  # wide enough to average noise, narrow enough to keep small lights apart
+
+FORWARD_BACKWARD_RATIO = 0.05  # part of the flow's length that is added to the forward-backward threshold
+REPLACE_RATIO = 0.5  # of the flow's residual: a motion must leave less to replace it
+
+PATCH_RADIUS_PX = 5  # covers a lamp and some of its surroundings
+SEARCH_RADIUS_PX = 64  # largest motion that is searched for
+CELL_PX = 16  # one patch at most in each cell, so that patches are spread over the picture
+MAX_PATCHES = 24  # bounds the time of the search
+SAME_PLACE_PX = 3  # minima of the matching cost nearer than this are one minimum
+MATCH_RATIO = 0.25  # of the cost of no motion: a match must cost less
+UNIQUENESS_RATIO = 0.5  # of the cost of the second-best place: a match must cost less
+
+MIN_FIT_POINTS = 16  # of the dominant motion; too few for an affine fit with outliers
+MAX_FIT_POINTS = 4000  # about, on a regular subset; bounds the time of the fit
+FIT_ITERATIONS = 12  # the scale of the weights reaches its minimum after six
+FIT_FIRST_SCALE_PX = 4.0  # scale of the Cauchy weight, falling by FIT_SCALE_FACTOR an iteration
+FIT_SCALE_FACTOR = 0.7
+FIT_LAST_SCALE_PX = 0.5
+FIT_RIDGE = 1e-9  # keeps the normal equations solvable when all points lie on one line
+
+
+def dis_flow(source: Array8, target: Array8) -> Array32:
+    """Return the flow by dense inverse search; 0 for pictures too small for it."""
+    import cv2
+
+    if min(source.shape) < DIS_MIN_SIDE_PX:
+        return np.zeros((*source.shape, 2), np.float32)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(search.calc(source, target, None), np.float32)
+
+
+def warp(picture: Array8 | Array32, flow: Array32) -> Array32:
+    """Return picture(p + flow(p)), bilinear; the picture's edge pixels continue beyond it."""
+    import cv2
+
+    rows, columns = np.indices(flow.shape[:2], np.float32)
+    x = columns + flow[..., 0]
+    y = rows + flow[..., 1]
+    values = np.asarray(picture, np.float32)
+    warped = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
+
+
+def residual(source: Array8, target: Array8, flow: Array32 | None = None) -> Array32:
+    """Return the difference H W that remains after warping by a flow (None: no motion), in grey levels.
+
+    It is the root mean square over a window around each pixel, in which one bright dot outweighs noise.
+    """
+    import cv2
+
+    warped = target if flow is None else warp(target, flow)
+    difference = source.astype(np.float32) - warped
+    mean_square = cv2.blur(difference * difference, (RESIDUAL_WINDOW_PX, RESIDUAL_WINDOW_PX))
+    # cv2.blur adds and subtracts at the window's ends, which may leave a sum below 0.
+    return np.asarray(np.sqrt(np.maximum(mean_square, 0)), np.float32)
+
+
+def changed_mask(first: Array8, second: Array8, noise: float) -> Flags:
+    """Return where a pixel or one of its eight neighbours differs by more than noise."""
+    import cv2
+
+    largest_difference = cv2.dilate(cv2.absdiff(first, second), np.ones((3, 3), np.uint8))
+    return np.asarray(largest_difference > noise, np.bool_)
+
+
+def forward_backward_mask(forward: Array32, backward: Array32, max_error_px: float) -> Flags:
+    """Return where the forward flow followed by the backward flow returns to its pixel.
+
+    The error may be max_error_px plus FORWARD_BACKWARD_RATIO of the flow's length (compare Sundaram 2010,
+    doi:10.1007/978-3-642-15549-9_32).
+    """
+    error = magnitude(forward + warp(backward, forward))
+    return error <= max_error_px + FORWARD_BACKWARD_RATIO * magnitude(forward)
+
+
+def magnitude(vectors: Array32) -> Array32:
+    """Return the lengths of vectors ... 2."""
+    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]), np.float32)
+
+
+def replace_where_better(
+    source: Array8, target: Array8, flow: Array32, motions: Array32, noise: float
+) -> tuple[Array32, Array32]:
+    """Return the flow, replaced where one of the motions N 2 fits far better, and its residual H W.
+
+    Only pixels with a residual above twice the noise are replaced.
+    """
+    best = residual(source, target, flow)
+    for motion in motions:
+        constant = np.broadcast_to(motion, flow.shape)
+        candidate = residual(source, target, constant)
+        is_better = (best > 2 * noise) & (candidate < REPLACE_RATIO * best)
+        flow = np.where(is_better[..., None], constant, flow)
+        best = np.where(is_better, candidate, best)
+    return flow, best
+
+
+def patch_matches(source: Array8, target: Array8, unexplained: Array32, noise: float) -> Array32:
+    """Return the distinct motions N 2, in whole pixels, of small or fast objects that the flow missed.
+
+    Patches around the peaks of unexplained, the flow's residual H W, are searched for in the target, and what
+    is found there is searched for in the source: both motions must agree to within 1 px.
+    """
+    differs = (np.abs(source.astype(np.int16) - target) > noise).astype(np.float32)
+    source_values = source.astype(np.float32)
+    target_values = target.astype(np.float32)
+    motions = []
+    for x, y in _residual_peaks(unexplained, 2 * noise):
+        forward = _match_patch(source_values, target_values, differs, x, y)
+        if forward is None:
+            continue
+        backward = _match_patch(target_values, source_values, differs, x + forward[0], y + forward[1])
+        if backward is None:
+            continue
+        if max(abs(forward[0] + backward[0]), abs(forward[1] + backward[1])) <= 1:
+            motions.append(forward)
+    return np.unique(np.array(motions, np.float32).reshape(-1, 2), axis=0)
+
+
+def _match_patch(
+    source: Array32, target: Array32, differs: Array32, x: int, y: int
+) -> tuple[int, int] | None:
+    """Return the motion x, y of the patch around a pixel of the source; None without a unique match.
+
+    The cost is the sum of squared differences over the patch's pixels that changed (differs 1).
+    """
+    import cv2
+
+    top = max(y - PATCH_RADIUS_PX, 0)
+    left = max(x - PATCH_RADIUS_PX, 0)
+    patch = np.s_[top : y + PATCH_RADIUS_PX + 1, left : x + PATCH_RADIUS_PX + 1]
+    area_top = max(top - SEARCH_RADIUS_PX, 0)
+    area_left = max(left - SEARCH_RADIUS_PX, 0)
+    area_radius = PATCH_RADIUS_PX + SEARCH_RADIUS_PX + 1
+    area = target[area_top : y + area_radius, area_left : x + area_radius]
+    cost = cv2.matchTemplate(area, source[patch], cv2.TM_SQDIFF, mask=differs[patch])
+    best, _, (best_x, best_y), _ = cv2.minMaxLoc(cost)
+    static = cost[top - area_top, left - area_left]
+    same_rows = np.s_[max(best_y - SAME_PLACE_PX, 0) : best_y + SAME_PLACE_PX + 1]
+    same_columns = np.s_[max(best_x - SAME_PLACE_PX, 0) : best_x + SAME_PLACE_PX + 1]
+    cost[same_rows, same_columns] = np.inf
+    if best > MATCH_RATIO * static or best > UNIQUENESS_RATIO * cost.min():
+        return None
+    return area_left + best_x - left, area_top + best_y - top
+
+
+def _residual_peaks(unexplained: Array32, threshold: float) -> list[tuple[int, int]]:
+    """Return the pixels (x, y) of largest residual above a threshold, one per cell, largest first."""
+    height, width = unexplained.shape
+    rows = -(-height // CELL_PX)
+    columns = -(-width // CELL_PX)
+    padded = np.zeros((rows * CELL_PX, columns * CELL_PX), np.float32)
+    padded[:height, :width] = unexplained
+    cells = padded.reshape(rows, CELL_PX, columns, CELL_PX).swapaxes(1, 2).reshape(rows * columns, -1)
+    peak = cells.max(axis=1)
+    largest = np.argsort(-peak, kind="stable")[:MAX_PATCHES]
+    largest = largest[peak[largest] > threshold]
+    row, column = np.divmod(largest, columns)
+    y, x = np.divmod(cells[largest].argmax(axis=1), CELL_PX)
+    return list(zip((column * CELL_PX + x).tolist(), (row * CELL_PX + y).tolist(), strict=True))
+
+
+def dominant_motion(flow: Array32, trusted: Flags) -> Array32:
+    """Return the affine motion H W 2 of the largest part of the picture, fitted to the trusted pixels H W.
+
+    Iteratively reweighted least squares with Cauchy weights, from the median motion; the weights' scale falls
+    to FIT_LAST_SCALE_PX. 0 with fewer than MIN_FIT_POINTS pixels.
+    """
+    height, width = trusted.shape
+    points = np.flatnonzero(trusted)
+    if points.size < MIN_FIT_POINTS:
+        return np.zeros_like(flow)
+    points = points[:: max(points.size // MAX_FIT_POINTS, 1)]
+    y, x = np.divmod(points, width)
+    design = np.stack([np.ones(points.size), (x + 0.5) / width - 0.5, (y + 0.5) / height - 0.5], axis=1)
+    observed = flow.reshape(-1, 2)[points].astype(np.float64)
+    fit = np.zeros((3, 2))
+    fit[0] = np.median(observed, axis=0)
+    for iteration in range(FIT_ITERATIONS):
+        scale = max(FIT_FIRST_SCALE_PX * FIT_SCALE_FACTOR**iteration, FIT_LAST_SCALE_PX)
+        weight = 1 / (1 + ((observed - design @ fit) ** 2).sum(axis=1) / scale**2)
+        normal = design.T @ (weight[:, None] * design) + FIT_RIDGE * np.eye(3)
+        fit = np.linalg.solve(normal, design.T @ (weight[:, None] * observed))
+    rows = ((np.arange(height) + 0.5) / height - 0.5)[:, None, None]
+    columns = ((np.arange(width) + 0.5) / width - 0.5)[None, :, None]
+    return np.asarray(fit[0] + columns * fit[1] + rows * fit[2], np.float32)
