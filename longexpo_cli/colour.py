@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array64 = npt.NDArray[np.float64]
+from longexpo_cli.arrays import Array64
 
 D65_XY = (0.3127, 0.3290)
 PRIMARIES = {  # x, y of red, green, blue
@@ -16,6 +16,8 @@ PRIMARIES = {  # x, y of red, green, blue
     "display-p3": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])  # Rec.2020 (ITU-R BT.2020-2, table 4)
+SRGB_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec.709 primaries (ITU-R BT.709-6, 3.2)
+GAIN_OFFSET = 1 / 64  # added to both renditions in a gain's ratio (Ultra HDR image format v1.1, OffsetSDR)
 
 
 def to_xyz(space: str) -> Array64:

@@ -21,7 +21,7 @@ import tifffile
 
 from longexpo_cli import __version__, colour
 from longexpo_cli.errors import OutputError
-from longexpo_cli.files import export, jpeg_segments
+from longexpo_cli.files import export
 from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.jpeg_segments import GainRange
@@ -96,7 +96,7 @@ def test_hdr_screens_and_plain_viewers_read_the_same_file() -> None:
     hdr = imagecodecs.ultrahdr_decode(data)[..., :3].astype(np.float64)
     light = float(colour.srgb_decode(np.array(188 / 255)))
     assert hdr[:, :24].mean() == pytest.approx(light, rel=0.03)
-    brighter = (light + jpeg_segments.GAIN_OFFSET) * 4 - jpeg_segments.GAIN_OFFSET
+    brighter = (light + colour.GAIN_OFFSET) * 4 - colour.GAIN_OFFSET
     assert hdr[:, 44:].mean() == pytest.approx(brighter, rel=0.03)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from longexpo_cli.colour import GAIN_OFFSET
 from longexpo_cli.files import ifd
 from longexpo_cli.files.markers import APP1, JPEG_SIGNATURE
 
-GAIN_OFFSET = 1 / 64  # added to both renditions in a gain's ratio (Ultra HDR image format v1.1, OffsetSDR)
 _GAIN_MAP_URN = b"urn:iso:std:iso:ts:21496:-1\0"
 _APP0 = 0xE0
 _APP2 = 0xE2

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from longexpo_cli import colour
-from longexpo_cli.files.jpeg_segments import GAIN_OFFSET
+from longexpo_cli.colour import GAIN_OFFSET
 from longexpo_cli.gpu import finish as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter

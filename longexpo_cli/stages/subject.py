@@ -19,7 +19,7 @@ from longexpo_cli.errors import LongexpoError
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Frame, Subject
 from longexpo_cli.vision.faces import detect_faces
-from longexpo_cli.vision.saliency import SRGB_LUMINANCE, saliency_map
+from longexpo_cli.vision.saliency import saliency_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _preview(low: Frame) -> Array32:
     """
     light = np.maximum(low.light @ colour.between("rec2020", "srgb").T.astype(np.float32), 0)
     covered = light if low.known is None else light[low.known > 0]
-    luminance = covered.reshape(-1, 3) @ SRGB_LUMINANCE
+    luminance = covered.reshape(-1, 3) @ colour.SRGB_LUMINANCE
     if luminance.size and luminance.max() > 0:
         highlight = max(float(np.percentile(luminance, 99)), float(luminance.max()) / DYNAMIC_RANGE)
         gain = MIDDLE_GREY / luminance.mean()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from longexpo_cli import colour
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.vision import networks
 from longexpo_cli.vision.guided_filter import guided_filter
@@ -24,7 +25,6 @@ CROP_MARGIN = 0.75  # added on each side, in long sides of the region
 CROP_MAX_AREA = 0.5  # of the picture's area: a larger crop hardly gains resolution
 CROP_MIN_SIDE = 0.2  # of the picture's long side: a smaller crop would be enlarged beyond its detail
 
-SRGB_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec.709 primaries (ITU-R BT.709-6, 3.2)
 GUIDE_RADIUS = 1.25  # cells of the network's output: the reach of the guided filter
 GUIDE_EPSILON = 1e-3  # squared luminance (0..1); below a contrast of about 3 % the guide has no edge
 
@@ -37,7 +37,7 @@ def saliency_map(picture: Array32) -> tuple[Array32, float]:
     it, and the more certain result is kept. Raises WeightsError if u2netp's file is missing or has another
     checksum.
     """
-    luminance = picture @ SRGB_LUMINANCE
+    luminance = picture @ colour.SRGB_LUMINANCE
     coarse = _run_u2netp(picture)
     saliency = _upsample(coarse, luminance)
     peak = float(coarse.max())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from longexpo_cli import colour
-from longexpo_cli.files.jpeg_segments import GAIN_OFFSET
+from longexpo_cli.colour import GAIN_OFFSET
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import finish as stage
 from longexpo_cli.stages.finish import Params, finish
