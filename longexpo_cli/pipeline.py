@@ -133,7 +133,7 @@ def survey(
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, nearest, gain = 0, None, len(burst.shots), None
-    watch.expect("develop", len(burst.shots))
+    watch.on_loop("develop", len(burst.shots))
     for index, mosaic in read_ahead(range(len(burst.shots)), reader(burst, recipe), _DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
             refused.append((mosaic.path, mosaic.why))
@@ -172,8 +172,8 @@ def expose(
     streaks: Streaks | None = None
     drawn: blur.Drawn | None = None  # the pair before the one that waits for its successor's lines
     waiting: Segment | None = None
-    watch.expect("merge", len(to_merge))
-    watch.expect("blur", len(selection.pairs))
+    watch.on_loop("merge", len(to_merge))
+    watch.on_loop("blur", len(selection.pairs))
     for index, mosaic in in_time(read_ahead(others, reader(burst, recipe), 1), reference, first):
         if index in to_merge and index != reference:
             merging = watch(

@@ -56,10 +56,10 @@ class Clock:
     _last: float = field(default_factory=time.perf_counter)
     _peak: int = field(default_factory=peak_bytes)
 
-    def expect(self, stage: str, steps: int) -> None:
+    def on_loop(self, stage: str, steps: int) -> None:
         """A clock needs no totals."""
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Charge the time since the last value to this stage."""
         now, peak = time.perf_counter(), peak_bytes()
         entry = self.spent.setdefault(stage, Spent())

@@ -23,13 +23,13 @@ class Progress:
             bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}",
         )
 
-    def expect(self, stage: str, steps: int) -> None:
+    def on_loop(self, stage: str, steps: int) -> None:
         """Lengthen the bar by a loop's steps."""
         self._steps.add(stage)
         self._bar.total += steps
         self._bar.refresh()
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Move on by one when the value is a step of an announced loop."""
         self._bar.set_postfix_str(stage, refresh=False)
         self._bar.update(int(stage in self._steps and index is not None))

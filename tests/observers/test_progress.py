@@ -24,9 +24,9 @@ def show(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, shown: bool = 
     """Return what a burst's progress writes to a stream."""
     monkeypatch.setattr(sys, "stderr", stream)
     progress = Progress(Path("some/burst"), shown=shown)
-    progress.expect("develop", values.FRAMES)
+    progress.on_loop("develop", values.FRAMES)
     for stage, value, index in values.SHOWN:
-        progress.see(stage, value, index)
+        progress.on_value(stage, value, index)
     progress.close()
     return stream.getvalue()
 

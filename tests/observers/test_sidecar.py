@@ -23,7 +23,7 @@ def document() -> dict[str, Any]:
     """Return a sidecar, through JSON and back."""
     clock = Clock()
     for stage, value, index in values.SHOWN:
-        clock.see(stage, value, index)
+        clock.on_value(stage, value, index)
     device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
     facts = sidecar.document(
         recipe=Recipe(),
