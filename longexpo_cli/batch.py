@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from longexpo_cli import export, memory, metadata
-from longexpo_cli.errors import BurstError, LongexpoError, OutputError, in_a_line
+from longexpo_cli.errors import BurstError, LongexpoError, OutputError, user_message
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
 from longexpo_cli.recipe import Recipe
@@ -121,7 +121,7 @@ def render_one(job: Job, device: Device | None = None, *observers: Observer) -> 
     try:
         return _render(job, device or choose(job.device), *observers)
     except (LongexpoError, OSError, MemoryError) as failure:
-        line = in_a_line(failure)
+        line = user_message(failure)
         line = line if str(job.source) in line else f"{job.source}: {line}"
         return Outcome(job.source, error=line, trace=traceback.format_exc())
     except Exception as failure:

@@ -10,7 +10,7 @@ import click
 
 from longexpo_cli import __version__
 from longexpo_cli.commands import COMMANDS
-from longexpo_cli.errors import LongexpoError, RecipeError, in_a_line
+from longexpo_cli.errors import LongexpoError, RecipeError, user_message
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -45,7 +45,7 @@ class Commands(click.Group):
                 raise
             if ctx.params["verbose"] > 1:
                 traceback.print_exc()
-            click.echo(f"longexpo: {in_a_line(error)}", err=True)
+            click.echo(f"longexpo: {user_message(error)}", err=True)
             return ctx.exit(exit_code(error))
 
 

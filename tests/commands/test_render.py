@@ -243,7 +243,7 @@ def test_an_interrupted_run_leaves_nothing(
     monkeypatch.setattr(write, "write", interrupted)
     result = run("render", made, "-o", tmp_path)
     assert result.exit_code == 130
-    assert result.stderr == "longexpo: interrupted; nothing is half-written\n"
+    assert result.stderr == "longexpo: interrupted; no partial files left\n"
     assert listing(tmp_path) == []
 
 
