@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks import curves
 from longexpo_cli.gpu.device import choose
-from tests import curves, edges
+from tests import edges
 
 PAIRS = 2
 SCENES = {

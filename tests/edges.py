@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import curves
 from longexpo_cli import flow
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import MotionLines
-from tests import curves
 
 Array = npt.NDArray[Any]
 SIZE = (480, 640)

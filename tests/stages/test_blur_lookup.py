@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from benchmarks import curves
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import MotionLines
-from tests import curves, edges
+from tests import edges
 
 PAIRS = 1
 TRAILS_DB = 0.2  # the sides of a trail follow the ground's texture a little

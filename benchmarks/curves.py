@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ import numpy.typing as npt
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur, predict
-from longexpo_cli.types import DeviceFrame, Frame, MotionLines, Pair
-from tests.shots import plain_shot
+from longexpo_cli.types import DeviceFrame, Frame, MotionLines, NoiseProfile, Pair, Shot
 
 Array = npt.NDArray[Any]
 SIZE = (240, 320)
@@ -20,7 +20,25 @@ SCALE = 2  # half-resolution pixels a low pixel
 HALF = Grid(2, *SIZE)
 LOW = Grid(2 * SCALE, SIZE[0] // SCALE, SIZE[1] // SCALE)
 SUB_FRAMES = 48  # a pair, of the truth
-SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
+SHOT = Shot(  # linear light without noise
+    path=Path("curves"),
+    frame=0,
+    size_px=(2 * SIZE[0], 2 * SIZE[1]),
+    orientation=1,
+    start_s=0.0,
+    clock="file order",
+    exposure_s=None,
+    iso=None,
+    cfa=None,
+    encoding="linear",
+    black_dn=(0.0,),
+    white_dn=1.0,
+    balance=(1.0, 1.0, 1.0),
+    to_working=np.eye(3),
+    noise=NoiseProfile(0.0, 0.0),
+    exposure_scale=1.0,
+    camera="",
+)
 
 
 @dataclass(frozen=True, slots=True)
