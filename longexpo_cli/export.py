@@ -18,9 +18,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from longexpo_cli import __version__, blocks
+from longexpo_cli import blocks
 from longexpo_cli.errors import OutputError
 from longexpo_cli.types import Array8, Array32
+from longexpo_cli.version import __version__
 
 _STRIP_BYTES = 4 << 20  # of pixels, in a TIFF strip
 _MOST_TIFF_BYTES = 2**32 - 2**24  # its offsets have 32 bits

@@ -12,7 +12,7 @@ import pytest
 
 from longexpo_cli import batch
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run, listing
+from tests.commands.conftest import Run, in_a_process, listing
 
 ENDINGS = ("jpg", "json", "tif")
 
@@ -66,13 +66,19 @@ def test_one_failure_stops_nothing_and_the_rest_is_resumed(run: Run, tree: Path,
 def test_no_bursts_is_said(run: Run, tmp_path: Path) -> None:
     result = run("batch", tmp_path, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "no folder with two frames or more" in result.stderr
+    assert "no folder with two or more frames" in result.stderr
 
 
 def test_roots_that_collide_are_refused(run: Run, tree: Path, tmp_path: Path) -> None:
     result = run("batch", tree / "monday", tree / "tuesday", "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "several bursts would be written there" in result.stderr
+    assert "several bursts would write this file" in result.stderr
+
+
+def test_the_processes_log_as_they_are_told(tree: Path, tmp_path: Path) -> None:
+    words = ("batch", tree / "monday", "-o", tmp_path / "out", "--overwrite")
+    assert "longexpo: street: align " in in_a_process("-v", *words).stderr
+    assert "street: align" not in in_a_process(*words).stderr
 
 
 class Fatal:
@@ -91,6 +97,6 @@ def test_a_process_that_dies_takes_only_its_own_burst(made: Path, tmp_path: Path
     fatal = batch.Job(cast(Path, Fatal()), tmp_path / "a", Recipe())
     good = batch.Job(made, tmp_path / "b", Recipe())
     outcomes = {str(outcome.source): outcome for outcome in batch.run([fatal, good], workers=1)}
-    assert "the process was killed" in outcomes["fatal"].error
+    assert "the process was killed, possibly out of memory" in outcomes["fatal"].error
     assert not outcomes[str(made)].error
     assert listing(tmp_path / "b") == [f"street.foreground.{ending}" for ending in ENDINGS]

@@ -114,7 +114,7 @@ def test_two_bursts_of_one_name_are_refused_before_the_work(
 ) -> None:
     result = run("render", made, burst, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "several bursts would be written there" in result.stderr
+    assert "several bursts would write this file" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -214,10 +214,24 @@ def test_a_bug_shows_its_traceback_and_is_1(
     assert "a bug in longexpo: ZeroDivisionError" in result.stderr
 
 
-def test_verbose_tells_the_times(run: Run, made: Path, tmp_path: Path) -> None:
+def test_verbose_logs_stages_and_decisions(run: Run, made: Path, tmp_path: Path) -> None:
     result = run("-v", "render", made, "-o", tmp_path)
     assert result.exit_code == 0, result.output
-    assert all(f" {stage} " in result.stderr for stage in ORDER)
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("longexpo: ") for line in lines)
+    facts = json.loads((tmp_path / "street.foreground.json").read_text())
+    assert all(any(f"street: {stage} " in line for line in lines) for stage in facts["stages"])
+    said = "\n".join(lines)
+    assert f"device: {facts['device']['name']}" in said
+    assert f"reference frame {facts['reference']}" in said
+    assert f"{sum(frame['merged'] for frame in facts['frames'])} frames merged" in said
+    assert "Burst" not in said
+    assert "Burst" not in run("render", made, "-o", tmp_path, "--overwrite").stderr
+
+
+def test_more_verbose_logs_every_value(run: Run, made: Path, tmp_path: Path) -> None:
+    said = run("-vv", "render", made, "-o", tmp_path).stderr
+    assert all(f"street: develop {frame}: Preview" in said for frame in range(5))
 
 
 def test_a_full_disk_leaves_nothing_half_written(

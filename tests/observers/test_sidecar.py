@@ -73,7 +73,7 @@ def test_time_and_memory_of_every_stage(document: dict[str, Any]) -> None:
 
 def test_notes_are_said_once(document: dict[str, Any]) -> None:
     assert document["notes"] == [
-        "bad.dng was passed over: the file is empty",
+        "bad.dng was skipped: the file is empty",
         "2.dng was dropped: too few tracks agree",
         "no times: file order is used",
         "the burst is too short",
