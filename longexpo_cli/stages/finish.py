@@ -32,15 +32,19 @@ _LEAST_GAIN_EV = -3.0  # an over-exposed burst is not darkened further
 class Params:
     """How the print looks."""
 
-    exposure_ev: float = parameter(0.0, "brighter or darker than automatic", unit="EV", low=-8, high=8)
+    exposure_ev: float = parameter(
+        0.0, "brighter or darker than automatic", unit="EV", low=-8, high=8, alias="--exposure-ev"
+    )
     key: float = parameter(0.14, "display light of a picture's middle tone", low=0.01, high=1)
     lift_ev: float = parameter(3.0, "most that automatic exposure brightens", unit="EV", low=0, high=10)
     headroom_ev: float = parameter(3.0, "light kept above white, for HDR screens", unit="EV", low=0, high=6)
     contrast: float = parameter(
-        1.1, "slope of the tone curve at middle grey, 1 = as the light", low=0.5, high=2
+        1.1, "slope of the tone curve at middle grey, 1 = as the light", low=0.5, high=2, alias="--contrast"
     )
-    saturation: float = parameter(1.05, "colour strength, 0 = grey, 1 = as the light", low=0, high=2)
-    sharpen: float = parameter(0.5, "strength of the unsharp mask, 0 = off", low=0, high=3)
+    saturation: float = parameter(
+        1.05, "colour strength, 0 = grey, 1 = as the light", low=0, high=2, alias="--saturation"
+    )
+    sharpen: float = parameter(0.5, "strength of the unsharp mask, 0 = off", low=0, high=3, alias="--sharpen")
     space: str = parameter("srgb", "colour space of the print", choices=("srgb", "display-p3"))
 
 

@@ -40,7 +40,11 @@ class Params:
     """What a user may choose about loading."""
 
     max_pixels: int = parameter(
-        200_000_000, "frames that claim more pixels than this are refused", unit="px", low=1
+        200_000_000,
+        "frames that claim more pixels than this are refused",
+        unit="px",
+        low=1,
+        alias="--max-pixels",
     )
     video_first: int = parameter(0, "first frame of a video that is used", low=0)
     video_every: int = parameter(1, "of a video, only every so manyeth frame is used", low=1)

@@ -33,7 +33,10 @@ class Params:
     """How motion is predicted."""
 
     predictor: str = parameter(
-        "network", "what makes the lines: optical flow, or the network from there", choices=("network", "dis")
+        "network",
+        "what makes the lines: optical flow, or the network from there",
+        choices=("network", "dis"),
+        alias="--predictor",
     )
     still: float = parameter(
         0.15, "lines shorter than this are no motion", unit="low-resolution px", low=0, high=4

@@ -22,12 +22,13 @@ _OTHERS = (".png", ".webp", ".heic", ".avif", ".jxl", ".exr", ".dng", ".gif", ".
 class Params:
     """How the files are packed."""
 
-    quality: int = parameter(92, "JPEG quality", low=1, high=100)
+    quality: int = parameter(92, "JPEG quality", low=1, high=100, alias="--quality")
     gain_map: bool = parameter(True, "put a gain map into the JPEG, so that HDR screens show its highlights")
     compression: str = parameter(
         "none",
         "of the TIFF: none is quick, deflate about two thirds of the size",
         choices=("none", "deflate"),
+        alias="--compression",
     )
 
 
