@@ -40,8 +40,8 @@ check: $(READY) ## lint, format, types, import contracts, house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/test_house.py
 
-docs: $(READY) ## write the README's table of options anew
-	$(BIN)/python -m tests.readme
+docs: $(READY) ## update the README's table of options
+	$(BIN)/python -m docs.options_table
 
 golden: $(READY) ## compare the sample bursts with their golden renders
 	$(BIN)/python -m pytest tests/golden -m 'slow or not slow'

@@ -1,13 +1,13 @@
 """Errors a user can meet. Each message says what went wrong, in which file, and what to do.
 
-    LongexpoError
-    ├── UnreadableFrameError   one file of a burst; the burst may go on without it
-    ├── BurstError             a folder or video is not a usable burst
-    ├── AlignmentError         the frames cannot be aligned reliably
-    ├── DeviceError            no OpenCL device, or one that is too small
-    ├── RecipeError            an unknown key or a value out of range
-    ├── OutputError            a result cannot be written
-    └── WeightsError           a network's file is missing or damaged
+LongexpoError
+├── UnreadableFrameError   one file of a burst; the burst may go on without it
+├── BurstError             a folder or video is not a usable burst
+├── AlignmentError         the frames cannot be aligned reliably
+├── DeviceError            no OpenCL device, or one that is too small
+├── RecipeError            an unknown key or a value out of range
+├── OutputError            a result cannot be written
+└── WeightsError           a network's file is missing or damaged
 """
 
 from __future__ import annotations

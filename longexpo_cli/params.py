@@ -15,8 +15,8 @@ from typing import Any
 class Parameter:
     """The declaration of one parameter.
 
-    low and high are inclusive bounds, None where there is none. alias is a short option such as "--trail" that
-    the command line takes beside --<stage>-<name>; "" when there is none.
+    low and high are inclusive bounds, None where there is none. alias is a short option such as "--trail", a
+    synonym of --<stage>-<name>; "" when there is none.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Parameter:
             return f"at least {self.low:g}"
         return f"at most {self.high:g}" if self.high is not None else ""
 
-    def _is_in_range(self, value: float) -> bool:
+    def _is_in_range(self, value: Any) -> bool:
         above = self.low is None or value >= self.low
         below = self.high is None or value <= self.high
         return above and below  # NaN fails both comparisons

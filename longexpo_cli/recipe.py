@@ -1,6 +1,6 @@
 """Recipe: the look and one Params per stage; TOML in and out.
 
-Recipe has one field for each stage of ORDER that has parameters; everything below the class reads them off it.
+Recipe has one field for each stage of ORDER that has parameters; everything below the class reads its fields.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ class Observer(Protocol):
     """Receives the pipeline's values as they are made; changes none of them."""
 
     def on_value(self, stage: str, value: object, index: int | None) -> None:
-        """Receive a value that a stage has just made; index is the frame or pair, None for the whole burst."""
+        """Receive a value that a stage has just made; index: its frame or pair, None for the burst."""
 
     def on_loop(self, stage: str, steps: int) -> None:
         """Be told that a loop starts in which the stage will make `steps` values."""

@@ -20,7 +20,7 @@ ROWS = 256  # pictures are compared by strips of so many rows, to bound the memo
 @click.argument("first", type=options.EXISTING_FILE, metavar="A")
 @click.argument("second", type=options.EXISTING_FILE, metavar="B")
 @click.option(
-    "--max-delta-e", type=click.FloatRange(min=0), default=2.3, metavar="E", help="Largest allowed. [2.3]"
+    "--max-delta-e", type=click.FloatRange(min=0), default=2.3, metavar="E", help="Largest allowed."
 )
 @options.json_option
 @click.pass_context
