@@ -20,6 +20,7 @@ from longexpo_cli.options import COMMON, GROUPS, StageOption
 from longexpo_cli.params import Parameter, parameters
 from longexpo_cli.recipe import STAGES
 from longexpo_cli.stages import ORDER
+from tests import conftest
 
 ROOT = Path(__file__).parent.parent
 CODE = ("longexpo_cli", "kernels", "tests", "training", "benchmarks", "docs")
@@ -199,6 +200,10 @@ def test_a_sample_burst_has_a_sound_recipe_and_an_origin(recipe: Path) -> None:
 
     Recipe.from_toml(recipe)
     assert re.search(r"CC0|CC BY \d|MIT|Apache-2.0", (recipe.parent / "ORIGIN.md").read_text("utf-8"))
+
+
+def test_the_long_tests_are_files() -> None:
+    assert not [name for name in conftest.LONG if not (ROOT / "tests" / name).exists()]
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
