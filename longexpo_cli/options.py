@@ -42,19 +42,12 @@ COMMON = (
     "device",
 )
 COMMON_TITLE = "Common options"
-GROUPS = {  # the section of --help that shows a stage's other options
-    "load": "Input",
-    "develop": "Input",
-    "subject": "Subject, alignment and trail length",
-    "track": "Subject, alignment and trail length",
-    "align": "Subject, alignment and trail length",
-    "select": "Subject, alignment and trail length",
-    "merge": "Sharp exposure and motion blur",
-    "predict": "Sharp exposure and motion blur",
-    "blur": "Sharp exposure and motion blur",
-    "composite": "Sharp exposure and motion blur",
-    "finish": "Tone and colour",
-    "write": "Output files",
+GROUPS = {  # the sections of --help for the other options, by purpose, and the stages whose options they hold
+    "Input": ("load", "develop"),
+    "Subject, alignment and trail length": ("subject", "track", "align", "select"),
+    "Sharp exposure and motion blur": ("merge", "predict", "blur", "composite"),
+    "Tone and colour": ("finish",),
+    "Output files": ("write",),
 }
 HELP_COLUMN = 36  # widest option that has its help on the same line
 
@@ -185,7 +178,7 @@ def _position(option: click.Option) -> int:
 def _section(option: click.Option) -> str:
     """Return the title under which --help shows an option."""
     if isinstance(option, StageOption) and option.name not in COMMON:
-        return GROUPS[option.stage]
+        return next(title for title, stages in GROUPS.items() if option.stage in stages)
     return COMMON_TITLE
 
 

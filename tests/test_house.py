@@ -153,6 +153,7 @@ def test_the_readme_has_every_option_as_it_is() -> None:
 def test_a_command_is_documented_tested_and_known_by_its_first_line(command: str) -> None:
     module = import_module(f"longexpo_cli.commands.{command}")
     assert module.command.help
+    assert "Examples:\n  longexpo " in module.command.epilog
     assert all(option.help for option in options_table.options_of(command))
     assert f"longexpo {command}" in text(Path("README.md"))
     assert (ROOT / "tests" / "commands" / f"test_{command}.py").is_file()
@@ -178,7 +179,7 @@ def test_no_option_has_two_meanings(command: str) -> None:
 
 
 def test_help_has_a_place_for_every_option() -> None:
-    assert set(GROUPS) == set(STAGES)
+    assert [stage for stages in GROUPS.values() for stage in stages] == list(STAGES)
     assert set(COMMON) <= {option.name for option in options_table.options_of("render")}
 
 

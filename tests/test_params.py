@@ -1,4 +1,4 @@
-"""A parameter's declaration decides what it takes, and says so."""
+"""A declaration checks values, parses command-line words and gives the help text."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Params:
 KNOWN = {known.name: known for known in parameters(Params)}
 
 
-def test_declared_once_known_everywhere() -> None:
+def test_a_declaration_becomes_a_parameter() -> None:
     assert list(KNOWN) == ["part", "count", "name", "on"]
     assert KNOWN["count"] == Parameter("count", 3, int, "a count", unit="px", low=1)
     assert list(parameters(Params())) == list(KNOWN.values())
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "kept"),
+    ("name", "value", "checked_value"),
     [("part", 0, 0.0), ("part", 1.0, 1.0), ("count", 1, 1), ("name", "b", "b"), ("on", False, False)],
 )
-def test_takes_what_fits(name: str, value: Any, kept: Any) -> None:
+def test_accepts_values_of_its_type_and_range(name: str, value: Any, checked_value: Any) -> None:
     checked = KNOWN[name].check(value)
-    assert checked == kept
-    assert type(checked) is type(kept)
+    assert checked == checked_value
+    assert type(checked) is type(checked_value)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_takes_what_fits(name: str, value: Any, kept: Any) -> None:
         ("on", "yes", "must be true or false, got 'yes'"),
     ],
 )
-def test_refuses_what_does_not(name: str, value: Any, message: str) -> None:
+def test_rejects_other_values(name: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         KNOWN[name].check(value)
 
@@ -67,7 +67,7 @@ def test_refuses_what_does_not(name: str, value: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "value"), [("part", "0.25", 0.25), ("count", "7", 7), ("name", "b", "b")]
 )
-def test_words_become_values(name: str, text: str, value: Any) -> None:
+def test_parses_command_line_words(name: str, text: str, value: Any) -> None:
     assert KNOWN[name].parse(text) == value
 
 
@@ -81,7 +81,7 @@ def test_words_become_values(name: str, text: str, value: Any) -> None:
         ("name", "c", "must be 'a' or 'b', got 'c'"),
     ],
 )
-def test_words_that_do_not_fit(name: str, text: str, message: str) -> None:
+def test_rejects_command_line_words(name: str, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         KNOWN[name].parse(text)
 

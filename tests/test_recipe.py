@@ -1,4 +1,4 @@
-"""A recipe survives TOML, and what is wrong with one is said in a line that helps."""
+"""A recipe survives TOML; what is wrong with one becomes a helpful error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_default_passes_its_own_check() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("[blurr]", r"there is no table \[blurr\]; did you mean blur\?"),
         ("[blur]\nsoftgamma = 1", r"\[blur\] has no parameter softgamma; did you mean soft_gamma\?"),
@@ -61,8 +61,8 @@ def test_every_default_passes_its_own_check() -> None:
         ("[blur", "not a TOML file"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, complaint: str) -> None:
-    with pytest.raises(RecipeError, match=complaint):
+def test_errors_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         Recipe.from_toml(text)
 
 
@@ -88,7 +88,7 @@ def test_the_table_of_old_keys_names_stages_that_exist() -> None:
     assert not {(stage, name) for stage, names in REMOVED.items() for name in names} & set(RENAMED)
 
 
-def test_complaints_name_the_file(tmp_path: Path) -> None:
+def test_errors_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     with pytest.raises(RecipeError, match=r"my\.toml: No such file"):
         Recipe.from_toml(file)

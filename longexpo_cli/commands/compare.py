@@ -16,7 +16,12 @@ from longexpo_cli.errors import LongexpoError
 ROWS = 256  # pictures are compared by strips of so many rows, to bound the memory
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  longexpo compare before.tif after.tif
+  longexpo compare before.jpg after.jpg --max-delta-e 1 --json"""
+)
 @click.argument("first", type=options.EXISTING_FILE, metavar="A")
 @click.argument("second", type=options.EXISTING_FILE, metavar="B")
 @click.option(

@@ -97,7 +97,7 @@ def test_an_error_is_one_line_and_a_code(
     assert loud.stderr.endswith(line)
 
 
-def test_a_bug_is_no_exit_code_but_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_raises_with_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def fail() -> None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""longexpo recipe prints what it will be read as."""
+"""longexpo recipe prints TOML that reads back as the same recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_prints_the_defaults(run: Run) -> None:
     assert result.stderr == ""
 
 
-def test_options_win_over_the_recipe(run: Run, tmp_path: Path) -> None:
+def test_options_override_the_recipe(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("mode = 'background'\n[blur]\nsoft_gamma = 2\n[finish]\nsharpen = 0.25\n")
     made = Recipe.from_toml(run("recipe", "--recipe", file, "--blur-soft-gamma", "1").stdout)
@@ -38,7 +38,7 @@ def test_switches_switch(run: Run) -> None:
     assert Recipe.from_toml(run("recipe", "--write-gain-map").stdout).write.gain_map
 
 
-def test_a_default_that_is_asked_for_wins_over_the_recipe(run: Run, tmp_path: Path) -> None:
+def test_a_default_given_as_an_option_overrides_the_recipe(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("[write]\ngain_map = false\nquality = 80\n")
     words = ("--write-gain-map", "--quality", "92")
@@ -52,7 +52,7 @@ def test_an_alias_is_the_same_option(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (["--trail", "140%"], "must be between 0 and 100, got 140"),
         (["--trail", "long"], "must be a number, got 'long'"),
@@ -64,10 +64,10 @@ def test_an_alias_is_the_same_option(run: Run) -> None:
         (["--recipe", "nowhere.toml"], "does not exist"),
     ],
 )
-def test_what_does_not_fit_is_wrong_usage(run: Run, words: list[str], complaint: str) -> None:
+def test_a_bad_value_is_wrong_usage(run: Run, words: list[str], message: str) -> None:
     result = run("recipe", *words)
     assert result.exit_code == 2
-    assert complaint in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
@@ -94,7 +94,7 @@ def test_an_option_of_an_earlier_version_says_what_became_of_it(
 
 def test_help_puts_common_options_first_and_groups_the_others(run: Run) -> None:
     output = run("recipe", "--help").stdout
-    titles = [options.COMMON_TITLE, *dict.fromkeys(options.GROUPS.values())]
+    titles = [options.COMMON_TITLE, *options.GROUPS]
     assert [line[:-1] for line in output.splitlines() if line[:-1] in titles] == titles
     assert output.index("--trail, --select-trail") < output.index("Input:")
     assert "BURST" not in output

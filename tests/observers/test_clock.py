@@ -1,4 +1,4 @@
-"""Time and memory are charged to the stage that took them."""
+"""Time and memory are added to the stage that took them."""
 
 from __future__ import annotations
 

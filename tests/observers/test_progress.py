@@ -13,10 +13,10 @@ from tests.observers import values
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
 
@@ -41,5 +41,5 @@ def test_a_pipe_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(io.StringIO(), monkeypatch) == ""
 
 
-def test_quiet_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(Terminal(), monkeypatch, shown=False) == ""
