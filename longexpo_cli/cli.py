@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from longexpo_cli import logs
 from longexpo_cli.commands import COMMANDS
 from longexpo_cli.errors import LongexpoError, RecipeError, user_message
 from longexpo_cli.version import __version__
@@ -83,5 +82,7 @@ def longexpo(ctx: click.Context, verbose: int, quiet: bool) -> None:
 
     Exit codes: 0 done; 1 at least one burst failed; 2 wrong usage; 130 interrupted.
     """
+    from longexpo_cli import logs  # --help answers without it
+
     ctx.obj = -1 if quiet else verbose
     logs.configure(logs.level_of(ctx.obj))
