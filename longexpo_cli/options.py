@@ -68,7 +68,8 @@ class StageValue(click.ParamType):  # type: ignore[type-arg]
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return the word that stands for the value in --help."""
-        return "|".join(self.parameter.choices) or METAVARS[self.parameter.type]
+        choices = "|".join(self.parameter.choices)
+        return f"[{choices}]" if choices else METAVARS[self.parameter.type]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the text as the parameter's type, or fail with the values that are accepted."""
@@ -150,8 +151,8 @@ class RecipeCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the common options, then those of the stages, grouped by purpose."""
         sections: dict[str, list[tuple[str, str]]] = {COMMON_TITLE: []}
-        shown = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
-        for option in sorted(shown, key=_position):
+        found = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        for option in sorted(found, key=_position):
             record = option.get_help_record(ctx)
             if record is not None:
                 sections.setdefault(_section(option), []).append(record)
