@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
 DEMOS  := $(patsubst sample_bursts/%/recipe.toml,%,$(wildcard sample_bursts/*/recipe.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check docs golden bench samples wheel train-test clean
+.PHONY: help setup hooks demo quick test coverage check sizes docs golden bench samples wheel train-test clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,15 +23,25 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+hooks: $(READY) ## check every commit before git makes it (pre-commit)
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
+
 demo: $(READY) ## render every sample burst into out/
 	@mkdir -p $(OUT)
 	@set -e; for name in $(DEMOS); do \
 	  $(BIN)/longexpo render sample_bursts/$$name --recipe sample_bursts/$$name/recipe.toml -o $(OUT) --overwrite; \
 	done
-	@echo "The long exposures lie in $(OUT)/: open the .jpg files; .tif is HDR, .json says how each was made."
+	@echo "The long exposures are in $(OUT)/: open the .jpg files; .tif is HDR, .json records how each was made."
+
+quick: $(READY) ## run the tests that take little time (half a minute)
+	$(BIN)/python -m pytest -m 'not slow and not long'
 
 test: check ## run the checks, then every test
 	$(BIN)/python -m pytest --ignore tests/test_house.py
+
+coverage: $(READY) ## run every test and report the lines that none executes
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report
 
 check: $(READY) ## lint, format, types, import contracts, house rules
 	$(BIN)/ruff check .
@@ -40,8 +50,11 @@ check: $(READY) ## lint, format, types, import contracts, house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/test_house.py
 
-docs: $(READY) ## write the README's table of options anew
-	$(BIN)/python -m tests.readme
+sizes: $(READY) ## report lines and tokens a line of every file
+	$(BIN)/python -m benchmarks.sizes
+
+docs: $(READY) ## update the README's table of options
+	$(BIN)/python -m docs.options_table
 
 golden: $(READY) ## compare the sample bursts with their golden renders
 	$(BIN)/python -m pytest tests/golden -m 'slow or not slow'
@@ -50,7 +63,7 @@ bench: $(READY) ## measure quality, seconds and memory into benchmarks/RESULTS.m
 	$(BIN)/python -m pytest tests/test_memory.py -m slow
 	$(BIN)/python -m benchmarks --write
 
-samples: $(READY) ## make sample bursts anew: make samples SAMPLES='traffic=clip.mp4'
+samples: $(READY) ## recreate sample bursts: make samples SAMPLES='traffic=clip.mp4'
 	$(BIN)/python -m benchmarks.make_samples $(SAMPLES)
 
 wheel: $(READY) ## build the wheel into dist/
@@ -59,5 +72,5 @@ wheel: $(READY) ## build the wheel into dist/
 train-test: $(READY) ## test training/; needs pip install '.[train]' in .venv
 	$(BIN)/python -m pytest training/tests
 
-clean: ## remove the venv and everything made
+clean: ## remove the venv and all outputs
 	rm -rf $(VENV) $(OUT) build dist

@@ -6,9 +6,9 @@ texture the ground that things uncover, smeared with them, outweighs both, so th
 
 from __future__ import annotations
 
+from benchmarks import curves
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.stages import blur
-from tests import curves
 
 PAIRS = 5
 

@@ -47,10 +47,10 @@ class Ledger:
         self.spent[BEFORE] = Spent(0.0, peak_bytes())
         _FORGET_PEAK.write_text("5")
 
-    def expect(self, stage: str, steps: int) -> None:
+    def on_loop(self, stage: str, steps: int) -> None:
         """A ledger needs no totals."""
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Charge the time since the last value, and the peak in it, to this stage."""
         now = time.perf_counter()
         entry = self.spent.setdefault(stage, Spent())

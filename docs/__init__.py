@@ -1,1 +1,1 @@
-"""Generated parts of the documentation."""
+"""What the documentation is made with."""

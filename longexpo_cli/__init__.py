@@ -1,3 +1,78 @@
-"""longexpo: computational long-exposure photographs from RAW bursts."""
+"""longexpo: computational long-exposure photographs from RAW bursts.
 
-__version__ = "0.1.0"
+`render` is the library's entry point; the command `longexpo` is built on it. Importing the package loads no
+numerical library: those come with the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from longexpo_cli.version import __version__
+
+if TYPE_CHECKING:
+    from longexpo_cli.gpu.device import Device
+    from longexpo_cli.recipe import Recipe
+    from longexpo_cli.types import Mode, Rendered
+    from longexpo_cli.watch import Observer
+
+__all__ = ["__version__", "render"]
+
+
+def render(
+    source: str | PathLike[str],
+    *,
+    mode: Mode | None = None,
+    recipe: Recipe | None = None,
+    reference: int | None = None,
+    mask: str | PathLike[str] | None = None,
+    device: str | Device = "auto",
+    observers: Iterable[Observer] = (),
+) -> Rendered:
+    """Render a burst, a folder of frames or a video, into a long exposure; writes no file.
+
+    source is a folder with two or more frames (DNG or other RAW, TIFF, PNG, JPEG) or a video file. mode is
+    "foreground" (the background is sharp, what moves leaves trails) or "background" (the subject is sharp,
+    the background streaks); None takes the recipe's, and recipe (longexpo_cli.recipe.Recipe) the defaults.
+    reference is the frame to align to, counted from 0 in time order among the readable ones; None takes the
+    sharpest. mask is a picture of the subject, white on black, drawn on that frame; None finds the subject.
+    device is an OpenCL device: its number, a part of its name, "auto", or a Device that several bursts share.
+    observers receive every intermediate value (longexpo_cli.watch.Observer).
+
+    In the result print.sdr is H W 3 uint8 in the profile print.profile, and print.light H W 3 float32,
+    scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor, not
+    yet rotated by print.shot.orientation. exposure_s is the equivalent exposure time in seconds; burst,
+    subject, alignment, selection, merged and predictor record how the picture was made.
+
+    Raises a LongexpoError: BurstError or UnreadableFrameError when the source is not a usable burst,
+    AlignmentError when its frames cannot be aligned reliably, DeviceError when there is no OpenCL device or
+    it is too small, RecipeError for an unknown mode, WeightsError when a network's file is missing or
+    damaged.
+    """
+    import dataclasses
+    import logging
+    from pathlib import Path
+
+    from longexpo_cli import pipeline
+    from longexpo_cli.errors import RecipeError
+    from longexpo_cli.gpu.device import Device, choose
+    from longexpo_cli.recipe import MODES, Recipe
+    from longexpo_cli.watch import Watch
+
+    settings = recipe or Recipe()
+    if mode is not None:
+        settings = dataclasses.replace(settings, mode=mode)
+    if settings.mode not in MODES:
+        raise RecipeError(f"mode must be {' or '.join(map(repr, MODES))}, got {settings.mode!r}")
+    chosen = device if isinstance(device, Device) else choose(device)
+    logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)
+    return pipeline.render(
+        Path(source),
+        settings,
+        chosen,
+        Watch(*observers),
+        reference=reference,
+        mask=None if mask is None else Path(mask),
+    )

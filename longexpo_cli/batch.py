@@ -1,4 +1,4 @@
-"""Many bursts: find them, plan where their pictures go, render each, and let no failure stop the others."""
+"""Many bursts: find them, choose their output files, render each; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longexpo_cli import memory
-from longexpo_cli.errors import BurstError, LongexpoError, OutputError, in_a_line
+from longexpo_cli import logs, memory, render
+from longexpo_cli.errors import BurstError, LongexpoError, OutputError, user_message
 from longexpo_cli.files import export, metadata
 from longexpo_cli.files.folder import frames_in
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
+from longexpo_cli.observers.log import Log
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import write
 from longexpo_cli.watch import Observer, Watch
@@ -26,7 +27,7 @@ from longexpo_cli.watch import Observer, Watch
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One burst to render: where from, where to (a folder, a file, None is beside the burst), and how."""
+    """One burst to render: source, output (a folder, a file, or None for beside the burst) and settings."""
 
     source: Path
     output: Path | None
@@ -38,7 +39,7 @@ class Job:
     overwrite: bool = False
 
     def pictures(self) -> tuple[Path, ...]:
-        """Return the pictures that the job will write; OutputError for an ending that is none."""
+        """Return the pictures that the job will write; OutputError when the ending is not a picture's."""
         return write.targets(self.source, self.recipe.mode, self.output)
 
     def sidecar(self) -> Path:
@@ -56,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: the files written, or the error in one line; trace is its traceback."""
+    """The result of a job: the files written, or the error in one line and its traceback (trace)."""
 
     source: Path
     outputs: tuple[Path, ...] = ()
@@ -76,9 +77,9 @@ class Outcome:
 def plan(
     roots: Sequence[Path], output: Path, recipe: Recipe, *, device: str, overwrite: bool, resume: bool
 ) -> list[Job]:
-    """Return a job for every folder of two frames or more under the roots; output keeps their tree.
+    """Return a job for every folder with two or more frames under the roots; output keeps their folder tree.
 
-    With resume, a job whose files exist only in part replaces them. BurstError when there is no burst.
+    With resume, a job of whose files only some exist replaces them. BurstError when there is no burst.
     """
     jobs = [
         Job(
@@ -93,7 +94,7 @@ def plan(
         if len(frames_in(folder)) >= 2
     ]
     if not jobs:
-        raise BurstError(f"{', '.join(map(str, roots))}: there is no folder with two frames or more")
+        raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames")
     return jobs
 
 
@@ -103,12 +104,12 @@ def refuse_shared_targets(jobs: Sequence[Job]) -> None:
     shared = [path for path, count in counted.items() if count > 1]
     if shared:
         raise OutputError(
-            f"{shared[0]}: several bursts would be written there; render them into folders of their own"
+            f"{shared[0]}: several bursts would write this file; render them into different folders"
         )
 
 
 def run(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    """Render the jobs, so many at a time, each in a process of its own; yield outcomes as they come."""
+    """Render the jobs, `workers` at a time, each in its own process; yield outcomes as they finish."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         futures = [pool.submit(_in_process, job) for job in jobs]
         try:
@@ -119,20 +120,19 @@ def run(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
 
 
 def render_one(job: Job, device: Device | None = None, *observers: Observer) -> Outcome:
-    """Render one burst and write its files; whatever goes wrong is in the Outcome."""
+    """Render one burst and write its files; every error, a bug too, is returned in the Outcome."""
     try:
         return _render(job, device or choose(job.device), *observers)
-    except (LongexpoError, OSError, MemoryError) as failure:
-        line = in_a_line(failure)
+    except (LongexpoError, OSError, MemoryError) as error:
+        line = user_message(error)
         line = line if str(job.source) in line else f"{job.source}: {line}"
         return Outcome(job.source, error=line, trace=traceback.format_exc())
-    except Exception as failure:
-        error = f"{job.source}: a bug in longexpo: {type(failure).__name__}: {failure}"
-        return Outcome(job.source, error=error, trace=traceback.format_exc(), is_bug=True)
+    except Exception as error:
+        line = f"{job.source}: a bug in longexpo: {type(error).__name__}: {error}"
+        return Outcome(job.source, error=line, trace=traceback.format_exc(), is_bug=True)
 
 
 def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
-    from longexpo_cli import pipeline
     from longexpo_cli.observers import sidecar
     from longexpo_cli.observers.dump import Dump
 
@@ -140,15 +140,23 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     memory.give_back_large()
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
-    watch = Watch(clock, *dumps, *observers)
-    done = pipeline.render(job.source, job.recipe, device, watch, reference=job.reference, mask=job.mask)
+    watching: tuple[Observer, ...] = (clock, *dumps, *observers, Log(job.source))
+    done = render(
+        job.source,
+        recipe=job.recipe,
+        reference=job.reference,
+        mask=job.mask,
+        device=device,
+        observers=watching,
+    )
     reference = done.burst.shots[done.selection.reference]
     output_metadata = export.OutputMetadata(
         exposure_s=None if reference.clock == "file order" else done.exposure_s,  # else it would be a guess
         taken=metadata.read(reference.path).taken,
         frames=tuple(done.burst.shots[n].path.name for n in sorted({*done.selection.frames, *done.merged})),
     )
-    outputs = watch("write", write.write(done.print, job.pictures(), job.recipe.write, output_metadata))
+    written = write.write(done.print, job.pictures(), job.recipe.write, output_metadata)
+    outputs = Watch(*watching)("write", written)
     document = sidecar.document(
         recipe=job.recipe,
         device=device,
@@ -168,11 +176,13 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
 
 
 def _in_process(job: Job) -> Outcome:
-    """Render a job in a fresh process: OpenCL survives no fork, and a driver may abort its process."""
+    """Render a job in a new process: OpenCL does not survive a fork, and a driver may abort its process."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+    with ProcessPoolExecutor(
+        max_workers=1, mp_context=spawn, initializer=logs.configure, initargs=(logs.level(),)
+    ) as pool:
         try:
             return pool.submit(render_one, job).result()
         except BrokenProcessPool:
-            error = f"{job.source}: the process was killed, perhaps for want of memory; try --workers 1"
-            return Outcome(job.source, error=error)
+            line = f"{job.source}: the process was killed, possibly out of memory; try --workers 1"
+            return Outcome(job.source, error=line)

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from longexpo_cli import __version__
 from longexpo_cli.commands import COMMANDS
-from longexpo_cli.errors import LongexpoError, RecipeError, in_a_line
+from longexpo_cli.errors import LongexpoError, RecipeError, user_message
+from longexpo_cli.version import __version__
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
@@ -35,30 +35,46 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn what goes wrong into one line on stderr and an exit code."""
+        """Run the command; an expected error becomes one line on stderr and an exit code."""
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of our output is gone; click exits quietly
+            raise
         except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
-            if isinstance(
-                error, BrokenPipeError
-            ):  # the reader of our output has left: click knows what to do
-                raise
             if ctx.params["verbose"] > 1:
                 traceback.print_exc()
-            click.echo(f"longexpo: {in_a_line(error)}", err=True)
+            click.echo(f"longexpo: {user_message(error)}", err=True)
             return ctx.exit(exit_code(error))
 
 
 def exit_code(error: BaseException) -> int:
-    """Return the exit code of a failure that is no bug."""
+    """Return the exit code of an error that is not a bug."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return WRONG_USAGE if isinstance(error, RecipeError) else FAILED
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.option("-v", "--verbose", count=True, help="Say more: decisions and timings; -vv adds tracebacks.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.group(
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+        "show_default": True,
+    },
+    epilog="""\b
+Examples:
+  longexpo render waterfall/
+  longexpo render cyclist/ --mode background -o out/
+  longexpo render --help""",
+)
+@click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    show_default=False,
+    help="Log decisions and the time of each stage; -vv every value, and tracebacks.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def longexpo(ctx: click.Context, verbose: int, quiet: bool) -> None:
@@ -66,4 +82,7 @@ def longexpo(ctx: click.Context, verbose: int, quiet: bool) -> None:
 
     Exit codes: 0 done; 1 at least one burst failed; 2 wrong usage; 130 interrupted.
     """
+    from longexpo_cli import logs  # --help answers without it
+
     ctx.obj = -1 if quiet else verbose
+    logs.configure(logs.level_of(ctx.obj))

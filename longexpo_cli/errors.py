@@ -1,4 +1,14 @@
-"""The failures a user can meet: each says what went wrong, in which file, and what to do."""
+"""Errors a user can meet. Each message says what went wrong, in which file, and what to do.
+
+LongexpoError
+├── UnreadableFrameError   one file of a burst; the burst may go on without it
+├── BurstError             a folder or video is not a usable burst
+├── AlignmentError         the frames cannot be aligned reliably
+├── DeviceError            no OpenCL device, or one that is too small
+├── RecipeError            an unknown key or a value out of range
+├── OutputError            a result cannot be written
+└── WeightsError           a network's file is missing or damaged
+"""
 
 from __future__ import annotations
 
@@ -6,7 +16,7 @@ from pathlib import Path
 
 
 class LongexpoError(Exception):
-    """A failure that becomes one line on stderr and exit code 1."""
+    """An error that becomes one line on stderr and exit code 1."""
 
 
 class UnreadableFrameError(LongexpoError):
@@ -23,7 +33,7 @@ class BurstError(LongexpoError):
 
 
 class AlignmentError(LongexpoError):
-    """The burst was read, but its frames cannot be aligned well enough to be trusted."""
+    """The burst was read, but its frames cannot be aligned reliably."""
 
 
 class DeviceError(LongexpoError):
@@ -35,7 +45,7 @@ class RecipeError(LongexpoError):
 
 
 class OutputError(LongexpoError):
-    """A result cannot be written: it exists already, or the target does not take it."""
+    """A result cannot be written: the file exists, or the target does not accept it."""
 
 
 class DumpError(LongexpoError):
@@ -43,15 +53,15 @@ class DumpError(LongexpoError):
 
 
 class WeightsError(LongexpoError):
-    """A network's file is missing or is not the one that the index names."""
+    """A network's file is missing, or its checksum differs from the index."""
 
 
-def in_a_line(error: BaseException) -> str:
-    """Return what a user is told of a failure that is no bug."""
+def user_message(error: BaseException) -> str:
+    """Return the one line that a user is shown for an error that is not a bug."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing is half-written"
+        return "interrupted; no partial files left"
     if isinstance(error, MemoryError):
-        return "out of memory; --max-pixels refuses frames that are too large early"
+        return "out of memory; use --max-pixels to reject large frames early"
     if isinstance(error, OSError):
         return f"{error.filename or 'input or output'}: {error.strerror or error}"
     return str(error)

@@ -3,25 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable
+import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from longexpo_cli.errors import RecipeError
 from longexpo_cli.params import Parameter
-from longexpo_cli.recipe import MODE_MEANING, MODES, Recipe, declared, meaning
-from longexpo_cli.stages import ORDER
+from longexpo_cli.recipe import (
+    MODE_MEANING,
+    MODES,
+    RENAMED,
+    Recipe,
+    declared,
+    what_became_of,
+)
 
 if TYPE_CHECKING:  # --help needs no machinery
     from longexpo_cli.batch import Outcome
 
-Function = Callable[..., Any]
+logger = logging.getLogger(__name__)
 
-ALIASES = {("select", "trail"): "--trail", ("load", "max_pixels"): "--max-pixels"}
-METAVARS = {int: "N", float: "NUMBER", str: "WORD"}
+METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
+
+# The first section of --help: these, in this order, then the command's other options.
+COMMON = (
+    "output",
+    "mode",
+    "select_trail",
+    "reference",
+    "mask",
+    "finish_exposure_ev",
+    "write_quality",
+    "recipe_file",
+    "overwrite",
+    "device",
+)
+COMMON_TITLE = "Common options"
+GROUPS = {  # the sections of --help for the other options, by purpose, and the stages whose options they hold
+    "Input": ("load", "develop"),
+    "Subject, alignment and trail length": ("subject", "track", "align", "select"),
+    "Sharp exposure and motion blur": ("merge", "predict", "blur", "composite"),
+    "Tone and colour": ("finish",),
+    "Output files": ("write",),
+}
+HELP_COLUMN = 36  # widest option that has its help on the same line
 
 ANY = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -31,135 +59,174 @@ EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
-class Value(click.ParamType):  # type: ignore[type-arg]
-    """A stage parameter's value, checked by its declaration; "12%" is 12 where the unit is %."""
+class StageValue(click.ParamType):  # type: ignore[type-arg]
+    """The value of a stage parameter, checked by its declaration; "12%" is 12 where the unit is %."""
 
-    def __init__(self, stage: str, parameter: Parameter) -> None:
+    def __init__(self, parameter: Parameter) -> None:
         self.name = parameter.name
-        self.stage = stage
         self.parameter = parameter
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return the word that stands for the value in --help."""
-        return "|".join(self.parameter.choices) or METAVARS[self.parameter.type]
+        choices = "|".join(self.parameter.choices)
+        return f"[{choices}]" if choices else METAVARS[self.parameter.type]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the text as the parameter's type, or fail with what it takes."""
-        known = self.parameter
+        """Return the text as the parameter's type, or fail with the values that are accepted."""
         try:
-            if isinstance(value, str) and known.type in (int, float):
-                value = known.type(value.removesuffix("%") if known.unit.startswith("%") else value)
-            return known.check(value, self.stage)
-        except ValueError:
-            self.fail(f"{value!r} is not a {'whole ' if known.type is int else ''}number", param, ctx)
-        except RecipeError as error:
+            return self.parameter.parse(value) if isinstance(value, str) else self.parameter.check(value)
+        except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
 class StageOption(click.Option):
-    """The option of one stage parameter."""
+    """The option of one stage parameter: --<stage>-<parameter>, and its alias if it has one."""
 
     def __init__(self, stage: str, parameter: Parameter) -> None:
         self.stage = stage
         self.parameter = parameter
+        is_switch = parameter.type is bool
         long = f"--{stage}-{parameter.name.replace('_', '-')}"
-        boolean = parameter.type is bool
-        names = [f"{long}/--no-{long[2:]}" if boolean else long]
-        if (stage, parameter.name) in ALIASES:
-            names.append(ALIASES[stage, parameter.name])
+        names = [parameter.alias] if parameter.alias else []
+        unit = f" ({parameter.unit})" if parameter.unit else ""
+        names.append(f"{long}/--no-{long[2:]}" if is_switch else long)
         super().__init__(
             [f"{stage}_{parameter.name}", *names],
-            type=None if boolean else Value(stage, parameter),
-            is_flag=boolean or None,
-            default=None,
-            help=f"{meaning(parameter)} [{shown(parameter.default)}]",
+            type=None if is_switch else StageValue(parameter),
+            is_flag=is_switch or None,
+            default=parameter.default,
+            help=f"{parameter.meaning[:1].upper()}{parameter.meaning[1:]}{unit}.",
         )
 
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Return what --help shows in brackets: the default and the range."""
+        extra: click.types.OptionHelpExtra = {"default": shown(self.parameter.default)}
+        if self.parameter.range_text():
+            extra["range"] = self.parameter.range_text()
+        return extra
 
-def shown(value: Any) -> str:
+
+def shown(value: bool | float | str) -> str:
     """Return a default as help and README show it."""
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class RecipeCommand(click.Command):
+    """A command with --mode, --recipe and every stage parameter; its function receives them as `recipe`."""
+
+    def __init__(
+        self, name: str | None, params: Sequence[click.Parameter] | None = None, **settings: Any
+    ) -> None:
+        stage_options = [StageOption(stage, parameter) for stage, parameter in declared()]
+        added = [mode_option(), recipe_option(), *stage_options]
+        super().__init__(name, params=[*(params or ()), *added], **settings)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words; an option of an earlier version is an error that says what became of it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            message = what_became_of_option(error.option_name)
+            if not message:
+                raise
+            raise click.NoSuchOption(error.option_name, message, ctx=ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command with the recipe that the file and the options given make."""
+        file: Path | None = ctx.params.pop("recipe_file")
+        mode = ctx.params.pop("mode")
+        recipe = Recipe() if file is None else Recipe.from_toml(file)
+        values = {}
+        for stage, parameter in declared():
+            name = f"{stage}_{parameter.name}"
+            value = ctx.params.pop(name)
+            if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+                values[stage, parameter.name] = value
+        recipe = recipe.with_values(values)
+        ctx.params["recipe"] = dataclasses.replace(recipe, mode=mode or recipe.mode)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the common options, then those of the stages, grouped by purpose."""
+        sections: dict[str, list[tuple[str, str]]] = {COMMON_TITLE: []}
+        found = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        for option in sorted(found, key=_position):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(_section(option), []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=HELP_COLUMN)
+
+
+def what_became_of_option(option: str) -> str:
+    """Return what became of an option of an earlier version, such as "--composite-alpha"; "" when unknown."""
+    stage, _, rest = option.removeprefix("--no-").removeprefix("--").partition("-")
+    name = rest.replace("-", "_")
+    if (stage, name) in RENAMED:
+        return f"{option} is now --{stage}-{RENAMED[stage, name].replace('_', '-')}"
+    return f"{option} was removed; it is a fixed value now" if what_became_of(stage, name) else ""
+
+
+def _position(option: click.Option) -> int:
+    """Return the sort key that puts the common options first and keeps the order of the others."""
+    name = option.name or ""
+    return COMMON.index(name) if name in COMMON else len(COMMON)
+
+
+def _section(option: click.Option) -> str:
+    """Return the title under which --help shows an option."""
+    if isinstance(option, StageOption) and option.name not in COMMON:
+        return next(title for title, stages in GROUPS.items() if option.stage in stages)
+    return COMMON_TITLE
+
+
+def mode_option() -> click.Option:
+    """Return --mode; None when it is not given."""
+    help_text = f"{MODE_MEANING}."
+    return click.Option(
+        ["--mode"], type=click.Choice(MODES), help=help_text.capitalize(), show_default=Recipe().mode
     )
 
 
-class StageCommand(click.Command):
-    """A command whose --help lists the stages' options under the stages' sentences."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, then each stage's."""
-
-        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            title = (
-                f"{param.stage}: {ORDER[param.stage][:-1]}" if isinstance(param, StageOption) else "Options"
-            )
-            sections.setdefault(title, []).extend([record] if record else [])
-        for title, records in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+def recipe_option() -> click.Option:
+    """Return --recipe; None when it is not given."""
+    return click.Option(
+        ["--recipe", "recipe_file"],
+        type=EXISTING_FILE,
+        metavar="FILE",
+        help="Recipe file; options override it.",
+    )
 
 
-def with_recipe(function: Function) -> Function:
-    """Give a command --mode, --recipe and every stage parameter; it receives them as one `recipe`."""
-    keys = {f"{stage}_{parameter.name}": (stage, parameter.name) for stage, parameter in declared()}
-
-    @functools.wraps(function)
-    def command(*args: Any, mode: Any, recipe_file: Path | None, **values: Any) -> Any:
-        recipe = Recipe() if recipe_file is None else Recipe.from_toml(recipe_file)
-        given = {key: values.pop(name) for name, key in keys.items()}
-        recipe = recipe.with_values({key: value for key, value in given.items() if value is not None})
-        recipe = dataclasses.replace(recipe, mode=mode or recipe.mode)
-        return function(*args, recipe=recipe, **values)
-
-    stages = [click_option(StageOption(stage, parameter)) for stage, parameter in declared()]
-    result: Any = command
-    for option in reversed([mode_option, recipe_option, *stages]):
-        result = option(result)
-    return cast(Function, result)
-
-
-def click_option(option: click.Option) -> Callable[[Function], Function]:
-    """Return the decorator that gives a command an option made by hand."""
-
-    def decorate(function: Function) -> Function:
-        function.__dict__.setdefault("__click_params__", []).append(option)
-        return function
-
-    return decorate
-
-
-mode_option = click.option("--mode", type=click.Choice(MODES), help=f"{MODE_MEANING} [{Recipe().mode}]")
-recipe_option = click.option(
-    "--recipe", "recipe_file", type=EXISTING_FILE, metavar="F", help="TOML file; options given win over it."
-)
 output_option = click.option(
-    "-o", "--output", type=ANY, metavar="PATH", help="Folder, or one file. [beside the burst]"
+    "-o",
+    "--output",
+    type=ANY,
+    metavar="PATH",
+    help="Output folder, or one .tif or .jpg file.",
+    show_default="beside the burst",
 )
 device_option = click.option(
-    "--device", default="auto", metavar="NAME", help="Number or part of a name of `longexpo devices`. [auto]"
+    "--device",
+    default="auto",
+    metavar="NAME",
+    help="OpenCL device, by number or name (see `longexpo devices`).",
 )
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace outputs that exist.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def report(outcome: Outcome, verbosity: int) -> None:
-    """Print what became of a burst: paths on stdout; notes, with -v the times, and errors on stderr."""
+    """Print a burst's files on stdout, notes and errors on stderr; the traceback with -vv or for a bug."""
     if outcome.trace and (verbosity > 1 or outcome.is_bug):
         click.echo(outcome.trace, err=True, nl=False)
     if outcome.error:
-        click.echo(f"longexpo: {outcome.error}", err=True)
-    if verbosity < 0:
-        return
-    for path in outcome.outputs:
-        click.echo(path)
+        logger.error("%s", outcome.error)
+    if verbosity >= 0:
+        for path in outcome.outputs:
+            click.echo(path)
     for note in outcome.notes:
-        click.echo(f"{outcome.source}: {note}", err=True)
-    if verbosity > 0:
-        for stage, seconds in outcome.stages:
-            click.echo(f"{outcome.source}: {stage:<10}{seconds:7.2f} s", err=True)
+        logger.warning("%s: %s", outcome.source, note)

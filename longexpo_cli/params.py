@@ -1,6 +1,6 @@
-"""A stage's parameters, declared once: default, range, unit and meaning.
+"""Declaration of a stage's parameters: default, range, unit, help text and short option name.
 
-The declaration gives the command-line option, the TOML check and the line in the README.
+One declaration gives the command-line option, the check of the recipe's TOML and the line in the README.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from longexpo_cli.errors import RecipeError
-
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What is known of one parameter; low and high are inclusive, None is unbounded."""
+    """The declaration of one parameter.
+
+    low and high are inclusive bounds, None where there is none. alias is a short option such as "--trail", a
+    synonym of --<stage>-<name>; "" when there is none.
+    """
 
     name: str
     default: Any
@@ -25,29 +27,52 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    alias: str = ""
 
-    def check(self, value: Any, where: str) -> Any:
-        """Return value as this parameter's type; RecipeError when it does not fit."""
-        number = self.type in (int, float) and isinstance(value, int | float) and not isinstance(value, bool)
-        if self.type is float and number:
+    def check(self, value: Any) -> Any:
+        """Return value as this parameter's type; ValueError, such as "must be between 0 and 1, got 3"."""
+        is_number = (
+            self.type in (int, float) and isinstance(value, int | float) and not isinstance(value, bool)
+        )
+        if self.type is float and is_number:
             value = float(value)
         if not isinstance(value, self.type) or (self.type is not bool and isinstance(value, bool)):
-            raise RecipeError(f"{where}: {self.name} takes {_NOUNS[self.type]}, not {value!r}")
+            raise ValueError(f"must be {_NOUNS[self.type]}, got {value!r}")
         if self.choices and value not in self.choices:
-            raise RecipeError(f"{where}: {self.name} is one of {', '.join(self.choices)}, not {value!r}")
-        if number and not self._holds(value):
-            raise RecipeError(f"{where}: {self.name} lies in {self.range_text()}, {value!r} does not")
+            raise ValueError(f"must be {' or '.join(map(repr, self.choices))}, got {value!r}")
+        if is_number and not self._is_in_range(value):
+            shown = f"{value:g}" if self.type is float else str(value)
+            raise ValueError(f"must be {self._bounds()}, got {shown}")
         return value
 
+    def parse(self, text: str) -> Any:
+        """Return the value that a command-line word stands for; ValueError when it does not fit.
+
+        "12%" is 12 where the unit is a percentage.
+        """
+        if self.type not in (int, float):
+            return self.check(text)
+        number = text.removesuffix("%") if self.unit.startswith("%") else text
+        try:
+            value = self.type(number)
+        except ValueError:
+            raise ValueError(f"must be {_NOUNS[self.type]}, got {text!r}") from None
+        return self.check(value)
+
     def range_text(self) -> str:
-        """Return the range as text, such as "0 to 1", "at least 0", or "" when unbounded."""
+        """Return the range as help shows it: "0 to 1", "at least 0", or "" when unbounded."""
         if self.low is not None and self.high is not None:
             return f"{self.low:g} to {self.high:g}"
+        return self._bounds()
+
+    def _bounds(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"between {self.low:g} and {self.high:g}"
         if self.low is not None:
             return f"at least {self.low:g}"
         return f"at most {self.high:g}" if self.high is not None else ""
 
-    def _holds(self, value: Any) -> bool:
+    def _is_in_range(self, value: Any) -> bool:
         above = self.low is None or value >= self.low
         below = self.high is None or value <= self.high
         return above and below  # NaN fails both comparisons
@@ -64,10 +89,18 @@ def parameter(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    alias: str = "",
 ) -> Any:
-    """Declare a field of a stage's Params."""
-    facts = {"meaning": meaning, "unit": unit, "low": low, "high": high, "choices": choices}
-    return dataclasses.field(default=default, metadata=facts)
+    """Declare a field of a stage's Params; the arguments are those of Parameter."""
+    declaration = {
+        "meaning": meaning,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "alias": alias,
+    }
+    return dataclasses.field(default=default, metadata=declaration)
 
 
 def parameters(params: Any) -> Iterator[Parameter]:

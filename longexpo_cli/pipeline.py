@@ -113,9 +113,9 @@ class Renderer:
         pairs = {pair.second: pair for pair in selection.pairs}
         clip_light, run = develop.clip_light(burst), selection.frames
         low_grid = Grid.low(*first.shot.size_px, recipe.develop.low_side)
-        watch.expect("develop", len(run))
-        watch.expect("merge", len(merged))
-        watch.expect("blur", len(pairs))
+        watch.on_loop("develop", len(run))
+        watch.on_loop("merge", len(merged))
+        watch.on_loop("blur", len(pairs))
         merging = watch("merge", merge.begin(device, first), selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
         before: tuple[DeviceFrame, Frame] | None = None

@@ -1,4 +1,7 @@
-"""Recipe: one Params per stage and the look; TOML in and out."""
+"""Recipe: the look and one Params per stage; TOML in and out.
+
+Recipe has one field for each stage of ORDER that has parameters; everything below the class reads its fields.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,55 @@ from longexpo_cli.types import Mode
 MODES: tuple[Mode, ...] = get_args(Mode)
 MODE_MEANING = "foreground: what moves leaves trails; background: the subject stays sharp, the rest streaks"
 
+# Keys of recipes written for earlier versions; errors about them say what became of them.
+RENAMED = {
+    ("composite", "alpha"): "motion_low",
+    ("composite", "beta"): "motion_high",
+    ("composite", "margin"): "dilate_px",
+}
+REMOVED = {
+    "subject": ("saliency_floor", "second_look", "area_min", "area_max", "border_max"),
+    "track": ("cell", "subject_points", "window", "levels", "return_px", "settle_px", "reseed"),
+    "align": (
+        "agree_px",
+        "subject_agree_px",
+        "fewest",
+        "cover",
+        "turn",
+        "still_px",
+        "mesh_reach",
+        "mesh_floor",
+        "mesh_ridge",
+        "mesh_most",
+        "smooth_trails",
+        "smooth_motion",
+        "rounds",
+    ),
+    "select": (
+        "foreground_trail",
+        "background_trail",
+        "foreground_percentile",
+        "background_percentile",
+    ),
+    "merge": ("search",),
+    "predict": ("still", "noise", "contrast", "agreement"),
+    "blur": ("paths", "lookup", "spacing", "fade", "samples"),
+    "composite": (
+        "least_motion",
+        "differ_low",
+        "differ_high",
+        "hole",
+        "face_motion",
+        "smoothing",
+        "edge",
+    ),
+    "finish": ("key",),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides how a burst becomes a picture: the look, and the parameters of every stage."""
+    """All settings that decide how a burst is rendered: the look, and the parameters of every stage."""
 
     mode: Mode = "foreground"
     load: Load = field(default_factory=Load)
@@ -57,22 +105,16 @@ class Recipe:
         RecipeError for a file that cannot be read, an unknown key, or a value that does not fit.
         """
         where = str(source) if isinstance(source, Path) else "recipe"
-        try:
-            tables = tomllib.loads(source.read_text("utf-8") if isinstance(source, Path) else source)
-        except OSError as error:
-            raise RecipeError(
-                f"{where}: {error.strerror}; `longexpo recipe` prints one to start from"
-            ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{where}: this is not TOML: {error}") from error
+        tables = _read_toml(source, where)
         mode = tables.pop("mode", cls().mode)
         if mode not in MODES:
-            raise RecipeError(f"{where}: mode is one of {', '.join(MODES)}, not {mode!r}")
+            raise RecipeError(f"{where}: mode must be {' or '.join(map(repr, MODES))}, got {mode!r}")
         values: dict[tuple[str, str], Any] = {}
         for stage, table in tables.items():
-            _known(stage, ORDER, f"{where}: there is no table [{stage}]")
+            if stage not in STAGES:
+                raise RecipeError(f"{where}: there is no table [{stage}]; {_suggestion(stage, STAGES)}")
             if not isinstance(table, dict):
-                raise RecipeError(f"{where}: {stage} is a table of parameters: write [{stage}]")
+                raise RecipeError(f"{where}: {stage} must be a table of parameters; write [{stage}]")
             values |= {(stage, name): value for name, value in table.items()}
         return cls(mode=mode).with_values(values, where)
 
@@ -82,8 +124,13 @@ class Recipe:
         for (stage, name), value in values.items():
             params = getattr(recipe, stage)
             known = {parameter.name: parameter for parameter in parameters(params)}
-            _known(name, known, f"{where}: [{stage}] has no parameter {name}")
-            checked = known[name].check(value, f"{where}: [{stage}]")
+            if name not in known:
+                hint = what_became_of(stage, name) or _suggestion(name, known)
+                raise RecipeError(f"{where}: [{stage}] has no parameter {name}; {hint}")
+            try:
+                checked = known[name].check(value)
+            except ValueError as error:
+                raise RecipeError(f"{where}: [{stage}] {name} {error}") from None
             recipe = dataclasses.replace(recipe, **{stage: dataclasses.replace(params, **{name: checked})})
         return recipe
 
@@ -102,14 +149,14 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
 
+_FIELDS = {field.name for field in dataclasses.fields(Recipe)}
+STAGES = tuple(stage for stage in ORDER if stage in _FIELDS)  # those that have parameters
+
+
 def declared() -> list[tuple[str, Parameter]]:
     """Return every (stage, parameter), in the order of the stages."""
-    return [
-        (stage, known)
-        for stage in ORDER
-        if hasattr(Recipe(), stage)
-        for known in parameters(getattr(Recipe(), stage))
-    ]
+    defaults = Recipe()
+    return [(stage, parameter) for stage in STAGES for parameter in parameters(getattr(defaults, stage))]
 
 
 def meaning(parameter: Parameter) -> str:
@@ -119,13 +166,32 @@ def meaning(parameter: Parameter) -> str:
     return f"{parameter.meaning} ({bracket})" if bracket else parameter.meaning
 
 
-def _known(name: str, names: Iterable[str], complaint: str) -> None:
-    """Raise RecipeError, with the nearest known name, when name is not among the names."""
+def what_became_of(stage: str, name: str) -> str:
+    """Return what to do about a parameter of an earlier version; "" when there never was one."""
+    if (stage, name) in RENAMED:
+        return f"it is now {RENAMED[stage, name]}"
+    if name in REMOVED.get(stage, ()):
+        return "it is a fixed value now, remove the line"
+    return ""
+
+
+def _read_toml(source: Path | str, where: str) -> dict[str, Any]:
+    """Return the tables of a TOML file or text; RecipeError when it cannot be read."""
+    try:
+        return tomllib.loads(source.read_text("utf-8") if isinstance(source, Path) else source)
+    except OSError as error:
+        raise RecipeError(
+            f"{where}: {error.strerror}; `longexpo recipe > FILE` writes one to start from"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{where}: not a TOML file: {error}") from error
+
+
+def _suggestion(name: str, names: Iterable[str]) -> str:
+    """Return the nearest known name as a question, or the list of all."""
     names = list(names)
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-        raise RecipeError(f"{complaint}; {hint}")
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}"
 
 
 def _toml(value: bool | float | str) -> str:

@@ -31,7 +31,7 @@ def survey(
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
-    watch.expect("develop", count)
+    watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
             refused.append((mosaic.path, mosaic.why))
@@ -48,6 +48,6 @@ def survey(
         raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
     if requested is not None and distance:
         raise BurstError(f"{burst.source}: frame {requested}, the requested reference, cannot be read")
-    watch("develop", anchor_low, anchor)
+    low = watch("develop", anchor_low, anchor)
     readable = watch("develop", replace(burst, shots=tuple(shots), refused=tuple(refused)))
-    return readable, previews, anchor, anchor_low
+    return readable, previews, anchor, low

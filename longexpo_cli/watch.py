@@ -1,4 +1,4 @@
-"""Watch: the pipeline shows every value it makes to the observers, and goes on with the same value."""
+"""Watch: passes every intermediate value of the pipeline to the observers and returns it unchanged."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ V = TypeVar("V")
 
 
 class Observer(Protocol):
-    """Something that looks at values: pictures of them, clocks, progress bars, the sidecar."""
+    """Receives the pipeline's values as they are made; changes none of them."""
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
-        """Take note of a value that a stage has just made; index is the frame or pair, None for the burst."""
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
+        """Receive a value that a stage has just made; index: its frame or pair, None for the burst."""
 
-    def expect(self, stage: str, steps: int) -> None:
-        """Take note that the stage will be seen so many times."""
+    def on_loop(self, stage: str, steps: int) -> None:
+        """Be told that a loop starts in which the stage will make `steps` values."""
 
 
 class Watch:
@@ -24,12 +24,12 @@ class Watch:
         self._observers = observers
 
     def __call__(self, stage: str, value: V, index: int | None = None) -> V:
-        """Show the value to all observers and return it."""
+        """Pass the value to all observers and return it."""
         for observer in self._observers:
-            observer.see(stage, value, index)
+            observer.on_value(stage, value, index)
         return value
 
-    def expect(self, stage: str, steps: int) -> None:
-        """Announce a loop of so many steps."""
+    def on_loop(self, stage: str, steps: int) -> None:
+        """Announce a loop in which the stage makes `steps` values."""
         for observer in self._observers:
-            observer.expect(stage, steps)
+            observer.on_loop(stage, steps)

@@ -157,10 +157,10 @@ def test_a_peers_failure_and_absence_are_reported(tmp_path: Path) -> None:
 def test_stages_are_charged_with_their_own_peaks() -> None:
     ledger = stages.Ledger()
     held = np.ones(1 << 24)  # 128 MiB
-    ledger.see("develop", held, 0)
+    ledger.on_value("develop", held, 0)
     del held
-    ledger.see("align", None, None)
-    ledger.see("write", None, None)
+    ledger.on_value("align", None, None)
+    ledger.on_value("write", None, None)
     assert list(ledger.spent) == [stages.BEFORE, "develop", "align", "write"]
     peak = {name: entry.peak_bytes for name, entry in ledger.spent.items()}
     assert peak["align"] > peak["write"] + 100 * MIB  # the array was still there when align began

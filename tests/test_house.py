@@ -1,4 +1,4 @@
-"""The rules of the house."""
+"""The rules that the repository keeps: layout, order of the stages, documentation, imports, sizes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ import tomllib
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from docs import options_table
 from longexpo_cli.commands import COMMANDS
-from longexpo_cli.options import StageOption
-from longexpo_cli.params import parameters
+from longexpo_cli.options import COMMON, GROUPS, StageOption
+from longexpo_cli.params import Parameter, parameters
+from longexpo_cli.recipe import STAGES
 from longexpo_cli.stages import ORDER
-from tests import readme
+from tests import conftest
 
 ROOT = Path(__file__).parent.parent
-CODE = ("longexpo_cli", "kernels", "tests", "training", "benchmarks")
-LINES = 300
+CODE = ("longexpo_cli", "kernels", "tests", "training", "benchmarks", "docs")
+FUNCTION_LINES = 60  # a screen, the docstring included
 BIGGEST_BYTES = 8 << 20
 ENDINGS = {".py", ".cl", ".toml", ".md", ".txt", ".json", ".yml", ""}
 UNFINISHED = ("TODO", "FIXME", "XXX", "raise NotImplementedError", "pytest.skip", "mark.skip", "xfail")
@@ -47,12 +50,16 @@ def text(path: Path) -> str:
     return (ROOT / path).read_text("utf-8")
 
 
+def declared_by(module: ModuleType) -> list[Parameter]:
+    """Return the parameters of a stage's module; a stage without options has no Params."""
+    return list(parameters(module.Params)) if hasattr(module, "Params") else []
+
+
 @pytest.mark.parametrize("stage", ORDER)
 def test_a_stage_is_a_file_with_its_function_and_params(stage: str) -> None:
     module = import_module(f"longexpo_cli.stages.{stage}")
     assert callable(getattr(module, stage))
-    if hasattr(module, "Params"):
-        assert all(known.meaning for known in parameters(module.Params))
+    assert all(known.meaning for known in declared_by(module))
     assert (ROOT / "tests" / "stages" / f"test_{stage}.py").is_file()
 
 
@@ -75,13 +82,32 @@ def test_the_pipeline_reads_in_order() -> None:
         places = [called.index(call) for call in calls]
         assert places == sorted(places), calls
     assert "develop.develop(" in called
-    batch = text(Path("longexpo_cli/batch.py"))
-    assert batch.index("pipeline.render(") < batch.index("write.write(")
+    batch = text(Path("longexpo_cli/batch.py")).split("def _render", 1)[1]
+    assert batch.index(" render(") < batch.index("write.write(")
 
 
-@pytest.mark.parametrize("path", code(*CODE), ids=str)
-def test_files_fit_in_a_head(path: Path) -> None:
-    assert len(text(path).splitlines()) <= LINES
+@pytest.mark.parametrize("path", [path for path in code(*CODE) if path.suffix == ".py"], ids=str)
+def test_functions_fit_on_a_screen(path: Path) -> None:
+    functions = [n for n in ast.walk(ast.parse(text(path))) if isinstance(n, ast.FunctionDef)]
+    lengths = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions}
+    assert not {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports."""
+    nodes = list(ast.walk(ast.parse(text(path))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in code("benchmarks", "training", "docs") if p.suffix == ".py" and "tests" not in p.parts],
+    ids=str,
+)
+def test_only_tests_import_tests(path: Path) -> None:
+    assert "tests" not in imported(path)
 
 
 @pytest.mark.parametrize(
@@ -120,14 +146,15 @@ def test_nothing_large_is_tracked() -> None:
 
 
 def test_the_readme_has_every_option_as_it_is() -> None:
-    assert readme.written() == readme.table(), "run `make docs`"
+    assert options_table.current() == options_table.table(), "run `make docs`"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_is_documented_tested_and_known_by_its_first_line(command: str) -> None:
     module = import_module(f"longexpo_cli.commands.{command}")
     assert module.command.help
-    assert all(option.help for option in readme.options_of(command))
+    assert "Examples:\n  longexpo " in module.command.epilog
+    assert all(option.help for option in options_table.options_of(command))
     assert f"longexpo {command}" in text(Path("README.md"))
     assert (ROOT / "tests" / "commands" / f"test_{command}.py").is_file()
 
@@ -138,11 +165,22 @@ def test_the_commands_are_the_files() -> None:
 
 
 def test_every_stage_parameter_is_an_option_of_render() -> None:
-    options = {(o.stage, o.parameter.name) for o in readme.options_of("render") if isinstance(o, StageOption)}
+    shown = options_table.options_of("render")
+    options = {(option.stage, option.parameter.name) for option in shown if isinstance(option, StageOption)}
     modules = {stage: import_module(f"longexpo_cli.stages.{stage}") for stage in ORDER}
-    assert options == {
-        (s, known.name) for s, module in modules.items() for known in parameters(module.Params)
-    }
+    assert options == {(s, known.name) for s, module in modules.items() for known in declared_by(module)}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_option_has_two_meanings(command: str) -> None:
+    options = options_table.options_of(command)
+    names = [name for option in options for name in [*option.opts, *option.secondary_opts]]
+    assert len(names) == len(set(names))
+
+
+def test_help_has_a_place_for_every_option() -> None:
+    assert [stage for stages in GROUPS.values() for stage in stages] == list(STAGES)
+    assert set(COMMON) <= {option.name for option in options_table.options_of("render")}
 
 
 def test_every_network_is_in_the_index_with_checksum_and_licence() -> None:
@@ -169,6 +207,10 @@ def test_only_the_networks_module_imports_onnxruntime() -> None:
     pattern = re.compile(r"^\s*(import|from) onnxruntime", re.M)
     importers = [str(path) for path in code(*CODE) if pattern.search(text(path))]
     assert importers == ["longexpo_cli/vision/networks.py"]
+
+
+def test_the_long_tests_are_files() -> None:
+    assert not [name for name in conftest.LONG if not (ROOT / "tests" / name).exists()]
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

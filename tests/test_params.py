@@ -1,14 +1,14 @@
-"""A parameter's declaration decides what it takes, and says so."""
+"""A declaration checks values, parses command-line words and gives the help text."""
 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from longexpo_cli.errors import RecipeError
 from longexpo_cli.params import Parameter, parameter, parameters
 
 
@@ -18,50 +18,77 @@ class Params:
 
     part: float = parameter(0.5, "a part", low=0, high=1)
     count: int = parameter(3, "a count", unit="px", low=1)
-    name: str = parameter("a", "a name", choices=("a", "b"))
+    name: str = parameter("a", "a name", choices=("a", "b"), alias="--name")
     on: bool = parameter(True, "a switch")
 
 
 KNOWN = {known.name: known for known in parameters(Params)}
 
 
-def test_declared_once_known_everywhere() -> None:
+def test_a_declaration_becomes_a_parameter() -> None:
     assert list(KNOWN) == ["part", "count", "name", "on"]
     assert KNOWN["count"] == Parameter("count", 3, int, "a count", unit="px", low=1)
     assert list(parameters(Params())) == list(KNOWN.values())
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "kept"),
+    ("name", "value", "checked_value"),
     [("part", 0, 0.0), ("part", 1.0, 1.0), ("count", 1, 1), ("name", "b", "b"), ("on", False, False)],
 )
-def test_takes_what_fits(name: str, value: Any, kept: Any) -> None:
-    checked = KNOWN[name].check(value, "here")
-    assert checked == kept
-    assert type(checked) is type(kept)
+def test_accepts_values_of_its_type_and_range(name: str, value: Any, checked_value: Any) -> None:
+    checked = KNOWN[name].check(value)
+    assert checked == checked_value
+    assert type(checked) is type(checked_value)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "complaint"),
+    ("name", "value", "message"),
     [
-        ("part", 1.0001, "here: part lies in 0 to 1, 1.0001 does not"),
-        ("part", -0.1, "lies in 0 to 1"),
-        ("part", math.nan, "lies in 0 to 1"),
-        ("part", math.inf, "lies in 0 to 1"),
-        ("part", True, "takes a number"),
-        ("part", "0.5", "takes a number"),
-        ("count", 0, "lies in at least 1"),
-        ("count", 2.5, "takes a whole number"),
-        ("count", True, "takes a whole number"),
-        ("name", "c", "is one of a, b"),
-        ("name", 1, "takes a word"),
-        ("on", 1, "takes true or false"),
-        ("on", "yes", "takes true or false"),
+        ("part", 1.0001, "must be between 0 and 1, got 1.0001"),
+        ("part", -0.1, "must be between 0 and 1, got -0.1"),
+        ("part", math.nan, "must be between 0 and 1, got nan"),
+        ("part", math.inf, "must be between 0 and 1, got inf"),
+        ("part", True, "must be a number, got True"),
+        ("part", "0.5", "must be a number, got '0.5'"),
+        ("count", 0, "must be at least 1, got 0"),
+        ("count", 2.5, "must be a whole number, got 2.5"),
+        ("count", True, "must be a whole number, got True"),
+        ("name", "c", "must be 'a' or 'b', got 'c'"),
+        ("name", 1, "must be a word, got 1"),
+        ("on", 1, "must be true or false, got 1"),
+        ("on", "yes", "must be true or false, got 'yes'"),
     ],
 )
-def test_refuses_what_does_not(name: str, value: Any, complaint: str) -> None:
-    with pytest.raises(RecipeError, match=complaint):
-        KNOWN[name].check(value, "here")
+def test_rejects_other_values(name: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        KNOWN[name].check(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"), [("part", "0.25", 0.25), ("count", "7", 7), ("name", "b", "b")]
+)
+def test_parses_command_line_words(name: str, text: str, value: Any) -> None:
+    assert KNOWN[name].parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("part", "half", "must be a number, got 'half'"),
+        ("part", "5%", "must be a number, got '5%'"),
+        ("part", "3", "must be between 0 and 1, got 3"),
+        ("count", "2.5", "must be a whole number, got '2.5'"),
+        ("name", "c", "must be 'a' or 'b', got 'c'"),
+    ],
+)
+def test_rejects_command_line_words(name: str, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        KNOWN[name].parse(text)
+
+
+def test_a_percentage_may_carry_its_sign() -> None:
+    trail = Parameter("trail", 0.0, float, "a length", unit="% of the diagonal")
+    assert trail.parse("12%") == trail.parse("12") == 12.0
 
 
 @pytest.mark.parametrize(

@@ -103,10 +103,10 @@ class StopAfterAlignError(Exception):
 class StopAfterAlign:
     """An observer that ends a render when its alignment is known."""
 
-    def expect(self, stage: str, steps: int) -> None:
+    def on_loop(self, stage: str, steps: int) -> None:
         """Nothing to prepare."""
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Stop at the alignment."""
         if isinstance(value, Alignment):
             raise StopAfterAlignError

@@ -1,12 +1,12 @@
-"""One command a file; listed by name here so that --help loads none of them."""
+"""One file per command; listed by name here so that --help imports none of them."""
 
 COMMANDS = {
     "render": "Render bursts into long exposures.",
     "batch": "Render every burst under some folders.",
-    "info": "Say what a burst holds, without rendering it.",
+    "info": "Show what a burst contains, without rendering it.",
     "recipe": "Print a recipe: every parameter of every stage, as TOML.",
-    "compare": "Measure how far two pictures differ.",
+    "compare": "Measure how much two images differ.",
     "devices": "List the OpenCL devices that --device can choose.",
-    "weights": "List the networks and their licences, and verify their checksums.",
-    "synth": "Make a synthetic DNG burst with its true long exposure.",
+    "weights": "List the networks and their licences; verify their checksums.",
+    "synth": "Make a synthetic DNG burst with its ground truth.",
 }

@@ -1,4 +1,4 @@
-"""longexpo batch: every burst under some folders."""
+"""longexpo batch: render every burst under some folders."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 
-@click.command(cls=options.StageCommand)
-@click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
-@click.option(
-    "-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Folder for the results."
+@click.command(
+    cls=options.RecipeCommand,
+    epilog="""\b
+Examples:
+  longexpo batch photos/ -o out/ --workers 2
+  longexpo batch photos/ -o out/ --resume --log log.jsonl""",
 )
-@click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Bursts at a time. [1]")
-@click.option("--resume", is_flag=True, help="Pass over bursts whose results exist.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option("--log", type=options.FILE, metavar="F", help="Append one line of JSON per burst.")
+@click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
+@click.option("-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Output folder.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Bursts rendered at the same time."
+)
+@click.option("--resume", is_flag=True, help="Skip bursts whose output files exist.")
+@click.option("--dry-run", is_flag=True, help="List the bursts and what would be done; render nothing.")
+@click.option("--log", type=options.FILE, metavar="FILE", help="Append one line of JSON per burst to FILE.")
 @options.device_option
 @options.overwrite_option
-@options.with_recipe
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -38,9 +43,10 @@ def command(
     overwrite: bool,
     recipe: Recipe,
 ) -> None:
-    """Render every burst under each ROOT into OUT, which keeps the tree of folders.
+    """Render every burst under each ROOT into OUT, which keeps the folder tree.
 
-    A folder with two frames or more is a burst. A burst that fails stops no other.
+    A folder with two or more frames is a burst; videos are not searched for. A burst that fails does not stop
+    the others.
     """
     from longexpo_cli import batch
 

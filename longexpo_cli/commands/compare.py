@@ -17,14 +17,18 @@ from longexpo_cli.errors import LongexpoError
 STRIP_ROWS = 256  # pictures are compared strip by strip, to bound the memory
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  longexpo compare before.tif after.tif
+  longexpo compare before.jpg after.jpg --max-delta-e 1 --json"""
+)
 @click.argument("first", type=options.EXISTING_FILE, metavar="A")
 @click.argument("second", type=options.EXISTING_FILE, metavar="B")
 @click.option(
     "--max-delta-e",
     type=click.FloatRange(min=0),
     default=2.3,
-    show_default=True,
     metavar="E",
     help="Largest CIEDE2000 difference of a pixel that is accepted.",
 )

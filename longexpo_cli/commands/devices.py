@@ -9,7 +9,12 @@ import click
 from longexpo_cli import options
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  longexpo devices
+  longexpo render waterfall/ --device 1"""
+)
 @options.json_option
 def command(as_json: bool) -> None:
     """List the OpenCL devices, the one that is chosen by default first."""

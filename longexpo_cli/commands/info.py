@@ -1,4 +1,4 @@
-"""longexpo info: what a burst holds."""
+"""longexpo info: show what a burst contains."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from longexpo_cli import options
 from longexpo_cli.types import Burst, Shot
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  longexpo info waterfall/
+  longexpo info waterfall/ --json | jq .frames[0]"""
+)
 @click.argument("burst", type=options.EXISTING, metavar="BURST")
 @options.json_option
 def command(burst: Path, as_json: bool) -> None:
-    """Say what the headers of BURST's frames say: times, exposures, sizes, cameras, and files passed over."""
+    """Show what the headers of BURST contain: times, exposures, sizes, camera; and the files skipped."""
     from longexpo_cli.stages import load
 
     found = load.load(burst, load.Params())
     if as_json:
-        click.echo(json.dumps(_facts(found), indent=2, allow_nan=False))
+        click.echo(json.dumps(_burst_entry(found), indent=2, allow_nan=False))
         return
     first = found.shots[0]
     height, width = first.size_px
@@ -31,31 +36,31 @@ def command(burst: Path, as_json: bool) -> None:
     )
     click.echo(f"times: {first.clock}")
     for number, shot in enumerate(found.shots):
-        click.echo(f"{number:>3}  {_line(shot)}")
+        click.echo(f"{number:>3}  {_shot_line(shot)}")
     for shot in found.brackets:
-        click.echo(f"  +  {_line(shot)} (bracket)")
+        click.echo(f"  +  {_shot_line(shot)} (bracket)")
     for path, why in found.refused:
         click.echo(f"  -  {path.name}: {why}")
     for note in dict.fromkeys(note for shot in found.shots for note in shot.notes):
         click.echo(f"note: {note}")
 
 
-def _line(shot: Shot) -> str:
+def _shot_line(shot: Shot) -> str:
     exposure = "exposure unknown" if shot.exposure_s is None else f"{shot.exposure_s:.6g} s"
     iso = "" if shot.iso is None else f", ISO {shot.iso:g}"
     name = f"{shot.path.name} #{shot.frame}" if shot.clock == "video" else shot.path.name
     return f"{name}  {shot.start_s:.3f} s  {exposure}{iso}"
 
 
-def _facts(burst: Burst) -> dict[str, Any]:
+def _burst_entry(burst: Burst) -> dict[str, Any]:
     return {
         "source": str(burst.source),
-        "frames": [_shot(shot) for shot in burst.shots],
-        "brackets": [_shot(shot) for shot in burst.brackets],
+        "frames": [_shot_entry(shot) for shot in burst.shots],
+        "brackets": [_shot_entry(shot) for shot in burst.brackets],
         "refused": [{"file": str(path), "why": why} for path, why in burst.refused],
     }
 
 
-def _shot(shot: Shot) -> dict[str, Any]:
+def _shot_entry(shot: Shot) -> dict[str, Any]:
     facts = dataclasses.asdict(shot)
     return facts | {"path": str(shot.path), "to_working": shot.to_working.tolist()}

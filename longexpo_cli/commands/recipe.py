@@ -1,4 +1,4 @@
-"""longexpo recipe: every parameter of every stage."""
+"""longexpo recipe: print every parameter of every stage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 
-@click.command(cls=options.StageCommand)
-@options.with_recipe
+@click.command(
+    cls=options.RecipeCommand,
+    epilog="""\b
+Examples:
+  longexpo recipe > my.toml
+  longexpo recipe --recipe my.toml --trail 12% > longer.toml""",
+)
 def command(recipe: Recipe) -> None:
     """Print a recipe as TOML: the defaults, changed by --recipe and the options given.
 
-    `longexpo recipe > my.toml` is a file to edit and hand to --recipe.
+    Edit the file and pass it to `longexpo render` with --recipe.
     """
     click.echo(recipe.to_toml(), nl=False)

@@ -10,19 +10,33 @@ from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 
-@click.command(cls=options.StageCommand)
+@click.command(
+    cls=options.RecipeCommand,
+    epilog="""\b
+Examples:
+  longexpo render waterfall/ --trail 12% -o out/
+  longexpo render dog/ --mode background --mask dog.png --reference 4
+  longexpo render cars/ --recipe my.toml -o cars.jpg --overwrite""",
+)
 @click.argument("bursts", nargs=-1, required=True, type=options.EXISTING, metavar="BURST...")
 @options.output_option
-@click.option("--dump", type=options.FOLDER, metavar="DIR", help="Write pictures of every value in between.")
+@click.option("--dump", type=options.FOLDER, metavar="DIR", help="Save every intermediate result to DIR.")
 @click.option(
-    "--reference", type=click.IntRange(min=0), metavar="N", help="Frame to align to. [the sharpest]"
+    "--reference",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Frame to align to, counted from 0.",
+    show_default="the sharpest",
 )
 @click.option(
-    "--mask", type=options.EXISTING_FILE, metavar="F", help="Picture of the subject, white on black."
+    "--mask",
+    type=options.EXISTING_FILE,
+    metavar="FILE",
+    help="Picture of the subject, white on black.",
+    show_default="found automatically",
 )
 @options.device_option
 @options.overwrite_option
-@options.with_recipe
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -39,7 +53,7 @@ def command(
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
     Writes BURST.MODE.tif (scene-linear, HDR), BURST.MODE.jpg (with a gain map) and BURST.MODE.json (how it
-    was made), beside the burst or in the folder -o; -o x.jpg chooses one by its ending.
+    was made), beside the burst or in the folder given with -o; -o x.jpg writes the JPEG only.
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose
@@ -61,7 +75,7 @@ def command(
     chosen = choose(device)
     failed = 0
     for job in jobs:
-        progress = Progress(job.source, shown=ctx.obj >= 0)
+        progress = Progress(job.source, shown=ctx.obj == 0)  # -v logs lines instead
         outcome = batch.render_one(job, chosen, progress)
         progress.close()
         options.report(outcome, ctx.obj)

@@ -1,4 +1,4 @@
-"""longexpo synth: a burst whose true long exposure is known."""
+"""longexpo synth: make a burst whose true long exposure is known."""
 
 from __future__ import annotations
 
@@ -25,22 +25,25 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         """Return (height, width)."""
         sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", str(value))
         if sides is None:
-            self.fail(f"{value!r} is not a size such as 1280x960", param, ctx)
+            self.fail(f"{value!r} is not a size; write it as 1280x960", param, ctx)
         return int(sides[2]), int(sides[1])
 
 
-@click.command()
-@click.argument("out", type=options.FOLDER, metavar="OUT")
-@options.mode_option
-@click.option("--size", type=Size(), default="1280x960", help="Size of the frames. [1280x960]")
-@click.option("--frames", type=click.IntRange(min=2), default=9, metavar="N", help="How many. [9]")
-@click.option("--phase", type=click.Choice(PHASES), default="RGGB", help="Colour filter pattern. [RGGB]")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Another seed, another world. [0]"
+@click.command(
+    params=[options.mode_option()],
+    epilog="""\b
+Examples:
+  longexpo synth burst/
+  longexpo synth panning/ --mode background --frames 12 --size 1920x1080""",
 )
-@click.option("--tripod", is_flag=True, help="Hold the camera still.")
-@click.option("--rolling-shutter", is_flag=True, help="Read the rows one after the other.")
-@click.option("--parallax", is_flag=True, help="Put something near before the background.")
+@click.argument("out", type=options.FOLDER, metavar="OUT")
+@click.option("--size", type=Size(), default="1280x960", help="Size of the frames.")
+@click.option("--frames", type=click.IntRange(min=2), default=9, metavar="N", help="Number of frames.")
+@click.option("--phase", type=click.Choice(PHASES), default="RGGB", help="Colour filter pattern.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Random seed.")
+@click.option("--tripod", is_flag=True, help="Keep the camera still.")
+@click.option("--rolling-shutter", is_flag=True, help="Simulate a rolling shutter.")
+@click.option("--parallax", is_flag=True, help="Add a near layer with parallax.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -55,7 +58,7 @@ def command(
     rolling_shutter: bool,
     parallax: bool,
 ) -> None:
-    """Write a synthetic burst of DNG files into the new folder OUT, and what is true of it into OUT/truth."""
+    """Write a synthetic burst of DNG files into the new folder OUT, and its ground truth into OUT/truth."""
     from longexpo_cli.synth.burst import write_burst
 
     made = write_burst(
@@ -72,4 +75,4 @@ def command(
     if ctx.obj >= 0:
         click.echo(out)
         trail = f"{len(made.frames)} frames, trails of {made.trail_percent:.1f} % of the diagonal"
-        click.echo(f"{trail}; the truth lies in {made.truth}", err=True)
+        click.echo(f"{trail}; ground truth in {made.truth}", err=True)

@@ -10,7 +10,12 @@ from longexpo_cli import options
 from longexpo_cli.errors import WeightsError
 
 
-@click.command()
+@click.command(
+    epilog="""\b
+Examples:
+  longexpo weights
+  longexpo weights --json"""
+)
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:

@@ -17,13 +17,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from longexpo_cli import __version__
 from longexpo_cli.arrays import Array8, Array32
 from longexpo_cli.errors import OutputError
 from longexpo_cli.files import ifd, jpeg_segments
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.ifd import ASCII, LONG, RATIONAL, SHORT, UNDEFINED
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.version import __version__
 
 _STRIP_BYTES = 4 << 20  # of pixels in a TIFF strip: few enough to copy, enough for a thread to deflate
 _MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**24  # of pixels: 32-bit offsets, with room for the directories

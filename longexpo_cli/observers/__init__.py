@@ -1,1 +1,1 @@
-"""What watches the pipeline: each receives values that exist already and changes none."""
+"""Observers of the pipeline: each receives the values that the stages make and changes none."""

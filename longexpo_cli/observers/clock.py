@@ -9,22 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
-_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # what one unit of ru_maxrss is
+_MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # bytes in one unit of ru_maxrss
 
 
 def peak_bytes() -> int:
     """Return the largest resident size of this process so far.
 
-    Linux is asked for VmHWM (proc(5)): getrusage counts what the process that started this one had, too.
+    On Linux this is VmHWM (proc(5)): the maximum of getrusage also covers the process that started this one.
     """
-    stated = _status_bytes("VmHWM:")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES if stated is None else stated
+    reported = _status_bytes("VmHWM:")
+    if reported is None:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
+    return reported
 
 
 def resident_bytes() -> int:
-    """Return the resident size of this process now; where the system does not tell, its peak."""
-    stated = _status_bytes("VmRSS:")
-    return peak_bytes() if stated is None else stated
+    """Return the resident size of this process now; its peak where the system does not report it."""
+    reported = _status_bytes("VmRSS:")
+    return peak_bytes() if reported is None else reported
 
 
 def _status_bytes(name: str) -> int | None:
@@ -37,7 +39,7 @@ def _status_bytes(name: str) -> int | None:
 
 @dataclass(slots=True)
 class Spent:
-    """What a stage has taken: seconds, and the largest resident size seen while it ran."""
+    """The cost of a stage: seconds, and the largest resident size seen while it ran, in bytes."""
 
     seconds: float = 0.0
     peak_bytes: int = 0
@@ -45,22 +47,22 @@ class Spent:
 
 @dataclass(slots=True)
 class Clock:
-    """Counts the time between two values for the stage that made the second.
+    """Adds the time between two values to the stage that made the second.
 
-    A value is seen when it is made, so the time since the last one is its own. A stage's peak is exact where
-    it is the largest so far, otherwise the resident size after it. On a device that works behind the host's
-    back, a stage is charged where the host waits for it.
+    A value arrives when it has just been made, so the time since the last one is its own. A stage's peak is
+    exact where it is the largest of the process so far, otherwise the resident size after it. A device that
+    works asynchronously is charged to the stage in which the host waits for it.
     """
 
     spent: dict[str, Spent] = field(default_factory=dict)
     _last: float = field(default_factory=time.perf_counter)
     _peak: int = field(default_factory=peak_bytes)
 
-    def expect(self, stage: str, steps: int) -> None:
-        """A clock needs no totals."""
+    def on_loop(self, stage: str, steps: int) -> None:
+        """Ignored: a clock needs no totals."""
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
-        """Charge the time since the last value to this stage."""
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
+        """Add the time since the last value to this stage."""
         now, peak = time.perf_counter(), peak_bytes()
         entry = self.spent.setdefault(stage, Spent())
         entry.seconds += now - self._last
@@ -69,5 +71,5 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all stages together."""
+        """The sum over all stages."""
         return sum(entry.seconds for entry in self.spent.values())

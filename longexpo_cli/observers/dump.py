@@ -82,10 +82,10 @@ class Dump:
         self._previews: list[Preview] = []
         self._tracks: Tracks | None = None
 
-    def expect(self, stage: str, steps: int) -> None:
+    def on_loop(self, stage: str, steps: int) -> None:
         """Dumps need no totals."""
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Write a value and the pictures that show it."""
         place = Place(self._folder, stage, index)
         if not isinstance(value, MergeAccumulator | BlurAccumulator):

@@ -1,4 +1,4 @@
-"""Turn values into pictures a person can look at: H W 3 uint8, red first."""
+"""Visualise values as pictures: H W 3 uint8, RGB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from longexpo_cli import colour
 from longexpo_cli.errors import OutputError
 from longexpo_cli.types import Array8, Array32, Array64
 
-ZOOM = 4  # paths are thin: they are drawn on so much larger a picture
-HUES = np.array(  # a colour wheel for directions: right, down, left, up are red, yellow-green, cyan, violet
+ZOOM = 4  # tracks are thin: they are drawn on a picture enlarged by this factor
+HUES = np.array(  # colour wheel of directions: right, down, left, up are red, yellow-green, cyan, violet
     [
         [1, 0, 0],
         [1, 0.5, 0],
@@ -42,45 +42,45 @@ def weights(value: npt.NDArray[Any], high: float = 1.0) -> Array8:
 
 
 def directions(flow: npt.NDArray[Any], longest: float) -> Array8:
-    """Return vectors H W 2 as colours: the hue is the direction, white is none, full colour the longest.
+    """Return vectors H W 2 as colours: hue is direction, saturation is length up to `longest`, white is zero.
 
-    The idea is the colour wheel of Baker 2011 (doi:10.1007/s11263-010-0390-2), the wheel our own.
+    The colour coding of Baker 2011 (doi:10.1007/s11263-010-0390-2) with another wheel.
     """
     x, y = np.asarray(flow[..., 0], np.float32), np.asarray(flow[..., 1], np.float32)
-    turn = np.arctan2(y, x) / (2 * np.pi) % 1 * len(HUES)
-    index = turn.astype(int) % len(HUES)
-    part = (turn - np.floor(turn))[..., None]
-    hue = HUES[index] * (1 - part) + HUES[(index + 1) % len(HUES)] * part
-    full = np.clip(np.hypot(x, y) / max(longest, 1e-6), 0, 1)[..., None]
-    return to_bytes(1 + full * (hue - 1))
+    position = np.arctan2(y, x) / (2 * np.pi) % 1 * len(HUES)  # on the wheel
+    index = position.astype(int) % len(HUES)
+    fraction = (position - np.floor(position))[..., None]
+    hue = HUES[index] * (1 - fraction) + HUES[(index + 1) % len(HUES)] * fraction
+    saturation = np.clip(np.hypot(x, y) / max(longest, 1e-6), 0, 1)[..., None]
+    return to_bytes(1 + saturation * (hue - 1))
 
 
 def tracks(grey: Array8, paths: Array64, seen: npt.NDArray[np.bool_], weight: Array32) -> Array8:
-    """Return the paths T N 2 (x, y in pixels of grey) drawn on enlarged grey; weight 0 is blue, 1 orange."""
+    """Return the tracks T N 2 (x, y in pixels of grey) drawn on enlarged grey; weight 0 is blue, 1 orange."""
     import cv2
 
     picture = np.repeat(grey.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)[..., None], 3, axis=2) // 2
     paths = (paths + 0.5) * ZOOM - 0.5
     ends = np.array([[60, 140, 255], [255, 150, 30]])
     for track in range(paths.shape[1]):
-        part = float(np.clip(weight[track], 0, 1))
-        shade = tuple(int(c) for c in ends[0] * (1 - part) + ends[1] * part)
-        at = np.round(paths[seen[:, track], track] * 16).astype(np.int32)  # cv2's four fractional bits
-        cv2.polylines(picture, [at.reshape(-1, 1, 2)], False, shade, 1, cv2.LINE_AA, 4)
-        if len(at):
-            cv2.circle(picture, (int(at[-1, 0]), int(at[-1, 1])), 32, shade, -1, cv2.LINE_AA, 4)
+        fraction = float(np.clip(weight[track], 0, 1))
+        color = tuple(int(c) for c in ends[0] * (1 - fraction) + ends[1] * fraction)
+        points = np.round(paths[seen[:, track], track] * 16).astype(np.int32)  # cv2: four fractional bits
+        cv2.polylines(picture, [points.reshape(-1, 1, 2)], False, color, 1, cv2.LINE_AA, 4)
+        if len(points):
+            cv2.circle(picture, (int(points[-1, 0]), int(points[-1, 1])), 32, color, -1, cv2.LINE_AA, 4)
     return np.asarray(picture, np.uint8)
 
 
 def side_by_side(*parts: Array8) -> Array8:
-    """Return pictures of one height next to each other, a white line between."""
+    """Return pictures of equal height next to each other with a white line between."""
     line = np.full((parts[0].shape[0], 2, 3), 255, np.uint8)
     joined = [piece for part in parts for piece in (line, part)]
     return np.concatenate(joined[1:], axis=1)
 
 
 def to_bytes(value: npt.NDArray[Any]) -> Array8:
-    """Return 0..1 as 0..255; what lies outside is clamped, NaN is 0."""
+    """Return 0..1 as 0..255, clamped; NaN is 0."""
     return np.asarray(np.clip(np.nan_to_num(value), 0, 1) * 255 + 0.5, np.uint8)
 
 
@@ -88,7 +88,7 @@ def save(path: Path, picture: Array8) -> None:
     """Write a picture as PNG."""
     import cv2
 
-    whole, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-    if not whole:
-        raise OutputError(f"{path}: a picture of {picture.shape} cannot be stored as PNG")
+    encoded, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
+    if not encoded:
+        raise OutputError(f"{path}: cannot encode an array of shape {picture.shape} as PNG")
     path.write_bytes(data.tobytes())

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, nothing in a pipe (tqdm's door)."""
+"""Progress: a bar on a terminal, nothing in a pipe (the only module that imports tqdm)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Progress:
-    """One bar per burst; it counts the steps that the pipeline announces and names the stage it is in."""
+    """One bar per burst: counts the steps of the announced loops and shows the current stage."""
 
     def __init__(self, source: Path, *, shown: bool = True) -> None:
         from tqdm import tqdm
@@ -23,17 +23,17 @@ class Progress:
             bar_format="{desc} {bar} {n_fmt}/{total_fmt} {postfix}",
         )
 
-    def expect(self, stage: str, steps: int) -> None:
-        """Lengthen the bar by a loop's steps."""
+    def on_loop(self, stage: str, steps: int) -> None:
+        """Add a loop's steps to the total."""
         self._steps.add(stage)
         self._bar.total += steps
         self._bar.refresh()
 
-    def see(self, stage: str, value: object, index: int | None) -> None:
-        """Move on by one when the value is a step of an announced loop."""
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
+        """Advance by one when the value is a step of an announced loop."""
         self._bar.set_postfix_str(stage, refresh=False)
         self._bar.update(int(stage in self._steps and index is not None))
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.close()

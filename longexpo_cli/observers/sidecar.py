@@ -1,4 +1,4 @@
-"""The sidecar: what was decided and measured on the way to a picture, as plain values for <out>.json."""
+"""The sidecar <out>.json: every decision and measurement behind a picture, as plain values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from longexpo_cli import __version__
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.clock import Clock, peak_bytes
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject
+from longexpo_cli.version import __version__
 
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "pyopencl", "rawpy")
 
@@ -48,7 +48,7 @@ def document(
         "exposure_s": exposure_s,
         "reference": selection.reference,
         "frames": [
-            frame_facts(shot, n, alignment, selection, merged) for n, shot in enumerate(shots) if n in used
+            frame_entry(shot, n, alignment, selection, merged) for n, shot in enumerate(shots) if n in used
         ],
         "not_needed": [n for n in range(len(shots)) if n not in used and alignment.kept(n)],
         "dropped": [
@@ -73,10 +73,10 @@ def document(
     }
 
 
-def frame_facts(
+def frame_entry(
     shot: Shot, n: int, alignment: Alignment, selection: Selection, merged: Sequence[int]
 ) -> dict[str, Any]:
-    """Return what is worth knowing of a frame that was used."""
+    """Return the entry of a frame that was used."""
     return {
         "frame": n,
         "file": shot.path.name,
@@ -90,13 +90,13 @@ def frame_facts(
 
 
 def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selection) -> list[str]:
-    """Return everything a user should know but need not act on, one sentence each, none twice."""
-    said = [f"{path.name} was passed over: {why}" for path, why in burst.refused]
+    """Return what a user should know but need not act on, one sentence each, without repeats."""
+    lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
     for n, shot in enumerate(burst.shots):
-        said += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.verdict[n]}"]
-    said += [note for shot in burst.shots for note in shot.notes]
-    said += [subject.note, selection.note]
-    return list(dict.fromkeys(note for note in said if note))
+        lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.verdict[n]}"]
+    lines += [note for shot in burst.shots for note in shot.notes]
+    lines += [subject.note, selection.note]
+    return list(dict.fromkeys(note for note in lines if note))
 
 
 def number(value: float) -> float | None:

@@ -33,12 +33,18 @@ MIN_GAIN_EV = -3.0  # an over-exposed burst is not darkened further
 class Params:
     """How the print looks."""
 
-    exposure_ev: float = parameter(0.0, "exposure compensation", unit="EV", low=-8, high=8)
+    exposure_ev: float = parameter(
+        0.0, "exposure compensation", unit="EV", low=-8, high=8, alias="--exposure-ev"
+    )
     lift_ev: float = parameter(3.0, "largest automatic brightening", unit="EV", low=0, high=10)
     headroom_ev: float = parameter(3.0, "range above white kept for HDR screens", unit="EV", low=0, high=6)
-    contrast: float = parameter(1.1, "contrast at middle grey, 1 = unchanged", low=0.5, high=2)
-    saturation: float = parameter(1.05, "saturation, 0 = grey, 1 = unchanged", low=0, high=2)
-    sharpen: float = parameter(0.5, "strength of the unsharp mask, 0 = off", low=0, high=3)
+    contrast: float = parameter(
+        1.1, "contrast at middle grey, 1 = unchanged", low=0.5, high=2, alias="--contrast"
+    )
+    saturation: float = parameter(
+        1.05, "saturation, 0 = grey, 1 = unchanged", low=0, high=2, alias="--saturation"
+    )
+    sharpen: float = parameter(0.5, "strength of the unsharp mask, 0 = off", low=0, high=3, alias="--sharpen")
     space: str = parameter("srgb", "colour space of the print", choices=("srgb", "display-p3"))
 
 

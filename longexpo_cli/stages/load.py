@@ -39,7 +39,9 @@ _PICTURE_NOISE = NoiseProfile(1.7e-4, 1e-6)
 class Params:
     """The largest frame accepted, and which frames of a video are used."""
 
-    max_pixels: int = parameter(200_000_000, "reject frames larger than this", unit="px", low=1)
+    max_pixels: int = parameter(
+        200_000_000, "reject frames larger than this", unit="px", low=1, alias="--max-pixels"
+    )
     video_first: int = parameter(0, "first frame of a video to use", low=0)
     video_every: int = parameter(1, "use every Nth video frame", low=1)
     video_frames: int = parameter(60, "maximum number of video frames", low=2)

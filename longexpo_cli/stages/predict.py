@@ -46,6 +46,7 @@ class Params:
         "network",
         "motion estimator: optical flow (dis), or optical flow refined by the network",
         choices=("network", "dis"),
+        alias="--predictor",
     )
 
 

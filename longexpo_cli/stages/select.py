@@ -35,6 +35,7 @@ class Params:
         unit="% of the diagonal",
         low=0,
         high=100,
+        alias="--trail",
     )
     foreground_trail: float = parameter(
         30.0, "trail length of the foreground look", unit="% of the diagonal", low=0.1, high=100

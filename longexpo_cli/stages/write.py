@@ -25,12 +25,13 @@ _UNSUPPORTED = (".png", ".webp", ".heic", ".avif", ".jxl", ".exr", ".dng", ".gif
 class Params:
     """How the files are encoded."""
 
-    quality: int = parameter(92, "JPEG quality", low=1, high=100)
+    quality: int = parameter(92, "JPEG quality", low=1, high=100, alias="--quality")
     gain_map: bool = parameter(True, "add a gain map to the JPEG, so that HDR screens show its highlights")
     compression: str = parameter(
         "none",
         "TIFF compression: none (fast) or deflate (about a third smaller)",
         choices=("none", "deflate"),
+        alias="--compression",
     )
 
 

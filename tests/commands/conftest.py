@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run() -> Run:
-    """Return a function that runs longexpo with some arguments; what is no LongexpoError is raised."""
+    """Return a function that runs longexpo with some arguments; unexpected exceptions are raised."""
 
     def run_with(*arguments: str | Path) -> Result:
         words = [str(argument) for argument in arguments]
@@ -31,7 +31,7 @@ def run() -> Run:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a burst of five frames of 160 x 120 pixels, not to be changed."""
+    """Return a folder with a burst of five frames of 160 x 120 pixels, shared: do not change it."""
     folder = tmp_path_factory.mktemp("bursts") / "street"
     write_burst(folder, frames=5, size=(120, 160), seed=3)
     return folder
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def panned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a burst that follows a car, not to be changed."""
+    """Return a folder with a burst that follows a car, shared: do not change it."""
     folder = tmp_path_factory.mktemp("bursts") / "car"
     write_burst(folder, look="background", frames=5, size=(180, 240), seed=3)
     return folder
@@ -47,7 +47,7 @@ def panned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def burst(made: Path, tmp_path: Path) -> Path:
-    """Return a burst of one's own, to be changed as one likes."""
+    """Return a copy of a burst that the test may change."""
     folder = tmp_path / "street"
     folder.mkdir()
     for frame in made.glob("*.dng"):
@@ -56,7 +56,7 @@ def burst(made: Path, tmp_path: Path) -> Path:
 
 
 def in_a_process(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run longexpo in a process of its own, as a user would."""
+    """Run longexpo in a new process, as a user would."""
     return subprocess.run(
         [sys.executable, "-m", "longexpo_cli", *map(str, arguments)],
         env=dict(os.environ) | environment,
@@ -68,5 +68,5 @@ def in_a_process(*arguments: str | Path, **environment: str) -> subprocess.Compl
 
 
 def listing(folder: Path) -> list[str]:
-    """Return the names of what lies in a folder, hidden files too."""
+    """Return the names in a folder, hidden files too."""
     return sorted(path.name for path in folder.iterdir())

@@ -1,4 +1,4 @@
-"""longexpo batch: every burst under some folders, each in a process of its own."""
+"""longexpo batch: every burst under some folders, each in its own process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from longexpo_cli import batch
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run, listing
+from tests.commands.conftest import Run, in_a_process, listing
 
 ENDINGS = ("jpg", "json", "tif")
 
@@ -41,7 +41,7 @@ def test_plans_without_doing(run: Run, tree: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_one_failure_stops_nothing_and_the_rest_is_resumed(run: Run, tree: Path, tmp_path: Path) -> None:
+def test_a_failure_stops_no_other_and_resume_skips_the_done(run: Run, tree: Path, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
     result = run("batch", tree, "-o", out, "--log", log, "--workers", "2")
     assert result.exit_code == 1
@@ -63,23 +63,29 @@ def test_one_failure_stops_nothing_and_the_rest_is_resumed(run: Run, tree: Path,
     assert listing(out / "monday") == [f"street.foreground.{ending}" for ending in ENDINGS]
 
 
-def test_no_bursts_is_said(run: Run, tmp_path: Path) -> None:
+def test_no_bursts_is_an_error(run: Run, tmp_path: Path) -> None:
     result = run("batch", tmp_path, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "no folder with two frames or more" in result.stderr
+    assert "no folder with two or more frames" in result.stderr
 
 
 def test_roots_that_collide_are_refused(run: Run, tree: Path, tmp_path: Path) -> None:
     result = run("batch", tree / "monday", tree / "tuesday", "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "several bursts would be written there" in result.stderr
+    assert "several bursts would write this file" in result.stderr
+
+
+def test_worker_processes_log_at_the_same_level(tree: Path, tmp_path: Path) -> None:
+    words = ("batch", tree / "monday", "-o", tmp_path / "out", "--overwrite")
+    assert "longexpo: street: align " in in_a_process("-v", *words).stderr
+    assert "street: align" not in in_a_process(*words).stderr
 
 
 class Fatal:
-    """A value that ends the process that reads it, as a driver that aborts would."""
+    """A value that kills the process that unpickles it, as a driver that aborts would."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Be read as the end."""
+        """End the process on unpickling."""
         return os._exit, (1,)
 
     def __str__(self) -> str:
@@ -87,10 +93,10 @@ class Fatal:
         return "fatal"
 
 
-def test_a_process_that_dies_takes_only_its_own_burst(made: Path, tmp_path: Path) -> None:
+def test_a_killed_process_fails_only_its_own_burst(made: Path, tmp_path: Path) -> None:
     fatal = batch.Job(cast(Path, Fatal()), tmp_path / "a", Recipe())
     good = batch.Job(made, tmp_path / "b", Recipe())
     outcomes = {str(outcome.source): outcome for outcome in batch.run([fatal, good], workers=1)}
-    assert "the process was killed" in outcomes["fatal"].error
+    assert "the process was killed, possibly out of memory" in outcomes["fatal"].error
     assert not outcomes[str(made)].error
     assert listing(tmp_path / "b") == [f"street.foreground.{ending}" for ending in ENDINGS]

@@ -77,8 +77,8 @@ def test_wrong_usage_is_2(run: Run, arguments: tuple[str, ...]) -> None:
         (OutputError("b.jpg exists"), 1, "longexpo: b.jpg exists\n"),
         (RecipeError("no table [blurr]"), 2, "longexpo: no table [blurr]\n"),
         (PermissionError(13, "Permission denied", "c"), 1, "longexpo: c: Permission denied\n"),
-        (MemoryError(), 1, "longexpo: out of memory; --max-pixels refuses frames that are too large early\n"),
-        (KeyboardInterrupt(), 130, "longexpo: interrupted; nothing is half-written\n"),
+        (MemoryError(), 1, "longexpo: out of memory; use --max-pixels to reject large frames early\n"),
+        (KeyboardInterrupt(), 130, "longexpo: interrupted; no partial files left\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
@@ -97,7 +97,7 @@ def test_an_error_is_one_line_and_a_code(
     assert loud.stderr.endswith(line)
 
 
-def test_a_bug_is_no_exit_code_but_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_raises_with_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command()
     def fail() -> None:
         raise ZeroDivisionError

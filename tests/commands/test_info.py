@@ -1,4 +1,4 @@
-"""longexpo info says what the headers say."""
+"""longexpo info shows what the headers contain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.commands.conftest import Run
 
 
-def test_tells_what_a_burst_holds(run: Run, made: Path) -> None:
+def test_shows_what_a_burst_contains(run: Run, made: Path) -> None:
     result = run("info", made)
     assert result.exit_code == 0
     assert "5 frames of 160x120" in result.stdout
@@ -17,7 +17,7 @@ def test_tells_what_a_burst_holds(run: Run, made: Path) -> None:
     assert "0.002 s, ISO 100" in result.stdout
 
 
-def test_json_is_whole_and_alone(run: Run, burst: Path) -> None:
+def test_json_lists_frames_and_refused_files(run: Run, burst: Path) -> None:
     (burst / "frame_02.dng").write_text("no image")
     result = run("info", burst, "--json")
     facts = json.loads(result.stdout)

@@ -1,4 +1,4 @@
-"""longexpo recipe prints what it will be read as."""
+"""longexpo recipe prints TOML that reads back as the same recipe."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from longexpo_cli import options, recipe
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run
+from tests.commands.conftest import Run, in_a_process
 
 
 def test_prints_the_defaults(run: Run) -> None:
@@ -17,11 +18,11 @@ def test_prints_the_defaults(run: Run) -> None:
     assert result.stderr == ""
 
 
-def test_options_win_over_the_recipe(run: Run, tmp_path: Path) -> None:
+def test_options_override_the_recipe(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
-    file.write_text("mode = 'background'\n[blur]\nsoft_gamma = 2\nspacing = 0.5\n")
-    recipe = Recipe.from_toml(run("recipe", "--recipe", file, "--blur-soft-gamma", "1").stdout)
-    assert (recipe.mode, recipe.blur.soft_gamma, recipe.blur.spacing) == ("background", 1.0, 0.5)
+    file.write_text("mode = 'background'\n[blur]\nsoft_gamma = 2\n[finish]\nsharpen = 0.25\n")
+    made = Recipe.from_toml(run("recipe", "--recipe", file, "--blur-soft-gamma", "1").stdout)
+    assert (made.mode, made.blur.soft_gamma, made.finish.sharpen) == ("background", 1.0, 0.25)
     assert (
         Recipe.from_toml(run("recipe", "--recipe", file, "--mode", "foreground").stdout).mode == "foreground"
     )
@@ -37,23 +38,36 @@ def test_switches_switch(run: Run) -> None:
     assert Recipe.from_toml(run("recipe", "--write-gain-map").stdout).write.gain_map
 
 
+def test_a_default_given_as_an_option_overrides_the_recipe(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("[write]\ngain_map = false\nquality = 80\n")
+    words = ("--write-gain-map", "--quality", "92")
+    assert Recipe.from_toml(run("recipe", "--recipe", file, *words).stdout) == Recipe()
+    assert Recipe.from_toml(run("recipe", "--recipe", file).stdout).write.quality == 80
+
+
+def test_an_alias_is_the_same_option(run: Run) -> None:
+    for alias, long in (("--exposure-ev", "--finish-exposure-ev"), ("--max-pixels", "--load-max-pixels")):
+        assert run("recipe", alias, "2").stdout == run("recipe", long, "2").stdout != run("recipe").stdout
+
+
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
-        (["--trail", "140%"], "trail lies in 0 to 100, 140.0 does not"),
-        (["--trail", "long"], "'long' is not a number"),
-        (["--trail", "nan"], "lies in 0 to 100"),
-        (["--blur-soft-gamma", "50%"], "'50%' is not a number"),
-        (["--blur-samples", "1.5"], "'1.5' is not a whole number"),
-        (["--finish-space", "rec709"], "is one of srgb, display-p3"),
+        (["--trail", "140%"], "must be between 0 and 100, got 140"),
+        (["--trail", "long"], "must be a number, got 'long'"),
+        (["--trail", "nan"], "must be between 0 and 100, got nan"),
+        (["--blur-soft-gamma", "50%"], "must be a number, got '50%'"),
+        (["--merge-frames", "1.5"], "must be a whole number, got '1.5'"),
+        (["--finish-space", "rec709"], "must be 'srgb' or 'display-p3', got 'rec709'"),
         (["--mode", "sideways"], "'sideways' is not one of"),
         (["--recipe", "nowhere.toml"], "does not exist"),
     ],
 )
-def test_what_does_not_fit_is_wrong_usage(run: Run, words: list[str], complaint: str) -> None:
+def test_a_bad_value_is_wrong_usage(run: Run, words: list[str], message: str) -> None:
     result = run("recipe", *words)
     assert result.exit_code == 2
-    assert complaint in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
@@ -66,10 +80,30 @@ def test_a_bad_recipe_is_wrong_usage_in_one_line(run: Run, tmp_path: Path) -> No
     assert result.stderr == expected
 
 
-def test_help_groups_options_by_stage(run: Run) -> None:
+def test_an_option_of_an_earlier_version_says_what_became_of_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(recipe.RENAMED, ("blur", "gamma_k"), "soft_gamma")
+    monkeypatch.setitem(recipe.REMOVED, "blur", ("hardness",))
+    renamed, removed = run("recipe", "--blur-gamma-k", "2"), run("recipe", "--no-blur-hardness")
+    assert renamed.exit_code == removed.exit_code == 2
+    assert "--blur-gamma-k is now --blur-soft-gamma" in renamed.stderr
+    assert "--no-blur-hardness was removed; it is a fixed value now" in removed.stderr
+    assert "is now" not in run("recipe", "--blur-nothing", "2").stderr
+
+
+def test_help_puts_common_options_first_and_groups_the_others(run: Run) -> None:
     output = run("recipe", "--help").stdout
-    assert (
-        output.index("load: Read the headers") < output.index("blur: Gather") < output.index("write: Write")
-    )
+    titles = [options.COMMON_TITLE, *options.GROUPS]
+    assert [line[:-1] for line in output.splitlines() if line[:-1] in titles] == titles
+    assert output.index("--trail, --select-trail") < output.index("Input:")
     assert "BURST" not in output
-    assert "--select-trail, --trail" in " ".join(output.split())
+    assert "longexpo recipe > my.toml" in output
+
+
+@pytest.mark.parametrize("command", ["render", "batch", "recipe"])
+def test_help_fits_two_screens(command: str) -> None:
+    """At most 100 lines of 110 columns for the 30 parameters of the stages."""
+    lines = in_a_process(command, "--help", COLUMNS="110").stdout.splitlines()
+    assert max(map(len, lines)) <= 110
+    assert len(lines) <= 40 + 2 * len(recipe.declared())

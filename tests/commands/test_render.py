@@ -1,4 +1,4 @@
-"""longexpo render: a burst in, whole files out, and a clear line when it cannot be."""
+"""longexpo render: complete files from a burst, or one clear line when that fails."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_writes_three_files_beside_the_burst(run: Run, burst: Path) -> None:
     assert len(facts["frames"]) >= 2
 
 
-def test_the_panning_look_with_options_into_a_folder(run: Run, panned: Path, tmp_path: Path) -> None:
+def test_background_mode_with_options_into_a_folder(run: Run, panned: Path, tmp_path: Path) -> None:
     out, dump = tmp_path / "new" / "out", tmp_path / "dump"
     result = run("render", panned, "--mode", "background", "-o", out, "--dump", dump, "--trail", "2%")
     assert result.exit_code == 0, result.output
@@ -78,7 +78,7 @@ def test_an_ending_chooses_one_file(run: Run, made: Path, tmp_path: Path) -> Non
     assert json.loads((tmp_path / "mine.json").read_text())["reference"] == 2
 
 
-def test_nothing_is_overwritten_unasked(run: Run, made: Path, tmp_path: Path) -> None:
+def test_existing_files_are_kept_unless_overwrite_is_given(run: Run, made: Path, tmp_path: Path) -> None:
     old = tmp_path / "street.foreground.jpg"
     old.write_text("mine")
     result = run("render", made, "-o", tmp_path)
@@ -99,7 +99,7 @@ def test_the_same_burst_gives_the_same_bytes(run: Run, made: Path, tmp_path: Pat
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_one_failure_stops_no_other(run: Run, made: Path, tmp_path: Path) -> None:
+def test_a_failure_does_not_stop_the_other_bursts(run: Run, made: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     result = run("render", empty, made, "-o", tmp_path / "out")
@@ -108,16 +108,16 @@ def test_one_failure_stops_no_other(run: Run, made: Path, tmp_path: Path) -> Non
     assert "empty" in result.stderr
 
 
-def test_two_bursts_of_one_name_are_refused_before_the_work(
+def test_two_bursts_of_the_same_name_are_refused_before_rendering(
     run: Run, made: Path, burst: Path, tmp_path: Path
 ) -> None:
     result = run("render", made, burst, "-o", tmp_path / "out")
     assert result.exit_code == 1
-    assert "several bursts would be written there" in result.stderr
+    assert "several bursts would write this file" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_truncated_frame_in_the_middle_is_passed_over(run: Run, burst: Path) -> None:
+def test_a_truncated_frame_in_the_middle_is_skipped(run: Run, burst: Path) -> None:
     frame = burst / "frame_01.dng"
     frame.write_bytes(frame.read_bytes()[: frame.stat().st_size // 2])
     result = run("render", burst)
@@ -153,7 +153,7 @@ def mixed_sizes(folder: Path) -> str:
 
 
 def no_images(folder: Path) -> str:
-    """Make every frame a file that is no image."""
+    """Make every frame a file that is not an image."""
     for path in folder.iterdir():
         path.write_text("this is not an image\n" * 50)
     return "street"
@@ -166,10 +166,10 @@ def one_good_frame(folder: Path) -> str:
     return "street"
 
 
-@pytest.mark.parametrize("spoil", [empty, one_frame, mixed_sizes, no_images, one_good_frame])
-def test_a_bad_burst_is_one_clear_line(run: Run, burst: Path, spoil: object) -> None:
-    assert callable(spoil)
-    named = spoil(burst)
+@pytest.mark.parametrize("damage", [empty, one_frame, mixed_sizes, no_images, one_good_frame])
+def test_a_bad_burst_is_one_line_of_error(run: Run, burst: Path, damage: object) -> None:
+    assert callable(damage)
+    named = damage(burst)
     result = run("render", burst)
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -182,7 +182,7 @@ def test_a_bad_burst_is_one_clear_line(run: Run, burst: Path, spoil: object) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "complaint"),
+    ("words", "code", "message"),
     [
         (["--reference", "9"], 1, "9"),
         (["--device", "no such device"], 1, "no such device"),
@@ -191,13 +191,13 @@ def test_a_bad_burst_is_one_clear_line(run: Run, burst: Path, spoil: object) -> 
         (["-o", "picture.bmp"], 1, "picture.bmp"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_said(
-    run: Run, burst: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, complaint: str
+def test_an_option_that_cannot_be_met_is_an_error(
+    run: Run, burst: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, message: str
 ) -> None:
     monkeypatch.chdir(burst.parent)
     result = run("render", burst, *words)
     assert result.exit_code == code
-    assert complaint in result.stderr
+    assert message in result.stderr
     assert listing(burst.parent) == ["street"]
 
 
@@ -213,13 +213,27 @@ def test_a_bug_shows_its_traceback_and_is_1(
     assert "a bug in longexpo: ZeroDivisionError" in result.stderr
 
 
-def test_verbose_tells_the_times(run: Run, made: Path, tmp_path: Path) -> None:
+def test_verbose_logs_stages_and_decisions(run: Run, made: Path, tmp_path: Path) -> None:
     result = run("-v", "render", made, "-o", tmp_path)
     assert result.exit_code == 0, result.output
-    assert all(f" {stage} " in result.stderr for stage in ORDER)
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("longexpo: ") for line in lines)
+    facts = json.loads((tmp_path / "street.foreground.json").read_text())
+    assert all(any(f"street: {stage} " in line for line in lines) for stage in facts["stages"])
+    said = "\n".join(lines)
+    assert f"device: {facts['device']['name']}" in said
+    assert f"reference frame {facts['reference']}" in said
+    assert f"{sum(frame['merged'] for frame in facts['frames'])} frames merged" in said
+    assert "Burst" not in said
+    assert "Burst" not in run("render", made, "-o", tmp_path, "--overwrite").stderr
 
 
-def test_a_full_disk_leaves_nothing_half_written(
+def test_more_verbose_logs_every_value(run: Run, made: Path, tmp_path: Path) -> None:
+    said = run("-vv", "render", made, "-o", tmp_path).stderr
+    assert all(f"street: develop {frame}: Preview" in said for frame in range(5))
+
+
+def test_a_full_disk_leaves_no_partial_files(
     run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
@@ -233,7 +247,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert listing(tmp_path) == []
 
 
-def test_an_interrupted_run_leaves_nothing(
+def test_an_interrupted_run_leaves_no_files(
     run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -242,11 +256,11 @@ def test_an_interrupted_run_leaves_nothing(
     monkeypatch.setattr(write, "write", interrupted)
     result = run("render", made, "-o", tmp_path)
     assert result.exit_code == 130
-    assert result.stderr == "longexpo: interrupted; nothing is half-written\n"
+    assert result.stderr == "longexpo: interrupted; no partial files left\n"
     assert listing(tmp_path) == []
 
 
-def test_an_output_that_cannot_be_a_folder_is_said(run: Run, burst: Path) -> None:
+def test_an_output_below_a_file_is_an_error(run: Run, burst: Path) -> None:
     result = run("render", burst, "-o", burst / "frame_00.dng" / "out")
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1

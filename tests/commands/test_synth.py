@@ -1,4 +1,4 @@
-"""longexpo synth writes a burst and its truth."""
+"""longexpo synth writes a burst and its ground truth."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def test_refuses_a_folder_with_frames(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words", [["--size", "64"], ["--size", "-4x4"], ["--frames", "1"], ["--phase", "RGBG"]]
 )
-def test_wrong_wishes_are_wrong_usage(run: Run, tmp_path: Path, words: list[str]) -> None:
+def test_bad_values_are_wrong_usage(run: Run, tmp_path: Path, words: list[str]) -> None:
     assert run("synth", tmp_path / "a", *words).exit_code == 2

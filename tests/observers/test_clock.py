@@ -1,4 +1,4 @@
-"""Time and memory are charged to the stage that took them."""
+"""Time and memory are added to the stage that took them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from longexpo_cli.observers.clock import Clock, peak_bytes, resident_bytes
 
 def test_time_goes_to_the_stage_that_made_the_value() -> None:
     clock = Clock()
-    clock.see("load", 1, None)
+    clock.on_value("load", 1, None)
     time.sleep(0.05)
-    clock.see("blur", 2, 0)
-    clock.see("blur", 3, 1)
-    clock.see("write", 4, None)
+    clock.on_value("blur", 2, 0)
+    clock.on_value("blur", 3, 1)
+    clock.on_value("write", 4, None)
     assert list(clock.spent) == ["load", "blur", "write"]
     assert 0.05 <= clock.spent["blur"].seconds < 0.5
     assert clock.spent["write"].seconds < 0.05
@@ -25,10 +25,10 @@ def test_time_goes_to_the_stage_that_made_the_value() -> None:
 def test_memory_is_that_of_the_stage() -> None:
     clock = Clock()
     held = np.ones(1 << 24)  # 128 MiB
-    clock.see("develop", held, 0)
+    clock.on_value("develop", held, 0)
     with_array = clock.spent["develop"].peak_bytes
     del held
-    clock.see("write", None, None)
+    clock.on_value("write", None, None)
     after = clock.spent["write"].peak_bytes
     assert with_array - after > 100 << 20
     assert 0 < after <= resident_bytes() + (20 << 20)

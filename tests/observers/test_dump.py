@@ -20,9 +20,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder into which every value was dumped."""
     folder = tmp_path_factory.mktemp("dump") / "new" / "folder"
     dump = Dump(folder, Recipe())
-    dump.expect("develop", values.FRAMES)
+    dump.on_loop("develop", values.FRAMES)
     for stage, value, index in values.SHOWN:
-        dump.see(stage, value, index)
+        dump.on_value(stage, value, index)
     return folder
 
 

@@ -13,10 +13,10 @@ from tests.observers import values
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
 
@@ -24,9 +24,9 @@ def show(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, shown: bool = 
     """Return what a burst's progress writes to a stream."""
     monkeypatch.setattr(sys, "stderr", stream)
     progress = Progress(Path("some/burst"), shown=shown)
-    progress.expect("develop", values.FRAMES)
+    progress.on_loop("develop", values.FRAMES)
     for stage, value, index in values.SHOWN:
-        progress.see(stage, value, index)
+        progress.on_value(stage, value, index)
     progress.close()
     return stream.getvalue()
 
@@ -41,5 +41,5 @@ def test_a_pipe_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(io.StringIO(), monkeypatch) == ""
 
 
-def test_quiet_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(Terminal(), monkeypatch, shown=False) == ""

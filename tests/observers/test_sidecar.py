@@ -1,4 +1,4 @@
-"""The sidecar tells what was used, what was not, and why."""
+"""The sidecar records which frames were used, which were not, and why."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from longexpo_cli import __version__
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers import sidecar
 from longexpo_cli.observers.clock import Clock
-from longexpo_cli.recipe import Recipe
+from longexpo_cli.recipe import STAGES, Recipe
 from longexpo_cli.stages import ORDER
 from tests.observers import values
 
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """Return a sidecar, through JSON and back."""
+    """Return a sidecar after a round trip through JSON."""
     clock = Clock()
     for stage, value, index in values.SHOWN:
-        clock.see(stage, value, index)
+        clock.on_value(stage, value, index)
     device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
     facts = sidecar.document(
         recipe=Recipe(),
@@ -57,7 +57,7 @@ def test_frames_used_dropped_and_refused(document: dict[str, Any]) -> None:
 def test_how_it_was_made(document: dict[str, Any]) -> None:
     assert document["longexpo"] == __version__
     assert document["mode"] == "foreground"
-    assert set(document["recipe"]) == set(ORDER) - {"reference", "demosaic"}  # which have no parameters
+    assert set(document["recipe"]) == set(STAGES)
     assert document["predictor"] == "test"
     assert document["device"]["name"] == "a device"
     assert set(sidecar.LIBRARIES) < set(document["versions"])
@@ -71,9 +71,9 @@ def test_time_and_memory_of_every_stage(document: dict[str, Any]) -> None:
     assert document["seconds"] >= max(entry["seconds"] for entry in document["stages"].values())
 
 
-def test_notes_are_said_once(document: dict[str, Any]) -> None:
+def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
     assert document["notes"] == [
-        "bad.dng was passed over: the file is empty",
+        "bad.dng was skipped: the file is empty",
         "2.dng was dropped: too few tracks agree",
         "no times: file order is used",
         "the burst is too short",

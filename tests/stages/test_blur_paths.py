@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks import curves
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import FramePair, MotionLines, Pair, PairMotion
-from tests import curves
 from tests.closeness import HALF_RELATIVE
 
 LINEAR = blur.Params(soft_gamma=1.0)

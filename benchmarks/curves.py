@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -13,8 +14,16 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import blur, predict
-from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionLines, Pair, PairMotion
-from tests.shots import plain_shot
+from longexpo_cli.types import (
+    DeviceFrame,
+    Frame,
+    FramePair,
+    MotionLines,
+    NoiseProfile,
+    Pair,
+    PairMotion,
+    Shot,
+)
 
 Array = npt.NDArray[Any]
 SIZE = (240, 320)
@@ -22,7 +31,25 @@ SCALE = 2  # half-resolution pixels a low pixel
 HALF = Grid(2, *SIZE)
 LOW = Grid(2 * SCALE, SIZE[0] // SCALE, SIZE[1] // SCALE)
 SUB_FRAMES = 48  # a pair, of the truth
-SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
+SHOT = Shot(  # linear light without noise
+    path=Path("curves"),
+    frame=0,
+    size_px=(2 * SIZE[0], 2 * SIZE[1]),
+    orientation=1,
+    start_s=0.0,
+    clock="file order",
+    exposure_s=None,
+    iso=None,
+    cfa=None,
+    encoding="linear",
+    black_dn=(0.0,),
+    white_dn=1.0,
+    balance=(1.0, 1.0, 1.0),
+    to_working=np.eye(3),
+    noise=NoiseProfile(0.0, 0.0),
+    exposure_scale=1.0,
+    camera="",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,40 @@
+"""Logging of the command line: one line a message on stderr, "longexpo: ...".
+
+Modules log through `logging.getLogger(__name__)`: WARNING for what the user should know, INFO for decisions
+and the time of a stage (-v), DEBUG for every value (-vv). Used as a library, longexpo configures nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+PACKAGE = "longexpo_cli"
+
+
+class StderrHandler(logging.Handler):
+    """Prints to the stderr of the moment; one opened earlier may have been replaced."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        print(f"longexpo: {self.format(record)}", file=sys.stderr, flush=True)
+
+
+def configure(level: int) -> None:
+    """Print the package's messages of this level (as in the logging module) and above on stderr."""
+    package = logging.getLogger(PACKAGE)
+    package.setLevel(level)
+    if not any(isinstance(handler, StderrHandler) for handler in package.handlers):
+        package.addHandler(StderrHandler())
+
+
+def level_of(verbosity: int) -> int:
+    """Return the level for -q (-1), no option (0), -v (1) and -vv (2)."""
+    if verbosity < 0:
+        return logging.ERROR
+    return (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+
+
+def level() -> int:
+    """Return the level in force, for worker processes to configure the same."""
+    return logging.getLogger(PACKAGE).getEffectiveLevel()

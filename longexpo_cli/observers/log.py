@@ -1,0 +1,119 @@
+"""Log: one line a stage as it happens, with its seconds and its decision (INFO); one line a value (DEBUG)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import singledispatchmethod
+from pathlib import Path
+
+import numpy as np
+
+from longexpo_cli.types import (
+    Alignment,
+    Burst,
+    MergeAccumulator,
+    Photograph,
+    Print,
+    Selection,
+    Subject,
+    Tracks,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Log:
+    """Logs the stages of one burst.
+
+    A stage that makes a single value is logged when it has made it. Stages that alternate in a loop over
+    frames are logged, each with its total time, when the loop is over.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._name = source.name or str(source)
+        self._looping: dict[str, float] = {}  # seconds of the stages of the present loop
+        self._merged = 0
+        self._last = time.perf_counter()
+
+    def on_loop(self, stage: str, steps: int) -> None:
+        """Log that a loop starts."""
+        logger.info("%s: %s starts, %d steps", self._name, stage, steps)
+
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
+        """Log a decision, or count the time of a step."""
+        now = time.perf_counter()
+        seconds, self._last = now - self._last, now
+        if isinstance(value, MergeAccumulator):
+            self._merged = value.frames
+        decision = self._decision(value)
+        if decision is None:
+            self._looping[stage] = self._looping.get(stage, 0.0) + seconds
+            position = "" if index is None else f" {index}"
+            logger.debug("%s: %s%s: %s, %.3f s", self._name, stage, position, type(value).__name__, seconds)
+            return
+        self._finish_loop()
+        self._line(stage, seconds, decision)
+
+    def _finish_loop(self) -> None:
+        for stage, seconds in self._looping.items():
+            merged = f"{self._merged} frames merged" if stage == "merge" else ""
+            self._line(stage, seconds, merged)
+        self._looping.clear()
+
+    def _line(self, stage: str, seconds: float, decision: str) -> None:
+        logger.info("%s: %s %.2f s%s", self._name, stage, seconds, f", {decision}" if decision else "")
+
+    @singledispatchmethod
+    def _decision(self, value: object) -> str | None:
+        """Return what a value decided, "" when nothing is worth a word, None when it is a step of a loop."""
+        return None
+
+    @_decision.register
+    def _(self, value: Burst) -> str:
+        for path, why in value.refused:
+            logger.info("%s: %s refused: %s", self._name, path.name, why)
+        height, width = value.shots[0].size_px
+        brackets = f", {len(value.brackets)} bracketed frames" if value.brackets else ""
+        return f"{len(value.shots)} frames of {width}x{height}{brackets}"
+
+    @_decision.register
+    def _(self, value: Subject) -> str:
+        return f"saliency peak {value.score:.2f}, {'subject found' if value.found else 'no subject'}"
+
+    @_decision.register
+    def _(self, value: Tracks) -> str:
+        return f"{value.at_px.shape[1]} tracks"
+
+    @_decision.register
+    def _(self, value: int) -> str:
+        return f"frame {value}"
+
+    @_decision.register
+    def _(self, value: Alignment) -> str:
+        kept = [not verdict for verdict in value.verdict]
+        for frame, verdict in enumerate(value.verdict):
+            if verdict:
+                logger.info("%s: frame %d dropped: %s", self._name, frame, verdict)
+        residual = float(np.median(value.residual_px[kept])) if any(kept) else np.nan
+        return (
+            f"reference frame {value.reference}, {sum(kept)} of {len(kept)} frames, median {residual:.2f} px"
+        )
+
+    @_decision.register
+    def _(self, value: Selection) -> str:
+        frames = value.frames
+        trail = f"trail {value.reached_percent:.1f} % of the diagonal, {value.target_percent:.1f} % wanted"
+        return f"frames {frames[0]} to {frames[-1]}, {trail}"
+
+    @_decision.register
+    def _(self, value: Photograph) -> str:
+        return f"{value.keep_sharp.mean():.0%} of the picture from the sharp exposure"
+
+    @_decision.register
+    def _(self, value: Print) -> str:
+        return f"{value.profile}, gain map of {value.gain_high_ev:.1f} EV"
+
+    @_decision.register
+    def _(self, value: tuple) -> str:  # type: ignore[type-arg]  # singledispatch takes plain classes only
+        return ", ".join(map(str, value))

@@ -1,0 +1,61 @@
+"""The log has a line for every stage, with what it decided."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from longexpo_cli.observers.log import Log
+from longexpo_cli.types import Merging
+from tests.observers import values
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what is logged at INFO of a burst."""
+    caplog.set_level(logging.INFO, logger="longexpo_cli")
+    log = Log(Path("some/burst"))
+    log.on_loop("develop", values.FRAMES)
+    mosaic = values.OnHost(values.ones(values.FULL))
+    for stage, value, index in values.SHOWN:
+        if stage == "merge":
+            log.on_value("merge", Merging(mosaic, mosaic, 2, values.SHOTS[1]), 0)
+        log.on_value(stage, value, index)
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_every_stage_has_a_line_with_its_seconds(lines: list[str]) -> None:
+    for stage in {stage for stage, _, _ in values.SHOWN}:
+        assert any(line.startswith(f"burst: {stage} 0.") and " s" in line for line in lines), stage
+
+
+def test_a_loop_is_announced_and_summed_up_when_it_is_over(lines: list[str]) -> None:
+    develop = [number for number, line in enumerate(lines) if line.startswith("burst: develop")]
+    assert lines[develop[0]] == "burst: develop starts, 3 steps"
+    assert len(develop) == 2
+    assert lines[develop[1] + 1].startswith("burst: subject ")
+
+
+def test_decisions_and_refusals_are_named(lines: list[str]) -> None:
+    said = "\n".join(lines)
+    assert "bad.dng refused: the file is empty" in said
+    assert "3 frames of 60x40" in said
+    assert "saliency peak 0.98, subject found" in said
+    assert "2 tracks" in said
+    assert "frame 2 dropped: too few tracks agree" in said
+    assert "reference frame 1, 2 of 3 frames, median 0.05 px" in said
+    assert "frames 0 to 1, trail inf % of the diagonal, 30.0 % wanted" in said
+    assert "2 frames merged" in said
+    assert "out.jpg" in said
+
+
+def test_every_value_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="longexpo_cli")
+    log = Log(Path("burst"))
+    log.on_value("develop", values.preview(), 7)
+    log.on_value("predict", values.LINES, None)
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
+    assert caplog.records[0].getMessage().startswith("burst: develop 7: Preview, 0.")
+    assert caplog.records[1].getMessage().startswith("burst: predict: MotionLines, 0.")
