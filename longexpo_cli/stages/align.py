@@ -13,14 +13,16 @@ from typing import cast
 import numpy as np
 
 from longexpo_cli.errors import AlignmentError
-from longexpo_cli.fitting import follow, joint, layers, mesh, models
-from longexpo_cli.fitting.chain import COUNTS, Chain, chain, scores
-from longexpo_cli.fitting.space import Space
-from longexpo_cli.fitting.verdict import trust, unbroken
 from longexpo_cli.geometry import mesh_offset, project
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
+from longexpo_cli.registration import joint, mesh, models
+from longexpo_cli.registration import motion_segmentation as layers
+from longexpo_cli.registration import subject_tracking as follow
+from longexpo_cli.registration.frame_rejection import trust, unbroken
+from longexpo_cli.registration.propagation import COUNTS, Chain, chain, scores
+from longexpo_cli.registration.trajectories import Space
 from longexpo_cli.types import Alignment, Array64, DeviceFrame, Flags, Mode, Tracks
 
 NOISE_PX = 0.05  # of the tracked grid: what a track is off when everything is right

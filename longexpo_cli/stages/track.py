@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.fitting import corners
 from longexpo_cli.params import parameter
+from longexpo_cli.registration import corners
 from longexpo_cli.types import Array8, Array32, Array64, Flags, Mode, Preview, Subject, Tracks
 
 FLOOR = 0.1  # the least chance of a cell, so that everything is followed a little

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from longexpo_cli.errors import AlignmentError
-from longexpo_cli.fitting import joint
-from longexpo_cli.fitting.verdict import trust, unbroken
 from longexpo_cli.geometry import project
+from longexpo_cli.registration import joint
+from longexpo_cli.registration.frame_rejection import trust, unbroken
 from longexpo_cli.stages.align import Params, align
 from longexpo_cli.types import Array64, Tracks
 from tests.stages.layers import SCALE, World, error_px, similarity, together

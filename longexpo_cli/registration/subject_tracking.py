@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.fitting import layers, models
-from longexpo_cli.fitting.chain import COUNTS, UNKNOWN
-from longexpo_cli.fitting.verdict import GAP
 from longexpo_cli.geometry import project
+from longexpo_cli.registration import models
+from longexpo_cli.registration import motion_segmentation as layers
+from longexpo_cli.registration.frame_rejection import GAP
+from longexpo_cli.registration.propagation import COUNTS, UNKNOWN
 
 Array64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

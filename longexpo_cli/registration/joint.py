@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.fitting import models
+from longexpo_cli.registration import models
 
 Array64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

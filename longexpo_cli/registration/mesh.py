@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.fitting import models
 from longexpo_cli.geometry import mesh_offset, project
+from longexpo_cli.registration import models
 
 Array64 = npt.NDArray[np.float64]
 
