@@ -1,44 +1,98 @@
-"""Which frames a burst is left with, and whether that is enough to be trusted."""
+"""Which frames of a burst are rejected, why, and whether enough of them are left."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+
+from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import AlignmentError
+from longexpo_cli.geometry import mesh_offset, project
+from longexpo_cli.registration.frame_order import outward
+from longexpo_cli.registration.trajectories import Registration, Trajectories
+from longexpo_cli.robust import weighted_median
 
-GAP = 1  # frames in a row that may fail before what was followed counts as lost
+MAX_GAP = 1  # consecutive frames that may fail before the subject counts as lost
 
 
-def unbroken(verdict: Sequence[str], reference: int) -> tuple[str, ...]:
-    """Return the verdicts with every frame dropped that lies, from the reference, beyond a gap.
+@dataclass(frozen=True, slots=True)
+class RejectionLimits:
+    """What a frame must reach to be kept: coverage in 0..1 of the picture, median residual in low pixels."""
 
-    A verdict is "" for a frame that is kept, else why it is dropped. Beyond more than GAP dropped frames in a
-    row nothing says that it is still the same thing that is followed.
+    min_inliers: int
+    min_coverage: float
+    max_rotation_deg: float
+    max_residual_px: float
+
+
+def reject_reason(
+    trajectories: Trajectories,
+    registration: Registration,
+    mesh: Array64 | None,
+    frame: int,
+    limits: RejectionLimits,
+) -> tuple[str, float]:
+    """Return why a frame is rejected, "" if it is kept, and its inliers' median residual, NaN if it is not.
+
+    mesh T gh gw 2 and the residual are normalised.
+    """
+    if frame == trajectories.reference:
+        return "", 0.0
+    use = registration.inliers[frame]
+    homography = registration.maps[frame]
+    if use.sum() < limits.min_inliers or not np.isfinite(homography).all():
+        return f"too few inlier tracks ({use.sum()})", np.nan
+    source = registration.reference_xy[use]
+    coverage = trajectories.coverage(source)
+    if coverage < limits.min_coverage:
+        return f"inlier tracks cover only {100 * coverage:.1f} % of the picture", np.nan
+    rotation = abs(np.degrees(np.arctan2(homography[1, 0], homography[0, 0])))
+    if rotation > limits.max_rotation_deg:
+        return f"the subject has turned by {rotation:.0f} degrees", np.nan
+    normalization = trajectories.normalization
+    mapped = project(homography, source)
+    if mesh is not None:
+        source_px = normalization.invert(source)
+        mapped = mapped + mesh_offset(mesh[frame], normalization.size_px, source_px)
+    distance = np.hypot(*(mapped - trajectories.at(frame)[use]).T)
+    residual = weighted_median(distance, registration.inlier_score[frame, use])
+    if residual > limits.max_residual_px * normalization.low_px:
+        return f"residual {residual * normalization.diagonal_px:.1f} px", np.nan
+    return "", residual
+
+
+def drop_beyond_gap(verdict: Sequence[str], reference: int) -> tuple[str, ...]:
+    """Return the verdicts with every frame rejected that is, seen from the reference, beyond a gap.
+
+    A verdict is "" for a frame that is kept, else why it is rejected. Beyond more than MAX_GAP consecutive
+    rejected frames it may be another subject that is tracked.
     """
     result = list(verdict)
-    for path in (range(reference + 1, len(verdict)), range(reference - 1, -1, -1)):
-        failed, lost = 0, -1
-        for n in path:
+    for direction in outward(reference, len(verdict)):
+        failures, lost = 0, -1
+        for n in direction:
             if lost >= 0:
                 result[n] = f"the subject is lost at frame {lost}"
                 continue
-            failed = failed + 1 if verdict[n] else 0
-            if failed > GAP:
-                lost = n - GAP if n > reference else n + GAP
+            failures = failures + 1 if verdict[n] else 0
+            if failures > MAX_GAP:
+                lost = n - MAX_GAP if n > reference else n + MAX_GAP
     return tuple(result)
 
 
-def trust(verdict: Sequence[str], reference: int, least: int) -> None:
-    """Raise AlignmentError when fewer than least frames are kept, or none next to the reference is."""
-    dropped = [why for why in verdict if why]
-    often = f" ({Counter(dropped).most_common(1)[0][0]})" if dropped else ""
-    if len(verdict) - len(dropped) < min(least, len(verdict)):
+def require_enough_frames(verdict: Sequence[str], reference: int, min_frames: int) -> None:
+    """Raise AlignmentError when fewer than min_frames are kept, or none next to the reference is."""
+    rejected = [reason for reason in verdict if reason]
+    most_common = f": {Counter(rejected).most_common(1)[0][0]}" if rejected else ""
+    if len(verdict) - len(rejected) < min(min_frames, len(verdict)):
         raise AlignmentError(
-            f"the frames cannot be aligned: {len(dropped)} of {len(verdict)} are refused{often}"
+            f"the frames cannot be aligned; {len(rejected)} of {len(verdict)} are rejected{most_common}"
         )
     if all(verdict[n] for n in (reference - 1, reference + 1) if 0 <= n < len(verdict)):
         raise AlignmentError(
-            f"the frames next to the reference (frame {reference}) cannot be aligned to it{often}; "
-            "name another with --reference"
+            f"the frames next to the reference (frame {reference}) cannot be aligned to it{most_common}; "
+            "choose another reference with --reference"
         )

@@ -1,7 +1,7 @@
-"""Robust maps of the plane: one Gauss-Newton solver for every kind, and the choice between the kinds.
+"""Motion models: one robust Gauss-Newton solver for all of them, and the selection between them.
 
-A map is H = I + [[p0, p1, p2], [p3, p4, p5], [p6, p7, 0]]; each kind is a subspace of the eight p. Points are
-n x 2, centred and divided by the diagonal, so that all p have like size.
+A map is H = I + [[p0, p1, p2], [p3, p4, p5], [p6, p7, 0]]; each model is a linear subspace of the eight p.
+Points are N x 2, normalised (trajectories.Normalization), so that all p have similar magnitude.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.geometry import project
+from longexpo_cli.robust import geman_mcclure_weight, irls_scale, weighted_median
 
-Array64 = npt.NDArray[np.float64]
-Kind = Literal["identity", "translation", "similarity", "affine", "homography"]
+MotionModel = Literal["identity", "translation", "similarity", "affine", "homography"]
 
-ROUNDS = 8  # of reweighting
-RAYLEIGH = 1.1774  # median length of a 2-D Gaussian over its standard deviation
+IRLS_ITERATIONS = 8
+HOMOGRAPHY_STEPS = 3  # Gauss-Newton steps of one weighted fit; the other models are linear and take one
+RAYLEIGH_MEDIAN = 1.1774  # median length of a 2-D Gaussian vector in standard deviations, sqrt(2 ln 2)
+MAX_SQUARED_RESIDUAL = 4.0  # in variances: 2 (r - d) with r - d = 2 in Torr's criterion
+MIN_DIAGONAL = 1e-15  # keeps the normal equations solvable when no point has weight
+RELATIVE_DAMPING = 1e-9  # of their trace, when the points do not determine the model
 
-# Which p each kind may change: rows are the kind's own parameters.
-_SUBSPACE: dict[Kind, Array64] = {
+# The parameters p that each model may change, one row per degree of freedom.
+_SUBSPACE: dict[MotionModel, Array64] = {
     "identity": np.zeros((0, 8)),
     "translation": np.eye(8)[[2, 5]],
     "similarity": np.array(
@@ -37,17 +41,17 @@ _SUBSPACE: dict[Kind, Array64] = {
 }
 
 
-def freedom(kind: Kind) -> int:
-    """Return how many parameters a kind has."""
-    return len(_SUBSPACE[kind])
+def dof(model: MotionModel) -> int:
+    """Return a model's degrees of freedom."""
+    return len(_SUBSPACE[model])
 
 
-def jacobian(homography: Array64, at: Array64) -> Array64:
-    """Return, n 2 8, how the projection of points changes with the eight parameters."""
-    mapped = project(homography, at)
-    w = at @ homography[2, :2] + homography[2, 2]
-    point = np.concatenate([at, np.ones((len(at), 1))], 1) / w[:, None]
-    result = np.zeros((len(at), 2, 8))
+def jacobian(homography: Array64, xy: Array64) -> Array64:
+    """Return N 2 8, the derivative of the projected points with respect to the eight parameters."""
+    mapped = project(homography, xy)
+    w = xy @ homography[2, :2] + homography[2, 2]
+    point = np.concatenate([xy, np.ones((len(xy), 1))], 1) / w[:, None]
+    result = np.zeros((len(xy), 2, 8))
     result[:, 0, 0:3] = point
     result[:, 1, 3:6] = point
     result[:, :, 6:8] = -mapped[:, :, None] * point[:, None, :2]
@@ -55,77 +59,65 @@ def jacobian(homography: Array64, at: Array64) -> Array64:
 
 
 def fit(
-    kind: Kind, source: Array64, target: Array64, weight: Array64, start: Array64 | None = None
+    model: MotionModel, source: Array64, target: Array64, weight: Array64, initial: Array64 | None = None
 ) -> Array64:
-    """Return the 3x3 map of a kind that takes source to target with the least weighted squared distance.
-
-    Gauss-Newton on the distance itself; linear kinds are exact in one step from anywhere in their kind.
-    """
-    homography = np.eye(3) if start is None else start.copy()
-    basis = _SUBSPACE[kind]
+    """Return the 3x3 map of a model that takes source to target with the least weighted squared distance."""
+    homography = np.eye(3) if initial is None else initial.copy()
+    basis = _SUBSPACE[model]
     if not len(basis):
         return np.eye(3)
-    for _ in range(3 if kind == "homography" else 1):
-        change = jacobian(homography, source).reshape(-1, 8) @ basis.T
-        rows = change * np.repeat(weight, 2)[:, None]
-        normal = rows.T @ change
-        normal += 1e-9 * np.trace(normal) * np.eye(len(basis)) + 1e-15 * np.eye(len(basis))
-        step = np.linalg.solve(normal, rows.T @ (target - project(homography, source)).ravel())
+    for _ in range(HOMOGRAPHY_STEPS if model == "homography" else 1):
+        rows = jacobian(homography, source).reshape(-1, 8) @ basis.T
+        weighted = rows * np.repeat(weight, 2)[:, None]
+        normal = weighted.T @ rows
+        normal += RELATIVE_DAMPING * np.trace(normal) * np.eye(len(basis)) + MIN_DIAGONAL * np.eye(len(basis))
+        step = np.linalg.solve(normal, weighted.T @ (target - project(homography, source)).ravel())
         homography = homography + np.append(basis.T @ step, 0.0).reshape(3, 3)
     return homography
 
 
 def distances(homography: Array64, source: Array64, target: Array64) -> Array64:
-    """Return how far each source point lands from its target, n."""
+    """Return the distance N of each projected source point from its target."""
     return np.asarray(np.hypot(*(project(homography, source) - target).T), np.float64)
 
 
-def agreement(distance: Array64, scale: float) -> Array64:
-    """Return Geman and McClure's weight: 1 at distance 0, 1/4 at scale, towards 0 beyond."""
-    return np.asarray(1 / (1 + (distance / scale) ** 2) ** 2, np.float64)
-
-
-def median(values: Array64, weight: Array64) -> float:
-    """Return the weighted median; 0 when nothing has weight."""
-    order = np.argsort(values)
-    total = np.cumsum(weight[order])
-    if not len(total) or total[-1] <= 0:
-        return 0.0
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
-
-
-def robust(
-    kind: Kind, source: Array64, target: Array64, prior: Array64, scale: float, start: Array64 | None = None
+def fit_irls(
+    model: MotionModel, source: Array64, target: Array64, weight: Array64, inlier_distance: float
 ) -> Array64:
-    """Return the map of a kind that most of the prior weight agrees on, to within scale.
+    """Return the map of a model that most of the prior weight N agrees on, to within inlier_distance.
 
-    Iteratively reweighted least squares whose scale shrinks from the median distance down to scale, so
-    that a far start is no obstacle. start, when given, belongs to the kind.
+    Iteratively reweighted least squares with Geman and McClure's weight.
     """
-    homography = fit("identity" if start is None else kind, source, target, prior, start)
-    for count in range(ROUNDS):
+    homography = fit("identity", source, target, weight)
+    for iteration in range(IRLS_ITERATIONS):
         distance = distances(homography, source, target)
-        width = max(scale, 2.0 * median(distance, prior) * 0.7**count)
-        homography = fit(kind, source, target, prior * agreement(distance, width), homography)
+        scale = irls_scale(distance, weight, inlier_distance, iteration)
+        homography = fit(model, source, target, weight * geman_mcclure_weight(distance, scale), homography)
     return homography
 
 
-def choose(
-    kinds: tuple[Kind, ...], source: Array64, target: Array64, prior: Array64, scale: float, noise: float
+def select_model(
+    candidates: tuple[MotionModel, ...],
+    source: Array64,
+    target: Array64,
+    weight: Array64,
+    inlier_distance: float,
+    noise: float,
 ) -> Array64:
-    """Return the map of the simplest of kinds (simplest first) that explains the points.
+    """Return the map of the simplest candidate (simplest first) that explains the points.
 
-    Torr's geometric robust information criterion (1998, doi:10.1098/rsta.1998.0224): the sum over
-    points of min(distance^2 / s^2, 2 (r - d)), r - d = 2, plus parameters times log(4 n). s is the deviation
-    of the richest kind, at least noise, so that differences below the noise do not count.
+    Torr's geometric robust information criterion (1998, doi:10.1098/rsta.1998.0224): the sum over points of
+    min(distance^2 / s^2, 2 (r - d)) plus degrees of freedom times log(4 n). s is the standard deviation of
+    the residuals of the last candidate, at least noise, so that differences below the noise do not count.
     """
-    maps = {kind: robust(kind, source, target, prior, scale) for kind in kinds}
-    richest = distances(maps[kinds[-1]], source, target)
-    deviation = max(median(richest, prior) / RAYLEIGH, noise)
-    count = max(float(prior.sum()), 1.0)
+    maps = {model: fit_irls(model, source, target, weight, inlier_distance) for model in candidates}
+    residual = distances(maps[candidates[-1]], source, target)
+    deviation = max(weighted_median(residual, weight) / RAYLEIGH_MEDIAN, noise)
+    count = max(float(weight.sum()), 1.0)
 
-    def cost(kind: Kind) -> float:
-        squares = np.minimum((distances(maps[kind], source, target) / deviation) ** 2, 4.0)
-        return float((prior * squares).sum() + freedom(kind) * np.log(4 * count))
+    def criterion(model: MotionModel) -> float:
+        squared = (distances(maps[model], source, target) / deviation) ** 2
+        misfit = float((weight * np.minimum(squared, MAX_SQUARED_RESIDUAL)).sum())
+        return misfit + dof(model) * float(np.log(4 * count))
 
-    return maps[min(kinds, key=cost)]
+    return maps[min(candidates, key=criterion)]

@@ -1,84 +1,101 @@
-"""Every frame's map from the reference, outward from it, through tracks that the reference never saw."""
+"""Registers the background layer: every frame from the tracks that it shares with those nearer the reference.
+
+Tracks that the reference never saw get their position in it from the first frame that did and is registered.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.geometry import project
+from longexpo_cli.arrays import Array64
 from longexpo_cli.registration import models
+from longexpo_cli.registration.frame_order import nearest_first
+from longexpo_cli.registration.trajectories import (
+    INLIER_SCORE,
+    PRIOR_SCORE,
+    Registration,
+    SolverSettings,
+    Trajectories,
+    agreement_score,
+)
+from longexpo_cli.robust import cauchy_weight
 
-Array64 = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+TRACKING_NOISE_PX = 0.05  # low pixels: what Lucas-Kanade is off on a textured, rigid scene
+IDENTITY_PX = 0.05  # low pixels: a frame that moved less (root mean square) is not warped
+MIN_INLIERS_SIMILARITY = 8  # fewer inliers determine a translation only,
+MIN_INLIERS_HOMOGRAPHY = 20  # and fewer than these no perspective,
+MIN_COVERAGE_HOMOGRAPHY = 0.25  # nor do inliers on less than this fraction of the picture
 
-UNKNOWN = 0.5  # score of a track of which nothing is known yet
-COUNTS = 0.3  # score from which a track counts as supporting
 
+def propagate(
+    trajectories: Trajectories, layer_probability: Array64, settings: SolverSettings
+) -> Registration:
+    """Register the frames with affine maps, nearest to the reference first; then score tracks by all frames.
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """home N 2 is where each track lies in the reference, NaN when no frame ties it; found N the frame it has
-    its home from, -1 for none; score N how well it moves with the layer, 0..1; maps T 3 3 take the
-    reference to each frame, NaN when too few tracks do.
+    layer_probability N is that of motion_segmentation.segment, NaN where unknown. A frame with too few
+    inliers is left out.
     """
-
-    home: Array64
-    found: npt.NDArray[np.int_]
-    score: Array64
-    maps: Array64
-
-    def uses(self, seen: Flags, frame: int) -> Flags:
-        """Return which tracks can say something of a frame, N."""
-        known: Flags = seen[frame] & (self.found >= 0)
-        return known
-
-
-def chain(
-    at: Array64,
-    seen: Flags,
-    reference: int,
-    member: Array64,
-    prior: Array64,
-    kind: models.Kind,
-    scale: float,
-    least: int,
-) -> Chain:
-    """Fit frame after frame, nearest to the reference first; then score every track by all frames.
-
-    at T N 2 is centred and divided by the diagonal. member N is the layer's membership, NaN where unknown;
-    prior N is the chance of a track to be on the layer. least tracks must support a frame. A track that the
-    reference does not see gets its home from the first frame that does and is fitted.
-    """
-    frames = sorted((n for n in range(len(seen)) if n != reference), key=lambda n: (abs(n - reference), n))
-    home = np.where(seen[reference][:, None], at[reference], np.nan)
-    found = np.where(seen[reference], reference, -1)
-    score = prior * np.where(np.isnan(member), UNKNOWN, member)
-    maps = np.full((len(seen), 3, 3), np.nan)
-    maps[reference] = np.eye(3)
-    for n in frames:
-        use = seen[n] & (found >= 0)
-        if (score[use] > COUNTS).sum() < least:
+    result = Registration.initial(trajectories)
+    probability = np.where(np.isnan(layer_probability), PRIOR_SCORE, layer_probability)
+    score = trajectories.background_prior * probability
+    for n in nearest_first(trajectories.reference, trajectories.frames):
+        use = result.usable(trajectories, n)
+        if (score[use] > INLIER_SCORE).sum() < settings.min_inliers:
             continue
-        maps[n] = models.robust(kind, home[use], at[n][use], score[use], scale)
-        fresh = seen[n] & (found < 0)
-        home[fresh] = project(np.asarray(np.linalg.inv(maps[n])), at[n][fresh])
-        found[fresh] = n
-    return Chain(home, found, prior * scores(at, seen, home, found, maps, scale), maps)
+        source, target = result.reference_xy[use], trajectories.at(n)[use]
+        homography = models.fit_irls("affine", source, target, score[use], settings.inlier_distance)
+        result.add_frame(trajectories, n, homography)
+    return rescore(trajectories, result, settings.inlier_distance)
 
 
-def scores(
-    at: Array64, seen: Flags, home: Array64, found: npt.NDArray[np.int_], maps: Array64, scale: float
-) -> Array64:
-    """Return per track the mean agreement over the fitted frames, 0..1, N.
+def select_models(
+    trajectories: Trajectories, registration: Registration, settings: SolverSettings
+) -> Registration:
+    """Fit every registered frame again, with the simplest model that explains its tracks.
 
-    found N is the frame a track has its home from, which is not counted; -1 where it has none.
+    A frame that hardly moved gets the identity, so that it is not resampled.
     """
-    total, counted = np.zeros(len(home)), np.zeros(len(home))
-    for n in np.flatnonzero(np.isfinite(maps[:, 0, 0])):
-        use = seen[n] & (found >= 0) & (found != n)
-        distance = models.distances(maps[n], home[use], at[n][use])
-        total[use] += 1 / (1 + (distance / scale) ** 2)
-        counted[use] += 1
-    return np.asarray((total / (counted + UNKNOWN)) ** 2, np.float64)
+    low_px = trajectories.normalization.low_px
+    maps = np.full_like(registration.maps, np.nan)
+    for n in registration.registered():
+        score = registration.inlier_score[n]
+        use = registration.usable(trajectories, n) & (score > INLIER_SCORE / 3)
+        if use.sum() < settings.min_inliers:
+            continue
+        source, target, weight = registration.reference_xy[use], trajectories.at(n)[use], score[use]
+        candidates = _candidates(trajectories, source[weight > INLIER_SCORE])
+        noise = TRACKING_NOISE_PX * low_px
+        found = models.select_model(candidates, source, target, weight, settings.inlier_distance / 2, noise)
+        moved = np.average(models.distances(found, source, source) ** 2, weights=weight) ** 0.5
+        maps[n] = np.eye(3) if moved < IDENTITY_PX * low_px else found
+    maps[trajectories.reference] = np.eye(3)
+    return rescore(trajectories, replace(registration, maps=maps), settings.inlier_distance)
+
+
+def _candidates(trajectories: Trajectories, inliers: Array64) -> tuple[models.MotionModel, ...]:
+    """Return the models that inliers N 2 can determine, the simplest first."""
+    if len(inliers) < MIN_INLIERS_SIMILARITY:
+        return "identity", "translation"
+    if len(inliers) < MIN_INLIERS_HOMOGRAPHY or trajectories.coverage(inliers) < MIN_COVERAGE_HOMOGRAPHY:
+        return "identity", "translation", "similarity"
+    return "identity", "translation", "similarity", "affine", "homography"
+
+
+def rescore(trajectories: Trajectories, registration: Registration, inlier_distance: float) -> Registration:
+    """Return the registration with scores, the same in all frames, and inliers by its present maps.
+
+    A track's score is its agreement over the registered frames times its background prior.
+    The frame that gave the track its reference position agrees by construction and does not count.
+    """
+    total, count = np.zeros(trajectories.seen.shape[1]), np.zeros(trajectories.seen.shape[1])
+    anchor = registration.anchor_frame
+    for n in registration.registered():
+        use = registration.usable(trajectories, n) & (anchor != n)
+        source, target = registration.reference_xy[use], trajectories.at(n)[use]
+        total[use] += cauchy_weight(models.distances(registration.maps[n], source, target), inlier_distance)
+        count[use] += 1
+    score = trajectories.background_prior * agreement_score(total, count)
+    inliers = trajectories.seen & (anchor >= 0) & (score > INLIER_SCORE)
+    return replace(registration, inlier_score=np.broadcast_to(score, inliers.shape), inliers=inliers)

@@ -1,124 +1,117 @@
-"""A subject that is not quite rigid, followed frame by frame outward from the reference.
+"""Registers a subject that is not quite rigid, frame by frame outward from the reference.
 
-Walking people and running animals agree with one similarity over a few frames, not over a whole burst: each
-track is believed for how it moved lately, so a leg that swings is left out and counts again when it stands.
-A direction ends where the subject is lost.
+Walking people and running animals agree with one similarity over a few frames, not over a whole burst. Each
+track's score follows how it moved lately, so that a swinging leg is an outlier while it swings and an inlier
+again while it stands. A direction ends where the subject is lost.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.geometry import project
+from longexpo_cli.arrays import Array64
 from longexpo_cli.registration import models
-from longexpo_cli.registration import motion_segmentation as layers
-from longexpo_cli.registration.frame_rejection import GAP
-from longexpo_cli.registration.propagation import COUNTS, UNKNOWN
+from longexpo_cli.registration.frame_order import outward
+from longexpo_cli.registration.frame_rejection import MAX_GAP
+from longexpo_cli.registration.motion_segmentation import SegmentationSettings, segment, subject_score
+from longexpo_cli.registration.trajectories import (
+    INLIER_SCORE,
+    PRIOR_SCORE,
+    SUBJECT_WEIGHT_THRESHOLD,
+    Registration,
+    SolverSettings,
+    Trajectories,
+)
+from longexpo_cli.robust import cauchy_weight
 
-Array64 = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Indices = npt.NDArray[np.intp]
-
-OF_IT = 0.25  # weight from which a track is of the subject
-NEAR = (None, 8, 4)  # frames around the reference over which a layer is looked for, None for all
-WITHIN = 0.15  # of the diagonal: tracks further apart may be on two movers, and turn and scale tie those
-SHARE = 0.25  # part of the subject's weight that must move together; tracks at random reach 0.1
-HOLDS = 0.4  # part of the layer's weight that must still agree in a frame
-LATELY = 0.4  # how much of a track's score the newest frame makes
-LOOSE = 2.0  # times scale: a subject that bends is still one within this distance
+FRAME_WINDOWS = (None, 8, 4)  # frames around the reference in which a layer is searched for, None for all
+MIN_PAIR_DISTANCE = 0.02  # of the diagonal: closer tracks do not determine rotation and scale
+MAX_PAIR_DISTANCE = 0.15  # of the diagonal: tracks further apart may be on two movers
+MIN_LAYER_SHARE = 0.25  # of the subject's weight that must move together; random tracks reach 0.1
+MIN_AGREEING_SHARE = 0.4  # of the layer's weight that must still agree in a frame
+UPDATE_RATE = 0.4  # weight of the newest frame in a track's score (exponential moving average)
+LOOSE_INLIER_FACTOR = 2.0  # times inlier_distance: a deforming subject is still one within this residual
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """home N 2 is where each track lies in the reference, NaN where unknown; score T N how well it moves with
-    the subject around that frame, 0..1, 0 where it says nothing; maps T 3 3 take the reference to each frame,
-    NaN where the subject is lost.
+def track_subject(
+    trajectories: Trajectories, subject_weight: Array64, settings: SolverSettings
+) -> Registration:
+    """Register the layer with the largest subject weight N with similarities, in as many frames as possible.
+
+    The layer is searched for over the whole burst, then over fewer frames around the reference, until it can
+    be followed through every frame; else the one followed through most is returned. When no layer holds more
+    of the subject than chance would, only the reference is registered. inlier_score is each track's rigid
+    weight: its score in the frame, times its mean score squared (less for limbs), times its subject weight.
     """
-
-    home: Array64
-    score: Array64
-    maps: Array64
-
-    def lasting(self) -> Array64:
-        """Return how well each track moves with the subject in all its frames, N; less for a limb."""
-        counted = self.score > 0
-        return np.asarray((self.score.sum(0) / np.maximum(counted.sum(0), 1)) ** 2, np.float64)
-
-
-def longest(
-    at: Array64, seen: Flags, reference: int, weight: Array64, scale: float, apart: float, least: int
-) -> Followed:
-    """Follow the layer with the largest subject weight around the reference, as far as any such layer goes.
-
-    A layer is looked for over the whole burst, then over fewer and fewer frames around the reference, until
-    one is followed through every frame; else the one followed through most is taken. Only the reference is
-    fitted when no layer holds enough of the subject to be more than chance. at T N 2 is centred and divided
-    by the diagonal, weight N is the subject's, scale the distance that counts as half a disagreement; the
-    pairs of tracks that span a layer lie at least apart. least tracks must agree on a frame.
-    """
-    score = layers.weighted(weight)
-    subject = np.where(seen[reference] & (weight > OF_IT), weight, 0.0)
-    best = follow(at, seen, reference, np.zeros(len(weight)), weight, scale, least)
-    for near in NEAR:
-        member = layers.membership(at, seen, reference, scale, apart, score, near, weight > OF_IT, WITHIN)
-        if subject[np.nan_to_num(member) > COUNTS].sum() <= SHARE * subject.sum():
+    is_subject = subject_weight > SUBJECT_WEIGHT_THRESHOLD
+    visible_weight = np.where(trajectories.visible(trajectories.reference) & is_subject, subject_weight, 0.0)
+    best = Registration.initial(trajectories)
+    for max_frames in FRAME_WINDOWS:
+        segmentation = SegmentationSettings(
+            settings.inlier_distance, MIN_PAIR_DISTANCE, MAX_PAIR_DISTANCE, max_frames
+        )
+        layer = segment(trajectories, subject_score(subject_weight), segmentation, is_subject)
+        held = visible_weight[np.nan_to_num(layer) > INLIER_SCORE].sum()
+        if held <= MIN_LAYER_SHARE * visible_weight.sum():
             continue
-        found = follow(at, seen, reference, member, weight, scale, least)
-        best = max(best, found, key=_reach)
-        if _reach(best) == len(seen):
+        found = _follow_layer(trajectories, subject_weight, layer, settings)
+        best = max(best, found, key=lambda registration: len(registration.registered()))
+        if len(best.registered()) == trajectories.frames:
             break
     return best
 
 
-def _reach(found: Followed) -> int:
-    return int(np.isfinite(found.maps[:, 0, 0]).sum())
+def _follow_layer(
+    trajectories: Trajectories, subject_weight: Array64, layer_probability: Array64, settings: SolverSettings
+) -> Registration:
+    """Register frames forward, then backward, until the subject is lost each way.
 
-
-def follow(
-    at: Array64, seen: Flags, reference: int, member: Array64, weight: Array64, scale: float, least: int
-) -> Followed:
-    """Fit similarities forward, then backward, from the reference until the subject is lost each way.
-
-    at T N 2 is centred and divided by the diagonal. member N is the layer's membership around the reference,
-    NaN where unknown, weight N the subject's. least tracks must agree on a frame.
+    layer_probability N is that around the reference, NaN where unknown.
     """
-    home = np.where(seen[reference][:, None], at[reference], np.nan)
-    known = seen[reference].copy()
-    subject = (weight > OF_IT) & ~(member < COUNTS)  # another mover must not take over little by little
-    first = np.where(subject, np.where(np.isnan(member), UNKNOWN, member), 0.0)
-    score, maps = np.zeros(seen.shape), np.full((len(seen), 3, 3), np.nan)
-    score[reference], maps[reference] = first * seen[reference], np.eye(3)
-    for path in (range(reference + 1, len(seen)), range(reference - 1, -1, -1)):
-        now, failed = first.copy(), 0
-        for n in path:
-            use = np.flatnonzero(seen[n] & known & subject)
-            found = _fit(home[use], at[n][use], now[use], weight[use], scale, least)
-            failed = failed + 1 if found is None else 0
-            if failed > GAP:
-                break
-            if found is None:
+    result = Registration.initial(trajectories)
+    # Tracks of another layer are excluded, or another mover could take over frame by frame.
+    on_layer = (subject_weight > SUBJECT_WEIGHT_THRESHOLD) & ~(layer_probability < INLIER_SCORE)
+    probability = np.where(np.isnan(layer_probability), PRIOR_SCORE, layer_probability)
+    initial_score = np.where(on_layer, probability, 0.0)
+    score = np.zeros(trajectories.seen.shape)
+    score[trajectories.reference] = initial_score * trajectories.visible(trajectories.reference)
+    for direction in outward(trajectories.reference, trajectories.frames):
+        current, failures = initial_score.copy(), 0
+        for n in direction:
+            use = np.flatnonzero(result.usable(trajectories, n) & on_layer)
+            source, target = result.reference_xy[use], trajectories.at(n)[use]
+            homography = _fit(source, target, current[use], subject_weight[use], settings)
+            if homography is None:
+                failures += 1
+                if failures > MAX_GAP:
+                    break
                 continue
-            maps[n] = found
-            distance = models.distances(found, home[use], at[n][use])
-            now[use] += LATELY * (1 / (1 + (distance / scale) ** 2) - now[use])
-            score[n, use] = now[use]
-            fresh = seen[n] & ~known
-            home[fresh] = project(np.asarray(np.linalg.inv(found)), at[n][fresh])
-            known |= fresh
-    return Followed(home, score, maps)
+            failures = 0
+            distance = models.distances(homography, source, target)
+            current[use] += UPDATE_RATE * (cauchy_weight(distance, settings.inlier_distance) - current[use])
+            score[n, use] = current[use]
+            result.add_frame(trajectories, n, homography)
+    inliers = trajectories.seen & (score > INLIER_SCORE)
+    return replace(result, inlier_score=score * _rigidity(score) * subject_weight, inliers=inliers)
 
 
 def _fit(
-    home: Array64, there: Array64, score: Array64, weight: Array64, scale: float, least: int
+    source: Array64, target: Array64, score: Array64, weight: Array64, settings: SolverSettings
 ) -> Array64 | None:
     """Return the similarity that most of the layer agrees on, or None when too little of it does."""
-    layer = score > COUNTS
-    if layer.sum() < least:
+    on_layer = score > INLIER_SCORE
+    if on_layer.sum() < settings.min_inliers:
         return None
-    found = models.robust("similarity", home, there, score * weight, scale)
-    agrees = layer & (models.distances(found, home, there) < LOOSE * scale)
-    held = weight[agrees].sum() >= HOLDS * weight[layer].sum()
-    return found if held and agrees.sum() >= least else None
+    found = models.fit_irls("similarity", source, target, score * weight, settings.inlier_distance)
+    close = models.distances(found, source, target) < LOOSE_INLIER_FACTOR * settings.inlier_distance
+    agrees = on_layer & close
+    held = weight[agrees].sum() >= MIN_AGREEING_SHARE * weight[on_layer].sum()
+    return found if held and agrees.sum() >= settings.min_inliers else None
+
+
+def _rigidity(score: Array64) -> Array64:
+    """Return each track's squared mean N of its scores T N that are not 0."""
+    frames = (score > 0).sum(0)
+    return np.asarray((score.sum(0) / np.maximum(frames, 1)) ** 2, np.float64)
