@@ -30,6 +30,7 @@ from longexpo_cli.stages import (
     subject,
     track,
 )
+from longexpo_cli.stages.reference import reference as choose_reference
 from longexpo_cli.types import (
     Alignment,
     Burst,
@@ -104,7 +105,7 @@ def render(
     size_px = burst.shots[0].size_px
     tracks = watch("track", track.track(previews, who, anchor, recipe.mode, size_px, recipe.track))
     previews.clear()
-    chosen = select.reference(tracks, recipe.mode, reference)
+    chosen = watch("reference", choose_reference(tracks, recipe.mode, reference))
     alignment = watch("align", align.align(tracks, recipe.mode, chosen, recipe.align))
     starts = [shot.start_s for shot in burst.shots]
     selection = watch("select", select.select(tracks, alignment, starts, recipe.select))

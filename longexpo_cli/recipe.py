@@ -70,7 +70,7 @@ class Recipe:
             raise RecipeError(f"{where}: mode is one of {', '.join(MODES)}, not {mode!r}")
         values: dict[tuple[str, str], Any] = {}
         for stage, table in tables.items():
-            _known(stage, ORDER, f"{where}: there is no table [{stage}]")
+            _known(stage, stages_with_parameters(), f"{where}: there is no table [{stage}]")
             if not isinstance(table, dict):
                 raise RecipeError(f"{where}: {stage} is a table of parameters: write [{stage}]")
             values |= {(stage, name): value for name, value in table.items()}
@@ -102,9 +102,18 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
 
+def stages_with_parameters() -> list[str]:
+    """Return the stages that have parameters, in order."""
+    names = {field.name for field in dataclasses.fields(Recipe)}
+    return [stage for stage in ORDER if stage in names]
+
+
 def declared() -> list[tuple[str, Parameter]]:
     """Return every (stage, parameter), in the order of the stages."""
-    return [(stage, known) for stage in ORDER for known in parameters(getattr(Recipe(), stage))]
+    recipe = Recipe()
+    return [
+        (stage, known) for stage in stages_with_parameters() for known in parameters(getattr(recipe, stage))
+    ]
 
 
 def meaning(parameter: Parameter) -> str:

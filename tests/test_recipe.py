@@ -10,13 +10,14 @@ import pytest
 
 from longexpo_cli.errors import RecipeError
 from longexpo_cli.params import Parameter
-from longexpo_cli.recipe import Recipe, declared, meaning
+from longexpo_cli.recipe import Recipe, declared, meaning, stages_with_parameters
 from longexpo_cli.stages import ORDER
 
 
 def test_one_table_per_stage_in_order() -> None:
     names = [field.name for field in dataclasses.fields(Recipe)]
-    assert names == ["mode", *ORDER]
+    assert names == ["mode", *stages_with_parameters()]
+    assert [stage for stage in ORDER if stage not in names] == ["reference"]
     tables = tomllib.loads(Recipe().to_toml())
     assert list(tables) == ["mode", *(stage for stage in ORDER if any(s == stage for s, _ in declared()))]
 
@@ -46,6 +47,7 @@ def test_every_default_passes_its_own_check() -> None:
     ("text", "complaint"),
     [
         ("[blurr]", r"there is no table \[blurr\]; did you mean blur\?"),
+        ("[reference]", r"there is no table \[reference\]"),
         ("[blur]\nsoftgamma = 1", r"\[blur\] has no parameter softgamma; did you mean soft_gamma\?"),
         ("[blur]\nqqq = 1", "there are soft_gamma, "),
         ("[blur]\nsoft_gamma = 0", "soft_gamma lies in 1 to 16"),

@@ -26,7 +26,7 @@ def sample_corners(
     """Return the best corner (x, y) of each cell that is drawn, n 2 (Tabellion 2023, section 4.3).
 
     quality H W is that of corner_quality. A cell is drawn with the probability of its mean weight (H W,
-    0..1), at least min_probability; all probabilities are scaled down when more than max_corners are expected.
+    0..1), at least min_probability; all are scaled down when more than max_corners are expected.
     Cells without a corner, or that hold one of the points occupied n 2, are not drawn.
     """
     values = _split_cells(quality, cell_px)

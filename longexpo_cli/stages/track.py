@@ -33,7 +33,7 @@ WEIGHT_SIGMA_PX = 12.0  # of the Gaussian by which new points inherit the weight
 
 # Tracking.
 WINDOW_PX = 21  # side of the Lucas-Kanade window
-PYRAMID_LEVELS = 4  # for motion of up to some 100 pixels
+PYRAMID_LEVELS = 4  # the coarsest is 1/16, where a motion of 100 pixels is one of 6
 CORRECTION_LEVELS = 1  # pyramid levels of the drift correction, which starts near the solution
 MAX_ITERATIONS = 30  # of Lucas-Kanade per level,
 MIN_STEP_PX = 0.003  # unless a step is shorter than this

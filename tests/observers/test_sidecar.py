@@ -13,7 +13,7 @@ from longexpo_cli import __version__
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers import sidecar
 from longexpo_cli.observers.clock import Clock
-from longexpo_cli.recipe import Recipe
+from longexpo_cli.recipe import Recipe, stages_with_parameters
 from longexpo_cli.stages import ORDER
 from tests.observers import values
 
@@ -57,7 +57,7 @@ def test_frames_used_dropped_and_refused(document: dict[str, Any]) -> None:
 def test_how_it_was_made(document: dict[str, Any]) -> None:
     assert document["longexpo"] == __version__
     assert document["mode"] == "foreground"
-    assert set(document["recipe"]) == set(ORDER)
+    assert list(document["recipe"]) == stages_with_parameters()
     assert document["predictor"] == "test"
     assert document["device"]["name"] == "a device"
     assert set(sidecar.LIBRARIES) < set(document["versions"])

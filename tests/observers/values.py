@@ -126,6 +126,7 @@ SHOWN: tuple[tuple[str, object, int | None], ...] = (
     *(("develop", preview(), number) for number in range(FRAMES)),
     ("subject", SUBJECT, 1),
     ("track", TRACKS, None),
+    ("reference", ALIGNMENT.reference, None),
     ("align", ALIGNMENT, None),
     ("select", SELECTION, None),
     ("align", DeviceFrame(OnHost(ones(HALF, 4).astype(np.float16)), HALF, SHOTS[0]), 0),
