@@ -28,40 +28,46 @@ class RejectionLimits:
     max_residual_px: float
 
 
-def reject_reason(
-    trajectories: Trajectories,
-    registration: Registration,
-    mesh: Array64 | None,
-    frame: int,
-    limits: RejectionLimits,
-) -> tuple[str, float]:
-    """Return why a frame is rejected, "" if it is kept, and its inliers' median residual, NaN if it is not.
+def median_residual(
+    trajectories: Trajectories, registration: Registration, mesh: Array64 | None, frame: int
+) -> float:
+    """Return the median residual of a frame's inliers, weighted by inlier_score; 0 when it has none.
 
     mesh T gh gw 2 and the residual are normalised.
     """
+    use = registration.inliers[frame]
+    source = registration.reference_xy[use]
+    mapped = project(registration.maps[frame], source)
+    if mesh is not None:
+        size_px = trajectories.normalization.size_px
+        mapped = mapped + mesh_offset(mesh[frame], size_px, trajectories.normalization.invert(source))
+    distance = np.hypot(*(mapped - trajectories.at(frame)[use]).T)
+    return weighted_median(distance, registration.inlier_score[frame, use])
+
+
+def reject_reason(
+    trajectories: Trajectories,
+    registration: Registration,
+    frame: int,
+    residual: float,
+    limits: RejectionLimits,
+) -> str:
+    """Return why a frame with this median residual is rejected, "" if it is kept; the reference always is."""
     if frame == trajectories.reference:
-        return "", 0.0
+        return ""
     use = registration.inliers[frame]
     homography = registration.maps[frame]
     if use.sum() < limits.min_inliers or not np.isfinite(homography).all():
-        return f"too few inlier tracks ({use.sum()})", np.nan
-    source = registration.reference_xy[use]
-    coverage = trajectories.coverage(source)
+        return f"too few inlier tracks ({use.sum()})"
+    coverage = trajectories.coverage(registration.reference_xy[use])
     if coverage < limits.min_coverage:
-        return f"inlier tracks cover only {100 * coverage:.1f} % of the picture", np.nan
+        return f"inlier tracks cover only {100 * coverage:.1f} % of the picture"
     rotation = abs(np.degrees(np.arctan2(homography[1, 0], homography[0, 0])))
     if rotation > limits.max_rotation_deg:
-        return f"the subject has turned by {rotation:.0f} degrees", np.nan
-    normalization = trajectories.normalization
-    mapped = project(homography, source)
-    if mesh is not None:
-        source_px = normalization.invert(source)
-        mapped = mapped + mesh_offset(mesh[frame], normalization.size_px, source_px)
-    distance = np.hypot(*(mapped - trajectories.at(frame)[use]).T)
-    residual = weighted_median(distance, registration.inlier_score[frame, use])
-    if residual > limits.max_residual_px * normalization.low_px:
-        return f"residual {residual * normalization.diagonal_px:.1f} px", np.nan
-    return "", residual
+        return f"the subject has turned by {rotation:.0f} degrees"
+    if residual > limits.max_residual_px * trajectories.normalization.low_px:
+        return f"residual {residual * trajectories.normalization.diagonal_px:.1f} px"
+    return ""
 
 
 def drop_beyond_gap(verdict: Sequence[str], reference: int) -> tuple[str, ...]:

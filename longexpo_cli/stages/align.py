@@ -21,6 +21,7 @@ from longexpo_cli.registration import joint
 from longexpo_cli.registration.frame_rejection import (
     RejectionLimits,
     drop_beyond_gap,
+    median_residual,
     reject_reason,
     require_enough_frames,
 )
@@ -84,13 +85,13 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
     else:
         registration = _register_subject(trajectories)
         limits = RejectionLimits(MIN_INLIERS, 0.0, MAX_ROTATION_DEG, params.subject_residual_px)
-    judged = [reject_reason(trajectories, registration, mesh, n, limits) for n in range(trajectories.frames)]
-    verdict = tuple(reason for reason, _ in judged)
+    frames = range(trajectories.frames)
+    residual = np.array([median_residual(trajectories, registration, mesh, n) for n in frames])
+    verdict = tuple(reject_reason(trajectories, registration, n, residual[n], limits) for n in frames)
     if mode == "background":
         verdict = drop_beyond_gap(verdict, reference)
     require_enough_frames(verdict, reference, MIN_FRAMES[mode])
-    residual_px = np.array([residual for _, residual in judged]) * diagonal_px
-    residual_px[[bool(reason) for reason in verdict]] = np.nan
+    residual_px = np.where([bool(reason) for reason in verdict], np.nan, residual * diagonal_px)
     to_frame = [
         np.eye(3) if reason else trajectories.normalization.map_px(homography)
         for homography, reason in zip(registration.maps, verdict, strict=True)
