@@ -20,12 +20,14 @@ MAX_GAP = 1  # consecutive frames that may fail before the subject counts as los
 
 @dataclass(frozen=True, slots=True)
 class RejectionLimits:
-    """What a frame must reach to be kept: coverage in 0..1 of the picture, median residual in low pixels."""
+    """What keeps a frame: inlier tracks, their median residual in low pixels, the part of the picture (0..1)
+    that they cover, and the rotation of the map.
+    """
 
     min_inliers: int
-    min_coverage: float
-    max_rotation_deg: float
     max_residual_px: float
+    min_coverage: float = 0.0
+    max_rotation_deg: float = 180.0
 
 
 def median_residual(

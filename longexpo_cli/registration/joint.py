@@ -52,7 +52,9 @@ def solve(
         scale=settings.inlier_distance / 2,
     )
     free = np.flatnonzero(np.repeat(np.arange(len(frames)) != burst.reference, 4))
-    parameters = np.concatenate([_parameters(np.linalg.inv(map_)) for map_ in initial.maps[frames]])
+    parameters = np.concatenate(
+        [_parameters(np.linalg.inv(homography)) for homography in initial.maps[frames]]
+    )
     for _ in range(ITERATIONS):
         normal, right = terms.normal_equations(parameters)
         parameters = np.tile(IDENTITY, len(frames))

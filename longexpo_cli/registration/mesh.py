@@ -43,7 +43,7 @@ class ApapParams:
 
 
 @dataclass(frozen=True, slots=True)
-class _Matches:
+class Matches:
     """One frame's tracks, N 2 in the reference (source) and frame (target), their weight N, and its map."""
 
     homography: Array64
@@ -51,8 +51,8 @@ class _Matches:
     target: Array64
     weight: Array64
 
-    def __getitem__(self, part: Flags) -> _Matches:
-        return _Matches(self.homography, self.source[part], self.target[part], self.weight[part])
+    def __getitem__(self, part: Flags) -> Matches:
+        return Matches(self.homography, self.source[part], self.target[part], self.weight[part])
 
 
 def fit_mesh(
@@ -78,7 +78,7 @@ def fit_mesh(
         if not moved[n] or use.sum() < settings.min_inliers:
             continue
         source, target = lenient.reference_xy[use], trajectories.at(n)[use]
-        matches = _Matches(registration.maps[n], source, target, score[use])
+        matches = Matches(registration.maps[n], source, target, score[use])
         ratios[n] = cross_validation_ratio(corners, normalization, matches, params)
         result[n] = fit_offsets(corners, matches, params)
     result[ratios >= 1] = 0
@@ -95,7 +95,7 @@ def mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
     return np.stack(np.meshgrid(x, y), -1)
 
 
-def fit_offsets(corners: Array64, matches: _Matches, params: ApapParams) -> Array64:
+def fit_offsets(corners: Array64, matches: Matches, params: ApapParams) -> Array64:
     """Return the offsets gh gw 2 at the corners that bring sources onto targets after the homography."""
     source, points = matches.source, corners.reshape(-1, 2)
     residual = matches.target - project(matches.homography, source)
@@ -115,7 +115,7 @@ def fit_offsets(corners: Array64, matches: _Matches, params: ApapParams) -> Arra
 
 
 def cross_validation_ratio(
-    corners: Array64, normalization: Normalization, matches: _Matches, params: ApapParams
+    corners: Array64, normalization: Normalization, matches: Matches, params: ApapParams
 ) -> float:
     """Return the factor by which the mesh changes the median residual of tracks that it was not fitted to.
 

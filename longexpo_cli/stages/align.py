@@ -81,10 +81,10 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
         registration = _register_background(trajectories, settings)
         if params.mesh_cells:
             mesh = fit_mesh(trajectories, registration, params.mesh_cells, settings)
-        limits = RejectionLimits(MIN_INLIERS, MIN_COVERAGE, 180.0, params.residual_px)
+        limits = RejectionLimits(MIN_INLIERS, params.residual_px, min_coverage=MIN_COVERAGE)
     else:
         registration = _register_subject(trajectories)
-        limits = RejectionLimits(MIN_INLIERS, 0.0, MAX_ROTATION_DEG, params.subject_residual_px)
+        limits = RejectionLimits(MIN_INLIERS, params.subject_residual_px, max_rotation_deg=MAX_ROTATION_DEG)
     frames = range(trajectories.frames)
     residual = np.array([median_residual(trajectories, registration, mesh, n) for n in frames])
     verdict = tuple(reject_reason(trajectories, registration, n, residual[n], limits) for n in frames)

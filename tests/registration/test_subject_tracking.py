@@ -93,8 +93,8 @@ def test_a_body_that_bends_over_swinging_legs_is_followed() -> None:
     error = alignment_error_px(alignment, bending, ON_BODY)
     assert error.max() < 4.5 * SCALE  # at the bend's ends, where no similarity goes
     assert error[[0, 12]].max() > 0.5 * SCALE
-    miss = np.delete(alignment.residual_px, REFERENCE) / SCALE
-    assert 0.05 < miss.min() < miss.max() < 1.5
+    residual = np.delete(alignment.residual_px, REFERENCE) / SCALE
+    assert 0.05 < residual.min() < residual.max() < 1.5
 
 
 def test_more_tracks_on_a_leg_than_on_the_body_do_not_take_over_when_it_steps() -> None:

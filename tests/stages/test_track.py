@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array8, Array32, Array64
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages import track as stage
 from longexpo_cli.stages.track import Params, track
@@ -21,7 +21,7 @@ OVERSAMPLING = 4  # the texture is drawn this many times finer
 BORDER = 50  # pixels of the texture beyond the picture, to the left, above and below
 
 
-def _texture(right: int = 100) -> npt.NDArray[np.float64]:
+def _texture(right: int = 100) -> Array64:
     """Return a texture of four octaves, OVERSAMPLING times finer than the previews, with a border."""
     random = np.random.default_rng(0)
     height, width = (HEIGHT + 2 * BORDER) * OVERSAMPLING, (WIDTH + BORDER + right) * OVERSAMPLING
@@ -35,9 +35,7 @@ def _texture(right: int = 100) -> npt.NDArray[np.float64]:
     return cv2.blur(np.clip(120 + 35 * total / total.std(), 0, 255), (OVERSAMPLING, OVERSAMPLING))
 
 
-def _view(
-    texture: npt.NDArray[np.float64], shift: Sequence[float], noise: float = 1.0
-) -> npt.NDArray[np.uint8]:
+def _view(texture: Array64, shift: Sequence[float], noise: float = 1.0) -> Array8:
     at = OVERSAMPLING * (np.array(shift) + BORDER) + OVERSAMPLING / 2 - 0.5
     pull = np.array([[OVERSAMPLING, 0, at[0]], [0, OVERSAMPLING, at[1]]])
     picture = cv2.warpAffine(texture, pull, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
@@ -45,20 +43,18 @@ def _view(
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-def _preview(grey: npt.NDArray[np.uint8]) -> Preview:
+def _preview(grey: Array8) -> Preview:
     return Preview(grey, np.ones(grey.shape, np.float16), GRID)
 
 
-def _subject(weight: npt.NDArray[np.float32]) -> Subject:
+def _subject(weight: Array32) -> Subject:
     return Subject(weight, weight, 0 * weight, float(weight.max()), bool(weight.any()), GRID, "")
 
 
 NO_SUBJECT = _subject(np.zeros((HEIGHT, WIDTH), np.float32))
 
 
-def _errors(
-    tracks: Tracks, shifts: npt.NDArray[np.float64], anchor: int, frame: int
-) -> npt.NDArray[np.float64]:
+def _errors(tracks: Tracks, shifts: Array64, anchor: int, frame: int) -> Array64:
     """Return how far tracks are off the truth, in low pixels."""
     both = tracks.seen[frame] & tracks.seen[anchor]
     moved = (tracks.at_px[frame] - tracks.at_px[anchor])[both] / GRID.scale
