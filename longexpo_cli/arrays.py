@@ -12,6 +12,7 @@ Array16 = npt.NDArray[np.uint16]
 Array32 = npt.NDArray[np.float32]
 Array64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
 
 
 class OnDevice(Protocol):

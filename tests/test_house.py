@@ -75,7 +75,8 @@ def test_listing_the_stages_imports_nothing() -> None:
 
 def test_the_pipeline_reads_in_order() -> None:
     called = text(Path("longexpo_cli/pipeline.py")).split("def render", 1)[1]
-    decide = [f"{stage}.{stage}(" for stage in ("load", "subject", "track", "align", "select")]
+    decide = [f"{stage}.{stage}(" for stage in ("load", "subject", "track")]
+    decide += ["choose_reference(", "align.align(", "select.select("]
     expose = ["merge.start(", "predict.predict(", "blur.blur("]
     end = ["composite.composite(", "finish.finish("]
     for calls in ([*decide, *end], expose):

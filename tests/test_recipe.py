@@ -51,6 +51,7 @@ def test_every_default_passes_its_own_check() -> None:
     ("text", "message"),
     [
         ("[blurr]", r"there is no table \[blurr\]; did you mean blur\?"),
+        ("[reference]", r"there is no table \[reference\]"),
         ("[blur]\nsoftgamma = 1", r"\[blur\] has no parameter softgamma; did you mean soft_gamma\?"),
         ("[blur]\nqqq = 1", r"\[blur\] has no parameter qqq; choose from soft_gamma"),
         ("[blur]\nsoft_gamma = 0", r"\[blur\] soft_gamma must be between 1 and 16, got 0"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from longexpo_cli.observers.log import Log
-from longexpo_cli.types import Merging
+from longexpo_cli.types import MergeAccumulator
 from tests.observers import values
 
 
@@ -21,7 +21,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     mosaic = values.OnHost(values.ones(values.FULL))
     for stage, value, index in values.SHOWN:
         if stage == "merge":
-            log.on_value("merge", Merging(mosaic, mosaic, 2, values.SHOTS[1]), 0)
+            log.on_value("merge", MergeAccumulator(mosaic, mosaic, 2, values.SHOTS[1]), 0)
         log.on_value(stage, value, index)
     return [record.getMessage() for record in caplog.records]
 

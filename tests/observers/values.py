@@ -131,7 +131,7 @@ SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("develop", Frame(ones(LOW, 3), LOW, SHOTS[1]), 1),
     ("subject", SUBJECT, 1),
     ("track", TRACKS, None),
-    ("reference", 1, None),
+    ("reference", ALIGNMENT.reference, None),
     ("align", ALIGNMENT, None),
     ("select", SELECTION, None),
     ("align", DeviceFrame(OnHost(ones(HALF, 4).astype(np.float16)), HALF, SHOTS[0]), 0),

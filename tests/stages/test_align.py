@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import AlignmentError
 from longexpo_cli.geometry import Grid, project
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.registration import joint
 from longexpo_cli.stages.align import Params, align, warp
-from longexpo_cli.types import Alignment, Array64, DeviceFrame, NoiseProfile, Shot
-from tests.stages.layers import (
-    CENTRE,
+from longexpo_cli.types import Alignment, DeviceFrame, NoiseProfile, Shot
+from tests.registration.simulated_tracks import (
+    CENTER,
     HEIGHT,
-    LOOK,
     NOISE_PX,
+    PROBES,
     SCALE,
     SIZE,
     WIDTH,
-    Path,
-    World,
-    error_px,
+    Motion,
+    TrackSimulator,
+    alignment_error_px,
+    concatenate,
     similarity,
-    together,
 )
 
 
@@ -35,18 +37,20 @@ def drift(n: int, at: Array64) -> Array64:
     return project(similarity(1e-3 * np.sin(k), 1 + 2e-4 * k, 7.5 * k, 4 * np.sin(0.7 * k)), at)
 
 
-def leftward(step: float) -> Path:
+def leftward(step: float) -> Motion:
     return lambda n, at: drift(n, at) - np.array([step * (n - 15), 0])
 
 
 def test_a_drifting_hand_is_undone_to_a_fraction_of_a_low_pixel() -> None:
-    world = World(30, 15)
-    tracks = together(
-        world.layer(world.points(800), drift), world.layer(world.points(150), leftward(40)), world.chaos(600)
+    simulator = TrackSimulator(30, 15)
+    tracks = concatenate(
+        simulator.moving_layer(simulator.random_points(800), drift),
+        simulator.moving_layer(simulator.random_points(150), leftward(40)),
+        simulator.random_walks(600),
     )
     alignment = align(tracks, "foreground", 15, Params())
     assert alignment.verdict == ("",) * 30
-    assert error_px(alignment, drift).max() < 0.15 * SCALE
+    assert alignment_error_px(alignment, drift).max() < 0.15 * SCALE
     assert np.array_equal(alignment.to_frame[15], np.eye(3))
     others = np.delete(alignment.residual_px, 15)
     assert others.min() > 0.5 * NOISE_PX
@@ -56,21 +60,24 @@ def test_a_drifting_hand_is_undone_to_a_fraction_of_a_low_pixel() -> None:
 
 @pytest.mark.parametrize("step", [3, 10, 60])
 def test_a_mover_with_more_tracks_than_the_background_is_not_taken_for_it(step: float) -> None:
-    world = World(30, 15)
-    around = world.points(500)
-    middle = (np.abs(around - CENTRE) < (0.38 * WIDTH, 0.38 * HEIGHT)).all(1)
-    mover = world.layer(world.points(900, (0.12, 0.12, 0.88, 0.88)), leftward(step))
-    tracks = together(world.layer(around[~middle], drift), mover)
+    simulator = TrackSimulator(30, 15)
+    around = simulator.random_points(500)
+    middle = (np.abs(around - CENTER) < (0.38 * WIDTH, 0.38 * HEIGHT)).all(1)
+    mover = simulator.moving_layer(simulator.random_points(900, (0.12, 0.12, 0.88, 0.88)), leftward(step))
+    tracks = concatenate(simulator.moving_layer(around[~middle], drift), mover)
     assert (~middle).sum() < 0.3 * 900
     alignment = align(tracks, "foreground", 15, Params())
-    border = LOOK[(np.abs(LOOK - CENTRE) > (0.4 * WIDTH, 0.4 * HEIGHT)).any(1)]
-    assert error_px(alignment, drift, border).max() < 0.5 * SCALE
+    border = PROBES[(np.abs(PROBES - CENTER) > (0.4 * WIDTH, 0.4 * HEIGHT)).any(1)]
+    assert alignment_error_px(alignment, drift, border).max() < 0.5 * SCALE
 
 
 def test_a_tripod_stays_exactly_where_it_is() -> None:
-    world = World(12, 6)
-    still: Path = lambda n, at: at  # noqa: E731
-    tracks = together(world.layer(world.points(500), still), world.layer(world.points(200), leftward(60)))
+    simulator = TrackSimulator(12, 6)
+    still: Motion = lambda n, at: at  # noqa: E731
+    tracks = concatenate(
+        simulator.moving_layer(simulator.random_points(500), still),
+        simulator.moving_layer(simulator.random_points(200), leftward(60)),
+    )
     alignment = align(tracks, "foreground", 6, Params())
     assert np.array_equal(alignment.to_frame, np.tile(np.eye(3), (12, 1, 1)))
     assert alignment.mesh is None
@@ -82,9 +89,11 @@ def test_perspective_is_followed() -> None:
         bent: Array64 = np.array([[1, 0, 6 * k], [0, 1, -4 * k], [1.5e-7 * k, 1e-7 * k, 1]])
         return project(bent, at)
 
-    world = World(11, 5)
-    alignment = align(world.layer(world.points(900), turning), "foreground", 5, Params())
-    assert error_px(alignment, turning).max() < 0.15 * SCALE
+    simulator = TrackSimulator(11, 5)
+    alignment = align(
+        simulator.moving_layer(simulator.random_points(900), turning), "foreground", 5, Params()
+    )
+    assert alignment_error_px(alignment, turning).max() < 0.15 * SCALE
 
 
 def test_a_rolling_shutter_is_taken_by_the_mesh() -> None:
@@ -92,14 +101,16 @@ def test_a_rolling_shutter_is_taken_by_the_mesh() -> None:
         wobble = 12 * np.sin(at[..., 1] / HEIGHT * 4 + n) * (n != 5)
         return drift(n + 10, at) + np.stack([wobble, 0 * wobble], -1)
 
-    world = World(11, 5)
-    tracks = together(world.layer(world.points(1500), rolling), world.chaos(200))
+    simulator = TrackSimulator(11, 5)
+    tracks = concatenate(
+        simulator.moving_layer(simulator.random_points(1500), rolling), simulator.random_walks(200)
+    )
     with_mesh = align(tracks, "foreground", 5, Params())
     without = align(tracks, "foreground", 5, Params(mesh_cells=0))
     assert with_mesh.mesh is not None
     assert not with_mesh.mesh[5].any()
-    inner = LOOK[(np.abs(LOOK - CENTRE) < 0.4 * np.array([WIDTH, HEIGHT])).all(1)]
-    stiff, bent = (np.delete(error_px(a, rolling, inner), 5).mean() for a in (without, with_mesh))
+    inner = PROBES[(np.abs(PROBES - CENTER) < 0.4 * np.array([WIDTH, HEIGHT])).all(1)]
+    stiff, bent = (np.delete(alignment_error_px(a, rolling, inner), 5).mean() for a in (without, with_mesh))
     assert stiff > 4
     assert bent < 0.3 * stiff
     assert np.nanmean(with_mesh.residual_px) < 0.7 * np.nanmean(without.residual_px)
@@ -110,27 +121,27 @@ def test_parallax_is_taken_by_the_mesh_and_never_more_than_allowed() -> None:
         near = 1 / (1 + np.exp(-(at[..., 1] - 2000) / 200))
         return drift(n + 10, at) + np.stack([2.5 * (n - 5) * near, 0 * near], -1)
 
-    world = World(11, 5)
-    tracks = world.layer(world.points(1500), near_and_far)
+    simulator = TrackSimulator(11, 5)
+    tracks = simulator.moving_layer(simulator.random_points(1500), near_and_far)
     alignment = align(tracks, "foreground", 5, Params())
     assert alignment.mesh is not None
     assert np.hypot(*alignment.mesh.reshape(-1, 2).T).max() <= 0.006 * np.hypot(*SIZE)
-    assert np.median(error_px(alignment, near_and_far)) < 0.5 * SCALE
+    assert np.median(alignment_error_px(alignment, near_and_far)) < 0.5 * SCALE
 
 
 def test_tracks_the_reference_never_saw_carry_on_where_its_own_have_left() -> None:
     def sweep(n: int, at: Array64) -> Array64:
         return at + np.array([400.0 * (n - 2), 0])
 
-    world = World(15, 2)
+    simulator = TrackSimulator(15, 2)
     cohorts = []
     for start in range(2, 15, 3):  # each starts full in a later frame
-        cohort = World(15, start, seed=start)
-        back = cohort.points(300) - (400.0 * (start - 2), 0)
-        cohorts.append(cohort.layer(back, sweep))
-    tracks = together(*cohorts)
+        cohort = TrackSimulator(15, start, seed=start)
+        back = cohort.random_points(300) - (400.0 * (start - 2), 0)
+        cohorts.append(cohort.moving_layer(back, sweep))
+    tracks = concatenate(*cohorts)
     assert not (tracks.seen[2] & tracks.seen[14]).any()
-    alignment = align(tracks, "foreground", world.reference, Params())
+    alignment = align(tracks, "foreground", simulator.reference, Params())
     assert alignment.verdict == ("",) * 15
     for n in range(15):
         there = cohorts[-1].at_px[14][:50] - (400.0 * (14 - n), 0)
@@ -139,33 +150,35 @@ def test_tracks_the_reference_never_saw_carry_on_where_its_own_have_left() -> No
 
 
 def test_a_frame_that_went_wrong_is_dropped_and_named() -> None:
-    world = World(9, 4)
-    tracks = world.layer(world.points(300), drift)
+    simulator = TrackSimulator(9, 4)
+    tracks = simulator.moving_layer(simulator.random_points(300), drift)
     random = np.random.default_rng(0)
     tracks.at_px[7] += random.normal(0, 400, tracks.at_px[7].shape)
     tracks.seen[1, 8:] = False
     tracks.seen[0, 8:] = False
     alignment = align(tracks, "foreground", 4, Params())
     assert [bool(v) for v in alignment.verdict] == [n in (0, 1, 7) for n in range(9)]
-    assert "tracks agree" in alignment.verdict[1]
+    assert "inlier tracks" in alignment.verdict[1]
     assert "residual" in alignment.verdict[7]
     assert np.isnan(alignment.residual_px[[0, 1, 7]]).all()
     assert np.array_equal(alignment.to_frame[7], np.eye(3))
 
 
 def test_what_cannot_be_trusted_is_an_error() -> None:
-    world = World(9, 4)
-    nothing = world.layer(world.points(0), drift)
-    with pytest.raises(AlignmentError, match="only 0 tracks agree"):
+    simulator = TrackSimulator(9, 4)
+    nothing = simulator.moving_layer(simulator.random_points(0), drift)
+    with pytest.raises(AlignmentError, match=r"too few inlier tracks \(0\)"):
         align(nothing, "foreground", 4, Params())
-    with pytest.raises(AlignmentError, match="refused"):
-        align(world.chaos(500), "foreground", 4, Params())
-    small = world.layer(world.points(200, (0.5, 0.5, 0.6, 0.6)), drift)
-    with pytest.raises(AlignmentError, match="cover only"):
+    with pytest.raises(AlignmentError, match="8 of 9 are rejected"):
+        align(simulator.random_walks(500), "foreground", 4, Params())
+    small = simulator.moving_layer(simulator.random_points(200, (0.5, 0.5, 0.6, 0.6)), drift)
+    with pytest.raises(AlignmentError, match="inlier tracks cover only"):
         align(small, "foreground", 4, Params())
-    tracks = world.layer(world.points(300), drift)
+    tracks = simulator.moving_layer(simulator.random_points(300), drift)
     tracks.seen[[3, 5]] = False
-    with pytest.raises(AlignmentError, match="next to the reference"):
+    with pytest.raises(
+        AlignmentError, match=r"next to the reference.*choose another reference with --reference"
+    ):
         align(tracks, "foreground", 4, Params())
 
 
@@ -184,13 +197,15 @@ BOX = (0.4, 0.35, 0.6, 0.7)
 
 
 def test_an_approaching_subject_stands_still() -> None:
-    world = World(13, 6)
-    subject = world.layer(world.points(180, BOX), approaching, weight=0.9)
-    inside = world.layer(world.points(60, BOX), passing, weight=0.6)  # background that the weight spills on
-    tracks = together(subject, inside, world.layer(world.points(300), passing))
+    simulator = TrackSimulator(13, 6)
+    subject = simulator.moving_layer(simulator.random_points(180, BOX), approaching, weight=0.9)
+    inside = simulator.moving_layer(
+        simulator.random_points(60, BOX), passing, weight=0.6
+    )  # background that the weight spills on
+    tracks = concatenate(subject, inside, simulator.moving_layer(simulator.random_points(300), passing))
     alignment = align(tracks, "background", 6, Params())
-    on_it = world.points(50, BOX)
-    assert error_px(alignment, approaching, on_it).max() < 0.5 * SCALE
+    on_it = simulator.random_points(50, BOX)
+    assert alignment_error_px(alignment, approaching, on_it).max() < 0.5 * SCALE
     for n in range(13):
         assert np.sqrt(np.linalg.det(alignment.to_frame[n, :2, :2])) == pytest.approx(
             1.025 ** (n - 6), abs=3e-3
@@ -203,51 +218,56 @@ def test_limbs_do_not_shake_the_body() -> None:
     def swinging(n: int, at: Array64) -> Array64:
         return approaching(n, at) + np.array([60 * np.sin(1.3 * n), 30 * np.cos(1.3 * n)]) * (n != 6)
 
-    world = World(13, 6)
-    body = world.layer(world.points(120, BOX), approaching, weight=0.9)
-    legs = world.layer(world.points(70, (0.4, 0.7, 0.6, 0.85)), swinging, weight=0.9)
-    tracks = together(body, legs, world.layer(world.points(200), passing))
+    simulator = TrackSimulator(13, 6)
+    body = simulator.moving_layer(simulator.random_points(120, BOX), approaching, weight=0.9)
+    legs = simulator.moving_layer(simulator.random_points(70, (0.4, 0.7, 0.6, 0.85)), swinging, weight=0.9)
+    tracks = concatenate(body, legs, simulator.moving_layer(simulator.random_points(200), passing))
     alignment = align(tracks, "background", 6, Params())
-    assert error_px(alignment, approaching, world.points(50, BOX)).max() < 0.6 * SCALE
+    assert alignment_error_px(alignment, approaching, simulator.random_points(50, BOX)).max() < 0.6 * SCALE
 
 
-def test_background_trails_are_smoother_when_asked_for() -> None:
+def test_trail_smoothness_makes_background_trails_smoother(monkeypatch: pytest.MonkeyPatch) -> None:
     def shaken(n: int, at: Array64) -> Array64:
         return passing(n, at) + np.array([0, 16.0 * (-1) ** n]) * (n != 6)
 
-    world = World(13, 6)
-    subject = world.layer(world.points(30, BOX), approaching, weight=0.9)
-    tracks = together(subject, world.layer(world.points(400), shaken))
+    simulator = TrackSimulator(13, 6)
+    subject = simulator.moving_layer(simulator.random_points(30, BOX), approaching, weight=0.9)
+    tracks = concatenate(subject, simulator.moving_layer(simulator.random_points(400), shaken))
     bends = []
     for weight in (0.0, 0.3):
-        alignment = align(tracks, "background", 6, Params(smooth_trails=weight, residual_px=9))
+        monkeypatch.setattr(joint, "TRAIL_SMOOTHNESS", weight)
+        alignment = align(tracks, "background", 6, Params(residual_px=9))
         maps = [np.asarray(np.linalg.inv(h)) for h in alignment.to_frame]
-        where = np.stack([project(h, shaken(n, LOOK)) for n, h in enumerate(maps)])
+        where = np.stack([project(h, shaken(n, PROBES)) for n, h in enumerate(maps)])
         bends.append(np.abs(np.diff(where, 2, axis=0)).mean())
     assert bends[1] < 0.8 * bends[0]
 
 
 def test_without_a_subject_the_layer_that_moves_on_its_own_stands_still() -> None:
-    world = World(13, 6)
-    mover = world.layer(world.points(150, BOX), approaching)
-    tracks = together(mover, world.layer(world.points(500), passing))
+    simulator = TrackSimulator(13, 6)
+    mover = simulator.moving_layer(simulator.random_points(150, BOX), approaching)
+    tracks = concatenate(mover, simulator.moving_layer(simulator.random_points(500), passing))
     alignment = align(tracks, "background", 6, Params())
-    assert error_px(alignment, approaching, world.points(50, BOX)).max() < 0.6 * SCALE
+    assert alignment_error_px(alignment, approaching, simulator.random_points(50, BOX)).max() < 0.6 * SCALE
 
 
 def test_without_anything_that_moves_on_its_own_the_background_look_is_refused() -> None:
-    world = World(13, 6)
-    tracks = together(world.layer(world.points(500), passing), world.chaos(100))
+    simulator = TrackSimulator(13, 6)
+    tracks = concatenate(
+        simulator.moving_layer(simulator.random_points(500), passing), simulator.random_walks(100)
+    )
     with pytest.raises(AlignmentError, match="--mask"):
         align(tracks, "background", 6, Params())
 
 
 def test_a_still_subject_in_a_still_scene_is_aligned_too() -> None:
-    world = World(7, 3)
-    subject = world.layer(world.points(150, BOX), lambda n, at: at, weight=1.0)
-    tracks = together(subject, world.layer(world.points(300), lambda n, at: at))
+    simulator = TrackSimulator(7, 3)
+    subject = simulator.moving_layer(simulator.random_points(150, BOX), lambda n, at: at, weight=1.0)
+    tracks = concatenate(subject, simulator.moving_layer(simulator.random_points(300), lambda n, at: at))
     alignment = align(tracks, "background", 3, Params())
-    assert error_px(alignment, lambda n, at: at, world.points(50, BOX)).max() < 0.3 * SCALE
+    assert (
+        alignment_error_px(alignment, lambda n, at: at, simulator.random_points(50, BOX)).max() < 0.3 * SCALE
+    )
 
 
 def _shot(size_px: tuple[int, int]) -> Shot:
@@ -255,7 +275,7 @@ def _shot(size_px: tuple[int, int]) -> Shot:
     camera = np.eye(3)
     black, balance = (0.0,) * 4, (1.0, 1.0, 1.0)
     return Shot(
-        FilePath("a.dng"), 0, size_px, 1, 0.0, "file order", None, None, "RGGB", "linear", black, 1023.0,
+        Path("a.dng"), 0, size_px, 1, 0.0, "file order", None, None, "RGGB", "linear", black, 1023.0,
         balance, camera, noise, 1.0, "",
     )  # fmt: skip
 

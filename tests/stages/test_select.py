@@ -1,12 +1,11 @@
-"""The reference and the run, on tracks of known length."""
+"""The run of frames, on tracks of known length."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from longexpo_cli.errors import BurstError
-from longexpo_cli.stages.select import Params, reference, select
+from longexpo_cli.stages.select import Params, select
 from longexpo_cli.types import Alignment, Mode, Tracks
 
 SIZE = (300, 400)  # a diagonal of 500 pixels
@@ -113,51 +112,3 @@ def test_tracks_that_live_too_short_do_not_count() -> None:
     chosen = select(tracks, _still("foreground"), SECONDS, Params(trail=20))
     assert chosen.reached_percent == 0  # in the end they live in 3 of 11 frames
     assert chosen.frames == tuple(range(11))
-
-
-def _sharp(values: list[float], weight: float = 0.0) -> Tracks:
-    energy = np.repeat(np.array(values, np.float32)[:, None], 20, axis=1)
-    seen = np.ones(energy.shape, np.bool_)
-    return Tracks(np.zeros((*energy.shape, 2)), seen, np.full(20, weight, np.float32), energy, SIZE)
-
-
-def test_the_sharpest_frame_is_the_reference_and_the_middle_one_among_equals() -> None:
-    assert reference(_sharp([1, 1, 1, 1, 2]), "foreground", None) == 4
-    assert reference(_sharp([1, 1, 1, 1, 1]), "foreground", None) == 2
-    assert reference(_sharp([1, 1, 1, 1, 1.02]), "foreground", None) == 2
-    assert reference(_sharp([1.1, 1.09, 0.5, 1, 1.1]), "foreground", None) == 1
-    assert reference(_sharp([0, 0, 0]), "background", None) == 1
-
-
-def test_the_subject_decides_in_the_background_look_only() -> None:
-    tracks = _sharp([1, 1, 1, 1, 1])
-    tracks.weight[:5] = 1
-    tracks.sharpness[4, :5] = 3
-    tracks.sharpness[0, 5:] = 3
-    assert reference(tracks, "background", None) == 4
-    assert reference(tracks, "foreground", None) == 0
-
-
-def test_a_frame_that_sees_less_of_the_subject_is_no_reference_of_the_background_look() -> None:
-    tracks = _sharp([1, 1, 1, 1, 3], weight=1)
-    tracks.seen[4, :2] = False
-    assert reference(tracks, "background", None) == 4  # 90 % of it are enough
-    tracks.seen[4, :4] = False
-    assert reference(tracks, "background", None) == 2
-    assert reference(tracks, "background", 4) == 4
-    tracks.weight[:] = 0
-    assert reference(tracks, "foreground", None) == 4
-
-
-def test_brightly_textured_tracks_do_not_outvote_by_being_seen() -> None:
-    tracks = _sharp([1, 1, 1.2, 1, 1])
-    tracks.sharpness[:, 0] = 1000
-    tracks.seen[2, 0] = False  # the strongest is not even seen in the sharpest frame
-    assert reference(tracks, "foreground", None) == 2
-
-
-def test_a_wish_is_followed_or_refused() -> None:
-    assert reference(_sharp([1, 2, 1]), "foreground", 0) == 0
-    for wish in (-1, 3):
-        with pytest.raises(BurstError, match="0 to 2"):
-            reference(_sharp([1, 2, 1]), "foreground", wish)

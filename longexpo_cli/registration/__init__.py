@@ -1,0 +1,1 @@
+"""Registration of a burst from feature tracks: motion segmentation, map solvers, mesh, frame rejection."""

@@ -1,0 +1,156 @@
+"""Solves one similarity per frame over the whole burst at once, for a subject that must stay fixed.
+
+With track j at x_ij in frame i and at x_0j in the reference, T_i from frame to reference and T_0 = I:
+
+    sum_ij  w_j rho(|T_i x_ij - x_0j|^2)                                      the subject stays fixed
+  + lb sum_ij (1 - w_j) rho(|T_{i+1} x_{i+1,j} - 2 T_i x_ij + T_{i-1} x_{i-1,j}|^2)   the rest moves smoothly
+  + lr sum_i  |T_{i+1} - 2 T_i + T_{i-1}|^2                                   so does the camera
+
+is linear in the four parameters (a, b, tx, ty) of each frame, T x = [[a, -b], [b, a]] x + t; rho is Geman and
+McClure's, by iterative reweighting. The paper leaves its objective open (Tabellion 2023, section 4.4). The
+first two sums are divided by the mean weight per frame: lb and lr do not depend on the number of tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from longexpo_cli.arrays import Array64, Flags, Indices
+from longexpo_cli.registration.trajectories import Registration, SolverSettings, Trajectories
+from longexpo_cli.robust import geman_mcclure_weight, irls_scale
+
+TRAIL_SMOOTHNESS = 0.02  # lb: trails look smooth, and the subject still decides
+MOTION_SMOOTHNESS = 0.001  # lr: decides only where hardly any track does
+ITERATIONS = 10  # of reweighting; leaves 0.005 low pixels to convergence on the sample bursts
+DAMPING = 1e-12  # keeps the normal equations solvable when a frame has no track
+IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])  # (a, b, tx, ty) of T = I
+
+
+def solve(
+    trajectories: Trajectories, subject_weight: Array64, initial: Registration, settings: SolverSettings
+) -> Registration:
+    """Return the registration with the maps of all its frames solved jointly.
+
+    subject_weight N in 0..1 is w in the second sum; in the first it is initial.inlier_score, which is less
+    for limbs while they swing. Across frames that are not registered, second differences are those of the
+    slopes.
+    """
+    frames = np.array(initial.registered())
+    burst = trajectories.select_frames(frames)
+    rigid = initial.inlier_score[frames]
+    fixed = burst.seen & (initial.anchor_frame >= 0) & (rigid > 0)
+    terms = _Terms(
+        basis=_basis(burst.xy),
+        differences=_second_differences(frames),
+        fixed=fixed,
+        fixed_weight=rigid / max(float((fixed * rigid).sum(1).mean()), 1e-9),
+        target=initial.reference_xy,
+        trails=burst.seen[:-2] & burst.seen[1:-1] & burst.seen[2:],
+        trail_weight=1 - subject_weight,
+        scale=settings.inlier_distance / 2,
+    )
+    free = np.flatnonzero(np.repeat(np.arange(len(frames)) != burst.reference, 4))
+    parameters = np.concatenate(
+        [_parameters(np.linalg.inv(homography)) for homography in initial.maps[frames]]
+    )
+    for _ in range(ITERATIONS):
+        normal, right = terms.normal_equations(parameters)
+        parameters = np.tile(IDENTITY, len(frames))
+        parameters[free] = 0
+        right -= normal @ parameters
+        damped = normal[np.ix_(free, free)] + DAMPING * np.eye(len(free))
+        parameters[free] = _solve_banded(damped, right[free])
+    maps = initial.maps.copy()
+    maps[frames] = [np.linalg.inv(_matrix(p)) for p in parameters.reshape(-1, 4)]
+    return replace(initial, maps=maps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """The three sums over F frames: basis F N 2 4 and differences F-2 F (see _basis, _second_differences).
+
+    fixed F N and trails F-2 N are the tracks in the first and second sum, with fixed_weight F N and
+    trail_weight N; target N 2 is where the fixed ones are in the reference; scale that of rho.
+    """
+
+    basis: Array64
+    differences: Array64
+    fixed: Flags
+    fixed_weight: Array64
+    target: Array64
+    trails: Flags
+    trail_weight: Array64
+    scale: float
+
+    def normal_equations(self, parameters: Array64) -> tuple[Array64, Array64]:
+        """Return the matrix 4F 4F and right side 4F, reweighted by the residuals of parameters 4F."""
+        curvature = self.differences.T @ self.differences
+        normal = np.asarray(np.kron(curvature, np.eye(4)) * MOTION_SMOOTHNESS, np.float64)
+        right = np.zeros(len(normal))
+
+        def add(frame: int, rows: Array64, target: Array64, weight: Array64) -> None:
+            block = slice(4 * frame, 4 * frame + rows.shape[2])
+            distance = np.hypot(*(rows @ parameters[block] - target).T)
+            scale = irls_scale(distance, weight, self.scale)
+            weight = weight * geman_mcclure_weight(distance, scale)
+            normal[block, block] += np.einsum("n,nik,nil->kl", weight, rows, rows)
+            right[block] += np.einsum("n,nik,ni->k", weight, rows, target)
+
+        for i, use in enumerate(self.fixed):
+            add(i, self.basis[i, use], self.target[use], self.fixed_weight[i, use])
+        per_frame = float((self.trails * self.trail_weight).sum(1).mean()) if len(self.trails) else 1.0
+        trail_weight = self.trail_weight * (TRAIL_SMOOTHNESS / max(per_frame, 1e-9))
+        for i, use in enumerate(self.trails):
+            parts = [self.differences[i, i + k] * self.basis[i + k, use] for k in range(3)]
+            add(i, np.concatenate(parts, axis=2), np.zeros((int(use.sum()), 2)), trail_weight[use])
+        return normal, right
+
+
+def _solve_banded(normal: Array64, right: Array64) -> Array64:
+    """Solve normal x = right where only frames up to two apart are coupled: block tridiagonal elimination.
+
+    A dense solver's time would grow with the cube of the burst, and its threads wait on a busy machine.
+    """
+    cuts = [slice(n, min(n + 8, len(right))) for n in range(0, len(right), 8)]  # blocks of two frames
+    blocks = [normal[cut, cut].copy() for cut in cuts]
+    sides = [right[cut].copy() for cut in cuts]
+    for k in range(1, len(cuts)):
+        coupling = normal[cuts[k - 1], cuts[k]]
+        factor = np.linalg.solve(blocks[k - 1], np.column_stack([coupling, sides[k - 1]]))
+        blocks[k] -= coupling.T @ factor[:, :-1]
+        sides[k] -= coupling.T @ factor[:, -1]
+    result = np.zeros(len(right))
+    for k in range(len(cuts) - 1, -1, -1):
+        known = normal[cuts[k], cuts[k + 1]] @ result[cuts[k + 1]] if k + 1 < len(cuts) else 0
+        result[cuts[k]] = np.linalg.solve(blocks[k], sides[k] - known)
+    return result
+
+
+def _basis(xy: Array64) -> Array64:
+    """Return B, ... 2 4, with T x = B(x) (a, b, tx, ty), of points ... x 2."""
+    x, y = xy[..., 0], xy[..., 1]
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], -2)
+
+
+def _second_differences(frames: Indices) -> Array64:
+    """Return the second differences F-2 F of values in some frames: 1, -2, 1 where they are consecutive."""
+    step = np.diff(frames).astype(np.float64)
+    result = np.zeros((max(len(frames) - 2, 0), len(frames)))
+    for i in range(len(result)):
+        result[i, i : i + 3] = 1 / step[i], -1 / step[i] - 1 / step[i + 1], 1 / step[i + 1]
+    return result
+
+
+def _parameters(similarity: Array64) -> Array64:
+    """Return (a, b, tx, ty) of a 3x3 map."""
+    s = similarity / similarity[2, 2]
+    return np.array([(s[0, 0] + s[1, 1]) / 2, (s[1, 0] - s[0, 1]) / 2, s[0, 2], s[1, 2]])
+
+
+def _matrix(parameters: Array64) -> Array64:
+    """Return the 3x3 map of (a, b, tx, ty)."""
+    a, b, tx, ty = parameters
+    return np.array([[a, -b, tx], [b, a, ty], [0, 0, 1]])

@@ -1,0 +1,123 @@
+"""Motion models: one robust Gauss-Newton solver for all of them, and the selection between them.
+
+A map is H = I + [[p0, p1, p2], [p3, p4, p5], [p6, p7, 0]]; each model is a linear subspace of the eight p.
+Points are N x 2, normalised (trajectories.Normalization), so that all p have similar magnitude.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from longexpo_cli.arrays import Array64
+from longexpo_cli.geometry import project
+from longexpo_cli.robust import geman_mcclure_weight, irls_scale, weighted_median
+
+MotionModel = Literal["identity", "translation", "similarity", "affine", "homography"]
+
+IRLS_ITERATIONS = 8
+HOMOGRAPHY_STEPS = 3  # Gauss-Newton steps of one weighted fit; the other models are linear and take one
+RAYLEIGH_MEDIAN = 1.1774  # median length of a 2-D Gaussian vector in standard deviations, sqrt(2 ln 2)
+MAX_SQUARED_RESIDUAL = 4.0  # in variances: 2 (r - d) with r - d = 2 in Torr's criterion
+MIN_DIAGONAL = 1e-15  # keeps the normal equations solvable when no point has weight
+RELATIVE_DAMPING = 1e-9  # of their trace, when the points do not determine the model
+
+# The parameters p that each model may change, one row per degree of freedom.
+_SUBSPACE: dict[MotionModel, Array64] = {
+    "identity": np.zeros((0, 8)),
+    "translation": np.eye(8)[[2, 5]],
+    "similarity": np.array(
+        [
+            [1, 0, 0, 0, 1, 0, 0, 0],
+            [0, -1, 0, 1, 0, 0, 0, 0],
+            [0, 0, 1, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 1, 0, 0],
+        ],
+        np.float64,
+    ),
+    "affine": np.eye(8)[:6],
+    "homography": np.eye(8),
+}
+
+
+def dof(model: MotionModel) -> int:
+    """Return a model's degrees of freedom."""
+    return len(_SUBSPACE[model])
+
+
+def jacobian(homography: Array64, xy: Array64) -> Array64:
+    """Return N 2 8, the derivative of the projected points with respect to the eight parameters."""
+    mapped = project(homography, xy)
+    w = xy @ homography[2, :2] + homography[2, 2]
+    point = np.concatenate([xy, np.ones((len(xy), 1))], 1) / w[:, None]
+    result = np.zeros((len(xy), 2, 8))
+    result[:, 0, 0:3] = point
+    result[:, 1, 3:6] = point
+    result[:, :, 6:8] = -mapped[:, :, None] * point[:, None, :2]
+    return result
+
+
+def fit(
+    model: MotionModel, source: Array64, target: Array64, weight: Array64, initial: Array64 | None = None
+) -> Array64:
+    """Return the 3x3 map of a model that takes source to target with the least weighted squared distance."""
+    homography = np.eye(3) if initial is None else initial.copy()
+    basis = _SUBSPACE[model]
+    if not len(basis):
+        return np.eye(3)
+    for _ in range(HOMOGRAPHY_STEPS if model == "homography" else 1):
+        rows = jacobian(homography, source).reshape(-1, 8) @ basis.T
+        weighted = rows * np.repeat(weight, 2)[:, None]
+        normal = weighted.T @ rows
+        normal += RELATIVE_DAMPING * np.trace(normal) * np.eye(len(basis)) + MIN_DIAGONAL * np.eye(len(basis))
+        step = np.linalg.solve(normal, weighted.T @ (target - project(homography, source)).ravel())
+        homography = homography + np.append(basis.T @ step, 0.0).reshape(3, 3)
+    return homography
+
+
+def distances(homography: Array64, source: Array64, target: Array64) -> Array64:
+    """Return the distance N of each projected source point from its target."""
+    return np.asarray(np.hypot(*(project(homography, source) - target).T), np.float64)
+
+
+def fit_irls(
+    model: MotionModel, source: Array64, target: Array64, weight: Array64, inlier_distance: float
+) -> Array64:
+    """Return the map of a model that most of the prior weight N agrees on, to within inlier_distance.
+
+    Iteratively reweighted least squares with Geman and McClure's weight.
+    """
+    homography = fit("identity", source, target, weight)
+    for iteration in range(IRLS_ITERATIONS):
+        distance = distances(homography, source, target)
+        scale = irls_scale(distance, weight, inlier_distance, iteration)
+        homography = fit(model, source, target, weight * geman_mcclure_weight(distance, scale), homography)
+    return homography
+
+
+def select_model(
+    candidates: tuple[MotionModel, ...],
+    source: Array64,
+    target: Array64,
+    weight: Array64,
+    inlier_distance: float,
+    noise: float,
+) -> Array64:
+    """Return the map of the simplest candidate (simplest first) that explains the points.
+
+    Torr's geometric robust information criterion (1998, doi:10.1098/rsta.1998.0224): the sum over points of
+    min(distance^2 / s^2, 2 (r - d)) plus degrees of freedom times log(4 n). s is the standard deviation of
+    the residuals of the last candidate, at least noise, so that differences below the noise do not count.
+    """
+    maps = {model: fit_irls(model, source, target, weight, inlier_distance) for model in candidates}
+    residual = distances(maps[candidates[-1]], source, target)
+    deviation = max(weighted_median(residual, weight) / RAYLEIGH_MEDIAN, noise)
+    count = max(float(weight.sum()), 1.0)
+
+    def criterion(model: MotionModel) -> float:
+        squared = (distances(maps[model], source, target) / deviation) ** 2
+        misfit = float((weight * np.minimum(squared, MAX_SQUARED_RESIDUAL)).sum())
+        return misfit + dof(model) * float(np.log(4 * count))
+
+    return maps[min(candidates, key=criterion)]

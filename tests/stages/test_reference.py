@@ -1,0 +1,61 @@
+"""The choice of the reference frame, on tracks of known sharpness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from longexpo_cli.errors import BurstError
+from longexpo_cli.stages.reference import reference
+from longexpo_cli.types import Tracks
+
+SIZE = (300, 400)
+
+
+def _tracks(sharpness: list[float], weight: float = 0.0) -> Tracks:
+    """Return 20 tracks at rest, as sharp as given in each frame, all of one subject weight."""
+    energy = np.repeat(np.array(sharpness, np.float32)[:, None], 20, axis=1)
+    seen = np.ones(energy.shape, np.bool_)
+    return Tracks(np.zeros((*energy.shape, 2)), seen, np.full(20, weight, np.float32), energy, SIZE)
+
+
+def test_the_sharpest_frame_is_the_reference_and_the_middle_one_among_equals() -> None:
+    assert reference(_tracks([1, 1, 1, 1, 2]), "foreground", None) == 4
+    assert reference(_tracks([1, 1, 1, 1, 1]), "foreground", None) == 2
+    assert reference(_tracks([1, 1, 1, 1, 1.02]), "foreground", None) == 2
+    assert reference(_tracks([1.1, 1.09, 0.5, 1, 1.1]), "foreground", None) == 1
+    assert reference(_tracks([0, 0, 0]), "background", None) == 1
+
+
+def test_the_subject_decides_in_the_background_look_only() -> None:
+    tracks = _tracks([1, 1, 1, 1, 1])
+    tracks.weight[:5] = 1
+    tracks.sharpness[4, :5] = 3
+    tracks.sharpness[0, 5:] = 3
+    assert reference(tracks, "background", None) == 4
+    assert reference(tracks, "foreground", None) == 0
+
+
+def test_a_frame_that_sees_less_of_the_subject_is_no_reference_of_the_background_look() -> None:
+    tracks = _tracks([1, 1, 1, 1, 3], weight=1)
+    tracks.seen[4, :2] = False
+    assert reference(tracks, "background", None) == 4  # 90 % of it are enough
+    tracks.seen[4, :4] = False
+    assert reference(tracks, "background", None) == 2
+    assert reference(tracks, "background", 4) == 4
+    tracks.weight[:] = 0
+    assert reference(tracks, "foreground", None) == 4
+
+
+def test_brightly_textured_tracks_do_not_outvote_by_being_seen() -> None:
+    tracks = _tracks([1, 1, 1.2, 1, 1])
+    tracks.sharpness[:, 0] = 1000
+    tracks.seen[2, 0] = False  # the strongest is not even seen in the sharpest frame
+    assert reference(tracks, "foreground", None) == 2
+
+
+def test_a_requested_frame_is_returned_or_does_not_exist() -> None:
+    assert reference(_tracks([1, 2, 1]), "foreground", 0) == 0
+    for requested in (-1, 3):
+        with pytest.raises(BurstError, match="0 to 2"):
+            reference(_tracks([1, 2, 1]), "foreground", requested)
