@@ -21,8 +21,8 @@ from longexpo_cli.arrays import Array64, Flags, Indices
 from longexpo_cli.registration.trajectories import Registration, SolverSettings, Trajectories
 from longexpo_cli.robust import geman_mcclure_weight, irls_scale
 
-TRAIL_SMOOTHNESS = 0.02  # lb: trails look smooth, and the subject still decides
-MOTION_SMOOTHNESS = 0.001  # lr: decides only where hardly any track does
+TRAIL_SMOOTHNESS = 0.02  # lb: a fiftieth of the subject per frame, so that the subject decides
+MOTION_SMOOTHNESS = 0.001  # lr: a thousandth of it, so that it decides only where few tracks do
 ITERATIONS = 10  # of reweighting; leaves 0.005 low pixels to convergence on the sample bursts
 DAMPING = 1e-12  # keeps the normal equations solvable when a frame has no track
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])  # (a, b, tx, ty) of T = I

@@ -24,7 +24,7 @@ Complex = npt.NDArray[np.complex128]
 # motion C of the candidates, to the candidates' scores C.
 LayerScore = Callable[[Array64, Indices, Array64], Array64]
 
-MAX_FRAMES = 8  # frames that are sampled, spread evenly; more cost time and hardly change the layer
+MAX_FRAMES = 8  # frames that are sampled, spread evenly: bounds the time for long bursts
 MAX_TRACKS = 600  # tracks that are sampled, of those the reference sees
 MAX_PAIRS = 400  # candidates spanned by two tracks
 MAX_SINGLES = 200  # candidates spanned by one track (translations)
