@@ -56,9 +56,10 @@ def declared_by(module: ModuleType) -> list[Parameter]:
 
 
 @pytest.mark.parametrize("stage", ORDER)
-def test_a_stage_is_a_file_with_its_function_and_params(stage: str) -> None:
+def test_a_stage_is_a_file_with_its_function_or_fold_and_params(stage: str) -> None:
     module = import_module(f"longexpo_cli.stages.{stage}")
-    assert callable(getattr(module, stage))
+    folds = all(callable(getattr(module, step, None)) for step in ("begin", "add", "finish"))
+    assert folds or callable(getattr(module, stage))
     assert all(known.meaning for known in declared_by(module))
     assert (ROOT / "tests" / "stages" / f"test_{stage}.py").is_file()
 
@@ -76,10 +77,17 @@ def test_listing_the_stages_imports_nothing() -> None:
 def test_the_pipeline_reads_in_order() -> None:
     called = text(Path("longexpo_cli/pipeline.py")).split("def render", 1)[1]
     decide = [f"{stage}.{stage}(" for stage in ("load", "subject", "track")]
-    decide += ["choose_reference(", "align.align(", "select.select("]
-    expose = ["merge.start(", "predict.predict(", "blur.blur("]
-    end = ["composite.composite(", "finish.finish("]
-    for calls in ([*decide, *end], expose):
+    decide += ["reference.reference(", "align.align(", "select.select("]
+    end = ["demosaic.demosaic(", "composite.composite(", "finish.finish("]
+    second_pass = [
+        "merge.begin(",
+        "blur.begin(",
+        "merge.add(",
+        "predict.predict(",
+        "blur.add(",
+        "blur.finish(",
+    ]
+    for calls in ([*decide, *end], [*second_pass, "merge.finish("]):
         places = [called.index(call) for call in calls]
         assert places == sorted(places), calls
     assert "develop.develop(" in called

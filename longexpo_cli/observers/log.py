@@ -34,6 +34,7 @@ class Log:
         self._name = source.name or str(source)
         self._looping: dict[str, float] = {}  # seconds of the stages of the present loop
         self._merged = 0
+        self._refused = 0
         self._last = time.perf_counter()
 
     def on_loop(self, stage: str, steps: int) -> None:
@@ -71,8 +72,9 @@ class Log:
 
     @_decision.register
     def _(self, value: Burst) -> str:
-        for path, why in value.refused:
+        for path, why in value.refused[self._refused :]:
             logger.info("%s: %s refused: %s", self._name, path.name, why)
+        self._refused = len(value.refused)
         height, width = value.shots[0].size_px
         brackets = f", {len(value.brackets)} bracketed frames" if value.brackets else ""
         return f"{len(value.shots)} frames of {width}x{height}{brackets}"

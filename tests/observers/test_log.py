@@ -34,8 +34,9 @@ def test_every_stage_has_a_line_with_its_seconds(lines: list[str]) -> None:
 def test_a_loop_is_announced_and_summed_up_when_it_is_over(lines: list[str]) -> None:
     develop = [number for number, line in enumerate(lines) if line.startswith("burst: develop")]
     assert lines[develop[0]] == "burst: develop starts, 3 steps"
-    assert len(develop) == 2
-    assert lines[develop[1] + 1].startswith("burst: subject ")
+    assert lines[develop[1]].startswith("burst: develop 0.")
+    assert [number - develop[0] for number in develop] == [0, 1, 2]  # start, loop, the burst that it leaves
+    assert lines[develop[-1] + 1].startswith("burst: subject ")
 
 
 def test_decisions_and_refusals_are_named(lines: list[str]) -> None:

@@ -127,8 +127,8 @@ PRINT = Print(
 SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("load", BURST, None),
     *(("develop", preview(), number) for number in range(FRAMES)),
-    ("develop", BURST, None),
     ("develop", Frame(ones(LOW, 3), LOW, SHOTS[1]), 1),
+    ("develop", BURST, None),
     ("subject", SUBJECT, 1),
     ("track", TRACKS, None),
     ("reference", ALIGNMENT.reference, None),
