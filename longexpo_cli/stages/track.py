@@ -15,11 +15,11 @@ import numpy as np
 
 from longexpo_cli.arrays import Array8, Array32, Array64, Flags, Indices
 from longexpo_cli.params import parameter
-from longexpo_cli.registration.corners import corner_quality, sample_corners
 from longexpo_cli.registration.coverage import BLOCKS, count_blocks
 from longexpo_cli.registration.frame_order import outward
 from longexpo_cli.registration.trajectories import SUBJECT_WEIGHT_THRESHOLD
 from longexpo_cli.types import Mode, Preview, Subject, Tracks
+from longexpo_cli.vision.corners import corner_quality, sample_corners
 
 # Detection. Pixels are those of the previews.
 SEED = 2023  # of the rejection sampling; any number, but the same in every run
