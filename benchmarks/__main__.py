@@ -9,12 +9,11 @@ import sys
 from types import ModuleType
 from typing import TextIO
 
-from benchmarks import blur, edges, paths, peers, quality, results, speed, stages
+from benchmarks import blur, paths, peers, quality, results, speed, stages
 
 PARTS: dict[str, tuple[str, ModuleType]] = {
     "quality": ("How near the truth", quality),
     "paths": ("Curved trails", paths),
-    "edges": ("Still edges beside what moves", edges),
     "blur": ("The blur kernel beside the memory and cv2.remap", blur),
     "speed": ("Whole renders", speed),
     "stages": ("Stage by stage", stages),

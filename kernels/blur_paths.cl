@@ -23,8 +23,6 @@
    total.xyz += share * trust * mean and total.w += share * trust, where trust is the mean of both frames'
    channel 4 at p: a pair that hardly knows a pixel hardly counts there. */
 
-#include "common_lookup.cl"
-
 /* A pair that knows less than this weight (of at most 1/2) of a pixel knows nothing of it. */
 #define LEAST_KNOWN 1e-4f
 /* From here on only rounding is missing. */
@@ -39,6 +37,54 @@
 #define STRAIGHT 0.03f
 /* Half the distance of the outer points of Gauss's three from the middle, of the whole. */
 #define GAUSS 0.38729833f
+
+/* Where a half-resolution pixel lies between four of the low grid, edges clamped. */
+typedef struct { int a, b, c, d; float u, v; } Spot;
+
+inline Spot spot(int width, int height, float x, float y)
+{
+    x = clamp(x, 0.0f, width - 1.0f);
+    y = clamp(y, 0.0f, height - 1.0f);
+    int x0 = (int)x, y0 = (int)y, x1 = min(x0 + 1, width - 1), y1 = min(y0 + 1, height - 1);
+    Spot spot = { y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1, x - x0, y - y0 };
+    return spot;
+}
+
+inline float4 between(Spot spot, float4 a, float4 b, float4 c, float4 d)
+{
+    float4 top = a + spot.u * (b - a), bottom = c + spot.u * (d - c);
+    return top + spot.v * (bottom - top);
+}
+
+/* A pixel's two lines, in low pixels; in arrays of low cells the second frame's lie `second` cells after
+   the first's. */
+inline float4 pull_lines(__global const float *lines, int second, Spot s)
+{
+    return between(s, (float4)(vload2(s.a, lines), vload2(second + s.a, lines)),
+                   (float4)(vload2(s.b, lines), vload2(second + s.b, lines)),
+                   (float4)(vload2(s.c, lines), vload2(second + s.c, lines)),
+                   (float4)(vload2(s.d, lines), vload2(second + s.d, lines)));
+}
+
+inline float pull_weight(__global const float *weight, Spot s)
+{
+    float top = weight[s.a] + s.u * (weight[s.b] - weight[s.a]);
+    float bottom = weight[s.c] + s.u * (weight[s.d] - weight[s.c]);
+    return top + s.v * (bottom - top);
+}
+
+inline float4 pull_ends(__global const float *ends, Spot s)
+{
+    return between(s, vload4(s.a, ends), vload4(s.b, ends), vload4(s.c, ends), vload4(s.d, ends));
+}
+
+/* A pixel's light in one frame, in the other where that knows nothing, 0 where neither does; w = 0. */
+inline float4 light_of(float4 here, float4 there)
+{
+    float4 light = here.w > 0.0f ? here / here.w : there.w > 0.0f ? there / there.w : (float4)(0.0f);
+    light.w = 0.0f;
+    return light;
+}
 
 /* How much of a sample lies inside the picture: it fades to nothing within one pixel beyond the edge. */
 inline float inside_share(int width, int height, float2 at)
@@ -182,11 +228,10 @@ inline float4 gathered(FRAME frame, int width, int height, float2 p, Path path, 
     return weight / path.count * sum;
 }
 
-/* guided: 1 where guide is one, 0 for bilinear lookups alone (any array then stands in its place). */
 __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
                          __global const float *lines, __global const float *ends,
-                         __global const float *weight, __global const half *guide, __global float *result,
-                         int width, int height, int low_width, int low_height, int guided, float half_per_low,
+                         __global const float *weight, __global float *result,
+                         int width, int height, int low_width, int low_height, float half_per_low,
                          float start, float stop, float share, float spacing, int most)
 {
     int x = get_global_id(0), y = get_global_id(1);
@@ -197,34 +242,18 @@ __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
     float low_per_half = 1.0f / half_per_low;
     float low_x = (x + 0.5f) * low_per_half - 0.5f, low_y = (y + 0.5f) * low_per_half - 0.5f;
     float4 here = pixel4(first, width, x, y), there = pixel4(second, width, x, y), before = vload4(at, total);
-    int nearest = 0;
-    bool differ = false;
-    if (guided) {
-        nearest = clamp((int)rint(low_y), 0, low_height - 1) * low_width
-                + clamp((int)rint(low_x), 0, low_width - 1);
-        differ = vload_half(8 * (size_t)nearest + 7, guide) > 0.0f;
-    }
     Spot four = spot(low_width, low_height, low_x, low_y);
-    Motion motion;
-    if (differ)
-        motion = along_edges(lines, ends, weight, guide, low_width, low_height, low_x, low_y, nearest,
-                             look_of(here, there), look_of(there, here));
-    else
-        motion = pull_motion(lines, weight, low, four);
-    float w = motion.weight;
-    float4 line = half_per_low * motion.line;
+    float w = pull_weight(weight, four);
+    float4 line = half_per_low * pull_lines(lines, low, four);
     float middle = 0.5f * (start + stop), early = w * (1.0f - middle), late = (1.0f - w) * middle;
     if (all(line == 0.0f) && here.w == 1.0f && there.w == 1.0f) { /* most of many pictures: no more than this */
         vstore4(before + share * (here + late / (early + late) * (there - here)), at, result);
         return;
     }
-    if (!differ) {
-        motion.early = pull_ends(ends, four);
-        motion.late = pull_ends(ends + 4 * (size_t)low, four);
-    }
     float4 base = light_of(here, there);
     float2 p = (float2)(x, y);
-    Paths both = paths_of(line, half_per_low * motion.early, half_per_low * motion.late, p,
+    Paths both = paths_of(line, half_per_low * pull_ends(ends, four),
+                          half_per_low * pull_ends(ends + 4 * (size_t)low, four), p,
                           (float2)(width - 1, height - 1), start, stop, spacing, most);
     Path one = { both.a.lo, both.b.lo, both.c.lo, both.from.x, both.step.x, both.even.x, both.count.x, both.bent.x };
     Path two = { both.a.hi, both.b.hi, both.c.hi, both.from.y, both.step.y, both.even.y, both.count.y, both.bent.y };

@@ -15,7 +15,6 @@ from longexpo_cli.types import Burst, Shot
 
 _HALF_FRAME, _SUM, _LIGHT, _STORED = 8, 16, 12, 2  # bytes a pixel of its grid, a stored value
 _LINES = 84  # bytes a low pixel: the lines of three pairs, the tangents and the weight of one
-_GUIDE = 16  # bytes a low pixel: what the edge-aware lookup goes by
 _MAPS = 21  # bytes a low pixel: what the composite decides by
 _BAND = 24  # bytes a pixel that is being demosaiced
 TABLES = 2 << 20  # bytes: curves, meshes, displacements
@@ -38,7 +37,7 @@ def needs(shot: Shot, recipe: Recipe, images: bool) -> Needs:
     frame, streaks, light = _HALF_FRAME * half_px, _SUM * half_px, _LIGHT * full_px
     merging = 2 * 4 * values
     drawing = merging + streaks + 6 * frame  # three encoded frames and a fourth on its way
-    lines = (_LINES + (_GUIDE if recipe.blur.lookup == "edges" else 0)) * low_px
+    lines = _LINES * low_px
     adding = merging + 2 * streaks + (5 if images else 3) * frame + lines
     taking = merging + streaks + 3 * frame + max(_STORED * values + frame, (_STORED + 1) * values)
     rows = min(band_rows(width), height) + 2 * PAD

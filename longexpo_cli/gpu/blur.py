@@ -47,27 +47,6 @@ def tangents(
     return result
 
 
-def guide(
-    device: Device, first: DeviceArray, second: DeviceArray, lines: DeviceArray, half_per_low: int
-) -> DeviceArray:
-    """Return what a pair's frames look like in each low cell, and where its lines differ, h w 8 float16.
-
-    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, each of half_per_low
-    half-resolution pixels a side. For the edge-aware lookup of `paths`.
-    """
-    height, width = first.shape[:2]
-    _, low_height, low_width, _ = lines.shape
-    result = device.empty((low_height, low_width, 8), np.float16)
-    size = (low_width, low_height)
-    device.run(
-        "blur_guide",
-        "blur_guide",
-        size,
-        *(first, second, lines, result, width, height, *size, half_per_low),
-    )
-    return result
-
-
 def paths(
     device: Device,
     total: DeviceArray,
@@ -82,7 +61,6 @@ def paths(
     share: float,
     spacing_px: float,
     most: int,
-    guide: DeviceArray | None = None,
 ) -> DeviceArray:
     """Return total plus one pair's mean light times its share, H W 4 float32 (equations 6 and 8).
 
@@ -90,7 +68,6 @@ def paths(
     their tangents (see `tangents`; the lines, twice each, make straight paths), weight h w float32 the first
     frame's; half_per_low is half-resolution pixels per low pixel. The part start..stop of the interval is
     gathered with samples at most spacing_px half-resolution pixels apart, and at most `most` a path.
-    guide (see `guide`) lets lines, tangents and weights follow the frames' edges; None: they are bilinear.
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
@@ -100,8 +77,8 @@ def paths(
         "blur_paths",
         "blur_paths",
         (width, height),
-        *(total, *frames, lines, ends, weight, guide or weight, result),
-        *(width, height, low_width, low_height, int(guide is not None)),
+        *(total, *frames, lines, ends, weight, result),
+        *(width, height, low_width, low_height),
         *(float(half_per_low), start, stop, share, spacing_px, most),
         defines=defines,
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -207,9 +206,8 @@ class Device:
 
 
 def _source(name: str) -> str:
-    """Return a kernel file, what it includes in the place of the line that says so."""
-    text = (folder("kernels") / f"{name}.cl").read_text("utf-8")
-    return re.sub(r'^#include "(\w+)\.cl"$', lambda found: _source(found[1]), text, flags=re.MULTILINE)
+    """Return a kernel file."""
+    return (folder("kernels") / f"{name}.cl").read_text("utf-8")
 
 
 def traits_of(cl_device: Any) -> Traits:

@@ -25,11 +25,6 @@ class Params:
     paths: str = parameter(
         "spline", "how light runs between frames: smooth curves or straight lines", choices=("spline", "line")
     )
-    lookup: str = parameter(
-        "bilinear",
-        "how low-resolution lines are read in between: bilinearly, or as the picture's edges run",
-        choices=("bilinear", "edges"),
-    )
     spacing: float = parameter(
         1.0, "largest distance between samples along a trail", unit="half-resolution px", low=0.25, high=8
     )
@@ -69,15 +64,13 @@ def blur(
     Both passes of the pair, over its part start..stop, share one numerator and one weight; samples that are
     unknown count nothing, and a pair that knows nothing of a pixel adds nothing to it. before and after are
     the pairs that share a frame with this one, None at an end of the run: paths bend so that trails run on
-    smoothly from pair to pair (equation 7), and are evenly bright within a pair (equation 8). Lookups along
-    edges keep motion off still things: a low pixel that holds both has a line that fits neither.
+    smoothly from pair to pair (equation 7), and are evenly bright within a pair (equation 8).
     streaks is None for the first pair. Tabellion et al. 2023, section 4.7, doi:10.1145/3592124.
     """
     height, width = first.grid.shape
     frames = cast(DeviceArray, first.light), cast(DeviceArray, second.light)
     half_per_low = lines.grid.scale // first.grid.scale
     delta = device.upload(lines.delta)
-    guided = params.lookup == "edges" and half_per_low > 1 and bool(lines.delta.any())
     total = device.zeros((height, width, 4), np.float32) if streaks is None else streaks.light
     light = kernels.paths(
         device,
@@ -92,7 +85,6 @@ def blur(
         share=pair.light,
         spacing_px=params.spacing,
         most=params.samples,
-        guide=kernels.guide(device, *frames, delta, half_per_low) if guided else None,
     )
     motion_px = _motion_px(lines, pair)
     device.finish()  # the kernel may read the lines where they lie in the host's memory

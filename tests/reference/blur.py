@@ -1,4 +1,4 @@
-"""Float64 twins of the kernels blur_encode, blur_tangents, blur_guide, blur_paths and blur_resolve."""
+"""Float64 twins of the kernels blur_encode, blur_tangents, blur_paths and blur_resolve."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from tests.reference.lookup import along_edges, looks
 
 Array64 = npt.NDArray[np.float64]
 
@@ -22,7 +20,6 @@ TURNED_BACK = 1e-3
 EVEN = 0.1
 FLAT = 0.0625
 STRAIGHT = 0.03
-DIFFER = 0.5
 
 
 def soft_gamma(v: Array64, k: float) -> Array64:
@@ -222,24 +219,6 @@ def gathered(
     return light, known
 
 
-def guide(
-    first: npt.NDArray[Any], second: npt.NDArray[Any], lines: npt.NDArray[Any], half_per_low: int
-) -> Array64:
-    """How a pair's frames look in each low cell, and 1 where lines of 5 x 5 cells differ: h w 8."""
-    height, width = lines.shape[1:3]
-    result, drawn = np.zeros((height, width, 8)), np.concatenate([*lines], axis=-1).astype(np.float64)
-    for y, x in np.ndindex(height, width):
-        part = (
-            slice(y * half_per_low, (y + 1) * half_per_low),
-            slice(x * half_per_low, (x + 1) * half_per_low),
-        )
-        one, two = (frame[part].astype(np.float64).sum(axis=(0, 1)) for frame in (first, second))
-        result[y, x, [0, 1, 2, 4, 5, 6]] = looks(one, two)
-        around = drawn[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-        result[y, x, 7] = (half_per_low * np.ptp(around, axis=(0, 1)) > DIFFER).any()
-    return result
-
-
 def paths(
     total: npt.NDArray[Any],
     first: npt.NDArray[Any],
@@ -253,18 +232,12 @@ def paths(
     share: float,
     spacing: float,
     most: int,
-    guide: npt.NDArray[Any] | None = None,
 ) -> Array64:
     """total plus one pair's mean light times its share (equations 6 and 8)."""
     rows, columns = np.indices(first.shape[:2]).astype(np.float64)
     low_x, low_y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
     cells = np.concatenate([weight[..., None], *lines, *ends], axis=-1).astype(np.float64)
     cell = bilinear(cells, low_x, low_y)
-    if guide is not None:
-        height, width = weight.shape
-        at = np.clip(np.rint(low_y), 0, height - 1), np.clip(np.rint(low_x), 0, width - 1)
-        differ = guide[at[0].astype(int), at[1].astype(int), 7:] > 0
-        cell = np.where(differ, along_edges(cells, guide, looks(first, second), low_x, low_y), cell)
     w, *drawn = np.split(cell, (1, 3, 5, 9), axis=-1)
     line, end = [half_per_low * part for part in drawn[:2]], [half_per_low * part for part in drawn[2:]]
     light_1, known_1 = gathered(first, line[0], end[0], start, stop, spacing, most)
