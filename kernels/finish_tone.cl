@@ -18,7 +18,7 @@
 #define RUN 8
 
 constant float LARGEST = 65504.0f;  /* light beyond a half float is no light */
-constant float KNEE = 0.9f;         /* of the way to the gamut's edge: colours inside are untouched */
+constant float GAMUT_KNEE = 0.9f;   /* of the way to the gamut's edge: colours inside are untouched */
 
 typedef struct { float8 r, g, b; } colour8;
 
@@ -69,8 +69,8 @@ inline float8 look_up(__global const float *table, int last, float8 t)
 /* f(d)/d, as one fraction; exactly 1 up to the knee. */
 inline float8 fitted(float8 d)
 {
-    float8 u = max(d - KNEE, 0.0f) / (1.0f - KNEE);
-    return (KNEE * (1.0f + u) + (1.0f - KNEE) * u) / ((1.0f + u) * max(d, KNEE));
+    float8 u = max(d - GAMUT_KNEE, 0.0f) / (1.0f - GAMUT_KNEE);
+    return (GAMUT_KNEE * (1.0f + u) + (1.0f - GAMUT_KNEE) * u) / ((1.0f + u) * max(d, GAMUT_KNEE));
 }
 
 inline float8 finite(const float *value)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from longexpo_cli.errors import DeviceError
 from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.capabilities import OTHER_DEVICE, mebibytes
 from longexpo_cli.gpu.develop import PAD
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.gpu.limits import OTHER_DEVICE, mebibytes
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages.develop import band_rows
 from longexpo_cli.types import Burst, Shot
@@ -25,7 +25,7 @@ class Needs:
     """The most that a burst takes on a device at any time, and its largest array, in bytes."""
 
     total_bytes: int
-    largest_bytes: int
+    max_buffer_bytes: int
 
 
 def needs(shot: Shot, recipe: Recipe, images: bool) -> Needs:
@@ -50,14 +50,14 @@ def needs(shot: Shot, recipe: Recipe, images: bool) -> Needs:
 
 def check(device: Device, burst: Burst, recipe: Recipe) -> None:
     """Raise DeviceError, with the numbers, when a burst does not fit on a device."""
-    shot, traits = burst.shots[0], device.traits
+    shot, info = burst.shots[0], device.info
     height, width = shot.size_px
     half = Grid.over(height, width, 2)
-    need = needs(shot, recipe, traits.takes_image(*half.shape))
-    if need.total_bytes <= traits.memory_bytes and need.largest_bytes <= traits.largest_bytes:
+    need = needs(shot, recipe, info.fits_image(*half.shape))
+    if need.total_bytes <= info.memory_bytes and need.max_buffer_bytes <= info.max_buffer_bytes:
         return
-    total, largest = mebibytes(need.total_bytes), mebibytes(need.largest_bytes)
-    whole, allowed = mebibytes(traits.memory_bytes), mebibytes(traits.largest_bytes)
+    total, largest = mebibytes(need.total_bytes), mebibytes(need.max_buffer_bytes)
+    whole, allowed = mebibytes(info.memory_bytes), mebibytes(info.max_buffer_bytes)
     raise DeviceError(
         f"{burst.source}: frames of {width} x {height} px need {total} on {device.name}, which has {whole}, "
         f"and {largest} in one buffer, of which it allows {allowed}; {OTHER_DEVICE}"

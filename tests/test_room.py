@@ -12,7 +12,8 @@ import pytest
 
 from longexpo_cli import pipeline, room
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu.device import Device, available, traits_of
+from longexpo_cli.gpu.capabilities import device_info
+from longexpo_cli.gpu.device import Device, available
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import load
 from longexpo_cli.synth.burst import write_frames
@@ -25,11 +26,11 @@ SAMPLE = Path(__file__).parent.parent / "sample_bursts" / "synthetic"
 MIB = 1 << 20
 
 
-def device_of(memory_bytes: int, largest_bytes: int) -> Device:
+def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
     """The device chosen by default, said to be a GPU with memory of its own."""
     found = available()[0]
-    traits = replace(traits_of(found), memory_bytes=memory_bytes, largest_bytes=largest_bytes)
-    return Device(found, replace(traits, is_cpu=False, image_px=(4096, 4096)))
+    info = replace(device_info(found), memory_bytes=memory_bytes, max_buffer_bytes=max_buffer_bytes)
+    return Device(found, replace(info, is_cpu=False, max_image_px=(4096, 4096)))
 
 
 @pytest.mark.parametrize("coloured", [False, True])
@@ -57,7 +58,7 @@ def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None
     large = dataclasses.replace(shot, size_px=(3000, 4000))
     need = room.needs(large, Recipe(), images=True)
     assert 400 * MIB < need.total_bytes < 480 * MIB
-    assert need.largest_bytes == 12 * 12_000_000
+    assert need.max_buffer_bytes == 12 * 12_000_000
     coloured = room.needs(dataclasses.replace(large, cfa=None), Recipe(), images=True)
     assert 1.1 < coloured.total_bytes / need.total_bytes < 1.3
 
@@ -68,7 +69,7 @@ def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
     larger = dataclasses.replace(shot, size_px=(size_px[0] + 2, size_px[1]))
     less, more = (room.needs(one, Recipe(), images=False) for one in (shot, larger))
     assert less.total_bytes < more.total_bytes
-    assert less.largest_bytes < more.largest_bytes
+    assert less.max_buffer_bytes < more.max_buffer_bytes
     assert room.needs(shot, Recipe(), images=True).total_bytes >= less.total_bytes
 
 

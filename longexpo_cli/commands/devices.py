@@ -21,8 +21,8 @@ def command(as_json: bool) -> None:
         row = {"number": number, "name": found.name.strip(), "platform": found.platform.name.strip()}
         row |= {"driver": found.driver_version.strip(), "memory_bytes": int(found.global_mem_size)}
         try:
-            traits = Device(found).traits
-            row |= {"kind": "CPU" if traits.is_cpu else "GPU", "samples": traits.samples, "trouble": ""}
+            info = Device(found).info
+            row |= {"kind": "CPU" if info.is_cpu else "GPU", "samples": info.sampling, "trouble": ""}
         except DeviceError as error:
             row |= {"kind": "", "samples": "", "trouble": str(error)}
         rows.append(row)

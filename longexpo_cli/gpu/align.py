@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array32, Array64
 from longexpo_cli.gpu.device import Device, DeviceArray
-
-Array32 = npt.NDArray[np.float32]
-Array64 = npt.NDArray[np.float64]
 
 
 def warp(
@@ -28,10 +25,18 @@ def warp(
     cells = _row_cells(corners, height, cells_a_pixel[1])
     change = (homography / homography[2, 2] - np.eye(3)).ravel()[:8].astype(np.float32)
     out = device.empty(frame.shape, np.float16)
-    table = device.upload(cells)
-    columns = cells.shape[1]
-    size = (width, height)
-    device.run("align_warp", "align_warp", size, frame, table, out, *size, columns, change, cells_a_pixel[0])
+    device.run(
+        "align_warp",
+        (width, height),
+        frame=frame,
+        cells=device.upload(cells),
+        out=out,
+        width=width,
+        height=height,
+        columns=cells.shape[1],
+        h=change,
+        cells_a_pixel=cells_a_pixel[0],
+    )
     return out
 
 

@@ -17,8 +17,17 @@ def encode(
     """
     height, width = light.shape[:2]
     encoded = device.empty(light.shape, np.float16)
-    size = (width, height)
-    device.run("blur_encode", "blur_encode", size, light, encoded, *size, white, soft_gamma, fade_px)
+    device.run(
+        "blur_encode",
+        (width, height),
+        light=light,
+        encoded=encoded,
+        width=width,
+        height=height,
+        white=white,
+        k=soft_gamma,
+        fade=fade_px,
+    )
     return encoded
 
 
@@ -39,10 +48,15 @@ def tangents(
     result = device.empty((2, height, width, 4), np.float32)
     device.run(
         "blur_tangents",
-        "blur_tangents",
         (width, height),
-        *(before or lines, lines, after or lines, result, width, height),
-        *(before_scale if before else 0.0, after_scale if after else 0.0),
+        before=before or lines,
+        lines=lines,
+        after=after or lines,
+        result=result,
+        width=width,
+        height=height,
+        before_scale=before_scale if before else 0,
+        after_scale=after_scale if after else 0,
     )
     return result
 
@@ -72,14 +86,27 @@ def paths(
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
     result = device.empty(total.shape, np.float32)
-    frames, defines = device.sampled(first, second)
+    (first_sampled, second_sampled), defines = device.sampled(first, second)
     device.run(
         "blur_paths",
-        "blur_paths",
         (width, height),
-        *(total, *frames, lines, ends, weight, result),
-        *(width, height, low_width, low_height),
-        *(float(half_per_low), start, stop, share, spacing_px, most),
+        total=total,
+        first=first_sampled,
+        second=second_sampled,
+        lines=lines,
+        ends=ends,
+        weight=weight,
+        result=result,
+        width=width,
+        height=height,
+        low_width=low_width,
+        low_height=low_height,
+        half_per_low=half_per_low,
+        start=start,
+        stop=stop,
+        share=share,
+        spacing=spacing_px,
+        most=most,
         defines=defines,
     )
     return result
@@ -89,6 +116,14 @@ def resolve(device: Device, total: DeviceArray, white: float, soft_gamma: float)
     """Return the light H W 4 float32 of a running sum; channel 4 is 1 where any pair knew it, else 0."""
     height, width = total.shape[:2]
     light = device.empty(total.shape, np.float32)
-    size = (width, height)
-    device.run("blur_resolve", "blur_resolve", size, total, light, *size, white, soft_gamma)
+    device.run(
+        "blur_resolve",
+        (width, height),
+        total=total,
+        light=light,
+        width=width,
+        height=height,
+        white=white,
+        k=soft_gamma,
+    )
     return light

@@ -12,14 +12,16 @@ def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
     """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32."""
     full_height, full_width = sharp.shape[:2]
     result = device.empty((*grid.shape, 4), np.float16)
-    size = (grid.width, grid.height)
     device.run(
         "composite_guide",
-        "composite_guide",
-        size,
-        sharp,
-        result,
-        *(full_width, full_height, *size, grid.scale),
+        (grid.width, grid.height),
+        light=sharp,
+        guide=result,
+        full_width=full_width,
+        full_height=full_height,
+        width=grid.width,
+        height=grid.height,
+        scale=grid.scale,
     )
     return result
 
@@ -44,11 +46,19 @@ def mask(
     result = device.empty((height, width), np.float32)
     device.run(
         "composite_mask",
-        "composite_mask",
         (width, height),
-        *(low_mask, mixed, low_guide, half_guide, result),
-        *(width, height, low_width, low_height),
-        *(half_per_low, radius_px, guide_range),
+        mask=low_mask,
+        mixed=mixed,
+        low_guide=low_guide,
+        guide=half_guide,
+        result=result,
+        width=width,
+        height=height,
+        low_width=low_width,
+        low_height=low_height,
+        half_per_low=half_per_low,
+        radius=radius_px,
+        range=guide_range,
     )
     return result
 
@@ -62,8 +72,19 @@ def excess(
     """
     height, width = half_guide.shape[:2]
     result = device.empty((height, width), np.float32)
-    size = (width, height)
-    device.run("composite_excess", "composite_excess", size, blur, half_guide, result, *size, *noise, part)
+    scale, offset = noise
+    device.run(
+        "composite_excess",
+        (width, height),
+        blur=blur,
+        guide=half_guide,
+        excess=result,
+        width=width,
+        height=height,
+        scale=scale,
+        offset=offset,
+        part=part,
+    )
     return result
 
 
@@ -85,10 +106,18 @@ def detail(
     share, differ = device.empty(low.shape, np.float32), device.empty(low.shape, np.float32)
     device.run(
         "composite_detail",
-        "composite_detail",
         (low.width, low.height),
-        *(blur, half_guide, beyond, share, differ),
-        *(width, height, low.width, low.height, cell, least),
+        blur=blur,
+        guide=half_guide,
+        excess=beyond,
+        share=share,
+        differ=differ,
+        width=width,
+        height=height,
+        low_width=low.width,
+        low_height=low.height,
+        cell=cell,
+        least=least,
     )
     return share, differ
 
@@ -101,10 +130,15 @@ def subtract_detail(
     low_height, low_width = share.shape
     device.run(
         "composite_residue",
-        "composite_residue",
         (width, height),
-        *(blur, half_guide, share),
-        *(width, height, low_width, low_height, half_per_low),
+        blur=blur,
+        guide=half_guide,
+        share=share,
+        width=width,
+        height=height,
+        low_width=low_width,
+        low_height=low_height,
+        half_per_low=half_per_low,
     )
 
 
@@ -126,9 +160,18 @@ def blend(
     result = device.empty(sharp.shape, np.float32)
     device.run(
         "composite_blend",
-        "composite_blend",
         (half_width, half_height),
-        *(sharp, residue, keep, share, result),
-        *(width, height, half_width, half_height, low_width, low_height, low_scale),
+        sharp=sharp,
+        residue=residue,
+        keep=keep,
+        share=share,
+        result=result,
+        width=width,
+        height=height,
+        half_width=half_width,
+        half_height=half_height,
+        low_width=low_width,
+        low_height=low_height,
+        low_scale=low_scale,
     )
     return result

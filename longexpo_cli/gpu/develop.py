@@ -62,8 +62,19 @@ def bin_cfa(
     """Return the light of each 2x2 cell of a colour filter array, ceil(H/2) ceil(W/2) 4 float16."""
     height, width = values.shape
     frame = device.empty((-(-height // 2), -(-width // 2), 4), np.float16)
-    args = (values, frame, width, height, red, black, inverse, colour)
-    device.run("develop_bin", "develop_bin", _size(frame), *args, defines=_defines(values))
+    device.run(
+        "develop_bin",
+        _size(frame),
+        defines=_defines(values),
+        values=values,
+        frame=frame,
+        width=width,
+        height=height,
+        red=red,
+        black=black,
+        inverse=inverse,
+        colour=colour,
+    )
     return frame
 
 
@@ -71,8 +82,17 @@ def bin_rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Arr
     """Return the mean light of each 2x2 block of a picture, ceil(H/2) ceil(W/2) 4 float16."""
     height, width = values.shape[:2]
     frame = device.empty((-(-height // 2), -(-width // 2), 4), np.float16)
-    args = (values, curve, frame, width, height, colour)
-    device.run("develop_bin_rgb", "develop_bin_rgb", _size(frame), *args, defines=_defines(values))
+    device.run(
+        "develop_bin_rgb",
+        _size(frame),
+        defines=_defines(values),
+        values=values,
+        curve=curve,
+        frame=frame,
+        width=width,
+        height=height,
+        colour=colour,
+    )
     return frame
 
 
@@ -80,8 +100,17 @@ def rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32
     """Return the light of a picture, H W 3 float32."""
     height, width = values.shape[:2]
     light = device.empty((height, width, 3), np.float32)
-    args = (values, curve, light, width, height, colour)
-    device.run("develop_rgb", "develop_rgb", _size(light), *args, defines=_defines(values))
+    device.run(
+        "develop_rgb",
+        _size(light),
+        defines=_defines(values),
+        values=values,
+        curve=curve,
+        light=light,
+        width=width,
+        height=height,
+        colour=colour,
+    )
     return light
 
 
@@ -89,7 +118,15 @@ def low(device: Device, frame: DeviceArray, k: int) -> DeviceArray:
     """Return the mean of each k x k block of a frame, weighted by channel 4, h w 4 float32."""
     height, width = frame.shape[:2]
     result = device.empty((-(-height // k), -(-width // k), 4), np.float32)
-    device.run("develop_low", "develop_low", _size(result), frame, result, width, height, k)
+    device.run(
+        "develop_low",
+        _size(result),
+        frame=frame,
+        low=result,
+        width=width,
+        height=height,
+        k=k,
+    )
     return result
 
 
@@ -97,7 +134,16 @@ def energy(device: Device, frame: DeviceArray, k: int, dark: float) -> DeviceArr
     """Return the gradient energy of each k x k block of a frame, h w float16; dark is a luminance."""
     height, width = frame.shape[:2]
     result = device.empty((-(-height // k), -(-width // k)), np.float16)
-    device.run("develop_energy", "develop_energy", _size(result), frame, result, width, height, k, dark)
+    device.run(
+        "develop_energy",
+        _size(result),
+        frame=frame,
+        energy=result,
+        width=width,
+        height=height,
+        k=k,
+        dark=dark,
+    )
     return result
 
 
@@ -107,9 +153,20 @@ def level(
     """Return rows of a colour filter array from row top (may be negative), PAD wider each side, float32."""
     height, width = values.shape
     band = device.empty((rows, width + 2 * PAD), np.float32)
-    args = (values, band, width, height, top, rows, black, gain)
     defines = (*_defines(values), *_CURVE)
-    device.run("develop_level", "develop_level", _size(band), *args, defines=defines)
+    device.run(
+        "develop_level",
+        _size(band),
+        defines=defines,
+        values=values,
+        band=band,
+        width=width,
+        height=height,
+        top=top,
+        rows=rows,
+        black=black,
+        gain=gain,
+    )
     return band
 
 
@@ -117,8 +174,16 @@ def directions(device: Device, band: DeviceArray, red: int) -> DeviceArray:
     """Return green minus the other colour, estimated along the row and down the column, h w 2 float32."""
     rows, width = band.shape
     differences = device.empty((rows, width, 2), np.float32)
-    args = (band, differences, width, rows, red & 1, red >> 1)
-    device.run("develop_directions", "develop_directions", (width, rows), *args)
+    device.run(
+        "develop_directions",
+        (width, rows),
+        band=band,
+        differences=differences,
+        width=width,
+        rows=rows,
+        red_x=red & 1,
+        red_y=red >> 1,
+    )
     return differences
 
 
@@ -126,7 +191,14 @@ def activity(device: Device, differences: DeviceArray) -> DeviceArray:
     """Return how much the differences change along the row and down the column, h w 2 float32."""
     rows, width = differences.shape[:2]
     result = device.empty((rows, width, 2), np.float32)
-    device.run("develop_activity", "develop_activity", (width, rows), differences, result, width, rows)
+    device.run(
+        "develop_activity",
+        (width, rows),
+        differences=differences,
+        activity=result,
+        width=width,
+        rows=rows,
+    )
     return result
 
 
@@ -134,8 +206,17 @@ def green(device: Device, differences: DeviceArray, changes: DeviceArray, red: i
     """Return green minus the pixel's own colour at red and blue pixels, h w float32."""
     rows, width = differences.shape[:2]
     chroma = device.empty((rows, width), np.float32)
-    args = (differences, changes, chroma, width, rows, red & 1, red >> 1)
-    device.run("develop_green", "develop_green", (width, rows), *args)
+    device.run(
+        "develop_green",
+        (width, rows),
+        differences=differences,
+        activity=changes,
+        chroma=chroma,
+        width=width,
+        rows=rows,
+        red_x=red & 1,
+        red_y=red >> 1,
+    )
     return chroma
 
 
@@ -150,8 +231,20 @@ def demosaic(
 ) -> DeviceArray:
     """Write the rows of a band's inner pixels into light H W 3 float32 from row first on, and return it."""
     rows, width = band.shape[0] - 2 * PAD, light.shape[1]
-    args = (band, chroma, light, width, first, rows, red & 1, red >> 1, colour)
-    device.run("develop_demosaic", "develop_demosaic", (width, rows), *args, defines=_CURVE)
+    device.run(
+        "develop_demosaic",
+        (width, rows),
+        defines=_CURVE,
+        band=band,
+        chroma=chroma,
+        light=light,
+        width=width,
+        first=first,
+        rows=rows,
+        red_x=red & 1,
+        red_y=red >> 1,
+        colour=colour,
+    )
     return light
 
 

@@ -27,10 +27,23 @@ def tone(
     """
     height, width = light.shape[:2]
     out = device.empty((4, height, width), "f2")
-    tables = (curve, colourful, encode, to_space, luminance)
-    scalars = (width, height, curve.shape[0], float(top), float(gain), float(saturation))
-    size = (-(-width // _RUN), height)
-    device.run("finish_tone", "finish_tone", size, light, *tables, out, *scalars)
+    device.run(
+        "finish_tone",
+        (-(-width // _RUN), height),
+        light=light,
+        curve=curve,
+        colourful=colourful,
+        encode=encode,
+        to_space=to_space,
+        luminance=luminance,
+        out=out,
+        width=width,
+        height=height,
+        entries=curve.shape[0],
+        top=top,
+        gain=gain,
+        saturation=saturation,
+    )
     return out
 
 
@@ -38,8 +51,15 @@ def sharpen(device: Device, display: DeviceArray, amount: float) -> DeviceArray:
     """Sharpen display values 4 H W float16 by amount (0 = not at all) and round to H W 3 uint8."""
     height, width = display.shape[1:]
     out = device.empty((height, width, 3), "u1")
-    size = (-(-width // _RUN), height)
-    device.run("finish_sharpen", "finish_sharpen", size, display, out, width, height, float(amount))
+    device.run(
+        "finish_sharpen",
+        (-(-width // _RUN), height),
+        display=display,
+        out=out,
+        width=width,
+        height=height,
+        amount=amount,
+    )
     return out
 
 
@@ -60,6 +80,18 @@ def gain_map(
     height, width = light.shape[:2]
     rows, columns = -(-height // side), -(-width // side)
     out = device.empty((rows, columns), "u1")
-    scalars = (width, height, side, table.shape[0], float(top), float(gain))
-    device.run("finish_gain", "finish_gain", (columns, rows), light, table, to_space, out, *scalars)
+    device.run(
+        "finish_gain",
+        (columns, rows),
+        light=light,
+        table=table,
+        to_space=to_space,
+        out=out,
+        width=width,
+        height=height,
+        side=side,
+        entries=table.shape[0],
+        top=top,
+        gain=gain,
+    )
     return out

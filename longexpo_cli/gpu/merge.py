@@ -50,9 +50,15 @@ def light(device: Device, coded: Coded) -> DeviceArray:
     result = device.empty(coded.values.shape, np.float32)
     height, width = coded.size
     device.run(
-        "merge_light", "merge_light", (width, height), coded.values, coded.curve, result, width, height,
+        "merge_light",
+        (width, height),
         defines=coded.defines,
-    )  # fmt: skip
+        values=coded.values,
+        curve=coded.curve,
+        light=result,
+        width=width,
+        height=height,
+    )
     return result
 
 
@@ -62,10 +68,17 @@ def grey(device: Device, coded: Coded) -> DeviceArray:
     shape = (-(-coded.values.shape[0] // 2), -(-coded.values.shape[1] // 2))
     result = device.empty(shape, np.uint16)
     device.run(
-        "merge_grey", "merge_grey", shape[::-1],
-        coded.values, coded.curve, result, width, height, *shape[::-1],
+        "merge_grey",
+        shape[::-1],
         defines=coded.defines,
-    )  # fmt: skip
+        values=coded.values,
+        curve=coded.curve,
+        grey=result,
+        width=width,
+        height=height,
+        grey_width=shape[1],
+        grey_height=shape[0],
+    )
     return result
 
 
@@ -73,8 +86,16 @@ def halve(device: Device, fine: DeviceArray) -> DeviceArray:
     """Return the 2 x 2 mean of a uint16 picture, sizes rounded up."""
     height, width = fine.shape
     result = device.empty((-(-height // 2), -(-width // 2)), np.uint16)
-    size = result.shape[::-1]
-    device.run("merge_halve", "merge_halve", size, fine, result, width, height, *size)
+    device.run(
+        "merge_halve",
+        result.shape[::-1],
+        fine=fine,
+        coarse=result,
+        fine_width=width,
+        fine_height=height,
+        width=result.shape[1],
+        height=result.shape[0],
+    )
     return result
 
 
@@ -100,10 +121,28 @@ def match(
     result = device.empty((rows, columns, 2), np.float32)
     coarse = start_px if coarse_px is None else coarse_px
     device.run(
-        "merge_match", "merge_match", (columns, rows), reference, other, start_px, coarse, result,
-        width, height, start_px.shape[1], start_px.shape[0], coarse.shape[1], coarse.shape[0], columns, rows,
-        level, int(coarse_px is not None), radius, block, float(noise[0]), float(noise[1]),
-    )  # fmt: skip
+        "merge_match",
+        (columns, rows),
+        reference=reference,
+        other=other,
+        global_px=start_px,
+        coarse_px=coarse,
+        found_px=result,
+        width=width,
+        height=height,
+        global_columns=start_px.shape[1],
+        global_rows=start_px.shape[0],
+        coarse_columns=coarse.shape[1],
+        coarse_rows=coarse.shape[0],
+        columns=columns,
+        rows=rows,
+        level=level,
+        fields=int(coarse_px is not None),
+        radius=radius,
+        block=block,
+        noise_scale=noise[0],
+        noise_offset=noise[1],
+    )
     return result
 
 
@@ -127,12 +166,30 @@ def tiles(
     basis = device.upload(_tables())
     for phase in range(4):
         device.run(
-            "merge_tiles", "merge_tiles", (-(-columns // 2), -(-rows // 2)),
-            reference, coded.values, coded.curve, field_px, basis, total,
-            width, height, field_px.shape[1], field_px.shape[0], columns, rows, phase % 2, phase // 2,
-            float(strength), float(noise[0]), float(noise[1]), float(clips[0]), float(clips[1]),
-            defines=coded.defines, group=(1, 1) if device.traits.is_cpu else (8, 8),
-        )  # fmt: skip
+            "merge_tiles",
+            (-(-columns // 2), -(-rows // 2)),
+            defines=coded.defines,
+            group=(1, 1) if device.info.is_cpu else (8, 8),
+            reference=reference,
+            values=coded.values,
+            curve=coded.curve,
+            field_px=field_px,
+            basis=basis,
+            total=total,
+            width=width,
+            height=height,
+            field_columns=field_px.shape[1],
+            field_rows=field_px.shape[0],
+            columns=columns,
+            rows=rows,
+            phase_x=phase % 2,
+            phase_y=phase // 2,
+            strength=strength,
+            scale=noise[0],
+            offset=noise[1],
+            reference_clip=clips[0],
+            clip=clips[1],
+        )
     return total
 
 

@@ -11,7 +11,7 @@ import pytest
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.types import NoiseProfile, Shot
-from tests.closeness import FLOAT32, half_rounding
+from tests.tolerances import FLOAT32, half_rounding
 from tests.reference import develop as twin
 from tests.shots import plain_shot
 

@@ -10,7 +10,7 @@ import pytest
 
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device
-from tests.closeness import FLOAT32
+from tests.tolerances import FLOAT32
 from tests.reference import merge as twin
 
 SIZES = [(1, 1), (7, 13), (37, 150)]

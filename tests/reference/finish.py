@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Array64 = npt.NDArray[np.float64]
 
-KNEE = 0.9
+GAMUT_KNEE = 0.9
 CORE = 0.004
 HALO = 0.02
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
@@ -42,13 +42,13 @@ def tone(
 
 
 def fit(c: Array64, grey: Array64) -> Array64:
-    """Colours drawn towards grey to lie in 0..1, the more the further beyond KNEE of the way to the edge."""
+    """Return colours compressed towards grey into 0..1, from GAMUT_KNEE of the way to the edge on."""
     low = (grey - c.min(axis=-1)) / np.maximum(grey, 1e-6)
     high = (c.max(axis=-1) - grey) / np.maximum(1 - grey, 1e-6)
     d = np.maximum(low, high)
-    u = np.maximum(d - KNEE, 0) / (1 - KNEE)
-    fitted = np.where(d <= KNEE, d, KNEE + (1 - KNEE) * u / (1 + u))
-    share = np.divide(fitted, d, out=np.ones_like(d), where=d > KNEE)
+    u = np.maximum(d - GAMUT_KNEE, 0) / (1 - GAMUT_KNEE)
+    fitted = np.where(d <= GAMUT_KNEE, d, GAMUT_KNEE + (1 - GAMUT_KNEE) * u / (1 + u))
+    share = np.divide(fitted, d, out=np.ones_like(d), where=d > GAMUT_KNEE)
     return grey[..., None] + share[..., None] * (c - grey[..., None])
 
 

@@ -11,7 +11,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import MotionLines, Pair
 from tests import curves
-from tests.closeness import HALF_RELATIVE
+from tests.tolerances import HALF_RELATIVE
 
 SPLINE = blur.Params(soft_gamma=1.0, paths="spline")
 LINE = replace(SPLINE, paths="line")
