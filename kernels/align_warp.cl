@@ -59,9 +59,8 @@ inline float4 sample_partly(__global const half *frame, int width, int height, i
     return light.w > 0.0f ? light : (float4)(0.0f);
 }
 
-__kernel void align_warp(__global const half *frame, __global const float *cells, __global half *out,
-                         int width, int height, int columns,
-                         float8 h, float cells_a_pixel)
+__kernel void align_warp(__global const half *frame, __global const float *cells, __global half *out, int width,
+                         int height, int columns, float8 h, float cells_a_pixel)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)

@@ -228,11 +228,10 @@ inline float4 gathered(FRAME frame, int width, int height, float2 p, Path path, 
     return weight / path.count * sum;
 }
 
-__kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
-                         __global const float *lines, __global const float *ends,
-                         __global const float *weight, __global float *result,
-                         int width, int height, int low_width, int low_height, float half_per_low,
-                         float start, float stop, float share, float spacing, int most)
+__kernel void blur_paths(__global const float *total, FRAME first, FRAME second, __global const float *lines,
+                         __global const float *ends, __global const float *weight, __global float *result,
+                         int width, int height, int low_width, int low_height, float half_per_low, float start,
+                         float stop, float share, float spacing, int most)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)

@@ -18,9 +18,9 @@ inline float bump(float squared)
 }
 
 __kernel void composite_mask(__global const float *mask, __global const uchar *mixed,
-                             __global const half *low_guide, __global const half *guide,
-                             __global float *result, int width, int height,
-                             int low_width, int low_height, float half_per_low, float radius, float range)
+                             __global const half *low_guide, __global const half *guide, __global float *result,
+                             int width, int height, int low_width, int low_height, float half_per_low,
+                             float radius, float range)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)

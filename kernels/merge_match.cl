@@ -82,10 +82,9 @@ inline float vertex(uint before, uint here, uint after)
 
 __kernel void merge_match(__global const ushort *reference, __global const ushort *other,
                           __global const float2 *global_px, __global const float2 *coarse_px,
-                          __global float2 *found_px, int width, int height, int global_columns,
-                          int global_rows, int coarse_columns, int coarse_rows, int columns, int rows,
-                          int level, int fields, int radius, int block, float noise_scale,
-                          float noise_offset)
+                          __global float2 *found_px, int width, int height, int global_columns, int global_rows,
+                          int coarse_columns, int coarse_rows, int columns, int rows, int level, int fields,
+                          int radius, int block, float noise_scale, float noise_offset)
 {
     int bx = get_global_id(0), by = get_global_id(1);
     if (bx >= columns || by >= rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from longexpo_cli.errors import DeviceError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.capabilities import OTHER_DEVICE, mebibytes
-from longexpo_cli.gpu.develop import PAD
+from longexpo_cli.gpu.demosaic import PAD
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages.develop import band_rows

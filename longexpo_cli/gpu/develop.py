@@ -16,8 +16,6 @@ from longexpo_cli.colour import srgb_decode
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Array32, Shot
 
-PAD = 12  # pixels all round a band that the demosaic reads beyond the ones it makes; even
-KNEE = 5e-4  # light at which the demosaic's curve turns from straight to square root
 _VALUES = {"uint8": ("uchar", 256), "uint16": ("ushort", 65536), "float32": ("float", 1)}
 
 
@@ -36,11 +34,6 @@ def levels(shot: Shot, kind: npt.DTypeLike) -> tuple[Array32, Array32]:
         return np.zeros(4, np.float32), np.ones(4, np.float32)
     black = np.array(shot.black_dn, np.float64)
     return black.astype(np.float32), (1 / (shot.white_dn - black)).astype(np.float32)
-
-
-def balance_by_position(shot: Shot) -> Array32:
-    """Return the gain of the colour at each position of the pattern, 4 float32."""
-    return np.array([shot.balance["RGB".index(letter)] for letter in shot.cfa or ""], np.float32)
 
 
 def curve_table(shot: Shot, kind: npt.DTypeLike) -> Array32:
@@ -65,7 +58,7 @@ def bin_cfa(
     device.run(
         "develop_bin",
         _size(frame),
-        defines=_defines(values),
+        defines=value_defines(values),
         values=values,
         frame=frame,
         width=width,
@@ -85,7 +78,7 @@ def bin_rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Arr
     device.run(
         "develop_bin_rgb",
         _size(frame),
-        defines=_defines(values),
+        defines=value_defines(values),
         values=values,
         curve=curve,
         frame=frame,
@@ -103,7 +96,7 @@ def rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32
     device.run(
         "develop_rgb",
         _size(light),
-        defines=_defines(values),
+        defines=value_defines(values),
         values=values,
         curve=curve,
         light=light,
@@ -147,114 +140,10 @@ def energy(device: Device, frame: DeviceArray, k: int, dark: float) -> DeviceArr
     return result
 
 
-def level(
-    device: Device, values: DeviceArray, top: int, rows: int, black: Array32, gain: Array32
-) -> DeviceArray:
-    """Return rows of a colour filter array from row top (may be negative), PAD wider each side, float32."""
-    height, width = values.shape
-    band = device.empty((rows, width + 2 * PAD), np.float32)
-    defines = (*_defines(values), *_CURVE)
-    device.run(
-        "develop_level",
-        _size(band),
-        defines=defines,
-        values=values,
-        band=band,
-        width=width,
-        height=height,
-        top=top,
-        rows=rows,
-        black=black,
-        gain=gain,
-    )
-    return band
-
-
-def directions(device: Device, band: DeviceArray, red: int) -> DeviceArray:
-    """Return green minus the other colour, estimated along the row and down the column, h w 2 float32."""
-    rows, width = band.shape
-    differences = device.empty((rows, width, 2), np.float32)
-    device.run(
-        "develop_directions",
-        (width, rows),
-        band=band,
-        differences=differences,
-        width=width,
-        rows=rows,
-        red_x=red & 1,
-        red_y=red >> 1,
-    )
-    return differences
-
-
-def activity(device: Device, differences: DeviceArray) -> DeviceArray:
-    """Return how much the differences change along the row and down the column, h w 2 float32."""
-    rows, width = differences.shape[:2]
-    result = device.empty((rows, width, 2), np.float32)
-    device.run(
-        "develop_activity",
-        (width, rows),
-        differences=differences,
-        activity=result,
-        width=width,
-        rows=rows,
-    )
-    return result
-
-
-def green(device: Device, differences: DeviceArray, changes: DeviceArray, red: int) -> DeviceArray:
-    """Return green minus the pixel's own colour at red and blue pixels, h w float32."""
-    rows, width = differences.shape[:2]
-    chroma = device.empty((rows, width), np.float32)
-    device.run(
-        "develop_green",
-        (width, rows),
-        differences=differences,
-        activity=changes,
-        chroma=chroma,
-        width=width,
-        rows=rows,
-        red_x=red & 1,
-        red_y=red >> 1,
-    )
-    return chroma
-
-
-def demosaic(
-    device: Device,
-    band: DeviceArray,
-    chroma: DeviceArray,
-    light: DeviceArray,
-    first: int,
-    red: int,
-    colour: Array32,
-) -> DeviceArray:
-    """Write the rows of a band's inner pixels into light H W 3 float32 from row first on, and return it."""
-    rows, width = band.shape[0] - 2 * PAD, light.shape[1]
-    device.run(
-        "develop_demosaic",
-        (width, rows),
-        defines=_CURVE,
-        band=band,
-        chroma=chroma,
-        light=light,
-        width=width,
-        first=first,
-        rows=rows,
-        red_x=red & 1,
-        red_y=red >> 1,
-        colour=colour,
-    )
-    return light
-
-
-_CURVE = (f"PAD={PAD}", f"KNEE={KNEE}f")
-
-
 def _size(array: DeviceArray) -> tuple[int, int]:
     return array.shape[1], array.shape[0]
 
 
-def _defines(values: Any) -> tuple[str, ...]:
+def value_defines(values: Any) -> tuple[str, ...]:
     name, levels = _VALUES[np.dtype(values.dtype).name]
     return (f"VALUE={name}", f"LEVELS={levels}", *(("MERGED",) if name == "float" else ()))

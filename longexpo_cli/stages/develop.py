@@ -15,6 +15,7 @@ from longexpo_cli import imagefile, raw
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu import demosaic as demosaic_kernels
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
@@ -165,10 +166,10 @@ def _band(
     """Demosaic rows first .. first + rows of a colour filter array into light; first is even."""
     red = (shot.cfa or "RGGB").index("R")
     black, inverse = kernels.levels(shot, values.dtype)
-    gain = inverse * kernels.balance_by_position(shot)
-    pad = kernels.PAD
-    band = kernels.level(device, values, first - pad, rows + 2 * pad, black, gain)
-    differences = kernels.directions(device, band, red)
-    changes = kernels.activity(device, differences)
-    chroma = kernels.green(device, differences, changes, red)
-    kernels.demosaic(device, band, chroma, light, first, red, colour)
+    gain = inverse * demosaic_kernels.wb_gains_by_position(shot)
+    pad = demosaic_kernels.PAD
+    band = demosaic_kernels.linearize(device, values, first - pad, rows + 2 * pad, black, gain)
+    differences = demosaic_kernels.color_differences(device, band, red)
+    gradients = demosaic_kernels.gradients(device, differences)
+    chroma = demosaic_kernels.green(device, differences, gradients, red)
+    demosaic_kernels.interpolate(device, band, chroma, light, first, red, colour)

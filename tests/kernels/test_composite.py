@@ -12,8 +12,8 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import composite
 from longexpo_cli.gpu.blur import resolve
 from longexpo_cli.gpu.device import Device
-from tests.tolerances import FLOAT32, half_rounding
 from tests.reference import composite as reference
+from tests.tolerances import FLOAT32, half_rounding
 
 SIZES = [(1, 1), (7, 13), (5, 131), (34, 71)]
 Array = npt.NDArray[Any]

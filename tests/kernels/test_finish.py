@@ -11,8 +11,8 @@ from longexpo_cli import colour
 from longexpo_cli.gpu import finish as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import finish as stage
-from tests.tolerances import half_rounding
 from tests.reference import finish as twin
+from tests.tolerances import half_rounding
 
 SIZES = ((1, 1), (7, 13), (3, 8), (2, 9), (70, 600))
 TO_SPACE = colour.between("rec2020", "srgb")

@@ -10,8 +10,8 @@ import pytest
 
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device
-from tests.tolerances import FLOAT32
 from tests.reference import merge as twin
+from tests.tolerances import FLOAT32
 
 SIZES = [(1, 1), (7, 13), (37, 150)]
 KINDS = ["bayer", "rgb", "srgb"]

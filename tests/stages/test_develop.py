@@ -18,7 +18,8 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop, load
 from longexpo_cli.synth.dng import write_dng
 from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile
-from tests.reference.develop import mosaic_of, working_light
+from tests.reference.demosaic import mosaic_of
+from tests.reference.develop import working_light
 from tests.shots import plain_shot
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
