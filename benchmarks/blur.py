@@ -62,9 +62,9 @@ def gathering(device: Device, frame: DeviceArray, motion: float, bend: float) ->
             half_per_low=PER_LOW,
             start=0,
             stop=1,
-            share=1,
+            time_weight=1,
             spacing_px=1,
-            most=256,
+            max_samples=256,
         )
         device.finish()
 

@@ -100,7 +100,7 @@ def test_other_errors_are_bugs(small: Device) -> None:
             encoded=encoded,
             width=4,
             height=4,
-            white=1,
+            clip_light=1,
             k=1,
-            fade=0,
+            feather=0,
         )

@@ -1,4 +1,4 @@
-"""Kernels of the blur: soft gamma in, light gathered along lines, soft gamma out."""
+"""Kernels of the blur: soft gamma, tangents of the paths, light integrated along them, inverse soft gamma."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 
 
 def encode(
-    device: Device, light: DeviceArray, white: float, soft_gamma: float, fade_px: float = 0.0
+    device: Device, light: DeviceArray, clip_light: float, soft_gamma: float, feather_px: float = 0.0
 ) -> DeviceArray:
-    """Return a frame H W 4 half under soft gamma, multiplied by its trust (Tabellion 2023, equation 9).
+    """Return a frame H W 4 half under soft gamma, multiplied by its confidence (Tabellion 2023, equation 9).
 
-    soft_gamma is k, 1 = off; white is the light that maps to 1. Trust, the new channel 4, is channel 4,
-    falling over fade_px towards where that ends inside the picture.
+    soft_gamma is k, 1 = off; clip_light is the light that maps to 1. Confidence, the new channel 4, is the
+    coverage (channel 4 of light), feathered over feather_px towards the edges of the covered area.
     """
     height, width = light.shape[:2]
     encoded = device.empty(light.shape, np.float16)
@@ -24,9 +24,9 @@ def encode(
         encoded=encoded,
         width=width,
         height=height,
-        white=white,
+        clip_light=clip_light,
         k=soft_gamma,
-        fade=fade_px,
+        feather=feather_px,
     )
     return encoded
 
@@ -39,10 +39,10 @@ def tangents(
     before_scale: float = 1.0,
     after_scale: float = 1.0,
 ) -> DeviceArray:
-    """Return how a pair's paths begin and end, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
+    """Return the tangents of a pair's paths, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
 
-    lines is 2 h w 2 float32, so are those of the pairs before and after; None: there is none. The scales are
-    this pair's duration over theirs.
+    Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of the
+    pairs before and after; None: there is no such pair. The scales are this pair's duration over theirs.
     """
     _, height, width, _ = lines.shape
     result = device.empty((2, height, width, 4), np.float32)
@@ -67,21 +67,21 @@ def paths(
     first: DeviceArray,
     second: DeviceArray,
     lines: DeviceArray,
-    ends: DeviceArray,
+    tangents: DeviceArray,
     weight: DeviceArray,
     half_per_low: float,
     start: float,
     stop: float,
-    share: float,
+    time_weight: float,
     spacing_px: float,
-    most: int,
+    max_samples: int,
 ) -> DeviceArray:
-    """Return total plus one pair's mean light times its share, H W 4 float32 (equations 6 and 8).
+    """Return total plus one pair's mean light times time_weight, H W 4 float32 (equations 6 and 8).
 
-    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, ends 2 h w 4 float32
-    their tangents (see `tangents`; the lines, twice each, make straight paths), weight h w float32 the first
-    frame's; half_per_low is half-resolution pixels per low pixel. The part start..stop of the interval is
-    gathered with samples at most spacing_px half-resolution pixels apart, and at most `most` a path.
+    first and second are encoded frames H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4
+    float32 (see `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's
+    blend weight, half_per_low half-resolution pixels per low pixel. The part start..stop of the interval is sampled at most
+    spacing_px half-resolution pixels apart, with at most max_samples samples per path.
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
@@ -94,7 +94,7 @@ def paths(
         first=first_sampled,
         second=second_sampled,
         lines=lines,
-        ends=ends,
+        tangents=tangents,
         weight=weight,
         result=result,
         width=width,
@@ -104,16 +104,16 @@ def paths(
         half_per_low=half_per_low,
         start=start,
         stop=stop,
-        share=share,
+        time_weight=time_weight,
         spacing=spacing_px,
-        most=most,
+        max_samples=max_samples,
         defines=defines,
     )
     return result
 
 
-def resolve(device: Device, total: DeviceArray, white: float, soft_gamma: float) -> DeviceArray:
-    """Return the light H W 4 float32 of a running sum; channel 4 is 1 where any pair knew it, else 0."""
+def resolve(device: Device, total: DeviceArray, clip_light: float, soft_gamma: float) -> DeviceArray:
+    """Return the light H W 4 float32 of an accumulator; channel 4 is 1 where a pair has coverage, else 0."""
     height, width = total.shape[:2]
     light = device.empty(total.shape, np.float32)
     device.run(
@@ -123,7 +123,7 @@ def resolve(device: Device, total: DeviceArray, white: float, soft_gamma: float)
         light=light,
         width=width,
         height=height,
-        white=white,
+        clip_light=clip_light,
         k=soft_gamma,
     )
     return light

@@ -82,9 +82,9 @@ def blur(
         half_per_low=half_per_low,
         start=pair.start,
         stop=pair.stop,
-        share=pair.light,
+        time_weight=pair.light,
         spacing_px=params.spacing,
-        most=params.samples,
+        max_samples=params.samples,
     )
     motion_px = _motion_px(lines, pair)
     device.finish()  # the kernel may read the lines where they lie in the host's memory
