@@ -41,8 +41,9 @@ def tangents(
 ) -> DeviceArray:
     """Return the tangents of a pair's paths, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
 
-    Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of the
-    pairs before and after; None: there is no such pair. The scales are this pair's duration over theirs.
+    Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of
+    the pairs before and after; None: there is no such pair. The scales are this pair's duration over
+    theirs.
     """
     _, height, width, _ = lines.shape
     result = device.empty((2, height, width, 4), np.float32)
@@ -80,8 +81,8 @@ def paths(
 
     first and second are encoded frames H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4
     float32 (see `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's
-    blend weight, half_per_low half-resolution pixels per low pixel. The part start..stop of the interval is sampled at most
-    spacing_px half-resolution pixels apart, with at most max_samples samples per path.
+    blend weight, half_per_low half-resolution pixels per low pixel. The part start..stop of the interval is
+    sampled at most spacing_px half-resolution pixels apart, with at most max_samples samples per path.
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape

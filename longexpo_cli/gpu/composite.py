@@ -1,4 +1,4 @@
-"""Kernels of the composite: the guide, the guided mask, the blend."""
+"""Kernels of the composite: guide, guided mask, comparison of blur and sharp exposure, blend."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
 def mask(
     device: Device,
     low_mask: DeviceArray,
-    mixed: DeviceArray,
+    varying: DeviceArray,
     low_guide: DeviceArray,
     half_guide: DeviceArray,
     half_per_low: float,
@@ -38,8 +38,8 @@ def mask(
 ) -> DeviceArray:
     """Return a mask h w float32 of the low grid on the half grid, joint bilateral (Kopf 2007).
 
-    radius_px is in low pixels, guide_range in square-rooted light; mixed h w uint8 may be 0 where the mask
-    is the same on all pixels within radius_px + 1. doi:10.1145/1276377.1276497
+    radius_px is in low pixels, guide_range in square-rooted light; varying h w uint8 may be 0 where the mask
+    is constant within radius_px + 1. doi:10.1145/1276377.1276497
     """
     height, width = half_guide.shape[:2]
     low_height, low_width = low_mask.shape
@@ -48,7 +48,7 @@ def mask(
         "composite_mask",
         (width, height),
         mask=low_mask,
-        mixed=mixed,
+        varying=varying,
         low_guide=low_guide,
         guide=half_guide,
         result=result,
@@ -64,11 +64,11 @@ def mask(
 
 
 def excess(
-    device: Device, blur: DeviceArray, half_guide: DeviceArray, noise: tuple[float, float], part: float
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, noise: tuple[float, float], tolerance: float
 ) -> DeviceArray:
-    """Return how far the blur h w 4 lies outside the sharp exposure's 3 x 3 range, h w, in deviations.
+    """Return how far the blur h w 4 is outside the sharp exposure's 3 x 3 range, h w float32, in sigmas.
 
-    noise is the variance's slope and offset in light; part of the light is forgiven beside it.
+    noise is the variance's slope and offset in light; tolerance, a fraction of the light, is added to it.
     """
     height, width = half_guide.shape[:2]
     result = device.empty((height, width), np.float32)
@@ -83,7 +83,7 @@ def excess(
         height=height,
         scale=scale,
         offset=offset,
-        part=part,
+        tolerance=tolerance,
     )
     return result
 
@@ -92,48 +92,49 @@ def detail(
     device: Device,
     blur: DeviceArray,
     half_guide: DeviceArray,
-    beyond: DeviceArray,
+    excess_map: DeviceArray,
     low: Grid,
     cell: int,
-    least: float,
+    min_variance: float,
 ) -> tuple[DeviceArray, DeviceArray]:
-    """Return, on the low grid, the share of the sharp detail that the blur holds, and how much they differ.
+    """Return, on the low grid, the part of the sharp detail in the blur and their difference, h w float32.
 
-    cell is half-resolution pixels a low pixel; least the variance of light that counts as flat; beyond the
-    excess. He and Sun 2015 (arXiv 1505.00996).
+    The part is a guided filter's slope, 0..1 (He and Sun 2015, arXiv 1505.00996). excess_map is that of
+    `excess`, cell the half-resolution pixels per low pixel, min_variance the variance of light that counts
+    as flat.
     """
     height, width = half_guide.shape[:2]
-    share, differ = device.empty(low.shape, np.float32), device.empty(low.shape, np.float32)
+    slope, difference = device.empty(low.shape, np.float32), device.empty(low.shape, np.float32)
     device.run(
         "composite_detail",
         (low.width, low.height),
         blur=blur,
         guide=half_guide,
-        excess=beyond,
-        share=share,
-        differ=differ,
+        excess=excess_map,
+        slope=slope,
+        difference=difference,
         width=width,
         height=height,
         low_width=low.width,
         low_height=low.height,
         cell=cell,
-        least=least,
+        min_variance=min_variance,
     )
-    return share, differ
+    return slope, difference
 
 
 def subtract_detail(
-    device: Device, blur: DeviceArray, half_guide: DeviceArray, share: DeviceArray, half_per_low: float
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, slope: DeviceArray, half_per_low: float
 ) -> None:
-    """Take the share of the sharp exposure out of the blur, in place: what is left is its residue."""
+    """Subtract slope times the sharp exposure from the blur, in place; what is left is the residual."""
     height, width = half_guide.shape[:2]
-    low_height, low_width = share.shape
+    low_height, low_width = slope.shape
     device.run(
-        "composite_residue",
+        "composite_residual",
         (width, height),
         blur=blur,
         guide=half_guide,
-        share=share,
+        slope=slope,
         width=width,
         height=height,
         low_width=low_width,
@@ -145,26 +146,26 @@ def subtract_detail(
 def blend(
     device: Device,
     sharp: DeviceArray,
-    residue: DeviceArray,
+    residual: DeviceArray,
     keep: DeviceArray,
-    share: DeviceArray,
+    slope: DeviceArray,
     low_scale: float,
 ) -> DeviceArray:
-    """Return S keep + (R + share S)(1 - keep), H W 3 float32.
+    """Return S keep + (R + slope S)(1 - keep), H W 3 float32.
 
-    The residue R h w 4 and keep h w lie on the half grid, share on the low grid of low_scale full pixels.
+    The residual R h w 4 and keep h w are on the half grid, slope on the low grid of low_scale full pixels.
     """
     height, width = sharp.shape[:2]
     half_height, half_width = keep.shape
-    low_height, low_width = share.shape
+    low_height, low_width = slope.shape
     result = device.empty(sharp.shape, np.float32)
     device.run(
         "composite_blend",
         (half_width, half_height),
         sharp=sharp,
-        residue=residue,
+        residual=residual,
         keep=keep,
-        share=share,
+        slope=slope,
         result=result,
         width=width,
         height=height,

@@ -1,17 +1,17 @@
-"""The kernels of the finish stage, one function each."""
+"""Kernels of the finish stage: tone curve, sharpening, gain map."""
 
 from __future__ import annotations
 
 from longexpo_cli.gpu.device import Device, DeviceArray
 
-_RUN = 8  # pixels of a row that a work-item does
+_RUN = 8  # pixels of a row per work-item
 
 
 def tone(
     device: Device,
     light: DeviceArray,
     curve: DeviceArray,
-    colourful: DeviceArray,
+    chroma: DeviceArray,
     encode: DeviceArray,
     to_space: DeviceArray,
     luminance: DeviceArray,
@@ -22,7 +22,7 @@ def tone(
 ) -> DeviceArray:
     """Map light H W 3 float32 to display values 4 H W float16: planes of encoded red, green, blue, and luma.
 
-    curve, colourful and encode are tables of one length, the first two over the root of n / top;
+    curve, chroma and encode are tables of one length, the first two over the root of n / top;
     to_space is 3 3, luminance 3, all float32 (kernels/finish_tone.cl).
     """
     height, width = light.shape[:2]
@@ -32,7 +32,7 @@ def tone(
         (-(-width // _RUN), height),
         light=light,
         curve=curve,
-        colourful=colourful,
+        chroma=chroma,
         encode=encode,
         to_space=to_space,
         luminance=luminance,

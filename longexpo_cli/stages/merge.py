@@ -131,7 +131,7 @@ def noise_left(count: int, strength: float) -> float:
     return 1 - 2 * others * slope / count + others * (2 * square + (others - 1) * slope**2) / count**2
 
 
-def _coded(device: Device, mosaic: Mosaic) -> gpu.Coded:
+def _coded(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
     """Put a mosaic as read on the device, with what turns its values into light."""
     shot = mosaic.shot
     cell = (2, 2) if mosaic.values.ndim == 2 else (1, 3)
@@ -143,7 +143,7 @@ def _coded(device: Device, mosaic: Mosaic) -> gpu.Coded:
     else:
         black = np.resize(np.asarray(shot.black_dn, np.float64), cell[0] * cell[1])
         curve = np.stack([black, shot.exposure_scale / (shot.white_dn - black)], axis=-1)
-    return gpu.Coded(values, device.upload(curve.astype(np.float32)), cell, encoded)
+    return gpu.StoredPixels(values, device.upload(curve.astype(np.float32)), cell, encoded)
 
 
 def _difference_noise(here: Shot, there: Shot) -> tuple[float, float]:
@@ -158,21 +158,21 @@ def _difference_noise(here: Shot, there: Shot) -> tuple[float, float]:
 def _displacements(
     device: Device,
     reference: DeviceArray,
-    coded: gpu.Coded,
+    coded: gpu.StoredPixels,
     start_px: Array32,
     noise: tuple[float, float],
     params: Params,
 ) -> DeviceArray:
     """Return where each block lies in the frame, rows columns 2 full pixels, by coarse-to-fine matching."""
-    levels = np.tile(np.array([0, 1], np.float32), coded.cell[0] * coded.cell[1])
-    light = gpu.Coded(reference, device.upload(levels), coded.cell, encoded=False)
+    levels = np.tile(np.array([0, 1], np.float32), coded.cfa_period[0] * coded.cfa_period[1])
+    light = gpu.StoredPixels(reference, device.upload(levels), coded.cfa_period, is_gamma_encoded=False)
     here, there = [gpu.grey(device, light)], [gpu.grey(device, coded)]
     for _ in range(LEVELS - 1):
         here.append(gpu.halve(device, here[-1]))
         there.append(gpu.halve(device, there[-1]))
     start = device.upload(start_px)
     radius = int(np.ceil(params.search / 2**LEVELS))
-    values = 4 if coded.cell == (2, 2) else 12  # that a grey pixel of the finest level averages
+    values = 4 if coded.cfa_period == (2, 2) else 12  # that a grey pixel of the finest level averages
     field_px = None
     for level in range(LEVELS - 1, -1, -1):
         count = values * 4**level

@@ -135,8 +135,8 @@ def test_an_edge_overshoots_by_the_halo_at_most(device: Device) -> None:
     display = np.full((4, 12, 40), 0.3, np.float16)
     display[:, :, 20:] = 0.6
     values = kernels.sharpen(device, device.upload(display), 3.0).get().astype(int)
-    assert 255 * (0.3 - twin.HALO) - 1 <= values.min() < 255 * 0.3 - 2
-    assert 255 * 0.6 + 2 < values.max() <= 255 * (0.6 + twin.HALO) + 1
+    assert 255 * (0.3 - twin.MAX_OVERSHOOT) - 1 <= values.min() < 255 * 0.3 - 2
+    assert 255 * 0.6 + 2 < values.max() <= 255 * (0.6 + twin.MAX_OVERSHOOT) + 1
 
 
 @pytest.mark.parametrize("size", SIZES)
