@@ -67,8 +67,8 @@ __kernel void composite_blend(__global const float *sharp, __global const float 
                     blurred = quarter_way(wa * a, wb * b, wc * c, wd * d);
                     blurred = blurred.w > 0.0f ? (float4)(blurred.xyz / blurred.w, fmin(blurred.w, 1.0f)) : 0.0f;
                 }
-                float detail = pull1(slope, low_width, low_height, (x + 0.5f) / low_scale - 0.5f,
-                                     (y + 0.5f) / low_scale - 0.5f);
+                float detail = sample1(slope, low_width, low_height, (x + 0.5f) / low_scale - 0.5f,
+                                       (y + 0.5f) / low_scale - 0.5f);
                 light += (1.0f - clamp(weight, 0.0f, 1.0f)) * fmin(blurred.w, 1.0f)
                        * (blurred.xyz + detail * light - light);
             }

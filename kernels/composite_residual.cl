@@ -9,8 +9,8 @@ __kernel void composite_residual(__global float *blur, __global const half *guid
     if (x >= width || y >= height)
         return;
     size_t at = (size_t)y * width + x;
-    float a = pull1(slope, low_width, low_height, (x + 0.5f) / half_per_low - 0.5f,
-                    (y + 0.5f) / half_per_low - 0.5f);
+    float a = sample1(slope, low_width, low_height, (x + 0.5f) / half_per_low - 0.5f,
+                      (y + 0.5f) / half_per_low - 0.5f);
     float4 b = vload4(at, blur), g = vload_half4(at, guide);
     vstore4((float4)(b.xyz - a * g.xyz * g.xyz, b.w), at, blur);
 }

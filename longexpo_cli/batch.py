@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longexpo_cli import export, memory, metadata
+from longexpo_cli import export, malloc, metadata
 from longexpo_cli.errors import BurstError, LongexpoError, OutputError, in_a_line
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
@@ -135,7 +135,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     from longexpo_cli.observers.dump import Dump
 
     write.refuse_existing(job.targets(), job.overwrite)
-    memory.give_back_large()
+    malloc.set_mmap_threshold()
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump)]
     watch = Watch(clock, *dumps, *observers)

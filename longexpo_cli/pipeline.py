@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from longexpo_cli import room
+from longexpo_cli import memory_estimate
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
@@ -94,7 +94,7 @@ def render(
     on that frame.
     """
     burst = watch("load", load.load(source, recipe.load))
-    room.check(device, burst, recipe)
+    memory_estimate.require_memory(device, burst, recipe)
     burst, previews, anchor, low = survey(burst, recipe, device, watch, reference)
     if mask is not None:
         reference, who = anchor, subject.from_mask(subject.read_mask(mask), low)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli.arrays import Array32, Array64
+from longexpo_cli.gpu.buffers import FRAME
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
@@ -24,7 +25,7 @@ def warp(
     corners = np.zeros((2, 2, 2)) if mesh is None else mesh
     cells = _row_cells(corners, height, cells_per_px[1])
     change = (homography / homography[2, 2] - np.eye(3)).ravel()[:8].astype(np.float32)
-    out = device.empty(frame.shape, np.float16)
+    out = FRAME.allocate(device, height, width)
     device.run(
         "align_warp",
         (width, height),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from longexpo_cli.gpu.buffers import ACCUMULATOR, BLURRED, FRAME, TANGENTS
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
@@ -16,7 +15,7 @@ def encode(
     coverage (channel 4 of light), feathered over feather_px towards the edges of the covered area.
     """
     height, width = light.shape[:2]
-    encoded = device.empty(light.shape, np.float16)
+    encoded = FRAME.allocate(device, height, width)
     device.run(
         "blur_encode",
         (width, height),
@@ -46,7 +45,7 @@ def tangents(
     theirs.
     """
     _, height, width, _ = lines.shape
-    result = device.empty((2, height, width, 4), np.float32)
+    result = TANGENTS.allocate(device, height, width)
     device.run(
         "blur_tangents",
         (width, height),
@@ -86,7 +85,7 @@ def paths(
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
-    result = device.empty(total.shape, np.float32)
+    result = ACCUMULATOR.allocate(device, height, width)
     (first_sampled, second_sampled), defines = device.sampled(first, second)
     device.run(
         "blur_paths",
@@ -116,7 +115,7 @@ def paths(
 def resolve(device: Device, total: DeviceArray, clip_light: float, soft_gamma: float) -> DeviceArray:
     """Return the light H W 4 float32 of an accumulator; channel 4 is 1 where a pair has coverage, else 0."""
     height, width = total.shape[:2]
-    light = device.empty(total.shape, np.float32)
+    light = BLURRED.allocate(device, height, width)
     device.run(
         "blur_resolve",
         (width, height),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.buffers import DIFFERENCE, EXCESS, GUIDE, KEEP, LIGHT, SLOPE
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
 def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
     """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32."""
     full_height, full_width = sharp.shape[:2]
-    result = device.empty((*grid.shape, 4), np.float16)
+    result = GUIDE.allocate(device, grid.height, grid.width)
     device.run(
         "composite_guide",
         (grid.width, grid.height),
@@ -43,7 +42,7 @@ def mask(
     """
     height, width = half_guide.shape[:2]
     low_height, low_width = low_mask.shape
-    result = device.empty((height, width), np.float32)
+    result = KEEP.allocate(device, height, width)
     device.run(
         "composite_mask",
         (width, height),
@@ -71,7 +70,7 @@ def excess(
     noise is the variance's slope and offset in light; tolerance, a fraction of the light, is added to it.
     """
     height, width = half_guide.shape[:2]
-    result = device.empty((height, width), np.float32)
+    result = EXCESS.allocate(device, height, width)
     scale, offset = noise
     device.run(
         "composite_excess",
@@ -104,7 +103,8 @@ def detail(
     as flat.
     """
     height, width = half_guide.shape[:2]
-    slope, difference = device.empty(low.shape, np.float32), device.empty(low.shape, np.float32)
+    slope = SLOPE.allocate(device, low.height, low.width)
+    difference = DIFFERENCE.allocate(device, low.height, low.width)
     device.run(
         "composite_detail",
         (low.width, low.height),
@@ -158,7 +158,7 @@ def blend(
     height, width = sharp.shape[:2]
     half_height, half_width = keep.shape
     low_height, low_width = slope.shape
-    result = device.empty(sharp.shape, np.float32)
+    result = LIGHT.allocate(device, height, width)
     device.run(
         "composite_blend",
         (half_width, half_height),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli.arrays import Array32
+from longexpo_cli.gpu.buffers import BAND, CHROMA, COLOR_DIFFERENCES, GRADIENTS
 from longexpo_cli.gpu.develop import value_defines
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Shot
@@ -18,7 +19,13 @@ PAD = (
     12  # pixels on every side of a band that interpolation reads beyond its output; even, to keep the pattern
 )
 KNEE = 5e-4  # light at which the curve turns from linear to square root, about the noise of dark parts
+BAND_PIXELS = 1 << 21  # pixels demosaiced at once: about 50 MB of buffers
 _CURVE = (f"PAD={PAD}", f"KNEE={KNEE}f")
+
+
+def band_rows(width: int) -> int:
+    """Return how many rows of a picture of this width are demosaiced at once; even."""
+    return max(BAND_PIXELS // width // 2, 32) * 2
 
 
 def wb_gains_by_position(shot: Shot) -> Array32:
@@ -34,7 +41,7 @@ def linearize(
     Rows and columns outside the picture are mirrored; top may be negative.
     """
     height, width = values.shape
-    band = device.empty((rows, width + 2 * PAD), np.float32)
+    band = BAND.allocate(device, rows, width + 2 * PAD)
     defines = (*value_defines(values), *_CURVE)
     device.run(
         "demosaic_linearize",
@@ -55,7 +62,7 @@ def linearize(
 def color_differences(device: Device, band: DeviceArray, red: int) -> DeviceArray:
     """Return green minus the other colour, estimated along the row and down the column, h w 2 float32."""
     rows, width = band.shape
-    differences = device.empty((rows, width, 2), np.float32)
+    differences = COLOR_DIFFERENCES.allocate(device, rows, width)
     device.run(
         "demosaic_color_differences",
         (width, rows),
@@ -72,7 +79,7 @@ def color_differences(device: Device, band: DeviceArray, red: int) -> DeviceArra
 def gradients(device: Device, differences: DeviceArray) -> DeviceArray:
     """Return the gradients of the differences along the row and down the column, h w 2 float32."""
     rows, width = differences.shape[:2]
-    result = device.empty((rows, width, 2), np.float32)
+    result = GRADIENTS.allocate(device, rows, width)
     device.run(
         "demosaic_gradients",
         (width, rows),
@@ -87,7 +94,7 @@ def gradients(device: Device, differences: DeviceArray) -> DeviceArray:
 def green(device: Device, differences: DeviceArray, gradients: DeviceArray, red: int) -> DeviceArray:
     """Return green minus the measured colour at red and blue pixels, h w float32."""
     rows, width = differences.shape[:2]
-    chroma = device.empty((rows, width), np.float32)
+    chroma = CHROMA.allocate(device, rows, width)
     device.run(
         "demosaic_green",
         (width, rows),

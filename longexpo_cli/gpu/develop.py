@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import srgb_decode
+from longexpo_cli.gpu.buffers import ENERGY, FRAME, LIGHT, LOW_FRAME
 from longexpo_cli.gpu.device import Device, DeviceArray
-from longexpo_cli.types import Array32, Shot
+from longexpo_cli.types import Shot
 
 _VALUES = {"uint8": ("uchar", 256), "uint16": ("ushort", 65536), "float32": ("float", 1)}
 
@@ -54,7 +56,7 @@ def bin_cfa(
 ) -> DeviceArray:
     """Return the light of each 2x2 cell of a colour filter array, ceil(H/2) ceil(W/2) 4 float16."""
     height, width = values.shape
-    frame = device.empty((-(-height // 2), -(-width // 2), 4), np.float16)
+    frame = FRAME.allocate(device, -(-height // 2), -(-width // 2))
     device.run(
         "develop_bin",
         _size(frame),
@@ -74,7 +76,7 @@ def bin_cfa(
 def bin_rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32) -> DeviceArray:
     """Return the mean light of each 2x2 block of a picture, ceil(H/2) ceil(W/2) 4 float16."""
     height, width = values.shape[:2]
-    frame = device.empty((-(-height // 2), -(-width // 2), 4), np.float16)
+    frame = FRAME.allocate(device, -(-height // 2), -(-width // 2))
     device.run(
         "develop_bin_rgb",
         _size(frame),
@@ -92,7 +94,7 @@ def bin_rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Arr
 def rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32) -> DeviceArray:
     """Return the light of a picture, H W 3 float32."""
     height, width = values.shape[:2]
-    light = device.empty((height, width, 3), np.float32)
+    light = LIGHT.allocate(device, height, width)
     device.run(
         "develop_rgb",
         _size(light),
@@ -110,7 +112,7 @@ def rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32
 def low(device: Device, frame: DeviceArray, k: int) -> DeviceArray:
     """Return the mean of each k x k block of a frame, weighted by channel 4, h w 4 float32."""
     height, width = frame.shape[:2]
-    result = device.empty((-(-height // k), -(-width // k), 4), np.float32)
+    result = LOW_FRAME.allocate(device, -(-height // k), -(-width // k))
     device.run(
         "develop_low",
         _size(result),
@@ -126,7 +128,7 @@ def low(device: Device, frame: DeviceArray, k: int) -> DeviceArray:
 def energy(device: Device, frame: DeviceArray, k: int, dark: float) -> DeviceArray:
     """Return the gradient energy of each k x k block of a frame, h w float16; dark is a luminance."""
     height, width = frame.shape[:2]
-    result = device.empty((-(-height // k), -(-width // k)), np.float16)
+    result = ENERGY.allocate(device, -(-height // k), -(-width // k))
     device.run(
         "develop_energy",
         _size(result),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longexpo_cli.gpu.buffers import DISPLAY, GAIN_MAP, PRINT
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 _RUN = 8  # pixels of a row per work-item
@@ -26,7 +27,7 @@ def tone(
     to_space is 3 3, luminance 3, all float32 (kernels/finish_tone.cl).
     """
     height, width = light.shape[:2]
-    out = device.empty((4, height, width), "f2")
+    out = DISPLAY.allocate(device, height, width)
     device.run(
         "finish_tone",
         (-(-width // _RUN), height),
@@ -50,7 +51,7 @@ def tone(
 def sharpen(device: Device, display: DeviceArray, amount: float) -> DeviceArray:
     """Sharpen display values 4 H W float16 by amount (0 = not at all) and round to H W 3 uint8."""
     height, width = display.shape[1:]
-    out = device.empty((height, width, 3), "u1")
+    out = PRINT.allocate(device, height, width)
     device.run(
         "finish_sharpen",
         (-(-width // _RUN), height),
@@ -79,7 +80,7 @@ def gain_map(
     """
     height, width = light.shape[:2]
     rows, columns = -(-height // side), -(-width // side)
-    out = device.empty((rows, columns), "u1")
+    out = GAIN_MAP.allocate(device, rows, columns)
     device.run(
         "finish_gain",
         (columns, rows),

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.gpu.buffers import DISPLACEMENTS, GREY, MERGE_LIGHT
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 SIDE = 16  # values of a tile in each direction, per plane; tiles overlap by half
@@ -47,7 +48,7 @@ class StoredPixels:
 
 def light(device: Device, stored: StoredPixels) -> DeviceArray:
     """Return the light of stored values, float32, in their shape."""
-    result = device.empty(stored.values.shape, np.float32)
+    result = device.empty(stored.values.shape, MERGE_LIGHT.dtype)
     height, width = stored.size
     device.run(
         "merge_light",
@@ -66,7 +67,7 @@ def grey(device: Device, stored: StoredPixels) -> DeviceArray:
     """Return the mean light of 2 x 2 full pixels, ceil(H/2) ceil(W/2) uint16, 32768 = 1.0."""
     height, width = stored.size
     shape = (-(-stored.values.shape[0] // 2), -(-stored.values.shape[1] // 2))
-    result = device.empty(shape, np.uint16)
+    result = GREY.allocate(device, *shape)
     device.run(
         "merge_grey",
         shape[::-1],
@@ -85,7 +86,7 @@ def grey(device: Device, stored: StoredPixels) -> DeviceArray:
 def halve(device: Device, fine: DeviceArray) -> DeviceArray:
     """Return the 2 x 2 mean of a uint16 picture, sizes rounded up."""
     height, width = fine.shape
-    result = device.empty((-(-height // 2), -(-width // 2)), np.uint16)
+    result = GREY.allocate(device, -(-height // 2), -(-width // 2))
     device.run(
         "merge_halve",
         result.shape[::-1],
@@ -118,7 +119,7 @@ def match(
     """
     height, width = reference.shape
     rows, columns = blocks(height), blocks(width)
-    result = device.empty((rows, columns, 2), np.float32)
+    result = DISPLACEMENTS.allocate(device, rows, columns)
     coarse = global_px if coarse_px is None else coarse_px
     device.run(
         "merge_match",

@@ -23,7 +23,6 @@ from longexpo_cli.types import Array32, Burst, DeviceFrame, Frame, Mosaic, Previ
 
 _DARK = 3e-3  # luminance, of sensor white, under which gradients are noise (Preview.energy)
 _PREVIEW_WHITE = 0.9  # grey squared at which the brightest hundredth of the first frame is shown
-_BAND_PIXELS = 1 << 21  # pixels that are demosaiced at once: about 50 MB of buffers
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +120,12 @@ def demosaic(device: Device, mosaic: Mosaic, params: Params) -> Frame:
         light = kernels.rgb(device, values, table, colour)
     else:
         light = device.empty((height, width, 3), np.float32)
-        step = band_rows(width)
+        step = demosaic_kernels.band_rows(width)
         for first in range(0, height, step):
             _band(device, values, shot, light, first, min(step, height - first), colour)
             device.finish()  # so that one band's buffers are gone before the next one's are made
     result: Array32 = light.get()
     return Frame(result, Grid.over(height, width, 1), shot)
-
-
-def band_rows(width: int) -> int:
-    """Return how many rows of a picture so wide are demosaiced at once; even."""
-    return max(_BAND_PIXELS // width // 2, 32) * 2
 
 
 def white(burst: Burst) -> float:

@@ -13,6 +13,7 @@ import pytest
 from longexpo_cli import colour
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu import demosaic
 from longexpo_cli.gpu.develop import colour_vector
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop, load
@@ -79,7 +80,7 @@ def test_demosaic_keeps_what_was_measured_and_has_no_seams(
     truth = photo(150, 61)
     whole = develop.demosaic(device, stored(truth, cfa), PARAMS).light.copy()
     assert np.abs(mosaic_of(whole, cfa) - mosaic_of(truth, cfa)).max() < 2e-5
-    monkeypatch.setattr(develop, "_BAND_PIXELS", 61 * 64)
+    monkeypatch.setattr(demosaic, "BAND_PIXELS", 61 * 64)
     assert np.array_equal(develop.demosaic(device, stored(truth, cfa), PARAMS).light, whole)
 
 
