@@ -1,4 +1,4 @@
-"""longexpo devices: what --device can choose."""
+"""longexpo devices: the devices that --device can choose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from longexpo_cli import options
 @click.command()
 @options.json_option
 def command(as_json: bool) -> None:
-    """List the OpenCL devices, the one that is chosen by default first."""
+    """List the OpenCL devices, the default first.
+
+    The environment variable LONGEXPO_NO_POCL_FIX=1 leaves the processor name of PoCL 3.0 as it is (by default
+    a name that its compiler cannot generate code for is replaced).
+    """
     from longexpo_cli.errors import DeviceError
     from longexpo_cli.gpu.device import Device, available
 

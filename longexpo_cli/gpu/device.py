@@ -42,7 +42,7 @@ class Device:
         self.peak_bytes = 0
         if self.platform == pocl.PLATFORM:
             pocl.require_linker()
-            pocl.name_processor(cl_device)
+            pocl.fix_processor_name(cl_device)
         self._context = cl.Context([cl_device])
         self._queue = cl.CommandQueue(self._context)
         self._uploads = cl.CommandQueue(self._context)  # a second queue: copies overlap with kernels
@@ -208,7 +208,7 @@ class Device:
             source = kernel_source(name, file)
             options = ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
             if self.platform == pocl.PLATFORM:
-                built = pocl.build(self._context, self._device, source, options)
+                built = pocl.build(self._context, self._device, source, options, name)
             else:  # the driver, or else pyopencl, caches binaries
                 built = self._cl.Program(self._context, source).build(options)
             self._kernels[key] = self._cl.Kernel(built, name), signature.parse(source, name, defines)
