@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,8 +25,7 @@ SAMPLES = 24
 PER_LOW = 4
 BEND = 0.2  # of the line: how far tangents turn aside at its ends
 ROUNDS = 7
-# A kernel file of the benchmarks', as the device sees it from its own folder of kernels.
-ROOFLINE = "../benchmarks/blur_roofline"
+ROOFLINE = Path(__file__).with_name("blur_roofline.cl")
 
 
 def best_s(tasks: dict[str, Callable[[], None]]) -> dict[str, float]:
@@ -53,7 +53,19 @@ def gathering(device: Device, frame: DeviceArray, motion: float, bend: float) ->
     total = device.zeros((height, width, 4), np.float32)
 
     def task() -> None:
-        blur.paths(device, total, frame, frame, *arrays, PER_LOW, 0.0, 1.0, 1.0, 1.0, 256)
+        blur.paths(
+            device,
+            total,
+            frame,
+            frame,
+            *arrays,
+            half_per_low=PER_LOW,
+            start=0,
+            stop=1,
+            time_weight=1,
+            spacing_px=1,
+            max_samples=256,
+        )
         device.finish()
 
     return task
@@ -64,10 +76,21 @@ def bare(device: Device, frame: DeviceArray) -> Callable[[], None]:
     height, width = frame.shape[:2]
     result = device.empty((height, width, 4), np.float32)
     (source,), defines = device.sampled(frame)
-    args = (source, result, width, height, *LINE_PX, SAMPLES)
 
     def task() -> None:
-        device.run(ROOFLINE, "blur_roofline", (width, height), *args, defines=defines)
+        device.run(
+            "blur_roofline",
+            (width, height),
+            file=ROOFLINE,
+            defines=defines,
+            frame=source,
+            result=result,
+            width=width,
+            height=height,
+            line_x=LINE_PX[0],
+            line_y=LINE_PX[1],
+            count=SAMPLES,
+        )
         device.finish()
 
     return task

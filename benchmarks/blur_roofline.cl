@@ -1,7 +1,7 @@
 /* The least that a blur of so many samples can do: fetch four neighbours each time, mix and add, along one line.
    Pixels whose line leaves the picture are left out. */
-__kernel void blur_roofline(FRAME frame, __global float *result, int width, int height,
-                            float line_x, float line_y, int count)
+__kernel void blur_roofline(FRAME frame, __global float *result, int width, int height, float line_x,
+                            float line_y, int count)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x + line_x < 0.0f || y + line_y < 0.0f || x + line_x >= width - 1 || y + line_y >= height - 1)

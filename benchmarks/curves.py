@@ -186,9 +186,9 @@ def gather_straight(device: Device, frames: list[Array], lines: list[MotionLines
             half_per_low=motion.grid.scale // HALF.scale,
             start=0.0,
             stop=1.0,
-            share=1.0,
+            time_weight=1.0,
             spacing_px=blur.SPACING_PX,
-            most=blur.MAX_SAMPLES,
+            max_samples=blur.MAX_SAMPLES,
         )
     return np.asarray(kernels.resolve(device, total, 1.0, 1.0).get())[..., :3].astype(np.float64)
 

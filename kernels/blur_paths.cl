@@ -1,73 +1,120 @@
-/* Gather one pair's light along its paths (Tabellion 2023, equations 6 and 8).
+/* One pair's light integrated along its paths (Tabellion 2023, equations 6 and 8).
 
    Frame i's light at s in 0..1 is sampled at p + path(s), a cubic from 0 to the line with given tangents at its
-   ends; s is the time for the first frame and 1 - time for the second. Over the part from..to of the path that
-   shows the part start..stop of the interval, at midpoints
+   ends; s is the time for the first frame and 1 - time for the second. The part from..to of the path, which
+   shows the part start..stop of the interval, is sampled at midpoints
 
-     s_n = from + (n + 1/2) / N (to - from),   w_n = (1 - s_n) (|path'(s_n)| + EVEN) / (mean |path'| + EVEN)
-     mean = sum_i W_i / N_i sum_n w_n I_i(p + path(s_n)) / sum_i W_i / N_i sum_n w_n known_i(p + path(s_n))
+     s_n = from + (n + 1/2) / N (to - from)
+     w_n = (1 - s_n) (|path'(s_n)| + MIN_SPEED) / (mean |path'| + MIN_SPEED)
+     mean = sum_i W_i / N_i sum_n w_n I_i(p + path(s_n)) / sum_i W_i / N_i sum_n w_n coverage_i(p + path(s_n))
 
-   both passes in one numerator and one weight: where W = 1/2 the two ramps add to the same weight at every
+   with both passes in one numerator and one weight: where W = 1/2 the two ramps add to the same weight at every
    instant, and a trail is as bright where a thing was fast within the pair as where it was slow. Equation 8
-   leaves out the mean speed, which both paths share where both see the same thing; where they do not, the
-   longer path would drown the other. A path with tangents equal to its line is straight and all of this
-   the ramp alone.
+   has no mean speed. Both paths share it where both see the same thing; where they do not, the longer path
+   would outweigh the other. A path whose tangents equal its line is straight and weighted by the ramp alone.
 
-   N is the least at which neighbouring samples lie no further apart than the spacing, and the arc between them
-   leaves its chord by no more than FLAT of it: the hodograph's control points d0, m = 3 line - d0 - d1, d1
-   bound the speed, twice their differences the second derivative; at least 1, at most `most`.
+   N is the smallest count at which neighbouring samples are no further apart than the spacing and the arc
+   between them deviates from its chord by at most MAX_SAGITTA of it: the hodograph's control points d0,
+   m = 3 line - d0 - d1, d1 bound the speed, twice their differences the second derivative; N is at least 1 and
+   at most max_samples.
 
-   The sum is taken of differences to the light at p, read as the samples are and 0 where they are but rounding,
-   so equal samples return that light exactly: a zero line reads its frame alone, once. What lies beyond the
-   picture or is unknown (channel 4 = 0) counts nothing.
-   total.xyz += share * trust * mean and total.w += share * trust, where trust is the mean of both frames'
-   channel 4 at p: a pair that hardly knows a pixel hardly counts there. */
+   What is summed are differences to the light at p, read as the samples are, and 0 where they are rounding only,
+   so equal samples return that light exactly: a zero line reads its frame once. What is outside the picture or
+   unknown (channel 4 = 0) has no weight. total.xyz += time_weight * confidence * mean and
+   total.w += time_weight * confidence, where confidence is the mean of both frames' channel 4 at p: a pair that
+   hardly covers a pixel hardly counts there. */
 
-#include "common_lookup.cl"
+/* Sums of less weight than this (of at most 1/2) are left out. */
+#define MIN_WEIGHT 1e-4f
+/* From here on a confidence differs from 1 by rounding only. */
+#define FULL_CONFIDENCE 0.9995f
 
-/* A pair that knows less than this weight (of at most 1/2) of a pixel knows nothing of it. */
-#define LEAST_KNOWN 1e-4f
-/* From here on only rounding is missing. */
-#define WHOLLY_KNOWN 0.9995f
+/* Added to speeds, half-resolution pixels: where there is hardly any motion, time alone is the weight. */
+#define MIN_SPEED 0.1f
+/* Part of the spacing by which an arc between two samples may deviate from its chord. */
+#define MAX_SAGITTA 0.0625f
+/* A path whose tangents differ from its line by less, half-resolution pixels, is taken as straight, which
+   moves it by less than 4/27 of that. */
+#define STRAIGHT_TOLERANCE 0.03f
+/* Distance of the outer nodes of three-point Gauss-Legendre quadrature from the middle, of the interval. */
+#define GAUSS_OFFSET 0.38729833f
 
-/* Added to speeds, half-resolution pixels: what hardly moves is weighted by time alone. */
-#define EVEN 0.1f
-/* Part of the spacing by which an arc between two samples may leave its chord. */
-#define FLAT 0.0625f
-/* A path whose tangents differ from its line by less, half-resolution pixels, is straight: it is then off by
-   less than 4/27 of that. */
-#define STRAIGHT 0.03f
-/* Half the distance of the outer points of Gauss's three from the middle, of the whole. */
-#define GAUSS 0.38729833f
+/* The four low pixels around a half-resolution pixel, edges clamped, and its fractions between them. */
+typedef struct { int a, b, c, d; float u, v; } Corners;
 
-/* How much of a sample lies inside the picture: it fades to nothing within one pixel beyond the edge. */
-inline float inside_share(int width, int height, float2 at)
+inline Corners corners_around(int width, int height, float x, float y)
+{
+    x = clamp(x, 0.0f, width - 1.0f);
+    y = clamp(y, 0.0f, height - 1.0f);
+    int x0 = (int)x, y0 = (int)y, x1 = min(x0 + 1, width - 1), y1 = min(y0 + 1, height - 1);
+    Corners four = { y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1, x - x0, y - y0 };
+    return four;
+}
+
+inline float4 interpolate(Corners s, float4 a, float4 b, float4 c, float4 d)
+{
+    float4 top = a + s.u * (b - a), bottom = c + s.u * (d - c);
+    return top + s.v * (bottom - top);
+}
+
+/* A pixel's two lines, in low pixels; the second frame's lines start `second` elements after the first's. */
+inline float4 sample_lines(__global const float *lines, int second, Corners s)
+{
+    return interpolate(s, (float4)(vload2(s.a, lines), vload2(second + s.a, lines)),
+                       (float4)(vload2(s.b, lines), vload2(second + s.b, lines)),
+                       (float4)(vload2(s.c, lines), vload2(second + s.c, lines)),
+                       (float4)(vload2(s.d, lines), vload2(second + s.d, lines)));
+}
+
+inline float sample_weight(__global const float *weight, Corners s)
+{
+    float top = weight[s.a] + s.u * (weight[s.b] - weight[s.a]);
+    float bottom = weight[s.c] + s.u * (weight[s.d] - weight[s.c]);
+    return top + s.v * (bottom - top);
+}
+
+inline float4 sample_tangents(__global const float *tangents, Corners s)
+{
+    return interpolate(s, vload4(s.a, tangents), vload4(s.b, tangents),
+                       vload4(s.c, tangents), vload4(s.d, tangents));
+}
+
+/* A pixel's light in one frame, in the other where the first has no coverage, 0 where neither has; w = 0. */
+inline float4 known_light(float4 here, float4 there)
+{
+    float4 light = here.w > 0.0f ? here / here.w : there.w > 0.0f ? there / there.w : (float4)(0.0f);
+    light.w = 0.0f;
+    return light;
+}
+
+/* Weight of a sample near the picture's edge: falls from 1 inside to 0 one pixel outside. */
+inline float inside_weight(int width, int height, float2 at)
 {
     return clamp(fmin(at.x + 1.0f, width - at.x), 0.0f, 1.0f)
          * clamp(fmin(at.y + 1.0f, height - at.y), 0.0f, 1.0f);
 }
 
 /* Both frames' paths, path(s) = s (a + s (b + s c)), and how they are sampled: .lo and .x are the first's, .hi
-   and .y the second's. bent and inside are -1 where a path is so. */
-typedef struct { float4 a, b, c; float2 from, step, even; int2 count, bent, inside; } Paths;
+   and .y the second's. curved and inside are -1 for true. */
+typedef struct { float4 a, b, c; float2 from, step, inv_mean_speed; int2 count, curved, inside; } Paths;
 
-/* One of them. */
-typedef struct { float2 a, b, c; float from, step, even; int count, bent; } Path;
+/* One of the two. */
+typedef struct { float2 a, b, c; float from, step, inv_mean_speed; int count, curved; } Path;
 
-inline float2 place(Path path, float s)
+inline float2 position(Path path, float s)
 {
     return s * (path.a + s * (path.b + s * path.c));
 }
 
-/* The weight of the sample at s. */
+/* Weight of the sample at s. */
 inline float weight_at(Path path, float s)
 {
     float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
-    return (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + EVEN) * path.even;
+    return (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + MIN_SPEED) * path.inv_mean_speed;
 }
 
-/* Squared lengths of two vectors. Nothing here is near overflow, which length() guards against at a cost. */
-inline float2 squares(float4 v)
+/* Squared lengths of two vectors, without length()'s costly guard against overflow. */
+inline float2 squared_lengths(float4 v)
 {
     float4 q = v * v;
     return q.even + q.odd;
@@ -75,70 +122,72 @@ inline float2 squares(float4 v)
 
 inline float2 speeds(Paths both, float2 s)
 {
-    return sqrt(squares(both.a + s.xxyy * (2.0f * both.b + 3.0f * s.xxyy * both.c)));
+    return sqrt(squared_lengths(both.a + s.xxyy * (2.0f * both.b + 3.0f * s.xxyy * both.c)));
 }
 
-/* Both paths along line, whose tangents are early's and late's, over the part start..stop of the interval. */
-inline Paths paths_of(float4 line, float4 early, float4 late, float2 p, float2 last, float start, float stop,
-                      float spacing, int most)
+/* Both paths of the lines, with the tangents of the first and the second, over the part start..stop of the
+   interval. */
+inline Paths make_paths(float4 line, float4 first_tangents, float4 second_tangents, float2 p, float2 last,
+                        float start, float stop, float spacing, int max_samples)
 {
-    float4 d0 = (float4)(early.lo, late.lo) - line, d1 = (float4)(early.hi, late.hi) - line;
+    float4 d0 = (float4)(first_tangents.lo, second_tangents.lo) - line;
+    float4 d1 = (float4)(first_tangents.hi, second_tangents.hi) - line;
     Paths both;
-    both.bent = sqrt(squares(d0)) + sqrt(squares(d1)) >= STRAIGHT;
-    d0 = both.bent.xxyy ? d0 : 0.0f;
-    d1 = both.bent.xxyy ? d1 : 0.0f;
+    both.curved = sqrt(squared_lengths(d0)) + sqrt(squared_lengths(d1)) >= STRAIGHT_TOLERANCE;
+    d0 = both.curved.xxyy ? d0 : 0.0f;
+    d1 = both.curved.xxyy ? d1 : 0.0f;
     float4 m = line - d0 - d1, one = (1.0f / 3.0f) * (line + d0), two = line - (1.0f / 3.0f) * (line + d1);
     both.a = line + d0;
     both.b = -2.0f * d0 - d1;
     both.c = d0 + d1;
     float part = stop - start;
-    float2 fastest = sqrt(fmax(fmax(squares(both.a), squares(line + d1)), squares(m)));
-    float2 bend = 2.0f * sqrt(fmax(squares(m - both.a), squares(line + d1 - m)));
-    float dense = 1.0f / spacing;
-    float2 steps = part * fmax(dense * fastest, sqrt(dense / (8.0f * FLAT) * bend));
-    both.count = clamp(convert_int2(ceil(steps)), 1, most);
+    float2 end_speeds = fmax(squared_lengths(both.a), squared_lengths(line + d1));
+    float2 max_speed = sqrt(fmax(end_speeds, squared_lengths(m)));
+    float2 max_bend = 2.0f * sqrt(fmax(squared_lengths(m - both.a), squared_lengths(line + d1 - m)));
+    float per_px = 1.0f / spacing;
+    float2 steps = part * fmax(per_px * max_speed, sqrt(per_px / (8.0f * MAX_SAGITTA) * max_bend));
+    both.count = clamp(convert_int2(ceil(steps)), 1, max_samples);
     both.from = (float2)(start, 1.0f - stop);
     both.step = part / convert_float2(both.count);
-    /* Mean speeds by Gauss's rule: the same for a path run backwards. */
-    float2 middle = both.from + 0.5f * part, apart = GAUSS * part;
+    /* Mean speeds by Gauss-Legendre quadrature: the same for a path run backwards. */
+    float2 middle = both.from + 0.5f * part, apart = GAUSS_OFFSET * part;
     float2 outer = speeds(both, middle - apart) + speeds(both, middle + apart);
-    both.even = 1.0f / (5.0f / 18.0f * outer + 8.0f / 18.0f * speeds(both, middle) + EVEN);
-    int4 within = p.xyxy + fmin(fmin(one, two), fmin(line, 0.0f)) >= 0.0f
-               && p.xyxy + fmax(fmax(one, two), fmax(line, 0.0f)) < last.xyxy;
-    both.inside = within.even & within.odd;
+    both.inv_mean_speed = 1.0f / (5.0f / 18.0f * outer + 8.0f / 18.0f * speeds(both, middle) + MIN_SPEED);
+    int4 is_inside = p.xyxy + fmin(fmin(one, two), fmin(line, 0.0f)) >= 0.0f
+                  && p.xyxy + fmax(fmax(one, two), fmax(line, 0.0f)) < last.xyxy;
+    both.inside = is_inside.even & is_inside.odd;
     return both;
 }
 
-/* Sum of weighted differences to base over a path that stays inside the picture: nearly all the time is
-   spent here. */
+/* Sum of weighted differences to base over a path that stays inside the picture: the inner loop. */
 #ifdef LONGEXPO_IMAGES
-inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
+inline float4 integrate(FRAME frame, int width, float2 p, Path path, float4 base)
 {
     float4 sum = 0.0f;
     for (float n = 0.5f; n < path.count; n += 1.0f) {
         float s = path.from + n * path.step;
-        float4 light = sample_inside(frame, width, p + place(path, s));
+        float4 light = sample_inside(frame, width, p + position(path, s));
         sum += weight_at(path, s) * (light - light.w * base);
     }
     return sum;
 }
 #else
-/* Eight places at a time: a processor's vectors then hold one coordinate of all. */
-inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
+/* Eight positions at a time: a CPU's vectors then hold one coordinate of all. */
+inline float4 integrate(FRAME frame, int width, float2 p, Path path, float4 base)
 {
-    const float8 order = (float8)(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
+    const float8 offsets = (float8)(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
     int cell[8];
     float u[8], v[8], weight[8];
     float4 sum = 0.0f;
     for (int n = 0; n < path.count; n += 8) {
-        float8 s = path.from + (n + order) * path.step, w = 1.0f - s;
+        float8 s = path.from + (n + offsets) * path.step, w = 1.0f - s;
         float8 x = p.x + s * path.a.x, y = p.y + s * path.a.y;
-        if (path.bent) {
+        if (path.curved) {
             float8 t = s * s, dx = path.a.x + s * (2.0f * path.b.x + 3.0f * s * path.c.x);
             float8 dy = path.a.y + s * (2.0f * path.b.y + 3.0f * s * path.c.y);
             x += t * (path.b.x + s * path.c.x);
             y += t * (path.b.y + s * path.c.y);
-            w *= (sqrt(dx * dx + dy * dy) + EVEN) * path.even;
+            w *= (sqrt(dx * dx + dy * dy) + MIN_SPEED) * path.inv_mean_speed;
         }
         int8 column = convert_int8(x), row = convert_int8(y);
         vstore8(row * width + column, 0, cell);
@@ -149,8 +198,8 @@ inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
         for (int k = 0; k < left; k++) {
             FRAME four = frame + 4 * (size_t)cell[k];
             float8 above = vload_half8(0, four), below = vload_half8(0, four + 4 * (size_t)width);
-            float8 between = above + v[k] * (below - above);
-            float4 light = between.lo + u[k] * (between.hi - between.lo);
+            float8 pair = above + v[k] * (below - above);
+            float4 light = pair.lo + u[k] * (pair.hi - pair.lo);
             sum += weight[k] * (light - light.w * base);
         }
     }
@@ -158,14 +207,14 @@ inline float4 along(FRAME frame, int width, float2 p, Path path, float4 base)
 }
 #endif
 
-/* The same over any path: what lies beyond the picture counts nothing. */
-inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Path path, float4 base)
+/* The same over any path: samples outside the picture have no weight. */
+inline float4 integrate_clipped(FRAME frame, int width, int height, float2 p, Path path, float4 base)
 {
     float4 sum = 0.0f;
     for (float n = 0.5f; n < path.count; n += 1.0f) {
         float s = path.from + n * path.step;
-        float2 at = p + place(path, s);
-        float w = weight_at(path, s) * inside_share(width, height, at);
+        float2 at = p + position(path, s);
+        float w = weight_at(path, s) * inside_weight(width, height, at);
         at = clamp(at, (float2)(0.0f, 0.0f), (float2)(width - 1.0f, height - 1.0f));
         float4 light = sample4(frame, width, height, at.x, at.y);
         sum += w * (light - light.w * base);
@@ -173,21 +222,19 @@ inline float4 along_the_edge(FRAME frame, int width, int height, float2 p, Path 
     return sum;
 }
 
-/* One frame's share of the sums: xyz the weighted difference to base, w the weight. */
-inline float4 gathered(FRAME frame, int width, int height, float2 p, Path path, bool inside, float4 base,
-                       float weight)
+/* One frame's contribution: xyz the weighted difference to base, w the weight. */
+inline float4 weighted_sum(FRAME frame, int width, int height, float2 p, Path path, bool inside, float4 base,
+                           float weight)
 {
-    float4 sum = inside ? along(frame, width, p, path, base)
-                        : along_the_edge(frame, width, height, p, path, base);
+    float4 sum = inside ? integrate(frame, width, p, path, base)
+                        : integrate_clipped(frame, width, height, p, path, base);
     return weight / path.count * sum;
 }
 
-/* guided: 1 where guide is one, 0 for bilinear lookups alone (any array then stands in its place). */
-__kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
-                         __global const float *lines, __global const float *ends,
-                         __global const float *weight, __global const half *guide, __global float *result,
-                         int width, int height, int low_width, int low_height, int guided, float half_per_low,
-                         float start, float stop, float share, float spacing, int most)
+__kernel void blur_paths(__global const float *total, FRAME first, FRAME second, __global const float *lines,
+                         __global const float *tangents, __global const float *weight, __global float *result,
+                         int width, int height, int low_width, int low_height, float half_per_low, float start,
+                         float stop, float time_weight, float spacing, int max_samples)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -197,44 +244,32 @@ __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
     float low_per_half = 1.0f / half_per_low;
     float low_x = (x + 0.5f) * low_per_half - 0.5f, low_y = (y + 0.5f) * low_per_half - 0.5f;
     float4 here = pixel4(first, width, x, y), there = pixel4(second, width, x, y), before = vload4(at, total);
-    int nearest = 0;
-    bool differ = false;
-    if (guided) {
-        nearest = clamp((int)rint(low_y), 0, low_height - 1) * low_width
-                + clamp((int)rint(low_x), 0, low_width - 1);
-        differ = vload_half(8 * (size_t)nearest + 7, guide) > 0.0f;
-    }
-    Spot four = spot(low_width, low_height, low_x, low_y);
-    Motion motion;
-    if (differ)
-        motion = along_edges(lines, ends, weight, guide, low_width, low_height, low_x, low_y, nearest,
-                             look_of(here, there), look_of(there, here));
-    else
-        motion = pull_motion(lines, weight, low, four);
-    float w = motion.weight;
-    float4 line = half_per_low * motion.line;
-    float middle = 0.5f * (start + stop), early = w * (1.0f - middle), late = (1.0f - w) * middle;
-    if (all(line == 0.0f) && here.w == 1.0f && there.w == 1.0f) { /* most of many pictures: no more than this */
-        vstore4(before + share * (here + late / (early + late) * (there - here)), at, result);
+    Corners four = corners_around(low_width, low_height, low_x, low_y);
+    float w = sample_weight(weight, four);
+    float4 line = half_per_low * sample_lines(lines, low, four);
+    float middle = 0.5f * (start + stop); /* time at which a still pixel is read */
+    float first_weight = w * (1.0f - middle), second_weight = (1.0f - w) * middle;
+    if (all(line == 0.0f) && here.w == 1.0f && there.w == 1.0f) { /* most pixels of many pictures */
+        float second_part = second_weight / (first_weight + second_weight);
+        vstore4(before + time_weight * (here + second_part * (there - here)), at, result);
         return;
     }
-    if (!differ) {
-        motion.early = pull_ends(ends, four);
-        motion.late = pull_ends(ends + 4 * (size_t)low, four);
-    }
-    float4 base = light_of(here, there);
+    float4 base = known_light(here, there);
     float2 p = (float2)(x, y);
-    Paths both = paths_of(line, half_per_low * motion.early, half_per_low * motion.late, p,
-                          (float2)(width - 1, height - 1), start, stop, spacing, most);
-    Path one = { both.a.lo, both.b.lo, both.c.lo, both.from.x, both.step.x, both.even.x, both.count.x, both.bent.x };
-    Path two = { both.a.hi, both.b.hi, both.c.hi, both.from.y, both.step.y, both.even.y, both.count.y, both.bent.y };
-    float4 sum = any(line.lo != 0.0f) ? gathered(first, width, height, p, one, both.inside.x, base, w)
-                                      : early * (here - here.w * base);
-    sum += any(line.hi != 0.0f) ? gathered(second, width, height, p, two, both.inside.y, base, 1.0f - w)
-                                : late * (there - there.w * base);
+    Paths both = make_paths(line, half_per_low * sample_tangents(tangents, four),
+                            half_per_low * sample_tangents(tangents + 4 * (size_t)low, four), p,
+                            (float2)(width - 1, height - 1), start, stop, spacing, max_samples);
+    Path one = { both.a.lo, both.b.lo, both.c.lo, both.from.x, both.step.x, both.inv_mean_speed.x,
+                 both.count.x, both.curved.x };
+    Path two = { both.a.hi, both.b.hi, both.c.hi, both.from.y, both.step.y, both.inv_mean_speed.y,
+                 both.count.y, both.curved.y };
+    float4 sum = any(line.lo != 0.0f) ? weighted_sum(first, width, height, p, one, both.inside.x, base, w)
+                                      : first_weight * (here - here.w * base);
+    sum += any(line.hi != 0.0f) ? weighted_sum(second, width, height, p, two, both.inside.y, base, 1.0f - w)
+                                : second_weight * (there - there.w * base);
     float4 change = sum / sum.w, mean = base + (fabs(change) > SAMPLE_ROUNDING * fabs(base) ? change : 0.0f);
     mean.w = 1.0f;
-    float trust = (early * here.w + late * there.w) / (early + late);
-    trust = trust > WHOLLY_KNOWN ? 1.0f : trust;
-    vstore4(sum.w > LEAST_KNOWN ? before + share * trust * mean : before, at, result);
+    float confidence = (first_weight * here.w + second_weight * there.w) / (first_weight + second_weight);
+    confidence = confidence > FULL_CONFIDENCE ? 1.0f : confidence;
+    vstore4(sum.w > MIN_WEIGHT ? before + time_weight * confidence * mean : before, at, result);
 }

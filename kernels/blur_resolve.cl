@@ -1,11 +1,11 @@
-/* The running sum back to light: g = total.xyz / total.w, then soft gamma undone and times white,
+/* The accumulator back to light: g = total.xyz / total.w, then the inverse of soft gamma, times clip_light:
 
      g <= 0      g k
      0 < g < 1   g / (g + (1 - g) / k)
      g >= 1      g (rounding only, or k = 1)
 
-   Channel 4 is 1 where any pair knew the light, else 0 and the light is 0. g 0 -> 0, 1 -> white. */
-inline float hard_gamma(float g, float k)
+   Channel 4 is 1 where total.w > 0, else 0 and the light is 0. g 0 -> 0, 1 -> clip_light. */
+inline float inverse_soft_gamma(float g, float k)
 {
     if (k == 1.0f || g <= 0.0f)
         return g * k;
@@ -13,7 +13,7 @@ inline float hard_gamma(float g, float k)
 }
 
 __kernel void blur_resolve(__global const float *total, __global float *light, int width, int height,
-                           float white, float k)
+                           float clip_light, float k)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -21,7 +21,8 @@ __kernel void blur_resolve(__global const float *total, __global float *light, i
     size_t at = (size_t)y * width + x;
     float4 sum = vload4(at, total);
     float4 g = sum / sum.w;
-    float4 v = (float4)(hard_gamma(g.x, k), hard_gamma(g.y, k), hard_gamma(g.z, k), 0.0f) * white;
+    float4 v = (float4)(inverse_soft_gamma(g.x, k), inverse_soft_gamma(g.y, k), inverse_soft_gamma(g.z, k), 0.0f)
+             * clip_light;
     v.w = 1.0f;
     vstore4(sum.w > 0.0f ? v : (float4)(0.0f), at, light);
 }

@@ -1,5 +1,5 @@
-/* Shared by every kernel. Arrays are C-order [y, x, channel]; a pixel's centre has integer coordinates.
-   Frames are H W 4 half floats: working-space light and, fourth, 1 where the light is known, else 0. */
+/* Compiled before every kernel. Arrays are C-order [y, x, channel]; pixel centres have integer coordinates.
+   Frames are H W 4 half floats: working-space light and, fourth, coverage: 1 where light is known, else 0. */
 
 /* Pixel (x, y) of a frame; coordinates outside are clamped to the edge. */
 inline float4 fetch4(__global const half *frame, int width, int height, int x, int y)
@@ -9,10 +9,10 @@ inline float4 fetch4(__global const half *frame, int width, int height, int x, i
     return vload_half4((size_t)y * width + x, frame);
 }
 
-/* A frame that is sampled between its pixels: FRAME frame. With LONGEXPO_IMAGES it is an image and the texture
-   unit mixes four pixels at once, a position's fraction rounded to 1/256; else a buffer, mixed here. Either way
-   edges are clamped, an integer position gives that pixel, and equal pixels give their value but for
-   SAMPLE_ROUNDING of it: texture units need not have weights that add up to exactly 1. */
+/* A frame that is sampled between its pixels: FRAME frame. With LONGEXPO_IMAGES it is an image, interpolated by
+   the texture unit with positions rounded to 1/256 of a pixel; else a buffer, interpolated here. Either way
+   edges are clamped, an integer position gives that pixel, and equal pixels give their value to within a
+   factor of SAMPLE_ROUNDING: the weights of a texture unit need not add up to exactly 1. */
 #ifdef LONGEXPO_IMAGES
 #define FRAME read_only image2d_t
 #define SAMPLE_ROUNDING 0x1p-20f
@@ -76,27 +76,27 @@ inline float4 sample_inside(FRAME frame, int width, float2 at)
 
 /* Raw camera colour, 0..1 of sensor white, to working-space light, given how far each channel is clipped.
 
-   colour: s012 balance, s3 the raw value at which clipping begins; s456, s89a, scde the rows of the matrix to
-   the working space; s7 the exposure scale; sb the largest balance.
-   A channel clipped by k in 0..1 is lifted by k to the mean of the others' light, each weighted by 1 - k of its
-   own; what the others lack of one whole weight is filled by the largest balance, the light of sensor white.
+   colour: s012 white balance gains, s3 the raw value at which clipping starts; s456, s89a, scde the rows of the
+   matrix to the working space; s7 the exposure scale; sb the largest gain.
+   A channel clipped by k in 0..1 is raised by k towards the mean of the others' light, each weighted by its own
+   1 - k; if these weights sum to less than 1, the largest gain, the light of sensor white, gets the rest.
    k = 0: the channel itself, exactly. All k = 1: the same light in every channel. Never darker than before. */
 inline float3 clipped_light(float3 raw, float3 clipped, float16 colour)
 {
     float3 light = raw * colour.s012;
     if (clipped.x > 0.0f || clipped.y > 0.0f || clipped.z > 0.0f) {
         light = fmin(raw, 1.0f) * colour.s012;
-        float3 sure = 1.0f - clipped, known = sure * light, weight = sure.yzx + sure.zxy;
-        float3 others = (known.yzx + known.zxy + fmax(1.0f - weight, 0.0f) * colour.sb) / fmax(weight, 1.0f);
-        light = sure * light + clipped * fmax(others, light);
+        float3 reliable = 1.0f - clipped, part = reliable * light, weight = reliable.yzx + reliable.zxy;
+        float3 others = (part.yzx + part.zxy + fmax(1.0f - weight, 0.0f) * colour.sb) / fmax(weight, 1.0f);
+        light = reliable * light + clipped * fmax(others, light);
     }
     return colour.s7 * (float3)(light.x * colour.s4 + light.y * colour.s5 + light.z * colour.s6,
                                 light.x * colour.s8 + light.y * colour.s9 + light.z * colour.sa,
                                 light.x * colour.sc + light.y * colour.sd + light.z * colour.se);
 }
 
-/* The same, each channel's own raw value telling how far it is clipped: 0 up to the beginning, 1 from 0.99 on,
-   smooth between. */
+/* The same, clipping judged by each channel's own raw value: 0 up to the start, 1 from 0.99 on, smoothstep
+   between. */
 inline float3 working_light(float3 raw, float16 colour)
 {
     float3 clipped = 0.0f;
@@ -106,7 +106,7 @@ inline float3 working_light(float3 raw, float16 colour)
 }
 
 /* Bilinear sample of one channel, edges clamped; equal values give that value exactly. */
-inline float pull1(__global const float *values, int width, int height, float x, float y)
+inline float sample1(__global const float *values, int width, int height, float x, float y)
 {
     x = clamp(x, 0.0f, width - 1.0f);
     y = clamp(y, 0.0f, height - 1.0f);

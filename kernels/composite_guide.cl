@@ -1,7 +1,7 @@
-/* The picture that guides the mask, on a coarser grid: guide = sqrt(max(mean light, 0)).
+/* The guide of the mask on a coarser grid: guide = sqrt(max(mean light, 0)).
 
-   The mean is taken over the scale * scale full-resolution pixels of a cell, or those of them that lie
-   inside the picture. Black -> 0, 1 -> 1. */
+   The mean is taken over the scale * scale full-resolution pixels of a cell, or those inside the picture.
+   Black -> 0, 1 -> 1. */
 __kernel void composite_guide(__global const float *light, __global half *guide, int full_width,
                               int full_height, int width, int height, int scale)
 {

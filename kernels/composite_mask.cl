@@ -2,25 +2,25 @@
    grid, guided by the sharp picture:
 
      mask(p) = sum_q b(|p - q| / radius) r(|g(p) - g(q)|) mask(q) / sum_q b r,   q on the low grid
-     b(t) = (1 - t^2)^2 for t < 1, else 0,   r(d) = b(d / range) + LEAST
+     b(t) = (1 - t^2)^2 for t < 1, else 0,   r(d) = b(d / range) + MIN_RANGE_WEIGHT
 
-   with distances in low pixels and the guide g in square-rooted light. Equal mask -> that mask exactly (the
-   mean is taken of differences to the nearest q); an edge of more than `range` in the guide is hardly
-   crossed. mixed(q) is 0 where the mask is the same on all of q's surroundings: nothing is summed there. */
+   with distances in low pixels and the guide g in square-rooted light. A constant mask is returned exactly (the
+   mean is taken of differences to the nearest q); an edge of more than `range` in the guide is hardly crossed.
+   Where varying(q) is 0 the mask is constant around q and is copied. */
 
-/* So that a pixel unlike all its neighbours takes their plain mean. */
-#define LEAST 0.02f
+/* A pixel that differs from all its neighbours gets their unweighted mean. */
+#define MIN_RANGE_WEIGHT 0.02f
 
-inline float bump(float squared)
+inline float biweight(float squared)
 {
-    float rest = fmax(1.0f - squared, 0.0f);
-    return rest * rest;
+    float inner = fmax(1.0f - squared, 0.0f);
+    return inner * inner;
 }
 
-__kernel void composite_mask(__global const float *mask, __global const uchar *mixed,
-                             __global const half *low_guide, __global const half *guide,
-                             __global float *result, int width, int height,
-                             int low_width, int low_height, float half_per_low, float radius, float range)
+__kernel void composite_mask(__global const float *mask, __global const uchar *varying,
+                             __global const half *low_guide, __global const half *guide, __global float *result,
+                             int width, int height, int low_width, int low_height, float half_per_low,
+                             float radius, float range)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -32,7 +32,7 @@ __kernel void composite_mask(__global const float *mask, __global const uchar *m
     int top = max((int)ceil(py - radius), 0), bottom = min((int)floor(py + radius), low_height - 1);
     int middle = clamp((int)rint(py), 0, low_height - 1) * low_width + clamp((int)rint(px), 0, low_width - 1);
     float nearest = mask[middle];
-    if (!mixed[middle]) {
+    if (!varying[middle]) {
         result[at] = nearest;
         return;
     }
@@ -41,8 +41,8 @@ __kernel void composite_mask(__global const float *mask, __global const uchar *m
     for (int j = top; j <= bottom; j++)
         for (int i = left; i <= right; i++) {
             float4 d = vload_half4((size_t)j * low_width + i, low_guide) - here;
-            float like = bump((d.x * d.x + d.y * d.y + d.z * d.z) * per_range) + LEAST;
-            float w = bump(((i - px) * (i - px) + (j - py) * (j - py)) * per_radius) * like;
+            float range_weight = biweight((d.x * d.x + d.y * d.y + d.z * d.z) * per_range) + MIN_RANGE_WEIGHT;
+            float w = biweight(((i - px) * (i - px) + (j - py) * (j - py)) * per_radius) * range_weight;
             sum += w * (mask[j * low_width + i] - nearest);
             total += w;
         }

@@ -1,7 +1,7 @@
 /* A 2x2 block of a picture with three colours a pixel to one half-resolution pixel: the mean of linear light.
 
-   curve holds LEVELS raw values, 0..1, for each of the three channels: black, white and the transfer curve in
-   one table. Pixels of a block that lie outside the picture are left out of the mean. Channel 4 is 1. */
+   curve holds LEVELS raw values, 0..1, for each of the three channels: black, white and the transfer curve in one
+   table. Pixels outside the picture repeat the edge. Channel 4 is 1. */
 __kernel void develop_bin_rgb(__global const VALUE *values, __global const float *curve, __global half *frame,
                               int width, int height, float16 colour)
 {

@@ -1,9 +1,9 @@
-/* How sharp the half-resolution frame is inside each low pixel, independent of brightness:
+/* Gradient energy of a half-resolution frame in each low pixel, relative to its brightness:
 
        energy = mean(dx^2 + dy^2) / (mean(L)^2 + dark^2),
 
    L luminance (Rec.2020), dx and dy the differences to the right and lower neighbour (0 at the picture's
-   edge). A flat picture gives 0 exactly; stored as a half float, at most its largest value. */
+   edge). A constant picture gives 0 exactly; stored as a half float, clamped to its largest value. */
 
 inline float luminance(__global const half *frame, int width, int height, int x, int y)
 {
@@ -27,7 +27,7 @@ __kernel void develop_energy(__global const half *frame, __global half *energy, 
             squares += dx * dx + dy * dy;
             sum += here;
         }
-    float inside = (float)((right - x * k) * (bottom - y * k)), mean = sum / inside;
-    float ratio = squares / inside / (mean * mean + dark * dark);
+    float count = (float)((right - x * k) * (bottom - y * k)), mean = sum / count;
+    float ratio = squares / count / (mean * mean + dark * dark);
     vstore_half(fmin(ratio, 65504.0f), (size_t)y * low_width + x, energy);
 }

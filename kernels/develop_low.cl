@@ -1,7 +1,7 @@
 /* Mean of k x k half-resolution pixels, weighted by channel 4, on the low grid.
 
-   light = sum(known * light) / sum(known), 0 where nothing is known; channel 4 = sum(known) / pixels inside.
-   Cells that stick out of the picture take the mean of what lies inside. */
+   light = sum(coverage * light) / sum(coverage), 0 where coverage is 0; channel 4 = sum(coverage) / pixels inside.
+   Cells that cross the picture's edge take the mean of their pixels inside. */
 __kernel void develop_low(__global const half *frame, __global float *low, int width, int height, int k)
 {
     int x = get_global_id(0), y = get_global_id(1);
@@ -15,7 +15,7 @@ __kernel void develop_low(__global const half *frame, __global float *low, int w
             float4 pixel = vload_half4((size_t)j * width + i, frame);
             sum += (float4)(pixel.xyz * pixel.w, pixel.w);
         }
-    float inside = (float)((right - x * k) * (bottom - y * k));
+    float count = (float)((right - x * k) * (bottom - y * k));
     float3 light = sum.w > 0.0f ? sum.xyz / sum.w : (float3)(0.0f);
-    vstore4((float4)(light, sum.w / inside), (size_t)y * low_width + x, low);
+    vstore4((float4)(light, sum.w / count), (size_t)y * low_width + x, low);
 }

@@ -3,8 +3,7 @@
      n = largest channel of the cell's mean light in the display's primaries, times gain
      out = round(255 table(n)),  table: 0 where print and HDR rendition agree, 1 at the largest gain
 
-   The norm is the one of finish_tone. The last cells of a row or column may stick out of the picture and take
-   the mean of what lies inside. */
+   The norm is that of finish_tone. Cells that cross the picture's edge take the mean of their pixels inside. */
 
 __kernel void finish_gain(__global const float *light,     /* H W 3, working space */
                           __global const float *table,     /* entries, by sqrt(n / top) */

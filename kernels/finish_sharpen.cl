@@ -1,22 +1,22 @@
 /* Unsharp mask on luma, to 8 bits.
 
      d  = luma - blur(luma)          blur: 5 x 5 binomial (1 4 6 4 1)/16 each way, sigma 1 px, edges repeated
-     d' = sign(d) max(|d| - core, 0) noise below the core is not sharpened
-     s  = clamp(luma + amount d', lowest - halo, highest + halo) - luma   over the 3 x 3 neighbours
+     d' = sign(d) max(|d| - coring, 0) noise below the coring is not sharpened
+     s  = clamp(luma + amount d', lowest - max_overshoot, highest + max_overshoot) - luma   over the 3 x 3 neighbours
      out = round(255 clamp(rgb + s, 0, 1))
 
-   Extremes: amount 0 gives s = 0 exactly; a constant picture is sharpened by nothing (the core is wider than
-   rounding); an edge overshoots by halo at most. A work-item does eight pixels of a row: on a CPU that is
+   Extremes: amount 0 gives s = 0 exactly; a constant picture is unchanged (the coring is wider than
+   rounding); an edge overshoots by max_overshoot at most. A work-item does load_row pixels of a row: on a CPU that is
    fourteen times as fast as one. */
 
 #define RUN 8
 
-constant float CORE = 0.004f;  /* display values; one 8-bit step */
-constant float HALO = 0.02f;   /* display values; overshoot below the eye's notice */
+constant float CORING = 0.004f;        /* display values: one 8-bit step */
+constant float MAX_OVERSHOOT = 0.02f;  /* display values: not visible as a halo */
 constant float TAP[5] = {0.0625f, 0.25f, 0.375f, 0.25f, 0.0625f};
 
 /* Eight values of a row from x on; columns outside are clamped to the edge. */
-inline float8 eight(__global const half *row, int width, int x)
+inline float8 load_row(__global const half *row, int width, int x)
 {
     if (x >= 0 && x + RUN <= width)
         return vload_half8(0, row + x);
@@ -35,12 +35,13 @@ __kernel void finish_sharpen(__global const half *display,  /* 4 H W: encoded R,
         return;
     size_t plane = (size_t)width * height, line = (size_t)y * width;
     __global const half *luma = display + 3 * plane;
-    float8 here = eight(luma + line, width, x);
+    float8 here = load_row(luma + line, width, x);
     float8 blurred = 0.0f, low = here, high = here;
     for (int j = -2; j <= 2; j++) {
         __global const half *row = luma + (size_t)clamp(y + j, 0, height - 1) * width;
-        float8 left = eight(row, width, x - 1), middle = eight(row, width, x), right = eight(row, width, x + 1);
-        float8 outer = eight(row, width, x - 2) + eight(row, width, x + 2);
+        float8 left = load_row(row, width, x - 1), right = load_row(row, width, x + 1);
+        float8 middle = load_row(row, width, x);
+        float8 outer = load_row(row, width, x - 2) + load_row(row, width, x + 2);
         blurred += TAP[j + 2] * (TAP[0] * outer + TAP[1] * (left + right) + TAP[2] * middle);
         if (j >= -1 && j <= 1) {
             low = min(low, min(left, min(middle, right)));
@@ -48,10 +49,10 @@ __kernel void finish_sharpen(__global const half *display,  /* 4 H W: encoded R,
         }
     }
     float8 difference = here - blurred;
-    float8 kept = copysign(max(fabs(difference) - CORE, 0.0f), difference);
-    float8 shift = clamp(here + amount * kept, low - HALO, high + HALO) - here;
+    float8 cored = copysign(max(fabs(difference) - CORING, 0.0f), difference);
+    float8 shift = clamp(here + amount * cored, low - MAX_OVERSHOOT, high + MAX_OVERSHOOT) - here;
     for (int c = 0; c < 3; c++) {
-        float8 value = 255.0f * clamp(eight(display + c * plane + line, width, x) + shift, 0.0f, 1.0f);
+        float8 value = 255.0f * clamp(load_row(display + c * plane + line, width, x) + shift, 0.0f, 1.0f);
         uchar rounded[RUN];
         vstore8(convert_uchar8(value + 0.5f), 0, rounded);
         for (int i = 0; i < min(RUN, width - x); i++)

@@ -1,51 +1,51 @@
 /* Scene light to display values: one curve on one norm of the pixel, so that no channel is bent by itself.
 
      c = g + M (v - g), times gain           working space to the display's primaries; g = v.y; rows of M sum to 1
-     Y = luminance of c, n = max c           the norm: what is bent to below 1 leaves no channel above 1
-     y, k = curve(n)                         y display light in 0..1, k how much colour is left: 1 in the shadows,
-                                             towards 0 far above white, so that lights burn out to white, not to a hue
+     Y = luminance of c, n = max c           the norm: mapped to below 1 it leaves no channel above 1
+     y, k = curve(n), chroma(n)              y display light in 0..1; k the chroma left: 1 in the shadows, towards 0
+                                             far above white, so that lights burn out to white, not to a hue
      c = Y + saturation (c - Y)
-     c = y + k (c y/n - y)                   towards the grey that is as bright as the norm
+     c = y + k (c y/n - y)                   towards the grey as bright as the norm
      c = Y' + f(d)/d (c - Y')                Y' = luminance of c, d = part of the way from Y' to the gamut's edge;
                                              f(d) = d up to 0.9, then 0.9 + 0.1 u/(1 + u), u = (d - 0.9)/0.1: < 1
      out = encode(c), luma = L . out
 
-   Extremes: equal channels in, equal channels out, exactly; 0 gives 0; no light leaves 0..1; a NaN is black.
+   Extremes: equal channels in, equal channels out, exactly; 0 gives 0; output is in 0..1; NaN gives black.
    A work-item does eight pixels of a row, in vectors: on a CPU that is several times as fast as one.
-   Tables are indexed by sqrt(n / top), straight between entries. Colour desaturates along lines to white, which
+   Tables are indexed by sqrt(n / top), linear between entries. Colours desaturate along lines to white, which
    keep the dominant wavelength (CIE 15:2018, section 9.4). */
 
 #define RUN 8
 
-constant float LARGEST = 65504.0f;  /* light beyond a half float is no light */
-constant float KNEE = 0.9f;         /* of the way to the gamut's edge: colours inside are untouched */
+constant float MAX_LIGHT = 65504.0f;  /* the largest half float; light is clamped to it */
+constant float GAMUT_KNEE = 0.9f;   /* of the way to the gamut's edge: colours below are unchanged */
 
 typedef struct { float8 r, g, b; } colour8;
 
-inline float8 lowest(colour8 c) { return min(c.r, min(c.g, c.b)); }
-inline float8 highest(colour8 c) { return max(c.r, max(c.g, c.b)); }
+inline float8 min_channel(colour8 c) { return min(c.r, min(c.g, c.b)); }
+inline float8 max_channel(colour8 c) { return max(c.r, max(c.g, c.b)); }
 
 /* Differences from green through a matrix whose rows sum to 1: grey in is the same grey out, exactly. */
-inline colour8 turn(__global const float *m, colour8 v)
+inline colour8 convert_primaries(__global const float *m, colour8 v)
 {
     float8 r = v.r - v.g, b = v.b - v.g;
     colour8 c = {v.g + m[0] * r + m[2] * b, v.g + m[3] * r + m[5] * b, v.g + m[6] * r + m[8] * b};
     return c;
 }
 
-inline float8 weighted(__global const float *luminance, colour8 c)
+inline float8 luminance_of(__global const float *luminance, colour8 c)
 {
     return c.g + luminance[0] * (c.r - c.g) + luminance[2] * (c.b - c.g);
 }
 
-inline colour8 times(float8 factor, colour8 c)
+inline colour8 scale(float8 factor, colour8 c)
 {
     colour8 scaled = {factor * c.r, factor * c.g, factor * c.b};
     return scaled;
 }
 
-/* Every channel moved along its line to grey: 1 stays, 0 is grey. */
-inline colour8 towards(float8 grey, float8 strength, colour8 c)
+/* Linear mix with grey: strength 1 keeps the colour, 0 is grey. */
+inline colour8 mix_with(float8 grey, float8 strength, colour8 c)
 {
     colour8 moved = {grey + strength * (c.r - grey), grey + strength * (c.g - grey), grey + strength * (c.b - grey)};
     return moved;
@@ -66,19 +66,19 @@ inline float8 look_up(__global const float *table, int last, float8 t)
     return a + (at - convert_float8(below)) * (b - a);
 }
 
-/* f(d)/d, as one fraction; exactly 1 up to the knee. */
-inline float8 fitted(float8 d)
+/* f(d)/d as one fraction; exactly 1 up to the knee. */
+inline float8 gamut_compression(float8 d)
 {
-    float8 u = max(d - KNEE, 0.0f) / (1.0f - KNEE);
-    return (KNEE * (1.0f + u) + (1.0f - KNEE) * u) / ((1.0f + u) * max(d, KNEE));
+    float8 u = max(d - GAMUT_KNEE, 0.0f) / (1.0f - GAMUT_KNEE);
+    return (GAMUT_KNEE * (1.0f + u) + (1.0f - GAMUT_KNEE) * u) / ((1.0f + u) * max(d, GAMUT_KNEE));
 }
 
-inline float8 finite(const float *value)
+inline float8 load_clamped(const float *value)
 {
-    return fmin(fmax(vload8(0, value), -LARGEST), LARGEST);
+    return fmin(fmax(vload8(0, value), -MAX_LIGHT), MAX_LIGHT);
 }
 
-inline void put(float8 value, __global half *row, int x, int width)
+inline void store_row(float8 value, __global half *row, int x, int width)
 {
     if (x + RUN <= width) {
         vstore_half8_rte(value, 0, row + x);
@@ -92,7 +92,7 @@ inline void put(float8 value, __global half *row, int x, int width)
 
 __kernel void finish_tone(__global const float *light,      /* H W 3, working space */
                           __global const float *curve,      /* entries: display light */
-                          __global const float *colourful,  /* entries: colour left */
+                          __global const float *chroma,     /* entries: part of the chroma kept */
                           __global const float *encode,     /* entries: display value of light, by its root */
                           __global const float *to_space,   /* 3 3, working space to display primaries */
                           __global const float *luminance,  /* 3, of the display primaries */
@@ -110,23 +110,23 @@ __kernel void finish_tone(__global const float *light,      /* H W 3, working sp
         g[i] = pixel[1];
         b[i] = pixel[2];
     }
-    colour8 v = {finite(r), finite(g), finite(b)};
-    colour8 c = times(gain, turn(to_space, v));
-    float8 lum = weighted(luminance, c);
-    float8 norm = max(highest(c), 0.0f);
+    colour8 v = {load_clamped(r), load_clamped(g), load_clamped(b)};
+    colour8 c = scale(gain, convert_primaries(to_space, v));
+    float8 lum = luminance_of(luminance, c);
+    float8 norm = max(max_channel(c), 0.0f);
     float8 t = sqrt(norm / top);
     float8 ratio = look_up(curve, last, t) / max(norm, 1e-12f);
-    c = towards(max(lum, 0.0f), saturation, c);
-    c = towards(norm * ratio, look_up(colourful, last, t), times(ratio, c));
-    lum = max(weighted(luminance, c), 0.0f);
+    c = mix_with(max(lum, 0.0f), saturation, c);
+    c = mix_with(norm * ratio, look_up(chroma, last, t), scale(ratio, c));
+    lum = max(luminance_of(luminance, c), 0.0f);
 
-    float8 edge = max((lum - lowest(c)) / max(lum, 1e-6f), (highest(c) - lum) / max(1.0f - lum, 1e-6f));
-    c = towards(lum, fitted(edge), c);
+    float8 edge = max((lum - min_channel(c)) / max(lum, 1e-6f), (max_channel(c) - lum) / max(1.0f - lum, 1e-6f));
+    c = mix_with(lum, gamut_compression(edge), c);
     c.r = look_up(encode, last, sqrt(clamp(c.r, 0.0f, 1.0f)));
     c.g = look_up(encode, last, sqrt(clamp(c.g, 0.0f, 1.0f)));
     c.b = look_up(encode, last, sqrt(clamp(c.b, 0.0f, 1.0f)));
-    put(c.r, out + line, x, width);
-    put(c.g, out + plane + line, x, width);
-    put(c.b, out + 2 * plane + line, x, width);
-    put(weighted(luminance, c), out + 3 * plane + line, x, width);
+    store_row(c.r, out + line, x, width);
+    store_row(c.g, out + plane + line, x, width);
+    store_row(c.b, out + 2 * plane + line, x, width);
+    store_row(luminance_of(luminance, c), out + 3 * plane + line, x, width);
 }

@@ -1,9 +1,9 @@
-/* The grey picture that blocks are matched on: the mean light of 2 x 2 full pixels, over all their colours,
+/* The grey picture for block matching: the mean light of 2 x 2 full pixels over all their colours,
 
        grey = round(GREY_ONE * mean light), clamped to 0..65535,  GREY_ONE = 32768
 
    (Hasinoff 2016, section 4: one grey value for each 2 x 2 Bayer cell). Light 0 gives 0, light from 2 on
-   65535. In the last row and column of odd sizes the mean is over what lies inside. */
+   65535. In the last row and column of odd sizes the mean is over the pixels inside the picture. */
 #define GREY_ONE 32768.0f
 
 __kernel void merge_grey(__global const VALUE *values, __global const float *curve, __global ushort *grey,
@@ -12,7 +12,7 @@ __kernel void merge_grey(__global const VALUE *values, __global const float *cur
     int gx = get_global_id(0), gy = get_global_id(1);
     if (gx >= grey_width || gy >= grey_height)
         return;
-    const int columns = 2 * CELL_COLUMNS / CELL_ROWS; /* elements that 2 full pixels take in a row */
+    const int columns = 2 * CFA_COLUMNS / CFA_ROWS; /* elements that 2 full pixels take in a row */
     float sum = 0.0f;
     int count = 0;
     for (int j = 0; j < 2; j++)
@@ -21,10 +21,10 @@ __kernel void merge_grey(__global const VALUE *values, __global const float *cur
             if (x >= width || y >= height)
                 continue;
             VALUE value = values[(size_t)y * width + x];
-#ifdef ENCODED
+#ifdef GAMMA_ENCODED
             sum += curve[convert_int(value)];
 #else
-            int plane = (j % CELL_ROWS) * CELL_COLUMNS + i % CELL_COLUMNS;
+            int plane = (j % CFA_ROWS) * CFA_COLUMNS + i % CFA_COLUMNS;
             sum += (convert_float(value) - curve[2 * plane]) * curve[2 * plane + 1];
 #endif
             count++;

@@ -1,10 +1,10 @@
 /* Stored values to light:
 
-       light = (value - black) * gain          or, for encoded pictures (ENCODED), light = curve[value].
+       light = (value - black) * gain          or, for gamma-encoded pictures, light = curve[value].
 
-   A picture is H rows of W elements, made of cells of CELL_ROWS x CELL_COLUMNS elements: 2 x 2 for a colour
-   filter array, 1 x 3 for pixels of three colours. Each position in the cell is a plane of its own with its
-   own black and gain (curve holds both, plane by plane). value = black gives 0 exactly. */
+   A picture is H rows of W elements that repeat with a period of CFA_ROWS x CFA_COLUMNS: 2 x 2 for a colour
+   filter array, 1 x 3 for three colours per pixel. Each position in the period is a plane with its own black
+   and gain (curve holds both, plane by plane). value = black gives 0 exactly. */
 __kernel void merge_light(__global const VALUE *values, __global const float *curve, __global float *light,
                           int width, int height)
 {
@@ -12,10 +12,10 @@ __kernel void merge_light(__global const VALUE *values, __global const float *cu
     if (x >= width || y >= height)
         return;
     size_t at = (size_t)y * width + x;
-#ifdef ENCODED
+#ifdef GAMMA_ENCODED
     light[at] = curve[convert_int(values[at])];
 #else
-    int plane = (y % CELL_ROWS) * CELL_COLUMNS + x % CELL_COLUMNS;
+    int plane = (y % CFA_ROWS) * CFA_COLUMNS + x % CFA_COLUMNS;
     light[at] = (convert_float(values[at]) - curve[2 * plane]) * curve[2 * plane + 1];
 #endif
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longexpo_cli import logs, memory, render
+from longexpo_cli import logs, malloc, render
 from longexpo_cli.errors import BurstError, LongexpoError, OutputError, user_message
 from longexpo_cli.files import export, metadata
 from longexpo_cli.files.folder import frames_in
@@ -137,7 +137,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     from longexpo_cli.observers.dump import Dump
 
     write.refuse_existing(job.targets(), job.overwrite)
-    memory.give_back_large()
+    malloc.set_mmap_threshold()
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
     watching: tuple[Observer, ...] = (clock, *dumps, *observers, Log(job.source))

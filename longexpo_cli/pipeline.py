@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from longexpo_cli import frames, room
+from longexpo_cli import frames, memory_estimate
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
@@ -74,7 +74,7 @@ class Renderer:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
         burst = watch("load", load.load(source, recipe.load))
-        room.check(device, burst, recipe)
+        memory_estimate.require_memory(device, burst, recipe)
         burst, previews, anchor, low = survey(burst, requested, recipe.develop, device, watch)
         if mask is None:
             who = subject.subject(low, recipe.subject)

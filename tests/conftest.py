@@ -19,7 +19,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "stages/test_blur_paths.py",
     "stages/test_subject.py",
     "test_api.py",
-    "test_room.py",
+    "test_memory_estimate.py",
     "test_synth.py",
 )
 

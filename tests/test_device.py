@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu import blur, limits
-from longexpo_cli.gpu.device import Device, available, traits_of
+from longexpo_cli.gpu import blur, capabilities
+from longexpo_cli.gpu.capabilities import DeviceInfo, device_info
+from longexpo_cli.gpu.device import Device, available
 
 IMAGE_PX = (60, 90)
-SMALL = limits.Traits(is_cpu=False, memory_bytes=1 << 20, largest_bytes=1 << 18, image_px=IMAGE_PX)
+SMALL = DeviceInfo(is_cpu=False, memory_bytes=1 << 20, max_buffer_bytes=1 << 18, max_image_px=IMAGE_PX)
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def small() -> Device:
 
 def test_a_cpu_samples_buffers_and_others_images_if_they_have_them() -> None:
     for found in available():
-        traits = traits_of(found)
-        assert traits.memory_bytes >= traits.largest_bytes > 0
-        assert traits.samples == ("images" if found.image_support and not traits.is_cpu else "buffers")
-        assert Device(found).traits == traits
+        info = device_info(found)
+        assert info.memory_bytes >= info.max_buffer_bytes > 0
+        assert info.sampling == ("images" if found.image_support and not info.is_cpu else "buffers")
+        assert Device(found).info == info
 
 
 def test_uploads_beside_kernels_come_whole_and_in_order(small: Device) -> None:
@@ -72,14 +73,14 @@ def test_what_does_not_fit_is_refused_with_numbers(small: Device) -> None:
 
 def test_memory_that_is_not_there_is_one_line() -> None:
     found = available()[0]
-    device = Device(found, replace(SMALL, memory_bytes=1 << 60, largest_bytes=1 << 60))
+    device = Device(found, replace(SMALL, memory_bytes=1 << 60, max_buffer_bytes=1 << 60))
     with pytest.raises(DeviceError, match="no memory for 67108864 MiB"):
         device.empty((1 << 46,), np.uint8)
 
 
 @pytest.mark.parametrize("code", [-4, -5, -6])
 def test_an_error_for_want_of_memory_is_one_line(code: int) -> None:
-    said = str(limits.shortage("a device", SMALL, 3 << 18, code))
+    said = str(capabilities.out_of_memory_error("a device", SMALL, 3 << 18, code))
     assert "out of memory" in said
     assert "with 1 MiB of its 1 MiB" in said
     assert "--device" in said
@@ -87,7 +88,19 @@ def test_an_error_for_want_of_memory_is_one_line(code: int) -> None:
 
 
 def test_other_errors_are_bugs(small: Device) -> None:
-    assert limits.shortage("a device", SMALL, 0, -54) is None
+    assert capabilities.out_of_memory_error("a device", SMALL, 0, -54) is None
     frame = small.upload(np.zeros((4, 4, 4), np.float16))
+    encoded = small.empty((4, 4, 4), np.float16)
     with pytest.raises(Exception, match="INVALID_WORK_GROUP_SIZE"):
-        small.run("blur_encode", "blur_encode", (4, 4), frame, frame, 4, 4, 1.0, 1.0, 0.0, group=(1 << 20, 1))
+        small.run(
+            "blur_encode",
+            (4, 4),
+            group=(1 << 20, 1),
+            light=frame,
+            encoded=encoded,
+            width=4,
+            height=4,
+            clip_light=1,
+            k=1,
+            feather=0,
+        )

@@ -1,8 +1,14 @@
-"""PoCL's binaries are kept, found again, and made anew when they are damaged."""
+"""PoCL: binaries are cached and rebuilt when damaged; version 3.0's wrong processor names are replaced."""
 
 from __future__ import annotations
 
+import ctypes
+import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +16,7 @@ import numpy.typing as npt
 import pyopencl as cl
 import pytest
 
+from longexpo_cli.errors import DeviceError
 from longexpo_cli.gpu import pocl
 from longexpo_cli.gpu.device import Device, available
 
@@ -24,7 +31,7 @@ VALUES = np.random.default_rng(0).random(4096).astype(np.float32)
 def found() -> Any:
     """PoCL's device."""
     (device,) = (one for one in available() if one.platform.name.strip() == pocl.PLATFORM)
-    Device(device)  # names its processor
+    Device(device)  # fixes its processor's name
     return device
 
 
@@ -33,7 +40,9 @@ def rooted(found: Any, cache: Path | None) -> npt.NDArray[np.float32]:
     context, flags = cl.Context([found]), cl.mem_flags
     options = ["-cl-std=CL1.2"]
     built: Any = cl.Program(context, SOURCE)
-    built = built.build(options) if cache is None else pocl.build(context, found, SOURCE, options, cache)
+    built = (
+        built.build(options) if cache is None else pocl.build(context, found, SOURCE, options, "root", cache)
+    )
     result = np.empty_like(VALUES)
     given = cl.Buffer(context, flags.READ_ONLY | flags.COPY_HOST_PTR, hostbuf=VALUES)
     made = cl.Buffer(context, flags.WRITE_ONLY, VALUES.nbytes)
@@ -43,20 +52,25 @@ def rooted(found: Any, cache: Path | None) -> npt.NDArray[np.float32]:
     return result
 
 
-def test_binaries_are_kept_and_give_the_same_bits(found: Any, tmp_path: Path) -> None:
+def binaries(folder: Path) -> list[Path]:
+    """The cached binaries in a folder."""
+    return list(folder.glob("*.bin"))
+
+
+def test_binaries_are_cached_and_give_the_same_bits(found: Any, tmp_path: Path) -> None:
     plain = rooted(found, None)
     for _ in range(2):
         assert (rooted(found, tmp_path / "kernels") == plain).all()
-        assert len(list((tmp_path / "kernels").iterdir())) == 1
+        assert len(binaries(tmp_path / "kernels")) == 1
     assert np.abs(plain - (np.sqrt(VALUES) * VALUES + np.float32(0.1))).max() < 1e-6
 
 
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:1000], lambda data: b"", lambda data: data[:-1] + b"?"]
 )
-def test_a_damaged_binary_is_made_anew(found: Any, tmp_path: Path, damage: Any) -> None:
+def test_a_damaged_binary_is_rebuilt(found: Any, tmp_path: Path, damage: Any) -> None:
     plain = rooted(found, tmp_path)
-    (kept,) = tmp_path.iterdir()
+    (kept,) = binaries(tmp_path)
     whole = kept.read_bytes()
     kept.write_bytes(damage(whole))
     assert (rooted(found, tmp_path) == plain).all()
@@ -66,13 +80,63 @@ def test_a_damaged_binary_is_made_anew(found: Any, tmp_path: Path, damage: Any) 
 def test_other_options_are_another_program(found: Any, tmp_path: Path) -> None:
     context = cl.Context([found])
     for options in ([], ["-DA"], ["-DA"], ["-DB"]):
-        pocl.build(context, found, SOURCE, options, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+        pocl.build(context, found, SOURCE, options, "root", tmp_path)
+    assert len(binaries(tmp_path)) == 3
 
 
-def test_a_folder_that_takes_nothing_is_done_without(found: Any, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_not_used(found: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert (rooted(found, tmp_path / "file") == rooted(found, None)).all()
+
+
+def test_a_binary_without_the_kernel_is_rebuilt(
+    found: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = rooted(found, tmp_path)
+    (kept,) = binaries(tmp_path)
+    whole = kept.read_bytes()
+    other = cl.Program(cl.Context([found]), "__kernel void other(__global int *a) { a[0] = 1; }")
+    (binary,) = other.build().get_info(cl.program_info.BINARIES)
+    pocl._write(kept, binary)
+    caplog.set_level(logging.INFO, pocl.__name__)
+    assert (rooted(found, tmp_path) == plain).all()
+    assert "does not hold the kernel root and is rebuilt" in caplog.text
+    assert len(kept.read_bytes()) == len(whole)
+
+
+def test_a_source_without_the_kernel_is_a_device_error(found: Any, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="without its kernel branch; delete PoCL's cache"):
+        pocl.build(cl.Context([found]), found, SOURCE, [], "branch", tmp_path)
+    assert not binaries(tmp_path)
+
+
+def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from longexpo_cli.gpu import blur; from longexpo_cli.gpu.device import choose\n"
+        "device = choose('Portable'); light = np.ones((4, 70, 4), np.float16)\n"
+        "print(blur.encode(device, device.upload(light), 2, 1).get()[..., :3].sum())\n"
+    )
+    caches = {"XDG_CACHE_HOME": str(tmp_path / "own"), "POCL_CACHE_DIR": str(tmp_path / "pocl")}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=os.environ | caches, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    results = [process.communicate(timeout=120)[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert results == ["420.0"] * 3
+    assert len(binaries(tmp_path / "own" / "longexpo" / "kernels")) == 1
+
+
+def test_a_lock_that_is_never_released_only_delays(
+    found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pocl, "_LOCK_TIMEOUT_S", 0.2)
+    with (tmp_path / "lock").open("a") as held:
+        assert pocl._try_lock(held.fileno())
+        assert (rooted(found, tmp_path) == rooted(found, None)).all()
+    assert "another process has held" in caplog.text
 
 
 AVX2 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "abm", "popcnt", "cx16"}
@@ -93,3 +157,63 @@ AVX512 = AVX2 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "a
 )
 def test_a_processor_gets_a_name_that_has_its_features(name: bytes, flags: set[str], usable: bytes) -> None:
     assert pocl.usable_name(name, flags) == usable
+
+
+class Record:
+    """A device of PoCL as far as its processor's name goes: a record of pointers, one of them to the name."""
+
+    def __init__(self, version: str, name: bytes) -> None:
+        texts = [ctypes.create_string_buffer(text) for text in (b"x86_64-unknown-linux-gnu", name)]
+        self.words = (ctypes.c_uint64 * 128)(7, 0, *(ctypes.addressof(text) for text in texts))
+        self.int_ptr = ctypes.addressof(self.words)
+        self.platform = SimpleNamespace(version=version)
+        self.texts = texts
+
+    @property
+    def name(self) -> bytes:
+        return ctypes.string_at(self.words[3])
+
+
+POCL_3 = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6"
+
+
+@pytest.fixture
+def avx512(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor with AVX-512, on Linux, and the fix not disabled."""
+    monkeypatch.setattr(pocl, "_processor_flags", lambda: AVX512)
+    monkeypatch.setattr(pocl.platform, "machine", lambda: "x86_64")
+    monkeypatch.delenv(pocl.NO_FIX, raising=False)
+
+
+@pytest.mark.usefixtures("avx512")
+def test_a_wrong_name_is_replaced_and_logged_in_pocl_3(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, pocl.__name__)
+    device = Record(POCL_3, b"znver3")
+    pocl.fix_processor_name(device)
+    assert device.name == b"skylake-avx512"
+    assert caplog.messages == ["PoCL: processor name znver3 replaced by skylake-avx512"]
+
+
+@pytest.mark.usefixtures("avx512")
+def test_a_right_name_stays_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, pocl.__name__)
+    device = Record(POCL_3, b"icelake-server")
+    pocl.fix_processor_name(device)
+    assert device.name == b"icelake-server"
+    assert not caplog.messages
+
+
+@pytest.mark.usefixtures("avx512")
+@pytest.mark.parametrize("version", ["OpenCL 3.0 PoCL 5.0  Linux", "OpenCL 3.0 PoCL 3.1  Linux", "CUDA 12"])
+def test_other_versions_are_left_alone(version: str) -> None:
+    device = Record(version, b"znver3")
+    pocl.fix_processor_name(device)
+    assert device.name == b"znver3"
+
+
+@pytest.mark.usefixtures("avx512")
+def test_the_fix_can_be_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGEXPO_NO_POCL_FIX", "1")
+    device = Record(POCL_3, b"znver3")
+    pocl.fix_processor_name(device)
+    assert device.name == b"znver3"

@@ -1,4 +1,4 @@
-"""longexpo devices: what --device can choose."""
+"""longexpo devices: the devices that --device can choose."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ Examples:
 )
 @options.json_option
 def command(as_json: bool) -> None:
-    """List the OpenCL devices, the one that is chosen by default first."""
+    """List the OpenCL devices, the default first.
+
+    The environment variable LONGEXPO_NO_POCL_FIX=1 leaves the processor name of PoCL 3.0 as it is (by default
+    a name that its compiler cannot generate code for is replaced).
+    """
     from longexpo_cli.errors import DeviceError
     from longexpo_cli.gpu.device import Device, available
 
@@ -26,8 +30,8 @@ def command(as_json: bool) -> None:
         row = {"number": number, "name": found.name.strip(), "platform": found.platform.name.strip()}
         row |= {"driver": found.driver_version.strip(), "memory_bytes": int(found.global_mem_size)}
         try:
-            traits = Device(found).traits
-            row |= {"kind": "CPU" if traits.is_cpu else "GPU", "samples": traits.samples, "trouble": ""}
+            info = Device(found).info
+            row |= {"kind": "CPU" if info.is_cpu else "GPU", "samples": info.sampling, "trouble": ""}
         except DeviceError as error:
             row |= {"kind": "", "samples": "", "trouble": str(error)}
         rows.append(row)

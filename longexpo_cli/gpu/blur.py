@@ -1,24 +1,32 @@
-"""Kernels of the blur: soft gamma in, light gathered along lines, soft gamma out."""
+"""Kernels of the blur: soft gamma, tangents of the paths, light integrated along them, inverse soft gamma."""
 
 from __future__ import annotations
 
-import numpy as np
-
+from longexpo_cli.gpu.buffers import ACCUMULATOR, BLURRED, FRAME, TANGENTS
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
 def encode(
-    device: Device, light: DeviceArray, white: float, soft_gamma: float, fade_px: float = 0.0
+    device: Device, light: DeviceArray, clip_light: float, soft_gamma: float, feather_px: float = 0.0
 ) -> DeviceArray:
-    """Return a frame H W 4 half under soft gamma, multiplied by its trust (Tabellion 2023, equation 9).
+    """Return a frame H W 4 half under soft gamma, multiplied by its confidence (Tabellion 2023, equation 9).
 
-    soft_gamma is k, 1 = off; white is the light that maps to 1. Trust, the new channel 4, is channel 4,
-    falling over fade_px towards where that ends inside the picture.
+    soft_gamma is k, 1 = off; clip_light is the light that maps to 1. Confidence, the new channel 4, is the
+    coverage (channel 4 of light), feathered over feather_px towards the edges of the covered area.
     """
     height, width = light.shape[:2]
-    encoded = device.empty(light.shape, np.float16)
-    size = (width, height)
-    device.run("blur_encode", "blur_encode", size, light, encoded, *size, white, soft_gamma, fade_px)
+    encoded = FRAME.allocate(device, height, width)
+    device.run(
+        "blur_encode",
+        (width, height),
+        light=light,
+        encoded=encoded,
+        width=width,
+        height=height,
+        clip_light=clip_light,
+        k=soft_gamma,
+        feather=feather_px,
+    )
     return encoded
 
 
@@ -30,40 +38,25 @@ def tangents(
     before_scale: float = 1.0,
     after_scale: float = 1.0,
 ) -> DeviceArray:
-    """Return how a pair's paths begin and end, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
+    """Return the tangents of a pair's paths, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
 
-    lines is 2 h w 2 float32, so are those of the pairs before and after; None: there is none. The scales are
-    this pair's duration over theirs.
+    Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of
+    the pairs before and after; None: there is no such pair. The scales are this pair's duration over
+    theirs.
     """
     _, height, width, _ = lines.shape
-    result = device.empty((2, height, width, 4), np.float32)
+    result = TANGENTS.allocate(device, height, width)
     device.run(
-        "blur_tangents",
         "blur_tangents",
         (width, height),
-        *(before or lines, lines, after or lines, result, width, height),
-        *(before_scale if before else 0.0, after_scale if after else 0.0),
-    )
-    return result
-
-
-def guide(
-    device: Device, first: DeviceArray, second: DeviceArray, lines: DeviceArray, half_per_low: int
-) -> DeviceArray:
-    """Return what a pair's frames look like in each low cell, and where its lines differ, h w 8 float16.
-
-    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, each of half_per_low
-    half-resolution pixels a side. For the edge-aware lookup of `paths`.
-    """
-    height, width = first.shape[:2]
-    _, low_height, low_width, _ = lines.shape
-    result = device.empty((low_height, low_width, 8), np.float16)
-    size = (low_width, low_height)
-    device.run(
-        "blur_guide",
-        "blur_guide",
-        size,
-        *(first, second, lines, result, width, height, *size, half_per_low),
+        before=before or lines,
+        lines=lines,
+        after=after or lines,
+        result=result,
+        width=width,
+        height=height,
+        before_scale=before_scale if before else 0,
+        after_scale=after_scale if after else 0,
     )
     return result
 
@@ -74,44 +67,63 @@ def paths(
     first: DeviceArray,
     second: DeviceArray,
     lines: DeviceArray,
-    ends: DeviceArray,
+    tangents: DeviceArray,
     weight: DeviceArray,
     half_per_low: float,
     start: float,
     stop: float,
-    share: float,
+    time_weight: float,
     spacing_px: float,
-    most: int,
-    guide: DeviceArray | None = None,
+    max_samples: int,
 ) -> DeviceArray:
-    """Return total plus one pair's mean light times its share, H W 4 float32 (equations 6 and 8).
+    """Return total plus one pair's mean light times time_weight, H W 4 float32 (equations 6 and 8).
 
-    first and second are encoded frames H W 4 half, lines 2 h w 2 float32 in low pixels, ends 2 h w 4 float32
-    their tangents (see `tangents`; the lines, twice each, make straight paths), weight h w float32 the first
-    frame's; half_per_low is half-resolution pixels per low pixel. The part start..stop of the interval is
-    gathered with samples at most spacing_px half-resolution pixels apart, and at most `most` a path.
-    guide (see `guide`) lets lines, tangents and weights follow the frames' edges; None: they are bilinear.
+    first and second are encoded frames H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4
+    float32 (see `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's
+    blend weight, half_per_low half-resolution pixels per low pixel. The part start..stop of the interval is
+    sampled at most spacing_px half-resolution pixels apart, with at most max_samples samples per path.
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
-    result = device.empty(total.shape, np.float32)
-    frames, defines = device.sampled(first, second)
+    result = ACCUMULATOR.allocate(device, height, width)
+    (first_sampled, second_sampled), defines = device.sampled(first, second)
     device.run(
         "blur_paths",
-        "blur_paths",
         (width, height),
-        *(total, *frames, lines, ends, weight, guide or weight, result),
-        *(width, height, low_width, low_height, int(guide is not None)),
-        *(float(half_per_low), start, stop, share, spacing_px, most),
+        total=total,
+        first=first_sampled,
+        second=second_sampled,
+        lines=lines,
+        tangents=tangents,
+        weight=weight,
+        result=result,
+        width=width,
+        height=height,
+        low_width=low_width,
+        low_height=low_height,
+        half_per_low=half_per_low,
+        start=start,
+        stop=stop,
+        time_weight=time_weight,
+        spacing=spacing_px,
+        max_samples=max_samples,
         defines=defines,
     )
     return result
 
 
-def resolve(device: Device, total: DeviceArray, white: float, soft_gamma: float) -> DeviceArray:
-    """Return the light H W 4 float32 of a running sum; channel 4 is 1 where any pair knew it, else 0."""
+def resolve(device: Device, total: DeviceArray, clip_light: float, soft_gamma: float) -> DeviceArray:
+    """Return the light H W 4 float32 of an accumulator; channel 4 is 1 where a pair has coverage, else 0."""
     height, width = total.shape[:2]
-    light = device.empty(total.shape, np.float32)
-    size = (width, height)
-    device.run("blur_resolve", "blur_resolve", size, total, light, *size, white, soft_gamma)
+    light = BLURRED.allocate(device, height, width)
+    device.run(
+        "blur_resolve",
+        (width, height),
+        total=total,
+        light=light,
+        width=width,
+        height=height,
+        clip_light=clip_light,
+        k=soft_gamma,
+    )
     return light

@@ -1,25 +1,26 @@
-"""Kernels of the composite: the guide, the guided mask, the blend."""
+"""Kernels of the composite: guide, guided mask, comparison of blur and sharp exposure, blend."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.buffers import BLURRED, DIFFERENCE, EXCESS, GUIDE, KEEP, LIGHT, SLOPE
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
 def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
     """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32."""
     full_height, full_width = sharp.shape[:2]
-    result = device.empty((*grid.shape, 4), np.float16)
-    size = (grid.width, grid.height)
+    result = GUIDE.allocate(device, grid.height, grid.width)
     device.run(
         "composite_guide",
-        "composite_guide",
-        size,
-        sharp,
-        result,
-        *(full_width, full_height, *size, grid.scale),
+        (grid.width, grid.height),
+        light=sharp,
+        guide=result,
+        full_width=full_width,
+        full_height=full_height,
+        width=grid.width,
+        height=grid.height,
+        scale=grid.scale,
     )
     return result
 
@@ -27,7 +28,7 @@ def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
 def mask(
     device: Device,
     low_mask: DeviceArray,
-    mixed: DeviceArray,
+    varying: DeviceArray,
     low_guide: DeviceArray,
     half_guide: DeviceArray,
     half_per_low: float,
@@ -36,34 +37,53 @@ def mask(
 ) -> DeviceArray:
     """Return a mask h w float32 of the low grid on the half grid, joint bilateral (Kopf 2007).
 
-    radius_px is in low pixels, guide_range in square-rooted light; mixed h w uint8 may be 0 where the mask
-    is the same on all pixels within radius_px + 1. doi:10.1145/1276377.1276497
+    radius_px is in low pixels, guide_range in square-rooted light; varying h w uint8 may be 0 where the mask
+    is constant within radius_px + 1. doi:10.1145/1276377.1276497
     """
     height, width = half_guide.shape[:2]
     low_height, low_width = low_mask.shape
-    result = device.empty((height, width), np.float32)
+    result = KEEP.allocate(device, height, width)
     device.run(
         "composite_mask",
-        "composite_mask",
         (width, height),
-        *(low_mask, mixed, low_guide, half_guide, result),
-        *(width, height, low_width, low_height),
-        *(half_per_low, radius_px, guide_range),
+        mask=low_mask,
+        varying=varying,
+        low_guide=low_guide,
+        guide=half_guide,
+        result=result,
+        width=width,
+        height=height,
+        low_width=low_width,
+        low_height=low_height,
+        half_per_low=half_per_low,
+        radius=radius_px,
+        range=guide_range,
     )
     return result
 
 
 def excess(
-    device: Device, blur: DeviceArray, half_guide: DeviceArray, noise: tuple[float, float], part: float
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, noise: tuple[float, float], tolerance: float
 ) -> DeviceArray:
-    """Return how far the blur h w 4 lies outside the sharp exposure's 3 x 3 range, h w, in deviations.
+    """Return how far the blur h w 4 is outside the sharp exposure's 3 x 3 range, h w float32, in sigmas.
 
-    noise is the variance's slope and offset in light; part of the light is forgiven beside it.
+    noise is the variance's slope and offset in light; tolerance, a fraction of the light, is added to it.
     """
     height, width = half_guide.shape[:2]
-    result = device.empty((height, width), np.float32)
-    size = (width, height)
-    device.run("composite_excess", "composite_excess", size, blur, half_guide, result, *size, *noise, part)
+    result = EXCESS.allocate(device, height, width)
+    scale, offset = noise
+    device.run(
+        "composite_excess",
+        (width, height),
+        blur=blur,
+        guide=half_guide,
+        excess=result,
+        width=width,
+        height=height,
+        scale=scale,
+        offset=offset,
+        tolerance=tolerance,
+    )
     return result
 
 
@@ -71,64 +91,91 @@ def detail(
     device: Device,
     blur: DeviceArray,
     half_guide: DeviceArray,
-    beyond: DeviceArray,
+    excess_map: DeviceArray,
     low: Grid,
     cell: int,
-    least: float,
+    min_variance: float,
 ) -> tuple[DeviceArray, DeviceArray]:
-    """Return, on the low grid, the share of the sharp detail that the blur holds, and how much they differ.
+    """Return, on the low grid, the part of the sharp detail in the blur and their difference, h w float32.
 
-    cell is half-resolution pixels a low pixel; least the variance of light that counts as flat; beyond the
-    excess. He and Sun 2015 (arXiv 1505.00996).
+    The part is a guided filter's slope, 0..1 (He and Sun 2015, arXiv 1505.00996). excess_map is that of
+    `excess`, cell the half-resolution pixels per low pixel, min_variance the variance of light that counts
+    as flat.
     """
     height, width = half_guide.shape[:2]
-    share, differ = device.empty(low.shape, np.float32), device.empty(low.shape, np.float32)
+    slope = SLOPE.allocate(device, low.height, low.width)
+    difference = DIFFERENCE.allocate(device, low.height, low.width)
     device.run(
         "composite_detail",
-        "composite_detail",
         (low.width, low.height),
-        *(blur, half_guide, beyond, share, differ),
-        *(width, height, low.width, low.height, cell, least),
+        blur=blur,
+        guide=half_guide,
+        excess=excess_map,
+        slope=slope,
+        difference=difference,
+        width=width,
+        height=height,
+        low_width=low.width,
+        low_height=low.height,
+        cell=cell,
+        min_variance=min_variance,
     )
-    return share, differ
+    return slope, difference
 
 
 def subtract_detail(
-    device: Device, blur: DeviceArray, half_guide: DeviceArray, share: DeviceArray, half_per_low: float
-) -> None:
-    """Take the share of the sharp exposure out of the blur, in place: what is left is its residue."""
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, slope: DeviceArray, half_per_low: float
+) -> DeviceArray:
+    """Return the residual: the blur h w 4 minus slope times the sharp exposure."""
     height, width = half_guide.shape[:2]
-    low_height, low_width = share.shape
+    low_height, low_width = slope.shape
+    residual = BLURRED.allocate(device, height, width)
     device.run(
-        "composite_residue",
-        "composite_residue",
+        "composite_residual",
         (width, height),
-        *(blur, half_guide, share),
-        *(width, height, low_width, low_height, half_per_low),
+        blur=blur,
+        guide=half_guide,
+        slope=slope,
+        residual=residual,
+        width=width,
+        height=height,
+        low_width=low_width,
+        low_height=low_height,
+        half_per_low=half_per_low,
     )
+    return residual
 
 
 def blend(
     device: Device,
     sharp: DeviceArray,
-    residue: DeviceArray,
+    residual: DeviceArray,
     keep: DeviceArray,
-    share: DeviceArray,
+    slope: DeviceArray,
     low_scale: float,
 ) -> DeviceArray:
-    """Return S keep + (R + share S)(1 - keep), H W 3 float32.
+    """Return S keep + (R + slope S)(1 - keep), H W 3 float32.
 
-    The residue R h w 4 and keep h w lie on the half grid, share on the low grid of low_scale full pixels.
+    The residual R h w 4 and keep h w are on the half grid, slope on the low grid of low_scale full pixels.
     """
     height, width = sharp.shape[:2]
     half_height, half_width = keep.shape
-    low_height, low_width = share.shape
-    result = device.empty(sharp.shape, np.float32)
+    low_height, low_width = slope.shape
+    result = LIGHT.allocate(device, height, width)
     device.run(
         "composite_blend",
-        "composite_blend",
         (half_width, half_height),
-        *(sharp, residue, keep, share, result),
-        *(width, height, half_width, half_height, low_width, low_height, low_scale),
+        sharp=sharp,
+        residual=residual,
+        keep=keep,
+        slope=slope,
+        result=result,
+        width=width,
+        height=height,
+        half_width=half_width,
+        half_height=half_height,
+        low_width=low_width,
+        low_height=low_height,
+        low_scale=low_scale,
     )
     return result

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import srgb_decode
+from longexpo_cli.gpu.buffers import ENERGY, FRAME, LIGHT, LOW_FRAME
 from longexpo_cli.gpu.device import Device, DeviceArray
-from longexpo_cli.types import Array32, Shot
+from longexpo_cli.types import Shot
 
-PAD = 12  # pixels all round a band that the demosaic reads beyond the ones it makes; even
-KNEE = 5e-4  # light at which the demosaic's curve turns from straight to square root
 _VALUES = {"uint8": ("uchar", 256), "uint16": ("ushort", 65536), "float32": ("float", 1)}
 
 
@@ -38,11 +38,6 @@ def levels(shot: Shot, kind: npt.DTypeLike) -> tuple[Array32, Array32]:
     return black.astype(np.float32), (1 / (shot.white_dn - black)).astype(np.float32)
 
 
-def balance_by_position(shot: Shot) -> Array32:
-    """Return the gain of the colour at each position of the pattern, 4 float32."""
-    return np.array([shot.balance["RGB".index(letter)] for letter in shot.cfa or ""], np.float32)
-
-
 def curve_table(shot: Shot, kind: npt.DTypeLike) -> Array32:
     """Return the raw value (0..1, less below black) of every stored value, 3 x 256 or 3 x 65536 float32.
 
@@ -61,107 +56,96 @@ def bin_cfa(
 ) -> DeviceArray:
     """Return the light of each 2x2 cell of a colour filter array, ceil(H/2) ceil(W/2) 4 float16."""
     height, width = values.shape
-    frame = device.empty((-(-height // 2), -(-width // 2), 4), np.float16)
-    args = (values, frame, width, height, red, black, inverse, colour)
-    device.run("develop_bin", "develop_bin", _size(frame), *args, defines=_defines(values))
+    frame = FRAME.allocate(device, -(-height // 2), -(-width // 2))
+    device.run(
+        "develop_bin",
+        _size(frame),
+        defines=value_defines(values),
+        values=values,
+        frame=frame,
+        width=width,
+        height=height,
+        red=red,
+        black=black,
+        inverse=inverse,
+        colour=colour,
+    )
     return frame
 
 
 def bin_rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32) -> DeviceArray:
     """Return the mean light of each 2x2 block of a picture, ceil(H/2) ceil(W/2) 4 float16."""
     height, width = values.shape[:2]
-    frame = device.empty((-(-height // 2), -(-width // 2), 4), np.float16)
-    args = (values, curve, frame, width, height, colour)
-    device.run("develop_bin_rgb", "develop_bin_rgb", _size(frame), *args, defines=_defines(values))
+    frame = FRAME.allocate(device, -(-height // 2), -(-width // 2))
+    device.run(
+        "develop_bin_rgb",
+        _size(frame),
+        defines=value_defines(values),
+        values=values,
+        curve=curve,
+        frame=frame,
+        width=width,
+        height=height,
+        colour=colour,
+    )
     return frame
 
 
 def rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32) -> DeviceArray:
     """Return the light of a picture, H W 3 float32."""
     height, width = values.shape[:2]
-    light = device.empty((height, width, 3), np.float32)
-    args = (values, curve, light, width, height, colour)
-    device.run("develop_rgb", "develop_rgb", _size(light), *args, defines=_defines(values))
+    light = LIGHT.allocate(device, height, width)
+    device.run(
+        "develop_rgb",
+        _size(light),
+        defines=value_defines(values),
+        values=values,
+        curve=curve,
+        light=light,
+        width=width,
+        height=height,
+        colour=colour,
+    )
     return light
 
 
 def low(device: Device, frame: DeviceArray, k: int) -> DeviceArray:
     """Return the mean of each k x k block of a frame, weighted by channel 4, h w 4 float32."""
     height, width = frame.shape[:2]
-    result = device.empty((-(-height // k), -(-width // k), 4), np.float32)
-    device.run("develop_low", "develop_low", _size(result), frame, result, width, height, k)
+    result = LOW_FRAME.allocate(device, -(-height // k), -(-width // k))
+    device.run(
+        "develop_low",
+        _size(result),
+        frame=frame,
+        low=result,
+        width=width,
+        height=height,
+        k=k,
+    )
     return result
 
 
 def energy(device: Device, frame: DeviceArray, k: int, dark: float) -> DeviceArray:
     """Return the gradient energy of each k x k block of a frame, h w float16; dark is a luminance."""
     height, width = frame.shape[:2]
-    result = device.empty((-(-height // k), -(-width // k)), np.float16)
-    device.run("develop_energy", "develop_energy", _size(result), frame, result, width, height, k, dark)
+    result = ENERGY.allocate(device, -(-height // k), -(-width // k))
+    device.run(
+        "develop_energy",
+        _size(result),
+        frame=frame,
+        energy=result,
+        width=width,
+        height=height,
+        k=k,
+        dark=dark,
+    )
     return result
-
-
-def level(
-    device: Device, values: DeviceArray, top: int, rows: int, black: Array32, gain: Array32
-) -> DeviceArray:
-    """Return rows of a colour filter array from row top (may be negative), PAD wider each side, float32."""
-    height, width = values.shape
-    band = device.empty((rows, width + 2 * PAD), np.float32)
-    args = (values, band, width, height, top, rows, black, gain)
-    defines = (*_defines(values), *_CURVE)
-    device.run("develop_level", "develop_level", _size(band), *args, defines=defines)
-    return band
-
-
-def directions(device: Device, band: DeviceArray, red: int) -> DeviceArray:
-    """Return green minus the other colour, estimated along the row and down the column, h w 2 float32."""
-    rows, width = band.shape
-    differences = device.empty((rows, width, 2), np.float32)
-    args = (band, differences, width, rows, red & 1, red >> 1)
-    device.run("develop_directions", "develop_directions", (width, rows), *args)
-    return differences
-
-
-def activity(device: Device, differences: DeviceArray) -> DeviceArray:
-    """Return how much the differences change along the row and down the column, h w 2 float32."""
-    rows, width = differences.shape[:2]
-    result = device.empty((rows, width, 2), np.float32)
-    device.run("develop_activity", "develop_activity", (width, rows), differences, result, width, rows)
-    return result
-
-
-def green(device: Device, differences: DeviceArray, changes: DeviceArray, red: int) -> DeviceArray:
-    """Return green minus the pixel's own colour at red and blue pixels, h w float32."""
-    rows, width = differences.shape[:2]
-    chroma = device.empty((rows, width), np.float32)
-    args = (differences, changes, chroma, width, rows, red & 1, red >> 1)
-    device.run("develop_green", "develop_green", (width, rows), *args)
-    return chroma
-
-
-def demosaic(
-    device: Device,
-    band: DeviceArray,
-    chroma: DeviceArray,
-    light: DeviceArray,
-    first: int,
-    red: int,
-    colour: Array32,
-) -> DeviceArray:
-    """Write the rows of a band's inner pixels into light H W 3 float32 from row first on, and return it."""
-    rows, width = band.shape[0] - 2 * PAD, light.shape[1]
-    args = (band, chroma, light, width, first, rows, red & 1, red >> 1, colour)
-    device.run("develop_demosaic", "develop_demosaic", (width, rows), *args, defines=_CURVE)
-    return light
-
-
-_CURVE = (f"PAD={PAD}", f"KNEE={KNEE}f")
 
 
 def _size(array: DeviceArray) -> tuple[int, int]:
     return array.shape[1], array.shape[0]
 
 
-def _defines(values: Any) -> tuple[str, ...]:
+def value_defines(values: Any) -> tuple[str, ...]:
     name, levels = _VALUES[np.dtype(values.dtype).name]
     return (f"VALUE={name}", f"LEVELS={levels}", *(("MERGED",) if name == "float" else ()))

@@ -1,13 +1,13 @@
-"""Choose an OpenCL device, compile its kernels once, allocate or refuse: pyopencl's door."""
+"""OpenCL devices: choose one, compile kernels once, allocate, transfer, run."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import re
 import weakref
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,53 +15,54 @@ import numpy.typing as npt
 
 from longexpo_cli.assets import folder
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu import limits, pocl
+from longexpo_cli.gpu import capabilities, pocl, signature
 from longexpo_cli.gpu.arrays import DeviceArray as DeviceArray
-from longexpo_cli.gpu.arrays import DeviceImage, View, argument, host_memory
-from longexpo_cli.gpu.limits import Traits
+from longexpo_cli.gpu.arrays import DeviceImage, View, host_memory
+from longexpo_cli.gpu.capabilities import DeviceInfo, device_info
+from longexpo_cli.gpu.signature import Argument, Signature
 
-_ALIGNMENT = 16  # bytes; a host array aligned like this is used by a CPU device as it lies
+_ALIGNMENT = 16  # bytes; a CPU device uses a host array in place when it is aligned to this
 
 
 class Device:
     """One OpenCL device with its queues and compiled programs.
 
-    traits say how it is used; left out, they are the device's own (see traits_of).
+    info says how it is used; by default what the device says of itself (see capabilities.device_info).
     """
 
-    def __init__(self, cl_device: Any, traits: Traits | None = None) -> None:
+    def __init__(self, cl_device: Any, info: DeviceInfo | None = None) -> None:
         import pyopencl as cl
 
         self._cl = cl
         self._device = cl_device
         self.name: str = cl_device.name.strip()
         self.platform: str = cl_device.platform.name.strip()
-        self.traits = traits or traits_of(cl_device)
+        self.info = info or device_info(cl_device)
         self.allocated_bytes = 0
         self.peak_bytes = 0
         if self.platform == pocl.PLATFORM:
             pocl.require_linker()
-            pocl.name_processor(cl_device)
+            pocl.fix_processor_name(cl_device)
         self._context = cl.Context([cl_device])
         self._queue = cl.CommandQueue(self._context)
-        self._uploads = cl.CommandQueue(self._context)  # of its own, so that copies run beside kernels
-        self._kernels: dict[tuple[str, str, tuple[str, ...]], Any] = {}
+        self._uploads = cl.CommandQueue(self._context)  # a second queue: copies overlap with kernels
+        self._kernels: dict[tuple[str, Path | None, tuple[str, ...]], tuple[Any, Signature]] = {}
         self._running: deque[tuple[Any, tuple[Any, ...]]] = deque()
 
     def upload(self, array: npt.NDArray[Any]) -> DeviceArray:
-        """Return a host array on the device, for reading only.
+        """Return a host array on the device, read-only. Do not change the host array afterwards.
 
-        A CPU device uses the host's memory as it is where the alignment allows; to others it is copied while
-        kernels run and the host goes on. Do not change the array.
+        A CPU device uses the host's memory in place where the alignment allows; to others it is copied
+        asynchronously: kernels wait for the copy, the host does not.
         """
         array = np.ascontiguousarray(array)
         flags = self._cl.mem_flags
-        if self.traits.is_cpu and array.ctypes.data % _ALIGNMENT == 0 and array.nbytes:
+        if self.info.is_cpu and array.ctypes.data % _ALIGNMENT == 0 and array.nbytes:
             buffer = self._cl.Buffer(self._context, flags.READ_ONLY | flags.USE_HOST_PTR, hostbuf=array)
-            return DeviceArray(buffer, array.shape, array.dtype, self)
-        result = self.empty(array.shape, array.dtype)
+            return DeviceArray(buffer, array.shape, array.dtype, self.download, writable=False)
+        result = self._allocate(array.shape, array.dtype, writable=False)
         if array.nbytes:
-            with self._short_of_memory():
+            with self._memory_errors():
                 copied = self._cl.enqueue_copy(self._uploads, result.buffer, array, is_blocking=False)
                 self._uploads.flush()
                 self._cl.enqueue_barrier(self._queue, wait_for=[copied])
@@ -69,45 +70,48 @@ class Device:
         return result
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
-        """Allocate an array of unset values; DeviceError, with the numbers, when it does not fit."""
-        kind = np.dtype(dtype)
-        size = max(math.prod(shape) * kind.itemsize, 1)
-        self.check_room(size)
+        """Allocate an array of undefined values; DeviceError, with the numbers, when it does not fit."""
+        return self._allocate(shape, dtype, writable=True)
+
+    def _allocate(self, shape: tuple[int, ...], dtype: npt.DTypeLike, writable: bool) -> DeviceArray:
+        element = np.dtype(dtype)
+        size = max(math.prod(shape) * element.itemsize, 1)
+        self.require(size)
         flags = self._cl.mem_flags
         try:
-            if self.traits.is_cpu:
+            if self.info.is_cpu:
                 host, how = host_memory(size), flags.READ_WRITE | flags.USE_HOST_PTR
                 buffer = self._cl.Buffer(self._context, how, hostbuf=host)
             else:
                 buffer = self._cl.Buffer(self._context, flags.READ_WRITE, size)
         except (self._cl.Error, MemoryError) as error:
             raise DeviceError(f"{self.name}: no memory for {size / 2**20:.0f} MiB ({error})") from error
-        array = DeviceArray(buffer, tuple(shape), kind, self)
+        array = DeviceArray(buffer, tuple(shape), element, self.download, writable)
         self._count(array, size)
         return array
 
     def zeros(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
         """Allocate an array of zeros."""
         array = self.empty(shape, dtype)
-        with self._short_of_memory():
+        with self._memory_errors():
             self._cl.enqueue_fill_buffer(self._queue, array.buffer, np.uint8(0), 0, max(array.nbytes, 1))
         return array
 
     def sampled(self, *frames: DeviceArray) -> tuple[tuple[DeviceArray | DeviceImage, ...], tuple[str, ...]]:
         """Return frames H W 4 half for a kernel that samples between pixels, and the defines it needs.
 
-        Where the traits allow images of that size they are copied into such; else they are as they were.
+        Frames are copied into images where the device has them for that size; otherwise returned as they are.
         """
-        if not all(self.traits.takes_image(*frame.shape[:2]) for frame in frames):
+        if not all(self.info.fits_image(*frame.shape[:2]) for frame in frames):
             return frames, ()
         return tuple(self._image(frame) for frame in frames), ("LONGEXPO_IMAGES",)
 
     def _image(self, frame: DeviceArray) -> DeviceImage:
         cl, (height, width) = self._cl, frame.shape[:2]
-        self.check_room(frame.nbytes)
-        kind = cl.ImageFormat(cl.channel_order.RGBA, cl.channel_type.HALF_FLOAT)
-        with self._short_of_memory():
-            image = cl.Image(self._context, cl.mem_flags.READ_ONLY, kind, shape=(width, height))
+        self.require(frame.nbytes)
+        half4 = cl.ImageFormat(cl.channel_order.RGBA, cl.channel_type.HALF_FLOAT)
+        with self._memory_errors():
+            image = cl.Image(self._context, cl.mem_flags.READ_ONLY, half4, shape=(width, height))
             whole = {"origin": (0, 0), "region": (width, height)}
             cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, **whole)
         result = DeviceImage(image, frame.shape)
@@ -118,66 +122,71 @@ class Device:
         """Return a device array on the host, after all kernels so far (see DeviceArray.get)."""
         if not array.nbytes:
             return np.empty(array.shape, array.dtype)
-        if self.traits.is_cpu:
-            with self._short_of_memory():
+        if self.info.is_cpu:
+            with self._memory_errors():
                 mapped, _ = self._cl.enqueue_map_buffer(
                     self._queue, array.buffer, self._cl.map_flags.READ, 0, array.shape, array.dtype
                 )
-            self._running.clear()  # the queue is in order and has waited, for uploads too
+            self._running.clear()  # the queue is in order: it has waited for kernels and uploads
             return np.asarray(View(mapped, array))
         result = np.empty(array.shape, array.dtype)
-        with self._short_of_memory():
+        with self._memory_errors():
             self._cl.enqueue_copy(self._queue, result, array.buffer, is_blocking=True)
         self._running.clear()
         return result
 
     def run(
         self,
-        file: str,
         kernel: str,
         size: tuple[int, ...],
-        *args: DeviceArray | DeviceImage | float | int | np.generic | npt.NDArray[Any],
+        /,
+        *,
         defines: tuple[str, ...] = (),
         group: tuple[int, ...] | None = None,
+        file: Path | None = None,
+        **arguments: Argument,
     ) -> None:
-        """Run a kernel of kernels/<file>.cl over size = (width, height, ...) work-items, rounded up.
+        """Run a kernel over size = (width, height, ...) work-items, its arguments given by name.
 
-        The global size is rounded up to whole work-groups, so every kernel returns early outside its
-        picture. Python ints become int, floats float; NumPy scalars and vectors go as they are.
+        The kernel is the one in kernels/<kernel>.cl (or in file), compiled with defines: NAME or NAME=TEXT.
+        Numbers are converted to the types that the kernel declares; TypeError for an argument that is
+        missing, unknown or does not fit (see signature.py). The size is rounded up to whole work-groups
+        (group, or the device's default), so every kernel returns early outside its output.
         """
-        function = self._kernel(file, kernel, defines)
+        function, declared = self._kernel(kernel, defines, file)
+        values = declared.bind(arguments)
         local = group or self._group(len(size))
         rounded = tuple(-(-max(n, 1) // m) * m for n, m in zip(size, local, strict=True))
-        with self._short_of_memory():
-            event = function(self._queue, rounded, local, *[argument(value) for value in args])
-        # Host memory that a CPU device uses as it lies must outlive the kernels that read it.
-        self._running.append((event, args))
+        with self._memory_errors():
+            event = function(self._queue, rounded, local, *values)
+        # Host memory that a CPU device uses in place must outlive the kernels that read it.
+        self._running.append((event, tuple(arguments.values())))
         done = self._cl.command_execution_status.COMPLETE
         while self._running and self._running[0][0].command_execution_status == done:
             self._running.popleft()
 
     def finish(self) -> None:
         """Wait until everything enqueued has run."""
-        with self._short_of_memory():
+        with self._memory_errors():
             self._queue.finish()
         self._running.clear()
 
-    def check_room(self, size: int) -> None:
-        """Raise DeviceError, with the numbers, when size bytes more do not fit."""
-        refusal = limits.no_room(self.name, self.traits, self.allocated_bytes, size)
-        if refusal is not None:
-            raise refusal
+    def require(self, size: int) -> None:
+        """Raise DeviceError, with the numbers, when a buffer of size bytes does not fit."""
+        error = capabilities.allocation_error(self.name, self.info, self.allocated_bytes, size)
+        if error is not None:
+            raise error
 
     @contextlib.contextmanager
-    def _short_of_memory(self) -> Iterator[None]:
-        """Turn OpenCL's words for want of memory into a DeviceError; its other errors are bugs."""
+    def _memory_errors(self) -> Iterator[None]:
+        """Turn OpenCL's errors for a lack of memory into a DeviceError; its other errors are bugs."""
         try:
             yield
         except self._cl.Error as error:
-            shortage = limits.shortage(self.name, self.traits, self.allocated_bytes, error.code)
-            if shortage is None:
+            lack = capabilities.out_of_memory_error(self.name, self.info, self.allocated_bytes, error.code)
+            if lack is None:
                 raise
-            raise shortage from error
+            raise lack from error
 
     def _count(self, array: DeviceArray | DeviceImage, size: int) -> None:
         self.allocated_bytes += size
@@ -188,38 +197,29 @@ class Device:
         self.allocated_bytes -= size
 
     def _group(self, dimensions: int) -> tuple[int, ...]:
-        if self.traits.is_cpu:  # long rows vectorise
+        if self.info.is_cpu:  # long rows vectorise
             return (64, 1, 1)[:dimensions]
         return {1: (256,), 2: (16, 16), 3: (16, 16, 1)}[dimensions]
 
-    def _kernel(self, file: str, kernel: str, defines: tuple[str, ...]) -> Any:
-        key = (file, kernel, defines)
+    def _kernel(self, name: str, defines: tuple[str, ...], file: Path | None) -> tuple[Any, Signature]:
+        """Return a compiled kernel and its signature; every kernel is compiled once for its defines."""
+        key = (name, file, defines)
         if key not in self._kernels:
-            source = "\n".join(_source(name) for name in ("common", file))
+            source = kernel_source(name, file)
             options = ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
             if self.platform == pocl.PLATFORM:
-                built = pocl.build(self._context, self._device, source, options)
-            else:  # the driver, or else pyopencl, keeps binaries
+                built = pocl.build(self._context, self._device, source, options, name)
+            else:  # the driver, or else pyopencl, caches binaries
                 built = self._cl.Program(self._context, source).build(options)
-            for function in built.all_kernels():
-                self._kernels[file, function.function_name, defines] = function
+            self._kernels[key] = self._cl.Kernel(built, name), signature.parse(source, name, defines)
         return self._kernels[key]
 
 
-def _source(name: str) -> str:
-    """Return a kernel file, what it includes in the place of the line that says so."""
-    text = (folder("kernels") / f"{name}.cl").read_text("utf-8")
-    return re.sub(r'^#include "(\w+)\.cl"$', lambda found: _source(found[1]), text, flags=re.MULTILINE)
-
-
-def traits_of(cl_device: Any) -> Traits:
-    """Return an OpenCL device's own traits; a CPU samples buffers faster than it imitates a texture unit."""
-    import pyopencl as cl
-
-    is_cpu = bool(cl_device.type & cl.device_type.CPU)
-    images = bool(cl_device.image_support) and not is_cpu
-    image_px = (int(cl_device.image2d_max_height), int(cl_device.image2d_max_width)) if images else (0, 0)
-    return Traits(is_cpu, int(cl_device.global_mem_size), int(cl_device.max_mem_alloc_size), image_px)
+def kernel_source(name: str, file: Path | None = None) -> str:
+    """Return the source of a kernel: common.cl, then kernels/<name>.cl or the file given."""
+    kernels = folder("kernels")
+    files = (kernels / "common.cl", file or kernels / f"{name}.cl")
+    return "\n".join(path.read_text("utf-8") for path in files)
 
 
 def available() -> list[Any]:

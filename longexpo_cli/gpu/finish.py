@@ -1,17 +1,18 @@
-"""The kernels of the finish stage, one function each."""
+"""Kernels of the finish stage: tone curve, sharpening, gain map."""
 
 from __future__ import annotations
 
+from longexpo_cli.gpu.buffers import DISPLAY, GAIN_MAP, PRINT
 from longexpo_cli.gpu.device import Device, DeviceArray
 
-_RUN = 8  # pixels of a row that a work-item does
+_RUN = 8  # pixels of a row per work-item
 
 
 def tone(
     device: Device,
     light: DeviceArray,
     curve: DeviceArray,
-    colourful: DeviceArray,
+    chroma: DeviceArray,
     encode: DeviceArray,
     to_space: DeviceArray,
     luminance: DeviceArray,
@@ -22,24 +23,44 @@ def tone(
 ) -> DeviceArray:
     """Map light H W 3 float32 to display values 4 H W float16: planes of encoded red, green, blue, and luma.
 
-    curve, colourful and encode are tables of one length, the first two over the root of n / top;
+    curve, chroma and encode are tables of one length, the first two over the root of n / top;
     to_space is 3 3, luminance 3, all float32 (kernels/finish_tone.cl).
     """
     height, width = light.shape[:2]
-    out = device.empty((4, height, width), "f2")
-    tables = (curve, colourful, encode, to_space, luminance)
-    scalars = (width, height, curve.shape[0], float(top), float(gain), float(saturation))
-    size = (-(-width // _RUN), height)
-    device.run("finish_tone", "finish_tone", size, light, *tables, out, *scalars)
+    out = DISPLAY.allocate(device, height, width)
+    device.run(
+        "finish_tone",
+        (-(-width // _RUN), height),
+        light=light,
+        curve=curve,
+        chroma=chroma,
+        encode=encode,
+        to_space=to_space,
+        luminance=luminance,
+        out=out,
+        width=width,
+        height=height,
+        entries=curve.shape[0],
+        top=top,
+        gain=gain,
+        saturation=saturation,
+    )
     return out
 
 
 def sharpen(device: Device, display: DeviceArray, amount: float) -> DeviceArray:
     """Sharpen display values 4 H W float16 by amount (0 = not at all) and round to H W 3 uint8."""
     height, width = display.shape[1:]
-    out = device.empty((height, width, 3), "u1")
-    size = (-(-width // _RUN), height)
-    device.run("finish_sharpen", "finish_sharpen", size, display, out, width, height, float(amount))
+    out = PRINT.allocate(device, height, width)
+    device.run(
+        "finish_sharpen",
+        (-(-width // _RUN), height),
+        display=display,
+        out=out,
+        width=width,
+        height=height,
+        amount=amount,
+    )
     return out
 
 
@@ -59,7 +80,19 @@ def gain_map(
     """
     height, width = light.shape[:2]
     rows, columns = -(-height // side), -(-width // side)
-    out = device.empty((rows, columns), "u1")
-    scalars = (width, height, side, table.shape[0], float(top), float(gain))
-    device.run("finish_gain", "finish_gain", (columns, rows), light, table, to_space, out, *scalars)
+    out = GAIN_MAP.allocate(device, rows, columns)
+    device.run(
+        "finish_gain",
+        (columns, rows),
+        light=light,
+        table=table,
+        to_space=to_space,
+        out=out,
+        width=width,
+        height=height,
+        side=side,
+        entries=table.shape[0],
+        top=top,
+        gain=gain,
+    )
     return out

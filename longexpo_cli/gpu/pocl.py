@@ -1,17 +1,19 @@
-"""Defects of PoCL 3.0, the OpenCL for CPUs that pip installs, seen to before it is used.
+"""Workarounds for PoCL 3.0, the OpenCL for CPUs that pip installs, and a cache of its binaries.
 
-It calls the system linker and aborts the process without one. And it asks LLVM 14 for the name of the
-processor, which is wrong for processors that are newer than LLVM 14. Some (AMD family 26) are called
-"generic", which the compiler inside PoCL then refuses ("unknown target CPU 'generic'", pocl issue 1049).
-Others get the name of their predecessor (Zen 4 is "znver3", which has no AVX-512), while PoCL selects its
-function library by the features that the processor really has (AVX-512): code generation then aborts the
-process ("LLVM ERROR: Cannot select"). No environment variable overrides the name, so it is replaced in the
-device's record by that of the processor which the selected function library was compiled for. LLVM inlines a
-function only into code for a processor with all of the function's features: under a name like x86-64-v4
-every vload and clamp is a call, and the blur takes half as long again.
+Linker: PoCL calls the system linker `ld` and aborts the process without one, so it is looked for first.
 
-What it caches of a program it finds by the preprocessed source, and preprocessing takes 30 ms: a second for
-the kernels of a render. Its binaries load in 2 ms; they are kept here.
+Processor name: PoCL 3.0 asks LLVM 14 for the name of the processor, which is wrong for processors newer
+than LLVM 14. Some (AMD family 26) are called "generic", which the compiler inside PoCL then rejects
+("unknown target CPU 'generic'", pocl issue 1049). Others get the name of their predecessor (Zen 4 is
+"znver3", which has no AVX-512), while PoCL selects its function library by the features that the processor
+really has (AVX-512): code generation then aborts the process ("LLVM ERROR: Cannot select"). No option
+overrides the name, so it is replaced in the device's record by that of the processor which the selected
+function library was compiled for. (LLVM inlines a function only into code for a processor with all of the
+function's features: with a name like x86-64-v4 every vload and clamp is a call, and the blur takes half as
+long again.) This is done for PoCL 3.0 only, and not when LONGEXPO_NO_POCL_FIX=1 is set.
+
+Cache: PoCL finds what it has cached of a program by the preprocessed source, and preprocessing takes 30 ms:
+a second for the kernels of a render. Its binaries load in 2 ms; they are cached here, one file per program.
 """
 
 from __future__ import annotations
@@ -19,36 +21,43 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import logging
 import os
 import platform
+import re
 import shutil
 import struct
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from longexpo_cli.errors import DeviceError
 
 PLATFORM = "Portable Computing Language"
+NO_FIX = "LONGEXPO_NO_POCL_FIX"  # environment variable; 1: leave the processor's name as it is
+_LOG = logging.getLogger(__name__)
 
-# Names of processors by what code for them may use, in the words of /proc/cpuinfo.
+# Processor names and the features that code for them may use, as /proc/cpuinfo spells them.
 _AVX2 = {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "abm", "popcnt", "cx16"}
 _LEVELS = (
     (b"skylake-avx512", _AVX2 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
     (b"haswell", _AVX2),
     (b"x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
 )
-# What LLVM 14 calls processors with AVX-512; under any other name it generates no code for it.
+# Names under which LLVM 14 generates AVX-512 code.
 _AVX512_NAMES = {
     *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"cannonlake", b"icelake-client"),
     *(b"icelake-server", b"rocketlake", b"sapphirerapids", b"tigerlake"),
 }
-_DIGEST = 32  # bytes, of the checksum before a binary
-_kept: dict[bytes, Any] = {}  # the names must outlive the device's record, which points at them
+_DIGEST_BYTES = 32  # of the SHA-256 checksum in front of a binary
+_LOCK_TIMEOUT_S = 120.0  # a build takes a second or two; a process that hangs must not block the others
+_names: dict[bytes, Any] = {}  # C strings; they must outlive the device's record, which points to them
 
 
 def require_linker() -> None:
-    """Raise DeviceError, naming the missing package, when PoCL would abort for want of a linker."""
+    """Raise DeviceError, naming the missing package, when PoCL would abort without a linker."""
     if shutil.which("ld") is None:
         raise DeviceError(
             "the system linker `ld` is not on the PATH and OpenCL on the CPU needs it: "
@@ -56,24 +65,31 @@ def require_linker() -> None:
         )
 
 
-def name_processor(cl_device: Any) -> None:
-    """Replace a PoCL device's processor name where code generated for that name would fail."""
-    if platform.system() != "Linux" or platform.machine() != "x86_64":
+def needs_name_fix(cl_device: Any) -> bool:
+    """Whether a PoCL device is of the version with the wrong processor names, and the fix is not disabled."""
+    is_affected = re.search(r"PoCL 3\.0\b", cl_device.platform.version) is not None
+    return is_affected and os.environ.get(NO_FIX) != "1"
+
+
+def fix_processor_name(cl_device: Any) -> None:
+    """Replace a PoCL 3.0 device's processor name where code generated for that name would fail."""
+    if platform.system() != "Linux" or platform.machine() != "x86_64" or not needs_name_fix(cl_device):
         return
     address: int = cl_device.int_ptr
     memory = os.open("/proc/self/mem", os.O_RDONLY)
     try:
-        record = os.pread(memory, 1024, address)  # a failed read is an error here, never a crash
+        record = os.pread(memory, 1024, address)  # a failed read is an OSError here, never a crash
         words = struct.unpack(f"<{len(record) // 8}Q", record[: len(record) // 8 * 8])
-        triple_seen = False
+        triple_found = False
         for index, word in enumerate(words):
             text = _text_at(memory, word)
-            if triple_seen and text is not None:
-                name = usable_name(text, _flags())
+            if triple_found and text is not None:
+                name = usable_name(text, _processor_flags())
                 if name != text:
-                    ctypes.c_uint64.from_address(address + 8 * index).value = _named(name)
+                    ctypes.c_uint64.from_address(address + 8 * index).value = _c_string(name)
+                    _LOG.info("PoCL: processor name %s replaced by %s", text.decode(), name.decode())
                 return
-            triple_seen = text is not None and text.startswith(b"x86_64-")
+            triple_found = text is not None and text.startswith(b"x86_64-")
     except OSError:
         return
     finally:
@@ -87,41 +103,123 @@ def usable_name(name: bytes, flags: set[str]) -> bytes:
     return level if name == b"generic" or too_old else name
 
 
-def build(context: Any, cl_device: Any, source: str, options: list[str], cache: Path | None = None) -> Any:
-    """Return a program built on a PoCL device, from the binary that an earlier process kept in a folder.
+def build(
+    context: Any, cl_device: Any, source: str, options: list[str], kernel: str, cache: Path | None = None
+) -> Any:
+    """Return a program with a kernel, built on a PoCL device or loaded from the binary of an earlier build.
 
-    cache is the user's, longexpo/kernels in $XDG_CACHE_HOME or ~/.cache, unless it is named. Programs are
-    told apart by all that makes them; a binary that is missing or damaged is made anew, and used like any
-    other, so that the first run's pictures are the next one's. A folder that takes nothing is done without.
+    cache is the folder of binaries, by default longexpo/kernels in $XDG_CACHE_HOME or ~/.cache. A binary
+    that is missing, damaged or without the kernel (as an aborted build leaves it) is rebuilt and replaced.
+    A new binary is loaded too, so that the first run's results are those of the next. One process builds at
+    a time; a folder that cannot be written is not used. DeviceError when the rebuilt program has no such
+    kernel.
     """
+    folder = cache or _cache()
+    path = folder / f"{_key(cl_device, source, options)}.bin"
+    program = _load(context, cl_device, path, kernel)
+    if program is not None:
+        return program
+    with _locked(folder):
+        program = _load(context, cl_device, path, kernel)  # another process may have built it meanwhile
+        return program or _rebuild(context, cl_device, source, options, kernel, path)
+
+
+def _rebuild(context: Any, cl_device: Any, source: str, options: list[str], kernel: str, path: Path) -> Any:
+    """Return a program built from source, by way of its binary, which is written to path."""
     import pyopencl as cl
 
-    made_of = (cl_device.platform.version, cl_device.version, cl_device.driver_version, cl_device.name)
-    key = hashlib.sha256("\0".join((*made_of, _processor(), *options, source)).encode()).hexdigest()
-    kept = (cache or _cache()) / f"{key}.bin"
-    binary = _read(kept)
+    (binary,) = cl.Program(context, source).build(options).get_info(cl.program_info.BINARIES)
+    program = cl.Program(context, [cl_device], [binary]).build()
+    if not _has_kernel(program, kernel):
+        raise DeviceError(
+            f"{cl_device.name.strip()}: PoCL built a program without its kernel {kernel}; "
+            "delete PoCL's cache ($POCL_CACHE_DIR or ~/.cache/pocl) and try again"
+        )
+    _write(path, binary)
+    return program
+
+
+def _load(context: Any, cl_device: Any, path: Path, kernel: str) -> Any:
+    """Return the program of a cached binary; None when the file is missing, damaged or without the kernel."""
+    import pyopencl as cl
+
+    binary = _read(path)
     if binary is None:
-        (binary,) = cl.Program(context, source).build(options).get_info(cl.program_info.BINARIES)
-        _keep(kept, binary)
-    return cl.Program(context, [cl_device], [binary]).build()
+        return None
+    try:
+        program = cl.Program(context, [cl_device], [binary]).build()
+    except cl.Error:
+        program = None
+    if program is None or not _has_kernel(program, kernel):
+        _LOG.info("PoCL: %s does not hold the kernel %s and is rebuilt", path, kernel)
+        return None
+    return program
+
+
+def _has_kernel(program: Any, kernel: str) -> bool:
+    import pyopencl as cl
+
+    return kernel in program.get_info(cl.program_info.KERNEL_NAMES).split(";")
+
+
+def _key(cl_device: Any, source: str, options: list[str]) -> str:
+    """Return what tells programs apart: driver, processor and its name, options, source."""
+    driver = (cl_device.platform.version, cl_device.version, cl_device.driver_version, cl_device.name)
+    name = "fixed name" if needs_name_fix(cl_device) else "own name"
+    return hashlib.sha256("\0".join((*driver, name, _processor(), *options, source)).encode()).hexdigest()
 
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "longexpo" / "kernels"
 
 
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock file while building: PoCL's own cache is shared by all processes.
+
+    The lock ends with its process. After _LOCK_TIMEOUT_S, and where files cannot be locked, go on without
+    it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / "lock").open("a"))
+            deadline = time.monotonic() + _LOCK_TIMEOUT_S
+            while not _try_lock(file.fileno()):
+                if time.monotonic() > deadline:
+                    _LOG.warning("another process has held %s for %.0f s", file.name, _LOCK_TIMEOUT_S)
+                    break
+                time.sleep(0.05)
+        except OSError as error:
+            _LOG.info("PoCL: builds without a lock (%s)", error)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Whether the lock was free, and now is held; OSError where files cannot be locked."""
+    try:
+        import fcntl
+    except ImportError as error:
+        raise OSError("no file locks on this system") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _read(path: Path) -> bytes | None:
-    """Return the binary in a file, None where there is no file or it is not what was written."""
+    """Return the binary in a file, None where there is no file or its checksum is wrong."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    digest, binary = data[:_DIGEST], data[_DIGEST:]
+    digest, binary = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
     return binary if hashlib.sha256(binary).digest() == digest else None
 
 
-def _keep(path: Path, binary: bytes) -> None:
-    """Write a binary behind its checksum, whole or not at all; several processes may do so at once."""
+def _write(path: Path, binary: bytes) -> None:
+    """Write a binary after its checksum, atomically; a folder that cannot be written is left alone."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -130,7 +228,7 @@ def _keep(path: Path, binary: bytes) -> None:
 
 
 def _processor() -> str:
-    """Return what this machine's processor is and can do: code for one may not run on another."""
+    """Return this machine's processor model and features: code for one may not run on another."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -148,12 +246,12 @@ def _text_at(memory: int, address: int) -> bytes | None:
         return None
 
 
-def _flags() -> set[str]:
-    """Return what this processor can do, in the words of /proc/cpuinfo."""
+def _processor_flags() -> set[str]:
+    """Return this processor's features as /proc/cpuinfo spells them."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())
 
 
-def _named(name: bytes) -> int:
-    buffer = _kept.setdefault(name, ctypes.create_string_buffer(name))
+def _c_string(name: bytes) -> int:
+    buffer = _names.setdefault(name, ctypes.create_string_buffer(name))
     return ctypes.addressof(buffer)

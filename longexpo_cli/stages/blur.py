@@ -108,9 +108,9 @@ def _gathered(device: Device, total: BlurAccumulator, following: PairMotion | No
         half_per_low=motion.grid.scale // now.first.grid.scale,
         start=pair.start,
         stop=pair.stop,
-        share=pair.light,
+        time_weight=pair.light,
         spacing_px=SPACING_PX,
-        most=MAX_SAMPLES,
+        max_samples=MAX_SAMPLES,
     )
     motion_px = np.maximum(total.motion_px, _motion_px(now.motion))
     device.finish()  # the kernel may read the motion from the host's memory

@@ -61,7 +61,7 @@ def composite(device: Device, blur: MotionBlur, sharp: Frame, subject: Subject, 
     by the sharp exposure; where no frame covers a pixel, the exposure is used. Two things go beyond the
     paper. M_differ opens the mask where the blur holds other light than the sharp exposure, whatever the
     motion field says. And the blur, made at half resolution, gets back the detail of what stood still for a
-    part of the time (kernels/composite_detail.cl). blur.light is overwritten.
+    part of the time (kernels/composite_detail.cl).
     """
     blurred = cast(DeviceArray, blur.light)
     exposure = device.upload(sharp.light)
@@ -76,12 +76,12 @@ def composite(device: Device, blur: MotionBlur, sharp: Frame, subject: Subject, 
         device.upload(_mixed(keep_low, SMOOTHING_RADIUS_PX)),
         low_guide,
         half_guide,
-        half_per_low=float(half_per_low),
+        half_per_low=half_per_low,
         radius_px=SMOOTHING_RADIUS_PX,
         guide_range=EDGE_RANGE * _bright(low_guide),
     )
-    kernels.subtract_detail(device, blurred, half_guide, detail, float(half_per_low))
-    light = kernels.blend(device, exposure, blurred, keep, detail, float(blur.low.scale))
+    residual = kernels.subtract_detail(device, blurred, half_guide, detail, half_per_low)
+    light = kernels.blend(device, exposure, residual, keep, detail, blur.low.scale)
     return Photograph(light.get(), keep.get(), blur.clip_light, sharp.shot)
 
 

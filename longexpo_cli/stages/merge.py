@@ -126,7 +126,7 @@ def noise_left(count: int, strength: float) -> float:
     return 1 - 2 * others * slope / count + others * (2 * square + (others - 1) * slope**2) / count**2
 
 
-def _stored(device: Device, mosaic: Mosaic) -> gpu.Coded:
+def _stored(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
     """Return a mosaic's values on the device with the curve that turns them into light."""
     shot = mosaic.shot
     cell = (2, 2) if mosaic.values.ndim == 2 else (1, 3)
@@ -138,7 +138,7 @@ def _stored(device: Device, mosaic: Mosaic) -> gpu.Coded:
     else:
         black = np.resize(np.asarray(shot.black_dn, np.float64), cell[0] * cell[1])
         curve = np.stack([black, shot.exposure_scale / (shot.white_dn - black)], axis=-1)
-    return gpu.Coded(values, device.upload(curve.astype(np.float32)), cell, encoded)
+    return gpu.StoredPixels(values, device.upload(curve.astype(np.float32)), cell, encoded)
 
 
 def _difference_noise(here: Shot, there: Shot) -> tuple[float, float]:
@@ -153,20 +153,20 @@ def _difference_noise(here: Shot, there: Shot) -> tuple[float, float]:
 def _displacements(
     device: Device,
     reference: DeviceArray,
-    stored: gpu.Coded,
+    stored: gpu.StoredPixels,
     start_px: Array32,
     noise: tuple[float, float],
 ) -> DeviceArray:
     """Return each block's displacement, rows columns 2 in full pixels, by coarse-to-fine block matching."""
-    levels = np.tile(np.array([0, 1], np.float32), stored.cell[0] * stored.cell[1])
-    light = gpu.Coded(reference, device.upload(levels), stored.cell, encoded=False)
+    levels = np.tile(np.array([0, 1], np.float32), stored.cfa_period[0] * stored.cfa_period[1])
+    light = gpu.StoredPixels(reference, device.upload(levels), stored.cfa_period, is_gamma_encoded=False)
     here, there = [gpu.grey(device, light)], [gpu.grey(device, stored)]
     for _ in range(PYRAMID_LEVELS - 1):
         here.append(gpu.halve(device, here[-1]))
         there.append(gpu.halve(device, there[-1]))
     start = device.upload(start_px)
     radius = int(np.ceil(SEARCH_PX / 2**PYRAMID_LEVELS))
-    values = 4 if stored.cell == (2, 2) else 12  # averaged by a grey pixel of the finest level
+    values = 4 if stored.cfa_period == (2, 2) else 12  # averaged by a grey pixel of the finest level
     field_px = None
     for level in range(PYRAMID_LEVELS - 1, -1, -1):
         count = values * 4**level

@@ -7,7 +7,8 @@ from functools import cache
 
 import pytest
 
-from longexpo_cli.gpu.device import Device, available, traits_of
+from longexpo_cli.gpu.capabilities import device_info
+from longexpo_cli.gpu.device import Device, available
 
 WAYS = [(n, other) for n in range(len(available())) for other in (False, True)]
 
@@ -16,16 +17,16 @@ WAYS = [(n, other) for n in range(len(available())) for other in (False, True)]
 def _device(number: int, other: bool) -> Device:
     """Return a device as it is; other: as if it had its own memory and images, or had not."""
     found = available()[number]
-    traits = traits_of(found)
+    info = device_info(found)
     if other:
         largest = (int(found.image2d_max_height), int(found.image2d_max_width))
-        traits = replace(traits, is_cpu=False, image_px=(0, 0) if any(traits.image_px) else largest)
-    return Device(found, traits)
+        info = replace(info, is_cpu=False, max_image_px=(0, 0) if any(info.max_image_px) else largest)
+    return Device(found, info)
 
 
 def _name(way: tuple[int, bool]) -> str:
     device = _device(*way)
-    return f"{device.name.replace(' ', '-')}-{device.traits.samples}"
+    return f"{device.name.replace(' ', '-')}-{device.info.sampling}"
 
 
 @pytest.fixture(params=WAYS, ids=_name)

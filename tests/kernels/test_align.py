@@ -9,8 +9,8 @@ import pytest
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import align
 from longexpo_cli.gpu.device import Device
-from tests.closeness import half_rounding
 from tests.reference import align as twin
+from tests.tolerances import half_rounding
 
 SIZES = [(1, 1), (1, 9), (7, 13), (65, 130)]
 

@@ -10,8 +10,8 @@ import pytest
 
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
-from tests.closeness import FLOAT32, HALF_RELATIVE, half_rounding, texture_rounding
 from tests.reference import blur as reference
+from tests.tolerances import FLOAT32, HALF_RELATIVE, half_rounding, texture_rounding
 
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
 Array = npt.NDArray[Any]

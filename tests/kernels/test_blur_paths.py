@@ -10,8 +10,8 @@ import pytest
 
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
-from tests.closeness import FLOAT32
 from tests.reference import blur as reference
+from tests.tolerances import FLOAT32
 
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
 Array = npt.NDArray[Any]
@@ -134,7 +134,7 @@ def test_samples_lie_within_their_bound(spacing: float) -> None:
         steps = np.linalg.norm(np.diff(at, axis=0), axis=1)
         apart = np.add.reduceat(steps, np.arange(0, steps.size, 16)).max() / spacing
         between = (at[:-1:16] + at[16::16]) / 2
-        aside = np.linalg.norm(at[8::16] - between, axis=1).max() / (reference.FLAT * spacing)
+        aside = np.linalg.norm(at[8::16] - between, axis=1).max() / (reference.MAX_SAGITTA * spacing)
         used.append(max(apart, aside))
     assert max(used) <= 1 + 1e-9
     assert np.median(used) > 0.67

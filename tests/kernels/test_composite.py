@@ -10,10 +10,9 @@ import pytest
 
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import composite
-from longexpo_cli.gpu.blur import resolve
 from longexpo_cli.gpu.device import Device
-from tests.closeness import FLOAT32, half_rounding
 from tests.reference import composite as reference
+from tests.tolerances import FLOAT32, half_rounding
 
 SIZES = [(1, 1), (7, 13), (5, 131), (34, 71)]
 Array = npt.NDArray[Any]
@@ -24,8 +23,8 @@ def picture(size: tuple[int, int], seed: int) -> Array:
 
 
 def masked(device: Device, low_mask: Array, low_guide: Array, half_guide: Array, *settings: float) -> Array:
-    mixed = np.ones(low_mask.shape, np.uint8)
-    arrays = (device.upload(array) for array in (low_mask, mixed, low_guide, half_guide))
+    varying = np.ones(low_mask.shape, np.uint8)
+    arrays = (device.upload(array) for array in (low_mask, varying, low_guide, half_guide))
     return np.array(composite.mask(device, *arrays, *settings).get())  # type: ignore[misc]
 
 
@@ -127,13 +126,13 @@ def test_detail_is_its_twin(device: Device, size: tuple[int, int], cell: int) ->
     blur = blurred(size, 12)
     still = rng.random(size) < 0.5  # some of the detail is there in half of the windows
     blur[..., :3] = np.where(still[..., None], 0.6 * guide[..., :3].astype(np.float32) ** 2, blur[..., :3])
-    beyond = rng.random(size).astype(np.float32)
+    excess_map = rng.random(size).astype(np.float32)
     low = Grid.over(*size, cell)
-    arrays = [device.upload(a) for a in (blur, guide, beyond)]
-    share, differ = composite.detail(device, *arrays, low, cell, 1e-5)  # type: ignore[call-arg]
-    truth = reference.detail(blur, guide, beyond, low.shape, cell, 1e-5)
-    assert np.abs(share.get() - truth[0]).max() < 5e-5
-    assert np.abs(differ.get() - truth[1]).max() < 4 * FLOAT32
+    arrays = [device.upload(a) for a in (blur, guide, excess_map)]
+    slope, difference = composite.detail(device, *arrays, low, cell, 1e-5)  # type: ignore[call-arg]
+    truth = reference.detail(blur, guide, excess_map, low.shape, cell, 1e-5)
+    assert np.abs(slope.get() - truth[0]).max() < 5e-5
+    assert np.abs(difference.get() - truth[1]).max() < 4 * FLOAT32
 
 
 def test_the_share_of_detail_is_the_part_of_the_time_it_stood_still(device: Device) -> None:
@@ -143,20 +142,20 @@ def test_the_share_of_detail_is_the_part_of_the_time_it_stood_still(device: Devi
     for part in (1.0, 0.7, 0.3, 0.0):
         blur = np.concatenate([part * sharp + (1 - part) * 0.4, np.ones((32, 64, 1))], axis=-1)
         arrays = [device.upload(a) for a in (blur.astype(np.float32), guide, nothing)]
-        share, _ = composite.detail(device, *arrays, low, 4, 1e-7)  # type: ignore[call-arg]
-        assert np.abs(share.get() - part).max() < 1e-3
+        slope, _ = composite.detail(device, *arrays, low, 4, 1e-7)  # type: ignore[call-arg]
+        assert np.abs(slope.get() - part).max() < 1e-3
     other = np.concatenate([picture((32, 64), 14), np.ones((32, 64, 1), np.float32)], axis=-1)
     arrays = [device.upload(a) for a in (other, guide, nothing)]
     assert composite.detail(device, *arrays, low, 4, 1e-7)[0].get().max() == 0  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_residue_is_its_twin(device: Device, size: tuple[int, int]) -> None:
+def test_residual_is_its_twin(device: Device, size: tuple[int, int]) -> None:
     blur, guide = blurred(size, 15), guided(size, 16)
-    share = np.random.default_rng(17).random(Grid.over(*size, 3).shape).astype(np.float32)
-    held = resolve(device, device.upload(blur), 1.0, 1.0)  # the same values, in memory that may be written
-    composite.subtract_detail(device, held, device.upload(guide), device.upload(share), 3.0)
-    assert np.abs(held.get() - reference.subtract_detail(blur, guide, share, 3.0)).max() < 10 * FLOAT32
+    slope = np.random.default_rng(17).random(Grid.over(*size, 3).shape).astype(np.float32)
+    arrays = [device.upload(a) for a in (blur, guide, slope)]
+    result = composite.subtract_detail(device, *arrays, 3.0)  # type: ignore[call-arg]
+    assert np.abs(result.get() - reference.subtract_detail(blur, guide, slope, 3.0)).max() < 10 * FLOAT32
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -165,16 +164,16 @@ def test_blend_is_its_twin(device: Device, size: tuple[int, int], known: float) 
     half = Grid.over(*size, 2).shape
     rng = np.random.default_rng(4)
     keep, sharp = rng.random(half).astype(np.float32), picture(size, 5)
-    share = rng.random(Grid.over(*size, 6).shape).astype(np.float32)
-    residue = blurred(half, 18, known)
-    arrays = [device.upload(a) for a in (sharp, residue, keep, share)]
+    slope = rng.random(Grid.over(*size, 6).shape).astype(np.float32)
+    residual = blurred(half, 18, known)
+    arrays = [device.upload(a) for a in (sharp, residual, keep, slope)]
     result = composite.blend(device, *arrays, 6.0).get()  # type: ignore[call-arg]
-    assert np.abs(result - reference.blend(sharp, residue, keep, share, 6.0)).max() < 10 * FLOAT32
+    assert np.abs(result - reference.blend(sharp, residual, keep, slope, 6.0)).max() < 10 * FLOAT32
 
 
-def blended(device: Device, sharp: Array, residue: Array, keep: Array, share: float = 0.0) -> Array:
-    low = np.full(Grid.over(*sharp.shape[:2], 4).shape, share, np.float32)
-    arrays = [device.upload(a) for a in (sharp, residue, keep, low)]
+def blended(device: Device, sharp: Array, residual: Array, keep: Array, slope: float = 0.0) -> Array:
+    low = np.full(Grid.over(*sharp.shape[:2], 4).shape, slope, np.float32)
+    arrays = [device.upload(a) for a in (sharp, residual, keep, low)]
     return np.array(composite.blend(device, *arrays, 4.0).get())  # type: ignore[call-arg]
 
 
@@ -196,7 +195,7 @@ def test_blend_of_equal_light_has_no_seam(device: Device) -> None:
 
 def test_a_blur_that_holds_all_detail_is_the_sharp_exposure(device: Device) -> None:
     sharp = picture((24, 80), 19)
-    residue = np.zeros((12, 40, 4), np.float32)
-    residue[..., 3] = 1
+    residual = np.zeros((12, 40, 4), np.float32)
+    residual[..., 3] = 1
     keep = np.zeros((12, 40), np.float32)
-    assert (blended(device, sharp, residue, keep, share=1.0) == sharp).all()
+    assert (blended(device, sharp, residual, keep, slope=1.0) == sharp).all()

@@ -11,11 +11,10 @@ import pytest
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.types import NoiseProfile, Shot
-from tests.closeness import FLOAT32, half_rounding
 from tests.reference import develop as twin
 from tests.shots import plain_shot
+from tests.tolerances import FLOAT32, half_rounding
 
-CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
 SIZES = ((1, 1), (2, 2), (7, 13), (5, 200), (70, 33))
 MATRIX = np.array([[1.5, -0.4, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.4, 1.4]])
 SHOT = plain_shot(
@@ -175,29 +174,3 @@ def test_energy_of_a_flat_frame_is_nothing_and_of_brightness_independent(device:
     dim = (half * np.float16(0.25)).astype(np.float16)
     bright, dark = (kernels.energy(device, device.upload(a), 4, 0.0).get() for a in (half, dim))
     assert np.array_equal(bright, dark)
-
-
-@pytest.mark.parametrize("red", range(4))
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 13), (30, 70)])
-def test_every_step_of_the_demosaic_is_its_twin(device: Device, size: tuple[int, int], red: int) -> None:
-    shot = replace(SHOT, cfa=CFAS[red])
-    values = mosaic(size)
-    black, inverse = kernels.levels(shot, values.dtype)
-    gain = inverse * kernels.balance_by_position(shot)
-    pad, knee = kernels.PAD, kernels.KNEE
-    rows = size[0] + 2 * pad
-    band = kernels.level(device, device.upload(values), -pad, rows, black, gain)
-    own = band.get().astype(np.float64)
-    assert np.abs(own - twin.level(values, -pad, rows, black, gain, pad, knee)).max() <= LARGE
-    differences = kernels.directions(device, band, red)
-    two = differences.get().astype(np.float64)
-    assert np.abs(two - twin.directions(own, red)).max() <= LARGE
-    changes = kernels.activity(device, differences)
-    assert np.abs(changes.get() - twin.activity(two)).max() <= 4 * LARGE
-    chroma = kernels.green(device, differences, changes, red)
-    assert np.abs(chroma.get() - twin.green(two, changes.get().astype(np.float64), red)).max() <= LARGE
-    light = device.zeros((*size, 3), np.float32)
-    got = kernels.demosaic(device, band, chroma, light, 0, red, colour(shot)).get()
-    want = twin.demosaic(own, chroma.get().astype(np.float64), red, pad, knee, colour(shot))
-    # Near white the lift's slope, up to 40 of the raw value's error, adds to the rounding.
-    assert np.abs(got - want).max() <= 40 * LARGE

@@ -11,8 +11,8 @@ from longexpo_cli import colour
 from longexpo_cli.gpu import finish as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import finish as stage
-from tests.closeness import half_rounding
 from tests.reference import finish as twin
+from tests.tolerances import half_rounding
 
 SIZES = ((1, 1), (7, 13), (3, 8), (2, 9), (70, 600))
 TO_SPACE = colour.between("rec2020", "srgb")
@@ -135,8 +135,8 @@ def test_an_edge_overshoots_by_the_halo_at_most(device: Device) -> None:
     display = np.full((4, 12, 40), 0.3, np.float16)
     display[:, :, 20:] = 0.6
     values = kernels.sharpen(device, device.upload(display), 3.0).get().astype(int)
-    assert 255 * (0.3 - twin.HALO) - 1 <= values.min() < 255 * 0.3 - 2
-    assert 255 * 0.6 + 2 < values.max() <= 255 * (0.6 + twin.HALO) + 1
+    assert 255 * (0.3 - twin.MAX_OVERSHOOT) - 1 <= values.min() < 255 * 0.3 - 2
+    assert 255 * 0.6 + 2 < values.max() <= 255 * (0.6 + twin.MAX_OVERSHOOT) + 1
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -10,24 +10,25 @@ import pytest
 
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device
-from tests.closeness import FLOAT32
 from tests.reference import merge as twin
+from tests.tolerances import FLOAT32
 
 SIZES = [(1, 1), (7, 13), (37, 150)]
 KINDS = ["bayer", "rgb", "srgb"]
-DCT = (
-    2e-5  # four passes of 16 float32 products, and T D / (D^2 + T) of a D off by as much: about 10 roundings
-)
+# Four passes of 16 float32 products, and T D / (D^2 + T) of a D off by as much: about 10 roundings.
+DCT = 2e-5
 Array = npt.NDArray[Any]
 
 
-def coded(device: Device, values: Array, kind: str) -> gpu.Coded:
+def stored(device: Device, values: Array, kind: str) -> gpu.StoredPixels:
     """Return values on the device with levels that differ from plane to plane."""
     cell = (2, 2) if kind == "bayer" else (1, 3)
     count = cell[0] * cell[1]
     levels = np.stack([60 + 3.0 * np.arange(count), (1 + 0.1 * np.arange(count)) / 4000], axis=-1)
     curve = (np.arange(256) / 255) ** 2.2 if kind == "srgb" else levels
-    return gpu.Coded(device.upload(values), device.upload(curve.astype(np.float32)), cell, kind == "srgb")
+    return gpu.StoredPixels(
+        device.upload(values), device.upload(curve.astype(np.float32)), cell, kind == "srgb"
+    )
 
 
 def noise(size: tuple[int, int], kind: str, seed: int = 0) -> Array:
@@ -39,16 +40,16 @@ def noise(size: tuple[int, int], kind: str, seed: int = 0) -> Array:
     return rng.integers(0, 4096, shape).astype(np.uint16)
 
 
-def lit(c: gpu.Coded) -> npt.NDArray[np.float64]:
-    return twin.light(c.values.get(), c.curve.get(), c.cell, c.encoded)
+def lit(c: gpu.StoredPixels) -> npt.NDArray[np.float64]:
+    return twin.light(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_light_and_grey_are_their_definition(device: Device, size: tuple[int, int], kind: str) -> None:
-    c = coded(device, noise(size, kind), kind)
+    c = stored(device, noise(size, kind), kind)
     np.testing.assert_allclose(gpu.light(device, c).get(), lit(c), rtol=FLOAT32, atol=FLOAT32)
-    expected = twin.grey(c.values.get(), c.curve.get(), c.cell, c.encoded)
+    expected = twin.grey(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
     difference = gpu.grey(device, c).get().astype(int) - expected
     assert np.abs(difference).max() <= 1  # a mean near a half may round either way
     assert np.mean(difference != 0) < 0.02
@@ -57,7 +58,7 @@ def test_light_and_grey_are_their_definition(device: Device, size: tuple[int, in
 def test_black_is_exactly_no_light_and_white_exactly_one(device: Device) -> None:
     curve = device.upload(np.tile(np.float32([64, 1 / 4032]), 4))
     for value, expected in ((64, 0.0), (64 + 4032, 1.0)):
-        c = gpu.Coded(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
+        c = gpu.StoredPixels(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
         np.testing.assert_array_equal(gpu.light(device, c).get(), np.float32(expected))
         np.testing.assert_array_equal(gpu.grey(device, c).get(), round(expected * 32768))
 
@@ -90,9 +91,16 @@ def test_match_is_its_definition(
     coarse = (rng.normal(0, scale, (*(-(-gpu.blocks(n) // 2) for n in size), 2)) + scale).astype(np.float32)
     for wider in (None, coarse):
         found = gpu.match(
-            device, device.upload(here), device.upload(there), device.upload(start),
-            None if wider is None else device.upload(wider), level, radius, block, profile,
-        ).get()  # fmt: skip
+            device,
+            device.upload(here),
+            device.upload(there),
+            device.upload(start),
+            None if wider is None else device.upload(wider),
+            level,
+            radius,
+            block,
+            profile,
+        ).get()
         expected = twin.match(here, there, start, wider, level, radius, block, profile)
         np.testing.assert_allclose(found, expected, atol=1e-5 * scale)
 
@@ -124,18 +132,31 @@ def field(size: tuple[int, int], seed: int, spread: float) -> npt.NDArray[np.flo
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spread", [0.0, 3.0])
 def test_tiles_are_their_definition(device: Device, size: tuple[int, int], kind: str, spread: float) -> None:
-    here, there = coded(device, noise(size, kind, 5), kind), coded(device, noise(size, kind, 6), kind)
+    here, there = stored(device, noise(size, kind, 5), kind), stored(device, noise(size, kind, 6), kind)
     reference = lit(here).astype(np.float32)
     field_px = field(size, 7, spread)
     for noise_profile, clips in (((0.05, 0.01), (9.0, 9.0)), ((0.5, 0.1), (0.9, 0.8))):
         expected = twin.tiles(
-            reference, lit(there), field_px, np.zeros_like(reference), here.cell, noise_profile, 12.0, clips
+            reference,
+            lit(there),
+            field_px,
+            np.zeros_like(reference),
+            here.cfa_period,
+            noise_profile,
+            12.0,
+            clips,
         )
         total = device.zeros(reference.shape, np.float32)
         merged = gpu.tiles(
-            device, device.upload(reference), there, device.upload(field_px), total,
-            noise_profile, 12.0, clips,
-        )  # fmt: skip
+            device,
+            device.upload(reference),
+            there,
+            device.upload(field_px),
+            total,
+            noise_profile,
+            12.0,
+            clips,
+        )
         np.testing.assert_allclose(merged.get(), expected, atol=DCT)
 
 
@@ -144,7 +165,7 @@ def test_tiles_are_their_definition(device: Device, size: tuple[int, int], kind:
 def test_the_same_frame_again_adds_the_reference_exactly(
     device: Device, size: tuple[int, int], kind: str
 ) -> None:
-    c = coded(device, noise(size, kind, 9), kind)
+    c = stored(device, noise(size, kind, 9), kind)
     reference = gpu.light(device, c)
     still = device.upload(np.zeros_like(field(size, 0, 0)))
     for profile in ((1e-3, 1e-6), (0.0, 0.0)):
@@ -154,7 +175,7 @@ def test_the_same_frame_again_adds_the_reference_exactly(
 
 
 def test_strength_0_and_clipped_pixels_take_the_reference_exactly(device: Device) -> None:
-    here, there = (coded(device, noise((21, 40), "bayer", n), "bayer") for n in (10, 11))
+    here, there = (stored(device, noise((21, 40), "bayer", n), "bayer") for n in (10, 11))
     reference = gpu.light(device, here)
     still = device.upload(field((21, 40), 0, 0.0))
     total = device.zeros(reference.shape, np.float32)
@@ -169,7 +190,7 @@ def test_strength_0_and_clipped_pixels_take_the_reference_exactly(device: Device
 
 def test_whole_cells_are_moved_exactly(device: Device) -> None:
     values = noise((64, 96), "bayer", 12)
-    here, there = coded(device, values, "bayer"), coded(device, np.roll(values, (2, -4), (0, 1)), "bayer")
+    here, there = stored(device, values, "bayer"), stored(device, np.roll(values, (2, -4), (0, 1)), "bayer")
     reference = gpu.light(device, here)
     total = device.zeros(reference.shape, np.float32)
     move = device.upload(np.broadcast_to(np.float32([-4, 2]), field((64, 96), 0, 0).shape).copy())

@@ -15,7 +15,7 @@ def positions(
 ) -> Array64:
     """Return where in the frame every pixel of a grid lies, H W 2; homography and mesh in grid pixels.
 
-    size_px and scale are the full picture's, over which the mesh is laid.
+    size_px and scale are the full picture's, which the mesh covers.
     """
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     here = np.stack([x, y], -1)
@@ -24,7 +24,7 @@ def positions(
 
 
 def warp(frame: Array64, at: Array64) -> Array64:
-    """Sample a frame H W 4 at positions H W 2: Catmull-Rom light, bilinear known, both 0 outside."""
+    """Sample a frame H W 4 at positions H W 2: Catmull-Rom light, bilinear coverage, both 0 outside."""
     height, width, _ = frame.shape
     whole = np.floor(at).astype(int)
     part = at - whole
@@ -46,11 +46,11 @@ def warp(frame: Array64, at: Array64) -> Array64:
     light = np.clip(total[..., :3] / np.where(enough, total[..., 3:], 1), low, high)
     light = np.where(enough, light, (low + high) / 2)
     u, v = part[..., 0], part[..., 1]
-    known = ((1 - u) * nearest[0, ..., 3] + u * nearest[1, ..., 3]) * (1 - v)
-    known += ((1 - u) * nearest[2, ..., 3] + u * nearest[3, ..., 3]) * v
+    coverage = ((1 - u) * nearest[0, ..., 3] + u * nearest[1, ..., 3]) * (1 - v)
+    coverage += ((1 - u) * nearest[2, ..., 3] + u * nearest[3, ..., 3]) * v
     inside = np.clip(np.minimum(at + 1, (width, height) - at), 0, 1).prod(-1)
-    known *= inside
-    return np.where(known[..., None] > 0, np.concatenate([light, known[..., None]], -1), 0)
+    coverage *= inside
+    return np.where(coverage[..., None] > 0, np.concatenate([light, coverage[..., None]], -1), 0)
 
 
 def _pixel(frame: Array64, x: npt.NDArray[np.int_], y: npt.NDArray[np.int_]) -> Array64:

@@ -1,4 +1,4 @@
-"""Float64 twins of the kernels blur_encode, blur_tangents, blur_guide, blur_paths and blur_resolve."""
+"""Float64 twins of the kernels blur_encode, blur_tangents, blur_paths and blur_resolve."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.reference.lookup import along_edges, looks
-
 Array64 = npt.NDArray[np.float64]
 
-LEAST_KNOWN = 1e-4
-WHOLLY_KNOWN = 0.9995
+MIN_WEIGHT = 1e-4
+FULL_CONFIDENCE = 0.9995
 TAPS = 8
-LEAST_TRUST = 0.02
-LEAST = 0.5
-LOOKS = 64
-ASIDE = 0.5
-TURNED_BACK = 1e-3
-EVEN = 0.1
-FLAT = 0.0625
-STRAIGHT = 0.03
-DIFFER = 0.5
+MIN_CONFIDENCE = 0.02
+MIN_LENGTH = 0.5
+TANGENT_TAPS = 64
+ARC_HEIGHT = 0.5
+REVERSAL_RAD = 1e-3
+MIN_SPEED = 0.1
+MAX_SAGITTA = 0.0625
+STRAIGHT_TOLERANCE = 0.03
 
 
 def soft_gamma(v: Array64, k: float) -> Array64:
@@ -33,7 +30,7 @@ def soft_gamma(v: Array64, k: float) -> Array64:
     return np.where(v <= 0, v / k, bounded / (bounded + (1 - bounded) * k))
 
 
-def hard_gamma(g: Array64, k: float) -> Array64:
+def inverse_soft_gamma(g: Array64, k: float) -> Array64:
     """The inverse of soft_gamma on its range."""
     if k == 1:
         return g
@@ -41,36 +38,39 @@ def hard_gamma(g: Array64, k: float) -> Array64:
     return np.where(g <= 0, g * k, np.where(g < 1, bounded / (bounded + (1 - bounded) / k), g))
 
 
-def trust(known: Array64, fade: float) -> Array64:
-    """known H W, falling over fade pixels towards where it ends inside the picture."""
-    rows, columns = np.indices(known.shape)
+def confidence(coverage: Array64, feather: float) -> Array64:
+    """Coverage H W, feathered over some pixels towards the edges of the covered area inside the picture."""
+    rows, columns = np.indices(coverage.shape)
     means = []
-    for dx, dy in ((fade, 0.0), (0.0, fade)):
-        taps = np.zeros_like(known)
+    for dx, dy in ((feather, 0.0), (0.0, feather)):
+        taps = np.zeros_like(coverage)
         for n in range(1, TAPS + 1):
             i, j = int(np.rint(dx * n / TAPS)), int(np.rint(dy * n / TAPS))
-            taps += known[np.maximum(rows - j, 0), np.maximum(columns - i, 0)]
-            taps += known[np.minimum(rows + j, len(known) - 1), np.minimum(columns + i, known.shape[1] - 1)]
+            taps += coverage[np.maximum(rows - j, 0), np.maximum(columns - i, 0)]
+            taps += coverage[
+                np.minimum(rows + j, len(coverage) - 1), np.minimum(columns + i, coverage.shape[1] - 1)
+            ]
         means.append(np.minimum(taps / (2 * TAPS), 1))
-    reach = int(np.rint(fade))
-    above, below = np.maximum(rows - reach, 0), np.minimum(rows + reach, len(known) - 1)
-    left, right = np.maximum(columns - reach, 0), np.minimum(columns + reach, known.shape[1] - 1)
+    reach = int(np.rint(feather))
+    above, below = np.maximum(rows - reach, 0), np.minimum(rows + reach, len(coverage) - 1)
+    left, right = np.maximum(columns - reach, 0), np.minimum(columns + reach, coverage.shape[1] - 1)
     corners = np.min(
-        [known[above, left], known[above, right], known[below, left], known[below, right]], axis=0
+        [coverage[above, left], coverage[above, right], coverage[below, left], coverage[below, right]], axis=0
     )
-    fading = known * LEAST_TRUST ** (2 * (1 - np.minimum(*means)))
-    return np.where(corners < 1, fading, known)
+    feathered = coverage * MIN_CONFIDENCE ** (2 * (1 - np.minimum(*means)))
+    return np.where(corners < 1, feathered, coverage)
 
 
-def encode(light: npt.NDArray[Any], white: float, k: float, fade: float = 0.0) -> Array64:
-    """H W 4 light to H W 4 under soft gamma, multiplied by its trust."""
+def encode(light: npt.NDArray[Any], clip_light: float, k: float, feather: float = 0.0) -> Array64:
+    """Light H W 4 to H W 4 under soft gamma, multiplied by its confidence."""
     v = light.astype(np.float64)
-    known = np.clip(v[..., 3:], 0, 1)
-    if fade >= 1:
-        known = trust(known[..., 0], fade)[..., None]
+    factor = np.clip(v[..., 3:], 0, 1)
+    if feather >= 1:
+        factor = confidence(factor[..., 0], feather)[..., None]
     with np.errstate(invalid="ignore"):
-        encoded = np.concatenate([soft_gamma(v[..., :3] / white, k), np.ones_like(known)], axis=-1) * known
-    return np.where(known > 0, encoded, 0.0)
+        colours = soft_gamma(v[..., :3] / clip_light, k)
+        encoded = np.concatenate([colours, np.ones_like(factor)], axis=-1) * factor
+    return np.where(factor > 0, encoded, 0.0)
 
 
 def bilinear(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
@@ -84,8 +84,8 @@ def bilinear(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
     return (p[y0, x0] * (1 - u) + p[y0, x1] * u) * (1 - v) + (p[y1, x0] * (1 - u) + p[y1, x1] * u) * v
 
 
-def fading(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
-    """Samples that fade to nothing within one pixel beyond the picture."""
+def clipped_samples(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
+    """Samples whose weight falls to 0 one pixel outside the picture."""
     height, width = picture.shape[:2]
     inside = np.clip(np.minimum(x + 1, width - x), 0, 1) * np.clip(np.minimum(y + 1, height - y), 0, 1)
     return bilinear(picture, x, y) * inside[..., None]
@@ -96,38 +96,38 @@ def length(vectors: Array64) -> Array64:
     return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]))
 
 
-def flow(onwards: Array64, back: Array64) -> Array64:
+def flow(following: Array64, back: Array64) -> Array64:
     """Equation 7 with H as a vector: the instantaneous flow of two lines ... x 2."""
-    a, b = length(onwards)[..., None], length(back)[..., None]
-    mean = (b * onwards + a * back) / np.where(a + b > 0, a + b, 1)
-    cross = onwards[..., 0] * back[..., 1] - onwards[..., 1] * back[..., 0]
-    theta = np.arctan2(np.abs(cross), (onwards * back).sum(-1))[..., None]
+    a, b = length(following)[..., None], length(back)[..., None]
+    mean = (b * following + a * back) / np.where(a + b > 0, a + b, 1)
+    cross = following[..., 0] * back[..., 1] - following[..., 1] * back[..., 0]
+    theta = np.arctan2(np.abs(cross), (following * back).sum(-1))[..., None]
     fade = 1 - np.maximum(2 * theta / np.pi - 1, 0) ** 4
-    stretch = np.where(theta > 0, theta / np.sin(np.where(theta > 0, theta, 1)), 1)
-    return np.where(np.pi - theta < TURNED_BACK, 0.0, mean * stretch * fade)
+    theta_over_sin = np.where(theta > 0, theta / np.sin(np.where(theta > 0, theta, 1)), 1)
+    return np.where(np.pi - theta < REVERSAL_RAD, 0.0, mean * theta_over_sin * fade)
 
 
-def alike(lines: Array64, way: Array64, like: Array64) -> Array64:
-    """The line of lines H W 2 most like `like` along `way` and arcs over it; 0 where none is LEAST long."""
-    height, width = way.shape[:2]
+def most_similar(lines: Array64, chord: Array64, target: Array64) -> Array64:
+    """The line most similar to target along a chord and arcs beside it; 0 where none is MIN_LENGTH long."""
+    height, width = chord.shape[:2]
     rows, columns = np.indices((height, width))
-    taps = np.clip(np.ceil(length(way)), 1, LOOKS).astype(int)
-    best, least = np.zeros_like(way), np.full((height, width), np.inf)
+    taps = np.clip(np.ceil(length(chord)), 1, TANGENT_TAPS).astype(int)
+    best, least = np.zeros_like(chord), np.full((height, width), np.inf)
     for n in range(int(taps.max()) + 1):
         part = (n / taps)[..., None]
-        aside = ASIDE * part * (1 - part) * np.stack([-way[..., 1], way[..., 0]], -1)
+        offset = ARC_HEIGHT * part * (1 - part) * np.stack([-chord[..., 1], chord[..., 0]], -1)
         for side in (-1, 0, 1):
-            at = np.stack([columns, rows], -1) + part * way + side * aside
+            at = np.stack([columns, rows], -1) + part * chord + side * offset
             x = np.clip(np.floor(at[..., 0] + 0.5), 0, width - 1).astype(int)
             y = np.clip(np.floor(at[..., 1] + 0.5), 0, height - 1).astype(int)
             line = lines[y, x]
-            miss = length(line - like)
-            wins = (n <= taps) & (length(line) >= LEAST) & (miss < least)
-            best, least = np.where(wins[..., None], line, best), np.where(wins, miss, least)
+            difference = length(line - target)
+            wins = (n <= taps) & (length(line) >= MIN_LENGTH) & (difference < least)
+            best, least = np.where(wins[..., None], line, best), np.where(wins, difference, least)
     return best
 
 
-def carried_on(b: Array64, a: Array64) -> Array64:
+def extrapolate(b: Array64, a: Array64) -> Array64:
     """The point after C = 0 of a path through B = b and A = b + a; a = 0: there is no A."""
     along = np.maximum((b * b).sum(-1, keepdims=True), 1e-30)
     mirrored = b + a - 2 * ((b / 2 + a) * b).sum(-1, keepdims=True) / along * b
@@ -135,12 +135,12 @@ def carried_on(b: Array64, a: Array64) -> Array64:
     return np.where((a == 0).all(-1, keepdims=True), -b, mirrored * shorter)
 
 
-def path_tangents(line: Array64, towards: Array64, onwards: Array64) -> Array64:
+def path_tangents(line: Array64, previous: Array64, following: Array64) -> Array64:
     """The tangents H W 4 of a path along line, at its pair's first frame and at its second."""
-    back = np.where((towards != 0).any(-1, keepdims=True), -towards, -carried_on(line, onwards))
-    ahead = np.where((onwards != 0).any(-1, keepdims=True), onwards, carried_on(-line, towards))
+    back = np.where((previous != 0).any(-1, keepdims=True), -previous, -extrapolate(line, following))
+    ahead = np.where((following != 0).any(-1, keepdims=True), following, extrapolate(-line, previous))
     curved = np.concatenate([flow(line, back), flow(ahead, line)], -1)
-    return np.where(length(line)[..., None] < LEAST, np.tile(line, 2), curved)
+    return np.where(length(line)[..., None] < MIN_LENGTH, np.tile(line, 2), curved)
 
 
 def tangents(
@@ -150,94 +150,81 @@ def tangents(
     before_scale: float = 1.0,
     after_scale: float = 1.0,
 ) -> Array64:
-    """How the paths of a pair's lines 2 h w 2 begin and end, 2 h w 4, given those of the pairs around."""
+    """Tangents 2 h w 4 of the paths of a pair's lines 2 h w 2, given those of the pairs before and after."""
     first, second = lines.astype(np.float64)
-    towards, onwards = np.zeros_like(first), np.zeros_like(second)
+    previous, following = np.zeros_like(first), np.zeros_like(second)
     if before is not None:
-        towards = before_scale * alike(before[1].astype(np.float64), first, -first / before_scale)
+        previous = before_scale * most_similar(before[1].astype(np.float64), first, -first / before_scale)
     if after is not None:
-        onwards = after_scale * alike(after[0].astype(np.float64), second, -second / after_scale)
-    towards[length(first) < LEAST] = 0
-    onwards[length(second) < LEAST] = 0
-    backward = -path_tangents(-second, towards, onwards)
+        following = after_scale * most_similar(after[0].astype(np.float64), second, -second / after_scale)
+    previous[length(first) < MIN_LENGTH] = 0
+    following[length(second) < MIN_LENGTH] = 0
+    backward = -path_tangents(-second, previous, following)
     return np.stack(
-        [path_tangents(first, towards, onwards), np.concatenate([backward[..., 2:], backward[..., :2]], -1)]
+        [
+            path_tangents(first, previous, following),
+            np.concatenate([backward[..., 2:], backward[..., :2]], -1),
+        ]
     )
 
 
-def cubic(line: Array64, ends: Array64) -> tuple[Array64, Array64, Array64]:
-    """The coefficients of path(s) = s (a + s (b + s c)), tangents ends H W 4; straight where nearly so."""
-    d0, d1 = ends[..., :2] - line, ends[..., 2:] - line
-    straight = (length(d0) + length(d1) < STRAIGHT)[..., None]
+def cubic(line: Array64, tangents: Array64) -> tuple[Array64, Array64, Array64]:
+    """The coefficients of path(s) = s (a + s (b + s c)), tangents H W 4; straight where nearly so."""
+    d0, d1 = tangents[..., :2] - line, tangents[..., 2:] - line
+    straight = (length(d0) + length(d1) < STRAIGHT_TOLERANCE)[..., None]
     d0, d1 = np.where(straight, 0.0, d0), np.where(straight, 0.0, d1)
     return line + d0, -2 * d0 - d1, d0 + d1
 
 
-def path(line: Array64, ends: Array64, s: Array64) -> Array64:
+def path(line: Array64, tangents: Array64, s: Array64) -> Array64:
     """Where the light of parameter s is read, relative to its pixel."""
-    a, b, c = cubic(line, ends)
+    a, b, c = cubic(line, tangents)
     return s[..., None] * (a + s[..., None] * (b + s[..., None] * c))
 
 
-def speed(line: Array64, ends: Array64, s: Array64) -> Array64:
+def speed(line: Array64, tangents: Array64, s: Array64) -> Array64:
     """The length of the path's derivative at s."""
-    a, b, c = cubic(line, ends)
+    a, b, c = cubic(line, tangents)
     return length(a + s[..., None] * (2 * b + s[..., None] * 3 * c))
 
 
-def count(line: Array64, ends: Array64, span: float, spacing: float, most: int) -> npt.NDArray[np.int_]:
+def count(
+    line: Array64, tangents: Array64, interval: float, spacing: float, max_samples: int
+) -> npt.NDArray[np.int_]:
     """How many samples of a part of the paths keep their neighbours within spacing and arcs flat."""
-    a, b, c = cubic(line, ends)
+    a, b, c = cubic(line, tangents)
     d0, m, d1 = a, a + b, a + 2 * b + 3 * c  # control points of the derivative
-    fastest = np.maximum(np.maximum(length(d0), length(d1)), length(m))
-    bend = 2 * np.maximum(length(m - d0), length(d1 - m))
-    steps = np.maximum(fastest / spacing, np.sqrt(bend / (8 * FLAT * spacing)))
-    return np.clip(np.ceil(span * steps), 1, most).astype(int)
+    max_speed = np.maximum(np.maximum(length(d0), length(d1)), length(m))
+    max_bend = 2 * np.maximum(length(m - d0), length(d1 - m))
+    steps = np.maximum(max_speed / spacing, np.sqrt(max_bend / (8 * MAX_SAGITTA * spacing)))
+    return np.clip(np.ceil(interval * steps), 1, max_samples).astype(int)
 
 
-def gathered(
+def weighted_sum(
     frame: npt.NDArray[Any],
     line: Array64,
-    ends: Array64,
+    tangents: Array64,
     begin: float,
     end: float,
     spacing: float,
-    most: int,
+    max_samples: int,
 ) -> tuple[Array64, Array64]:
-    """The mean over midpoints of w I known and of w known, for one frame's paths in half pixels."""
+    """The mean over midpoints of w coverage I and of w coverage, for one frame's paths in half pixels."""
     rows, columns = np.indices(frame.shape[:2]).astype(np.float64)
-    samples = count(line, ends, end - begin, spacing, most)
+    samples = count(line, tangents, end - begin, spacing, max_samples)
     middle, apart = (begin + end) / 2, np.sqrt(0.15) * (end - begin)
     taps = [(5, middle - apart), (8, middle), (5, middle + apart)]
-    mean = sum(part * speed(line, ends, np.full(samples.shape, s)) for part, s in taps) / 18
-    light, known = np.zeros((*frame.shape[:2], 3)), np.zeros((*frame.shape[:2], 1))
+    mean = sum(part * speed(line, tangents, np.full(samples.shape, s)) for part, s in taps) / 18
+    light, coverage = np.zeros((*frame.shape[:2], 3)), np.zeros((*frame.shape[:2], 1))
     for n in range(int(samples.max())):
         s = begin + (n + 0.5) * (end - begin) / samples
-        offset = path(line, ends, s)
-        sample = fading(frame, columns + offset[..., 0], rows + offset[..., 1])
-        weight = (1 - s) * (speed(line, ends, s) + EVEN) / (mean + EVEN)
+        offset = path(line, tangents, s)
+        sample = clipped_samples(frame, columns + offset[..., 0], rows + offset[..., 1])
+        weight = (1 - s) * (speed(line, tangents, s) + MIN_SPEED) / (mean + MIN_SPEED)
         weight = np.where(n < samples, weight / samples, 0.0)[..., None]
         light += weight * sample[..., :3]
-        known += weight * sample[..., 3:]
-    return light, known
-
-
-def guide(
-    first: npt.NDArray[Any], second: npt.NDArray[Any], lines: npt.NDArray[Any], half_per_low: int
-) -> Array64:
-    """How a pair's frames look in each low cell, and 1 where lines of 5 x 5 cells differ: h w 8."""
-    height, width = lines.shape[1:3]
-    result, drawn = np.zeros((height, width, 8)), np.concatenate([*lines], axis=-1).astype(np.float64)
-    for y, x in np.ndindex(height, width):
-        part = (
-            slice(y * half_per_low, (y + 1) * half_per_low),
-            slice(x * half_per_low, (x + 1) * half_per_low),
-        )
-        one, two = (frame[part].astype(np.float64).sum(axis=(0, 1)) for frame in (first, second))
-        result[y, x, [0, 1, 2, 4, 5, 6]] = looks(one, two)
-        around = drawn[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3]
-        result[y, x, 7] = (half_per_low * np.ptp(around, axis=(0, 1)) > DIFFER).any()
-    return result
+        coverage += weight * sample[..., 3:]
+    return light, coverage
 
 
 def paths(
@@ -245,43 +232,38 @@ def paths(
     first: npt.NDArray[Any],
     second: npt.NDArray[Any],
     lines: npt.NDArray[Any],
-    ends: npt.NDArray[Any],
+    tangents: npt.NDArray[Any],
     weight: npt.NDArray[Any],
     half_per_low: float,
     start: float,
     stop: float,
-    share: float,
+    time_weight: float,
     spacing: float,
-    most: int,
-    guide: npt.NDArray[Any] | None = None,
+    max_samples: int,
 ) -> Array64:
-    """total plus one pair's mean light times its share (equations 6 and 8)."""
+    """The accumulator plus one pair's mean light times time_weight (equations 6 and 8)."""
     rows, columns = np.indices(first.shape[:2]).astype(np.float64)
     low_x, low_y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
-    cells = np.concatenate([weight[..., None], *lines, *ends], axis=-1).astype(np.float64)
+    cells = np.concatenate([weight[..., None], *lines, *tangents], axis=-1).astype(np.float64)
     cell = bilinear(cells, low_x, low_y)
-    if guide is not None:
-        height, width = weight.shape
-        at = np.clip(np.rint(low_y), 0, height - 1), np.clip(np.rint(low_x), 0, width - 1)
-        differ = guide[at[0].astype(int), at[1].astype(int), 7:] > 0
-        cell = np.where(differ, along_edges(cells, guide, looks(first, second), low_x, low_y), cell)
-    w, *drawn = np.split(cell, (1, 3, 5, 9), axis=-1)
-    line, end = [half_per_low * part for part in drawn[:2]], [half_per_low * part for part in drawn[2:]]
-    light_1, known_1 = gathered(first, line[0], end[0], start, stop, spacing, most)
-    light_2, known_2 = gathered(second, line[1], end[1], 1 - stop, 1 - start, spacing, most)
+    w, *fields = np.split(cell, (1, 3, 5, 9), axis=-1)
+    line, end = [half_per_low * part for part in fields[:2]], [half_per_low * part for part in fields[2:]]
+    light_1, coverage_1 = weighted_sum(first, line[0], end[0], start, stop, spacing, max_samples)
+    light_2, coverage_2 = weighted_sum(second, line[1], end[1], 1 - stop, 1 - start, spacing, max_samples)
     light = w * light_1 + (1 - w) * light_2
-    known = w * known_1 + (1 - w) * known_2
-    mean = np.concatenate([light / np.maximum(known, LEAST_KNOWN), np.ones_like(known)], axis=-1)
+    coverage = w * coverage_1 + (1 - w) * coverage_2
+    mean = np.concatenate([light / np.maximum(coverage, MIN_WEIGHT), np.ones_like(coverage)], axis=-1)
     middle = (start + stop) / 2
     both = w * (1 - middle) * first[..., 3:].astype(np.float64) + (1 - w) * middle * second[..., 3:]
-    trusted = both / (w * (1 - middle) + (1 - w) * middle)
-    trusted = np.where(trusted > WHOLLY_KNOWN, 1.0, trusted)
-    return np.where(known > LEAST_KNOWN, total + share * trusted * mean, total)
+    mean_confidence = both / (w * (1 - middle) + (1 - w) * middle)
+    mean_confidence = np.where(mean_confidence > FULL_CONFIDENCE, 1.0, mean_confidence)
+    return np.where(coverage > MIN_WEIGHT, total + time_weight * mean_confidence * mean, total)
 
 
-def resolve(total: npt.NDArray[Any], white: float, k: float) -> Array64:
-    """A running sum H W 4 to light H W 4, channel 4 = 1 where anything is known."""
+def resolve(total: npt.NDArray[Any], clip_light: float, k: float) -> Array64:
+    """An accumulator H W 4 to light H W 4, channel 4 = 1 where any pair has coverage."""
     total = total.astype(np.float64)
-    known = total[..., 3:] > 0
-    g = total[..., :3] / np.where(known, total[..., 3:], 1)
-    return np.where(known, np.concatenate([hard_gamma(g, k) * white, np.ones_like(g[..., :1])], axis=-1), 0.0)
+    covered = total[..., 3:] > 0
+    g = total[..., :3] / np.where(covered, total[..., 3:], 1)
+    light = np.concatenate([inverse_soft_gamma(g, k) * clip_light, np.ones_like(g[..., :1])], axis=-1)
+    return np.where(covered, light, 0.0)

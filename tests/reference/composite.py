@@ -11,7 +11,7 @@ from tests.reference.blur import bilinear
 
 Array64 = npt.NDArray[np.float64]
 
-LEAST = 0.02
+MIN_RANGE_WEIGHT = 0.02
 
 
 def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array64:
@@ -22,7 +22,7 @@ def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array6
     return np.sqrt(np.maximum(sums[..., :3] / sums[..., 3:], 0))
 
 
-def bump(squared: Array64) -> Array64:
+def biweight(squared: Array64) -> Array64:
     """(1 - t^2)^2 up to t = 1, then 0."""
     return np.maximum(1 - squared, 0) ** 2
 
@@ -42,8 +42,8 @@ def mask(
     for j in range(low_mask.shape[0]):
         for i in range(low_mask.shape[1]):
             apart = half_guide[..., :3].astype(np.float64) - low_guide[j, i, :3]
-            like = bump((apart**2).sum(axis=-1) / guide_range**2) + LEAST
-            weight = bump(((i - x) ** 2 + (j - y) ** 2) / radius**2) * like
+            range_weight = biweight((apart**2).sum(axis=-1) / guide_range**2) + MIN_RANGE_WEIGHT
+            weight = biweight(((i - x) ** 2 + (j - y) ** 2) / radius**2) * range_weight
             total += weight * low_mask[j, i]
             norm += weight
     near_x = np.clip(np.rint(x), 0, low_mask.shape[1] - 1).astype(int)
@@ -54,13 +54,13 @@ def mask(
 def excess(
     blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], noise: tuple[float, float], part: float
 ) -> Array64:
-    """How far the blur lies outside the 3 x 3 range of the sharp light, in deviations of noise."""
+    """How far the blur is outside the 3 x 3 range of the sharp light, in standard deviations of noise."""
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     around = windows(sharp, 1)
     light = blur[..., :3].astype(np.float64)
-    beyond = np.maximum(np.maximum(light - around.max(axis=0), around.min(axis=0) - light), 0)
+    outside = np.maximum(np.maximum(light - around.max(axis=0), around.min(axis=0) - light), 0)
     deviation = np.sqrt(noise[0] * sharp + noise[1] + (part * sharp) ** 2)
-    return np.where(blur[..., 3] > 0, (beyond / deviation).max(axis=-1), 0.0)
+    return np.where(blur[..., 3] > 0, (outside / deviation).max(axis=-1), 0.0)
 
 
 def windows(values: Array64, radius: int) -> Array64:
@@ -75,17 +75,17 @@ def windows(values: Array64, radius: int) -> Array64:
 def detail(
     blur: npt.NDArray[Any],
     half_guide: npt.NDArray[Any],
-    beyond: npt.NDArray[Any],
+    excess_map: npt.NDArray[Any],
     low: tuple[int, int],
     cell: int,
-    least: float,
+    min_variance: float,
 ) -> tuple[Array64, Array64]:
-    """The share of the sharp detail in the blur and their largest difference, for every low pixel."""
-    height, width = beyond.shape
+    """The part of the sharp detail in the blur and their largest difference, for every low pixel."""
+    height, width = excess_map.shape
     sharp = half_guide[..., :3].astype(np.float64) ** 2
-    ninth = np.pad(beyond.astype(np.float64), 1)
-    mean = sum(ninth[j : j + height, i : i + width] for j in range(3) for i in range(3)) / 9
-    share, differ = np.zeros(low), np.zeros(low)
+    padded = np.pad(excess_map.astype(np.float64), 1)
+    mean = sum(padded[j : j + height, i : i + width] for j in range(3) for i in range(3)) / 9
+    slope, difference = np.zeros(low), np.zeros(low)
     for y in range(low[0]):
         for x in range(low[1]):
             rows = np.clip(np.arange(y * cell - 2, (y + 1) * cell + 2), 0, height - 1)
@@ -93,28 +93,28 @@ def detail(
             known = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
             b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[known]
             s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[known]
-            share[y, x] = slope(b, s, 3 * known.sum() * least) if known.any() else 0.0
-            differ[y, x] = mean[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].max()
-    return share, differ
+            slope[y, x] = guided_filter_slope(b, s, 3 * known.sum() * min_variance) if known.any() else 0.0
+            difference[y, x] = mean[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].max()
+    return slope, difference
 
 
-def slope(b: Array64, s: Array64, least: float) -> float:
+def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
     """The part of the detail s that b holds, n 3 each, where they vary alike."""
     covariance = max(float(((b - b.mean(0)) * (s - s.mean(0))).sum()), 0.0)
-    variance_b = float(((b - b.mean(0)) ** 2).sum()) + least
-    variance_s = float(((s - s.mean(0)) ** 2).sum()) + least
-    sure = np.clip((covariance**2 / (variance_b * variance_s) - 0.6) / 0.35, 0, 1)
-    return float(np.clip(covariance / variance_s, 0, 1) * sure)
+    variance_b = float(((b - b.mean(0)) ** 2).sum()) + min_variance
+    variance_s = float(((s - s.mean(0)) ** 2).sum()) + min_variance
+    confidence = np.clip((covariance**2 / (variance_b * variance_s) - 0.6) / 0.35, 0, 1)
+    return float(np.clip(covariance / variance_s, 0, 1) * confidence)
 
 
 def subtract_detail(
-    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], share: npt.NDArray[Any], half_per_low: float
+    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], slope: npt.NDArray[Any], half_per_low: float
 ) -> Array64:
-    """The blur without the share of the sharp light; channel 4 as it was."""
+    """The blur minus slope times the sharp light; channel 4 is kept."""
     rows, columns = np.indices(blur.shape[:2]).astype(np.float64)
     at = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
     result = blur.astype(np.float64)
-    result[..., :3] -= bilinear(share[..., None], *at) * half_guide[..., :3].astype(np.float64) ** 2
+    result[..., :3] -= bilinear(slope[..., None], *at) * half_guide[..., :3].astype(np.float64) ** 2
     return result
 
 
@@ -141,20 +141,20 @@ def cubic(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
 
 def blend(
     sharp: npt.NDArray[Any],
-    residue: npt.NDArray[Any],
+    residual: npt.NDArray[Any],
     keep: npt.NDArray[Any],
-    share: npt.NDArray[Any],
+    slope: npt.NDArray[Any],
     low_scale: float,
 ) -> Array64:
-    """S keep + (R + share S)(1 - keep), where the blur is known."""
+    """S keep + (R + slope S)(1 - keep), where the blur has coverage."""
     rows, columns = np.indices(sharp.shape[:2]).astype(np.float64)
     x, y = 0.5 * columns - 0.25, 0.5 * rows - 0.25
     k = np.clip(bilinear(keep[..., None], x, y), 0, 1)
-    a = bilinear(share[..., None], (columns + 0.5) / low_scale - 0.5, (rows + 0.5) / low_scale - 0.5)
-    known = (residue[..., 3:] > 0).astype(np.float64)
-    some = bilinear(np.concatenate([residue[..., :3] * known, known], axis=-1), x, y)
+    a = bilinear(slope[..., None], (columns + 0.5) / low_scale - 0.5, (rows + 0.5) / low_scale - 0.5)
+    known = (residual[..., 3:] > 0).astype(np.float64)
+    some = bilinear(np.concatenate([residual[..., :3] * known, known], axis=-1), x, y)
     part = some[..., 3:]
     around = windows(known, 2).min(axis=0)
     whole = around[np.indices(sharp.shape[:2])[0] // 2, np.indices(sharp.shape[:2])[1] // 2] > 0
-    light = np.where(whole, cubic(residue[..., :3], x, y), some[..., :3] / np.where(part > 0, part, 1))
+    light = np.where(whole, cubic(residual[..., :3], x, y), some[..., :3] / np.where(part > 0, part, 1))
     return sharp + (1 - k) * np.where(whole, 1, part) * (light + a * sharp - sharp)

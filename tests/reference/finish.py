@@ -9,16 +9,16 @@ import numpy.typing as npt
 
 Array64 = npt.NDArray[np.float64]
 
-KNEE = 0.9
-CORE = 0.004
-HALO = 0.02
+GAMUT_KNEE = 0.9
+CORING = 0.004
+MAX_OVERSHOOT = 0.02
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def tone(
     light: npt.NDArray[Any],
     curve: Array64,
-    colourful: Array64,
+    chroma: Array64,
     encode: Array64,
     to_space: Array64,
     luminance: Array64,
@@ -35,20 +35,20 @@ def tone(
     grey = np.maximum(c @ luminance, 0)[..., None]
     c = grey + saturation * (c - grey)
     exposed = c * (y / np.maximum(n, 1e-12))[..., None]
-    c = y[..., None] + look_up(colourful, t)[..., None] * (exposed - y[..., None])
-    c = fit(c, np.maximum(c @ luminance, 0))
+    c = y[..., None] + look_up(chroma, t)[..., None] * (exposed - y[..., None])
+    c = compress_gamut(c, np.maximum(c @ luminance, 0))
     display = look_up(encode, np.sqrt(np.clip(c, 0, 1)))
     return np.moveaxis(np.concatenate([display, (display @ luminance)[..., None]], axis=-1), -1, 0)
 
 
-def fit(c: Array64, grey: Array64) -> Array64:
-    """Colours drawn towards grey to lie in 0..1, the more the further beyond KNEE of the way to the edge."""
+def compress_gamut(c: Array64, grey: Array64) -> Array64:
+    """Return colours compressed towards grey into 0..1, from GAMUT_KNEE of the way to the edge on."""
     low = (grey - c.min(axis=-1)) / np.maximum(grey, 1e-6)
     high = (c.max(axis=-1) - grey) / np.maximum(1 - grey, 1e-6)
     d = np.maximum(low, high)
-    u = np.maximum(d - KNEE, 0) / (1 - KNEE)
-    fitted = np.where(d <= KNEE, d, KNEE + (1 - KNEE) * u / (1 + u))
-    share = np.divide(fitted, d, out=np.ones_like(d), where=d > KNEE)
+    u = np.maximum(d - GAMUT_KNEE, 0) / (1 - GAMUT_KNEE)
+    compressed = np.where(d <= GAMUT_KNEE, d, GAMUT_KNEE + (1 - GAMUT_KNEE) * u / (1 + u))
+    share = np.divide(compressed, d, out=np.ones_like(d), where=d > GAMUT_KNEE)
     return grey[..., None] + share[..., None] * (c - grey[..., None])
 
 
@@ -71,8 +71,11 @@ def sharpen(display: npt.NDArray[Any], amount: float) -> Array64:
     blurred = sum(TAPS[j + 2] * TAPS[i + 2] * at[j, i] for j, i in at)
     near = np.stack([at[j, i] for j, i in at if abs(i) <= 1 and abs(j) <= 1])
     d = luma - blurred
-    kept = np.sign(d) * np.maximum(np.abs(d) - CORE, 0)
-    shift = np.clip(luma + amount * kept, near.min(axis=0) - HALO, near.max(axis=0) + HALO) - luma
+    cored = np.sign(d) * np.maximum(np.abs(d) - CORING, 0)
+    shift = (
+        np.clip(luma + amount * cored, near.min(axis=0) - MAX_OVERSHOOT, near.max(axis=0) + MAX_OVERSHOOT)
+        - luma
+    )
     return np.moveaxis(255 * np.clip(values[:3] + shift, 0, 1), 0, -1)
 
 

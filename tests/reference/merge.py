@@ -1,4 +1,4 @@
-"""What the kernels of merge compute, in float64 and in plain words (kernels/merge_*.cl)."""
+"""Definition of the merge kernels in float64."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Array64 = npt.NDArray[np.float64]
 
 SIDE = 16
 STRIDE = 8
-LOYALTY = 0.75
-CHANCE = 3.0
-LOW_USUAL = 1.3
+MAX_COST_RATIO = 0.75
+NOISE_SIGMAS = 3.0
+MAX_LOW_RATIO = 1.3
 
 
-def light(values: Array, curve: Array, cell: tuple[int, int], encoded: bool) -> Array64:
+def light(values: Array, curve: Array, cfa_period: tuple[int, int], is_gamma_encoded: bool) -> Array64:
     """Return the light of values H W or H W 3: curve[value], or (value - black) * gain by position."""
     flat = values.reshape(values.shape[0], -1)
-    if encoded:
+    if is_gamma_encoded:
         return np.asarray(curve, np.float64)[flat].reshape(values.shape)
     y, x = np.mgrid[: flat.shape[0], : flat.shape[1]]
-    plane = y % cell[0] * cell[1] + x % cell[1]
+    plane = y % cfa_period[0] * cfa_period[1] + x % cfa_period[1]
     levels = np.asarray(curve, np.float64).reshape(-1, 2)
     return ((flat - levels[plane, 0]) * levels[plane, 1]).reshape(values.shape)
 
 
-def grey(values: Array, curve: Array, cell: tuple[int, int], encoded: bool) -> Array:
+def grey(values: Array, curve: Array, cfa_period: tuple[int, int], is_gamma_encoded: bool) -> Array:
     """Return 32768 times the mean light of 2 x 2 full pixels, rounded, in 0..65535."""
-    lit = light(values, curve, cell, encoded)
+    lit = light(values, curve, cfa_period, is_gamma_encoded)
     lit = lit.mean(axis=2) if lit.ndim == 3 else lit
     height, width = lit.shape
     padded = np.pad(lit, ((0, height % 2), (0, width % 2)), constant_values=np.nan)
@@ -47,27 +47,31 @@ def halve(fine: Array) -> Array:
     )
 
 
-def cost(here: Array, there: Array, corner: tuple[int, int], block: int, move: tuple[int, int]) -> int:
-    """Return the sum of absolute differences of a block, moved by (x, y), edges repeated."""
+def cost(
+    here: Array, there: Array, corner: tuple[int, int], block: int, displacement: tuple[int, int]
+) -> int:
+    """Return the sum of absolute differences of a block, displaced by (x, y), edges repeated."""
     height, width = here.shape
     y, x = (np.arange(block) + corner[0], np.arange(block) + corner[1])
     a = here[np.ix_(y.clip(0, height - 1), x.clip(0, width - 1))].astype(int)
-    b = there[np.ix_((y + move[1]).clip(0, height - 1), (x + move[0]).clip(0, width - 1))].astype(int)
+    b = there[
+        np.ix_((y + displacement[1]).clip(0, height - 1), (x + displacement[0]).clip(0, width - 1))
+    ].astype(int)
     return int(np.abs(a - b).sum())
 
 
-def vertex(before: int, here: int, after: int) -> float:
+def subpixel_offset(before: int, here: int, after: int) -> float:
     """Return where two lines of equal and opposite slope through three costs meet, -0.5..0.5."""
-    rise = max(before, after) - here
-    return float(np.clip(0.5 * (before - after) / rise, -0.5, 0.5)) if rise > 0 else 0.0
+    slope = max(before, after) - here
+    return float(np.clip(0.5 * (before - after) / slope, -0.5, 0.5)) if slope > 0 else 0.0
 
 
 def noise_cost(here: Array, corner: tuple[int, int], block: int, noise: tuple[float, float]) -> float:
-    """Return what noise alone may make of a block's cost: its mean and CHANCE standard deviations."""
+    """Return the largest cost of a block that noise explains: mean plus NOISE_SIGMAS standard deviations."""
     y, x = (np.arange(block) + corner[0], np.arange(block) + corner[1])
     mean = here[np.ix_(y.clip(0, here.shape[0] - 1), x.clip(0, here.shape[1] - 1))].mean()
-    usual = np.sqrt((noise[0] * mean + noise[1]) * 2 / np.pi)
-    return float(block**2 * usual * (1 + CHANCE * np.sqrt(np.pi / 2 - 1) / block))
+    mean_difference = np.sqrt((noise[0] * mean + noise[1]) * 2 / np.pi)
+    return float(block**2 * mean_difference * (1 + NOISE_SIGMAS * np.sqrt(np.pi / 2 - 1) / block))
 
 
 def match(
@@ -104,7 +108,7 @@ def _match_block(
     there: Array,
     at: tuple[int, int],
     start: Array,
-    wider: list[Array],
+    coarser: list[Array],
     level: int,
     radius: int,
     block: int,
@@ -113,31 +117,31 @@ def _match_block(
     scale = 2.0 * 2**level
     corner = (at[0] * STRIDE - block // 2, at[1] * STRIDE - block // 2)
 
-    def price(u: int, v: int) -> int:
+    def cost_at(u: int, v: int) -> int:
         return cost(here, there, corner, block, (u, v))
 
-    candidates = [tuple(int(n) for n in np.rint(np.asarray(d) / scale)) for d in (start, *wider)]
-    first = price(*candidates[0])
+    candidates = [tuple(int(n) for n in np.rint(np.asarray(d) / scale)) for d in (start, *coarser)]
+    first = cost_at(*candidates[0])
     if first <= noise_cost(here, corner, block, noise):
         return np.asarray(start, np.float64)
-    middle = min(candidates, key=lambda m: price(*m))  # the first of equals
+    centre = min(candidates, key=lambda m: cost_at(*m))  # the first of equals
     span = range(-radius, radius + 1)
-    candidates = [middle, *((middle[0] + u, middle[1] + v) for v in span for u in span)]
-    u, v = min(candidates, key=lambda m: price(*m))
-    best = price(u, v)
-    if not best < LOYALTY * first:
+    candidates = [centre, *((centre[0] + u, centre[1] + v) for v in span for u in span)]
+    u, v = min(candidates, key=lambda m: cost_at(*m))
+    best = cost_at(u, v)
+    if not best < MAX_COST_RATIO * first:
         return np.asarray(start, np.float64)
-    move = np.array([u, v], np.float64)
+    displacement = np.array([u, v], np.float64)
     if level == 0:
-        move += [
-            vertex(price(u - 1, v), best, price(u + 1, v)),
-            vertex(price(u, v - 1), best, price(u, v + 1)),
+        displacement += [
+            subpixel_offset(cost_at(u - 1, v), best, cost_at(u + 1, v)),
+            subpixel_offset(cost_at(u, v - 1), best, cost_at(u, v + 1)),
         ]
-    return move * scale
+    return displacement * scale
 
 
 def cubic(t: float) -> Array64:
-    """Return the Catmull-Rom weights of the cells -1, 0, 1, 2 (Keys 1981, a = -1/2)."""
+    """Return the Catmull-Rom weights of the positions -1, 0, 1, 2 (Keys 1981, a = -1/2)."""
     return np.array(
         [
             t * (-0.5 + t * (1 - 0.5 * t)),
@@ -149,7 +153,7 @@ def cubic(t: float) -> Array64:
 
 
 def dct_matrix() -> Array64:
-    """Return the orthonormal DCT-II of 16 values, a frequency a row."""
+    """Return the orthonormal DCT-II of 16 values, one frequency per row."""
     k, n = np.mgrid[:SIDE, :SIDE]
     return np.sqrt(np.where(k == 0, 1, 2) / SIDE) * np.cos(np.pi * k * (2 * n + 1) / (2 * SIDE))
 
@@ -164,50 +168,65 @@ def correction(difference: Array64, strength: float, variance: float) -> Array64
     dct = dct_matrix()
     d = dct @ difference @ dct.T
     low = np.sum(d[:8, :8] ** 2) - d[0, 0] ** 2
-    excess = max(low / (63 * LOW_USUAL * variance), 1.0)
+    excess = max(low / (63 * MAX_LOW_RATIO * variance), 1.0)
     threshold = max(strength * variance / excess**2, 1e-20)
     return dct.T @ (d * threshold / (d * d + threshold)) @ dct
 
 
-def moved(plane: Array64, ys: Array, xs: Array, move: Array64) -> tuple[Array64, Array]:
-    """Return a plane pulled from (x, y) + move by the cubic, edges repeated, and where it lies inside."""
+def displaced(plane: Array64, ys: Array, xs: Array, displacement: Array64) -> tuple[Array64, Array]:
+    """Return a plane sampled at (x, y) + displacement, edges repeated, and where that is inside."""
     height, width = plane.shape
-    whole = np.floor(move).astype(int)
-    wx, wy = cubic(move[0] - whole[0]), cubic(move[1] - whole[1])
+    whole = np.floor(displacement).astype(int)
+    wx, wy = cubic(displacement[0] - whole[0]), cubic(displacement[1] - whole[1])
     result = np.zeros((len(ys), len(xs)))
     for j in range(4):
         for i in range(4):
             y = (ys + whole[1] + j - 1).clip(0, height - 1)
             x = (xs + whole[0] + i - 1).clip(0, width - 1)
             result += wy[j] * wx[i] * plane[np.ix_(y, x)]
-    y, x = ys + move[1], xs + move[0]
+    y, x = ys + displacement[1], xs + displacement[0]
     return result, np.outer((y >= 0) & (y <= height - 1), (x >= 0) & (x <= width - 1))
 
 
 def tiles(
-    reference: Array, frame: Array, field_px: Array, total: Array, cell: tuple[int, int],
-    noise: tuple[float, float], strength: float, clips: tuple[float, float],
-) -> Array64:  # fmt: skip
+    reference: Array,
+    frame: Array,
+    field_px: Array,
+    total: Array,
+    cfa_period: tuple[int, int],
+    noise: tuple[float, float],
+    strength: float,
+    clips: tuple[float, float],
+) -> Array64:
     """Return total + reference - the corrections of all planes' tiles; reference and frame are light."""
     result = np.asarray(total, np.float64).reshape(total.shape[0], -1) + reference.reshape(total.shape[0], -1)
-    for py, px in np.ndindex(*cell):
+    for py, px in np.ndindex(*cfa_period):
         planes = (
-            np.asarray(a, np.float64).reshape(a.shape[0], -1)[py :: cell[0], px :: cell[1]]
+            np.asarray(a, np.float64).reshape(a.shape[0], -1)[py :: cfa_period[0], px :: cfa_period[1]]
             for a in (reference, frame)
         )
-        counts = (-(-reference.shape[0] // cell[0]), -(-(reference.size // reference.shape[0]) // cell[1]))
-        fixed = _plane(*planes, counts, field_px, cell[0], noise, strength, clips)
-        result[py :: cell[0], px :: cell[1]] -= fixed
+        counts = (
+            -(-reference.shape[0] // cfa_period[0]),
+            -(-(reference.size // reference.shape[0]) // cfa_period[1]),
+        )
+        corrections = _plane(*planes, counts, field_px, cfa_period[0], noise, strength, clips)
+        result[py :: cfa_period[0], px :: cfa_period[1]] -= corrections
     return result.reshape(total.shape)
 
 
 def _plane(
-    here: Array64, there: Array64, cells: tuple[int, int], field_px: Array, cell_px: int,
-    noise: tuple[float, float], strength: float, clips: tuple[float, float],
-) -> Array64:  # fmt: skip
-    fixed = np.zeros(here.shape)
+    here: Array64,
+    there: Array64,
+    cells: tuple[int, int],
+    field_px: Array,
+    cell_px: int,
+    noise: tuple[float, float],
+    strength: float,
+    clips: tuple[float, float],
+) -> Array64:
+    corrections = np.zeros(here.shape)
     if not here.size:
-        return fixed
+        return corrections
     window = np.outer(raised_cosine(), raised_cosine())
     for ty, tx in np.ndindex(*(-(-n // 8) + 1 for n in cells)):
         ys, xs = np.arange(SIDE) + 8 * (ty - 1), np.arange(SIDE) + 8 * (tx - 1)
@@ -215,13 +234,15 @@ def _plane(
         at = tuple(
             min((8 * t * cell_px + 8) // 16, n - 1) for t, n in zip((ty, tx), field_px.shape, strict=False)
         )
-        frame, known = moved(there, ys, xs, np.asarray(field_px[at], np.float64) / cell_px)
+        frame, covered = displaced(there, ys, xs, np.asarray(field_px[at], np.float64) / cell_px)
         ref = here[np.ix_(ys.clip(0, here.shape[0] - 1), xs.clip(0, here.shape[1] - 1))]
-        sound = inside & known & (ref < clips[0]) & (frame < clips[1])
-        difference = np.where(sound, ref - frame, 0.0)
-        rms = np.sqrt(np.mean(ref[sound] ** 2)) if sound.any() else 0.0
-        variance = max((noise[0] * rms + noise[1]) * sound.mean(), 1e-20)
-        fix = np.where(inside & (ref < clips[0]), window * correction(difference, strength, variance), 0.0)
+        valid = inside & covered & (ref < clips[0]) & (frame < clips[1])
+        difference = np.where(valid, ref - frame, 0.0)
+        rms = np.sqrt(np.mean(ref[valid] ** 2)) if valid.any() else 0.0
+        variance = max((noise[0] * rms + noise[1]) * valid.mean(), 1e-20)
+        tile_correction = np.where(
+            inside & (ref < clips[0]), window * correction(difference, strength, variance), 0.0
+        )
         y, x = np.nonzero(inside)
-        fixed[ys[y], xs[x]] += fix[y, x]
-    return fixed
+        corrections[ys[y], xs[x]] += tile_correction[y, x]
+    return corrections

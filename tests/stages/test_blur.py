@@ -13,7 +13,7 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionLines, Pair, PairMotion
-from tests.reference.blur import hard_gamma, soft_gamma
+from tests.reference.blur import inverse_soft_gamma, soft_gamma
 from tests.shots import plain_shot
 
 Array = npt.NDArray[Any]
@@ -58,7 +58,7 @@ def render(
 def truth(begin: float, end: float, radius: float, k: float = 1.0) -> Array:
     """The mean of 400 sub-frames under soft gamma, undone afterwards."""
     at = begin + (np.arange(400) + 0.5) / 400 * (end - begin)
-    return hard_gamma(np.mean([soft_gamma(light_at(x, radius), k) for x in at], axis=0), k)
+    return inverse_soft_gamma(np.mean([soft_gamma(light_at(x, radius), k) for x in at], axis=0), k)
 
 
 def psnr(error: Array) -> float:

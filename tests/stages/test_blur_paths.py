@@ -11,7 +11,7 @@ from benchmarks import curves
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import FramePair, MotionLines, Pair, PairMotion
-from tests.closeness import HALF_RELATIVE
+from tests.tolerances import HALF_RELATIVE
 
 LINEAR = blur.Params(soft_gamma=1.0)
 PAIRS = 4

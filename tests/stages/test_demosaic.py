@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from longexpo_cli import colour
+from longexpo_cli.gpu import demosaic as kernels
 from longexpo_cli.gpu.develop import colour_vector
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic
 from longexpo_cli.types import Mosaic
-from tests.reference.develop import mosaic_of, working_light
+from tests.reference.demosaic import mosaic_of
+from tests.reference.develop import working_light
 from tests.stages.test_develop import CFAS, PARAMS, SHOT, photo, psnr, stored
 
 
@@ -47,7 +49,7 @@ def test_demosaic_keeps_what_was_measured_and_has_no_seams(
     truth = photo(150, 61)
     whole = demosaic.demosaic(device, stored(truth, cfa), PARAMS.highlights).light.copy()
     assert np.abs(mosaic_of(whole, cfa) - mosaic_of(truth, cfa)).max() < 2e-5
-    monkeypatch.setattr(demosaic, "BAND_PIXELS", 61 * 64)
+    monkeypatch.setattr(kernels, "BAND_PIXELS", 61 * 64)
     assert np.array_equal(demosaic.demosaic(device, stored(truth, cfa), PARAMS.highlights).light, whole)
 
 

@@ -17,7 +17,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop, load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
 from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile
-from tests.reference.develop import mosaic_of
+from tests.reference.demosaic import mosaic_of
 from tests.shots import plain_shot
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")

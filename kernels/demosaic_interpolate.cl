@@ -1,16 +1,15 @@
 /* All three colours of the band's inner pixels, off the curve again, as working-space light.
 
-   chroma holds green minus the pixel's own colour at red and blue pixels. Each pixel has green = own +
-   chroma (or its own value where it is green). A missing difference is interpolated from those of its colour:
-   at the other colour's pixels by the 7x7 filter of Pekkucuksen and Altunbasak 2010 (equation 8: 10/32 to the
-   four diagonal neighbours, -1/32 to the eight next ones), at green pixels the mean of the four neighbours'
-   differences after that. The colour that was measured is kept. The inverse of the curve is
-   sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE).
-   How far a channel is clipped is asked of the samples that were measured, not of interpolated values, which
-   mean little beside clipped ones: the mean over the colour's samples in the 3x3 pixels around, weighted
-   (1 2 1) x (1 2 1). Where all nine are below the beginning of clipping nothing is lifted. */
+   chroma holds green minus the measured colour at red and blue pixels. Green is measured + chroma, or the
+   measured value at green pixels. A missing difference is interpolated from those of its colour: at pixels of the
+   other colour by the 7x7 filter of Pekkucuksen and Altunbasak 2010 (equation 8: 10/32 for the four diagonal
+   neighbours, -1/32 for the eight next ones), at green pixels as the mean of the four neighbours' differences
+   found so. The measured colour is kept. The inverse of the curve is sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE).
+   Clipping is judged by measured samples, not by interpolated values, which are unreliable next to clipped
+   ones: the mean over the colour's samples in the 3x3 pixels around, weighted (1 2 1) x (1 2 1). Where all nine
+   are below the start of clipping nothing is lifted. */
 
-inline float across(__global const float *chroma, size_t at, int width)
+inline float filter_7x7(__global const float *chroma, size_t at, int width)
 {
     float close = chroma[at - width - 1] + chroma[at - width + 1] + chroma[at + width - 1]
                 + chroma[at + width + 1];
@@ -20,7 +19,7 @@ inline float across(__global const float *chroma, size_t at, int width)
     return (10.0f * close - wide) / 32.0f;
 }
 
-inline float off_curve(float value)
+inline float inverse_curve(float value)
 {
     float root = fabs(value) + sqrt(KNEE);
     return copysign(root * root - KNEE, value);
@@ -34,14 +33,14 @@ inline float3 clipping(__global const float *band, size_t at, int width, int odd
     for (int j = -1; j <= 1; j++)
         for (int i = -1; i <= 1; i++)
             brightest = fmax(brightest, band[at + j * width + i]);
-    if (off_curve(brightest) <= colour.s3) /* no balance is below 1 */
+    if (inverse_curve(brightest) <= colour.s3) /* white balance gains are at least 1 */
         return (float3)(0.0f);
     float3 sum = 0.0f, total = 0.0f;
     for (int j = -1; j <= 1; j++)
         for (int i = -1; i <= 1; i++) {
             int row = (odd_row + j) & 1, column = (odd_column + i) & 1;
             float3 mine = row != column ? (float3)(0, 1, 0) : row ? (float3)(0, 0, 1) : (float3)(1, 0, 0);
-            float raw = off_curve(band[at + j * width + i]) / dot(mine, colour.s012);
+            float raw = inverse_curve(band[at + j * width + i]) / dot(mine, colour.s012);
             float3 weight = mine * (float)((2 - abs(i)) * (2 - abs(j)));
             sum += weight * smoothstep(colour.s3, 0.99f, raw);
             total += weight;
@@ -49,31 +48,32 @@ inline float3 clipping(__global const float *band, size_t at, int width, int odd
     return sum / total;
 }
 
-__kernel void develop_demosaic(__global const float *band, __global const float *chroma, __global float *light,
-                               int width, int first, int rows, int red_x, int red_y, float16 colour)
+__kernel void demosaic_interpolate(__global const float *band, __global const float *chroma,
+                                   __global float *light, int width, int first, int rows, int red_x, int red_y,
+                                   float16 colour)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= rows)
         return;
     int padded = width + 2 * PAD, px = x + PAD, py = y + PAD;
     size_t at = (size_t)py * padded + px;
-    float own = band[at], green, to_red, to_blue;
+    float measured = band[at], green, to_red, to_blue;
     bool red_row = !((py ^ red_y) & 1), red_column = !((px ^ red_x) & 1);
     if (red_row == red_column) {
-        float mine = chroma[at], other = across(chroma, at, padded);
-        green = own + mine;
+        float mine = chroma[at], other = filter_7x7(chroma, at, padded);
+        green = measured + mine;
         to_red = red_row ? mine : other;
         to_blue = red_row ? other : mine;
     } else {
-        float row = 0.25f * (chroma[at - 1] + chroma[at + 1] + across(chroma, at - padded, padded)
-                             + across(chroma, at + padded, padded));
-        float column = 0.25f * (chroma[at - padded] + chroma[at + padded] + across(chroma, at - 1, padded)
-                                + across(chroma, at + 1, padded));
-        green = own;
+        float row = 0.25f * (chroma[at - 1] + chroma[at + 1] + filter_7x7(chroma, at - padded, padded)
+                             + filter_7x7(chroma, at + padded, padded));
+        float column = 0.25f * (chroma[at - padded] + chroma[at + padded] + filter_7x7(chroma, at - 1, padded)
+                                + filter_7x7(chroma, at + 1, padded));
+        green = measured;
         to_red = red_row ? row : column;
         to_blue = red_row ? column : row;
     }
-    float3 balanced = (float3)(off_curve(green - to_red), off_curve(green), off_curve(green - to_blue));
+    float3 balanced = (float3)(inverse_curve(green - to_red), inverse_curve(green), inverse_curve(green - to_blue));
     float3 clipped = clipping(band, at, padded, !red_row, !red_column, colour);
     vstore3(clipped_light(balanced / colour.s012, clipped, colour), (size_t)(first + y) * width + x, light);
 }

@@ -1,12 +1,12 @@
-/* How much the colour differences change along a row and along a column (Pekkucuksen and Altunbasak 2010,
-   equation 6), summed over five pixels across that direction:
+/* Gradients of the colour differences along rows and down columns (Pekkucuksen and Altunbasak 2010, equation 6),
+   summed over five pixels across the direction:
 
        along(x, y) = sum_{j = -2..2} |h(x - 1, y + j) - h(x + 1, y + j)|,
        down(x, y)  = sum_{i = -2..2} |v(x + i, y - 1) - v(x + i, y + 1)|.
 
    differences holds (h, v). The outer two pixels are 0. */
-__kernel void develop_activity(__global const float2 *differences, __global float2 *activity, int width,
-                               int rows)
+__kernel void demosaic_gradients(__global const float2 *differences, __global float2 *gradients, int width,
+                                 int rows)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= rows)
@@ -19,5 +19,5 @@ __kernel void develop_activity(__global const float2 *differences, __global floa
             sum.x += fabs(across[-1].x - across[1].x);
             sum.y += fabs(beside[-width].y - beside[width].y);
         }
-    activity[at] = sum;
+    gradients[at] = sum;
 }

@@ -1,4 +1,4 @@
-"""What a burst needs on a device is reckoned well, and a device that is too small refused before any work."""
+"""The memory that a burst needs is estimated well, and a device that is too small refused before any work."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from longexpo_cli import pipeline, room
+from longexpo_cli import memory_estimate, pipeline
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu.device import Device, available, traits_of
+from longexpo_cli.gpu import buffers
+from longexpo_cli.gpu.capabilities import device_info
+from longexpo_cli.gpu.device import Device, available
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import load
 from longexpo_cli.synth.burst import write_frames
@@ -25,16 +27,16 @@ SAMPLE = Path(__file__).parent.parent / "sample_bursts" / "synthetic"
 MIB = 1 << 20
 
 
-def device_of(memory_bytes: int, largest_bytes: int) -> Device:
+def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
     """The device chosen by default, said to be a GPU with memory of its own."""
     found = available()[0]
-    traits = replace(traits_of(found), memory_bytes=memory_bytes, largest_bytes=largest_bytes)
-    return Device(found, replace(traits, is_cpu=False, image_px=(4096, 4096)))
+    info = replace(device_info(found), memory_bytes=memory_bytes, max_buffer_bytes=max_buffer_bytes)
+    return Device(found, replace(info, is_cpu=False, max_image_px=(4096, 4096)))
 
 
 @pytest.mark.parametrize("coloured", [False, True])
-def test_a_burst_takes_what_was_reckoned(tmp_path: Path, coloured: bool) -> None:
-    """The most is held while the sharp exposure is developed, or, of three colours, while light is added."""
+def test_a_burst_allocates_what_was_estimated(tmp_path: Path, coloured: bool) -> None:
+    """The peak is the demosaic of the sharp exposure or, with three colours per pixel, the blur of a pair."""
     world = scene.handheld(size_px=(240, 320))
     burst, mask = tmp_path / "burst", np.zeros((240, 320), np.uint8)
     burst.mkdir()
@@ -45,20 +47,29 @@ def test_a_burst_takes_what_was_reckoned(tmp_path: Path, coloured: bool) -> None
             light = render(world, world.times_s[number], frame_camera(world, world.times_s[number]))
             path.unlink()
             cv2.imwrite(str(path.with_suffix(".png")), np.uint8(255 * np.clip(light, 0, 1) ** 0.45))
-    device = device_of(1 << 30, 1 << 28)
-    recipe = Recipe.from_toml("[select]\ntrail = 100")
-    done = pipeline.render(burst, recipe, device, Watch(), mask=tmp_path / "mask.png")
-    need = room.needs(done.burst.shots[0], recipe, images=True)
-    assert 0.98 * (need.total_bytes - room.TABLES) <= device.peak_bytes <= need.total_bytes
+    recipe, peaks = Recipe.from_toml("[select]\ntrail = 100"), []
+    for _ in range(3):  # uploads are freed when the kernel that reads them is done: on a busy machine, early
+        device = device_of(1 << 30, 1 << 28)
+        done = pipeline.render(burst, recipe, device, Watch(), mask=tmp_path / "mask.png")
+        peaks.append(device.peak_bytes)
+    need = memory_estimate.estimate(done.burst.shots[0], recipe, images=True)
+    assert 0.98 * (need.total_bytes - memory_estimate.TABLES_BYTES) <= max(peaks) <= need.total_bytes
+
+
+def test_every_declared_buffer_is_counted_at_some_moment() -> None:
+    declared = {name: b for name, b in vars(buffers).items() if isinstance(b, buffers.Buffer)}
+    counted = {b for alive in memory_estimate.MOMENTS.values() for b in alive}
+    small = {"LOW_FRAME", "ENERGY"}  # alive with one frame in the first pass, and less than a frame
+    assert {name for name, b in declared.items() if b not in counted} == small
 
 
 def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None:
     shot = load.load(SAMPLE, load.Params()).shots[0]
     large = dataclasses.replace(shot, size_px=(3000, 4000))
-    need = room.needs(large, Recipe(), images=True)
+    need = memory_estimate.estimate(large, Recipe(), images=True)
     assert 400 * MIB < need.total_bytes < 480 * MIB
-    assert need.largest_bytes == 12 * 12_000_000
-    coloured = room.needs(dataclasses.replace(large, cfa=None), Recipe(), images=True)
+    assert need.max_buffer_bytes == 12 * 12_000_000
+    coloured = memory_estimate.estimate(dataclasses.replace(large, cfa=None), Recipe(), images=True)
     assert 1.1 < coloured.total_bytes / need.total_bytes < 1.3
 
 
@@ -66,10 +77,10 @@ def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None
 def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
     shot = dataclasses.replace(load.load(SAMPLE, load.Params()).shots[0], size_px=size_px)
     larger = dataclasses.replace(shot, size_px=(size_px[0] + 2, size_px[1]))
-    less, more = (room.needs(one, Recipe(), images=False) for one in (shot, larger))
+    less, more = (memory_estimate.estimate(one, Recipe(), images=False) for one in (shot, larger))
     assert less.total_bytes < more.total_bytes
-    assert less.largest_bytes < more.largest_bytes
-    assert room.needs(shot, Recipe(), images=True).total_bytes >= less.total_bytes
+    assert less.max_buffer_bytes < more.max_buffer_bytes
+    assert memory_estimate.estimate(shot, Recipe(), images=True).total_bytes >= less.total_bytes
 
 
 @pytest.mark.parametrize(

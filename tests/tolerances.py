@@ -26,5 +26,5 @@ def texture_rounding(device: Device) -> float:
     Texture units keep 8 bits of its fraction, in x and in y: half of 1/256 pixel off each way, less over
     many samples. What mixes by hand, and PoCL, which imitates one, has all of float32's.
     """
-    by_hand = device.traits.samples == "buffers" or device.platform == PLATFORM
+    by_hand = device.info.sampling == "buffers" or device.platform == PLATFORM
     return 0.0 if by_hand else 2.0**-8

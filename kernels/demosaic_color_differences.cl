@@ -1,12 +1,12 @@
-/* Green minus the other colour, estimated along the row and along the column at every pixel (Hamilton and
-   Adams 1997, US 5629734; Pekkucuksen and Altunbasak 2010, doi:10.1109/ICIP.2010.5652138, equations 1-3):
+/* Green minus the other colour, estimated along the row and down the column at every pixel (Hamilton and Adams
+   1997, US 5629734; Pekkucuksen and Altunbasak 2010, doi:10.1109/ICIP.2010.5652138, equations 1-3):
 
        estimate = (a + b) / 2 + (2 c - aa - bb) / 4,   a, b the neighbours, aa, bb the next ones, c the pixel;
        difference = estimate - c where c is red or blue, c - estimate where c is green.
 
    (red_x, red_y) is the parity of red's columns and rows in the band. The outer two pixels are 0. */
-__kernel void develop_directions(__global const float *band, __global float2 *differences, int width, int rows,
-                                 int red_x, int red_y)
+__kernel void demosaic_color_differences(__global const float *band, __global float2 *differences, int width,
+                                         int rows, int red_x, int red_y)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= rows)

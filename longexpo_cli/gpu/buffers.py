@@ -1,0 +1,96 @@
+"""Every kind of buffer on a device, declared once: the grid it covers, its channels and its type.
+
+The kernels' wrappers allocate from these declarations and memory_estimate adds them up, so that the estimate
+follows when a kernel's output changes. Small tables (tone curves, decode tables, the mesh's rows) are not
+declared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from longexpo_cli.gpu.device import Device, DeviceArray
+
+
+class Extent(Enum):
+    """What a buffer has one pixel for."""
+
+    FULL = "full-resolution pixel"
+    HALF = "half-resolution pixel"
+    LOW = "low-resolution pixel"
+    STORED = "stored value: one per pixel of a colour filter array, three per pixel of a picture"
+    GREY = "pixel of a pyramid that starts at half resolution"
+    BLOCK = "matched block: one every 16 full-resolution pixels in each direction"
+    BAND = "pixel of the band being demosaiced, its padding included"
+    GAIN_CELL = "cell of the gain map"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """A kind of buffer: planes x height x width x channels elements; 0: no such axis."""
+
+    extent: Extent
+    dtype: str  # a NumPy type
+    channels: int = 0
+    planes: int = 0
+
+    @property
+    def bytes_per_px(self) -> int:
+        """Size of all channels and planes of one pixel."""
+        return np.dtype(self.dtype).itemsize * max(self.channels, 1) * max(self.planes, 1)
+
+    def shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Return the shape of an array over height x width pixels."""
+        planes = (self.planes,) if self.planes else ()
+        channels = (self.channels,) if self.channels else ()
+        return (*planes, height, width, *channels)
+
+    def allocate(self, device: Device, height: int, width: int) -> DeviceArray:
+        """Allocate a buffer over height x width pixels; DeviceError when it does not fit."""
+        return device.empty(self.shape(height, width), self.dtype)
+
+
+# Develop, align: light and coverage of a frame; blur: under soft gamma. An image takes the same.
+FRAME = Buffer(Extent.HALF, "float16", channels=4)
+LOW_FRAME = Buffer(Extent.LOW, "float32", channels=4)
+ENERGY = Buffer(Extent.LOW, "float16")
+# Uploaded: the sensor values of a frame, 8 or 16 bits; of the merged mosaic.
+STORED_VALUES = Buffer(Extent.STORED, "uint16")
+MERGED_VALUES = Buffer(Extent.STORED, "float32")
+
+# Merge: the reference's light and the sum of all frames' light; grey pyramids; displacements of blocks.
+MERGE_LIGHT = Buffer(Extent.STORED, "float32")
+GREY = Buffer(Extent.GREY, "uint16")
+DISPLACEMENTS = Buffer(Extent.BLOCK, "float32", channels=2)
+
+# Demosaic, one band at a time; the sharp exposure (also composite, finish).
+BAND = Buffer(Extent.BAND, "float32")
+COLOR_DIFFERENCES = Buffer(Extent.BAND, "float32", channels=2)
+GRADIENTS = Buffer(Extent.BAND, "float32", channels=2)
+CHROMA = Buffer(Extent.BAND, "float32")
+LIGHT = Buffer(Extent.FULL, "float32", channels=3)
+
+# Blur: the lines and weights of a pair (uploaded), tangents, the sum of all pairs' light; resolved.
+LINES = Buffer(Extent.LOW, "float32", channels=2, planes=2)
+BLEND_WEIGHT = Buffer(Extent.LOW, "float32")
+TANGENTS = Buffer(Extent.LOW, "float32", channels=4, planes=2)
+ACCUMULATOR = Buffer(Extent.HALF, "float32", channels=4)
+BLURRED = Buffer(Extent.HALF, "float32", channels=4)
+
+# Composite: guides, maps that compare blur and sharp exposure, masks.
+GUIDE = Buffer(Extent.HALF, "float16", channels=4)
+LOW_GUIDE = Buffer(Extent.LOW, "float16", channels=4)
+EXCESS = Buffer(Extent.HALF, "float32")
+SLOPE = Buffer(Extent.LOW, "float32")
+DIFFERENCE = Buffer(Extent.LOW, "float32")
+LOW_KEEP = Buffer(Extent.LOW, "float32")
+VARYING = Buffer(Extent.LOW, "uint8")
+KEEP = Buffer(Extent.HALF, "float32")
+
+# Finish: encoded red, green, blue and luma; the print; its gain map.
+DISPLAY = Buffer(Extent.FULL, "float16", planes=4)
+PRINT = Buffer(Extent.FULL, "uint8", channels=3)
+GAIN_MAP = Buffer(Extent.GAIN_CELL, "uint8")

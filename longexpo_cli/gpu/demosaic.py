@@ -1,0 +1,141 @@
+"""Kernels that demosaic a colour filter array, one band of rows at a time.
+
+Gradient-based threshold-free interpolation (Pekkucuksen and Altunbasak 2010, doi:10.1109/ICIP.2010.5652138).
+red is the position of red in the 2x2 pattern (0 1 / 2 3), colour is `develop.colour_vector`; black and gain
+hold one float32 for each position of the pattern.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longexpo_cli.arrays import Array32
+from longexpo_cli.gpu.buffers import BAND, CHROMA, COLOR_DIFFERENCES, GRADIENTS
+from longexpo_cli.gpu.develop import value_defines
+from longexpo_cli.gpu.device import Device, DeviceArray
+from longexpo_cli.types import Shot
+
+PAD = (
+    12  # pixels on every side of a band that interpolation reads beyond its output; even, to keep the pattern
+)
+KNEE = 5e-4  # light at which the curve turns from linear to square root, about the noise of dark parts
+BAND_PIXELS = 1 << 21  # pixels demosaiced at once: about 50 MB of buffers
+_CURVE = (f"PAD={PAD}", f"KNEE={KNEE}f")
+
+
+def band_rows(width: int) -> int:
+    """Return how many rows of a picture of this width are demosaiced at once; even."""
+    return max(BAND_PIXELS // width // 2, 32) * 2
+
+
+def wb_gains_by_position(shot: Shot) -> Array32:
+    """Return the white balance gain at each position of the pattern, 4 float32."""
+    return np.array([shot.balance["RGB".index(letter)] for letter in shot.cfa or ""], np.float32)
+
+
+def linearize(
+    device: Device, values: DeviceArray, top: int, rows: int, black: Array32, gain: Array32
+) -> DeviceArray:
+    """Return rows of a colour filter array from row top on, PAD pixels wider on each side, float32.
+
+    Rows and columns outside the picture are mirrored; top may be negative.
+    """
+    height, width = values.shape
+    band = BAND.allocate(device, rows, width + 2 * PAD)
+    defines = (*value_defines(values), *_CURVE)
+    device.run(
+        "demosaic_linearize",
+        _size(band),
+        defines=defines,
+        values=values,
+        band=band,
+        width=width,
+        height=height,
+        top=top,
+        rows=rows,
+        black=black,
+        gain=gain,
+    )
+    return band
+
+
+def color_differences(device: Device, band: DeviceArray, red: int) -> DeviceArray:
+    """Return green minus the other colour, estimated along the row and down the column, h w 2 float32."""
+    rows, width = band.shape
+    differences = COLOR_DIFFERENCES.allocate(device, rows, width)
+    device.run(
+        "demosaic_color_differences",
+        (width, rows),
+        band=band,
+        differences=differences,
+        width=width,
+        rows=rows,
+        red_x=red & 1,
+        red_y=red >> 1,
+    )
+    return differences
+
+
+def gradients(device: Device, differences: DeviceArray) -> DeviceArray:
+    """Return the gradients of the differences along the row and down the column, h w 2 float32."""
+    rows, width = differences.shape[:2]
+    result = GRADIENTS.allocate(device, rows, width)
+    device.run(
+        "demosaic_gradients",
+        (width, rows),
+        differences=differences,
+        gradients=result,
+        width=width,
+        rows=rows,
+    )
+    return result
+
+
+def green(device: Device, differences: DeviceArray, gradients: DeviceArray, red: int) -> DeviceArray:
+    """Return green minus the measured colour at red and blue pixels, h w float32."""
+    rows, width = differences.shape[:2]
+    chroma = CHROMA.allocate(device, rows, width)
+    device.run(
+        "demosaic_green",
+        (width, rows),
+        differences=differences,
+        gradients=gradients,
+        chroma=chroma,
+        width=width,
+        rows=rows,
+        red_x=red & 1,
+        red_y=red >> 1,
+    )
+    return chroma
+
+
+def interpolate(
+    device: Device,
+    band: DeviceArray,
+    chroma: DeviceArray,
+    light: DeviceArray,
+    first: int,
+    red: int,
+    colour: Array32,
+) -> DeviceArray:
+    """Write a band's inner pixels into rows first.. of light H W 3 float32, and return it."""
+    rows, width = band.shape[0] - 2 * PAD, light.shape[1]
+    device.run(
+        "demosaic_interpolate",
+        (width, rows),
+        defines=_CURVE,
+        band=band,
+        chroma=chroma,
+        light=light,
+        width=width,
+        first=first,
+        rows=rows,
+        red_x=red & 1,
+        red_y=red >> 1,
+        colour=colour,
+    )
+    return light
+
+
+def _size(array: DeviceArray) -> tuple[int, int]:
+    return array.shape[1], array.shape[0]

@@ -1,0 +1,146 @@
+"""How much device memory a burst needs, from its headers; what does not fit is refused before any work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from longexpo_cli.errors import DeviceError
+from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu import buffers
+from longexpo_cli.gpu.buffers import Buffer, Extent
+from longexpo_cli.gpu.capabilities import OTHER_DEVICE, mebibytes
+from longexpo_cli.gpu.demosaic import PAD, band_rows
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.gpu.merge import FIELD_PX
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.types import Burst, Shot
+
+TABLES_BYTES = 2 << 20  # tone curves, decode tables, the mesh's row table: small, whatever the picture's size
+_GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
+_GAIN_CELL_PX = 4 * 4  # full pixels of a cell of the gain map
+
+# Throughout the second pass: the merge's reference and sum, the blur's sum, and three encoded frames, because
+# a pair's paths depend on the pairs before and after it.
+_SECOND_PASS = Counter({buffers.MERGE_LIGHT: 2, buffers.ACCUMULATOR: 1, buffers.FRAME: 3})
+
+# The moments at which most is allocated, and the buffers alive then.
+MOMENTS: dict[str, Counter[Buffer]] = {
+    "bin a frame": _SECOND_PASS + Counter({buffers.STORED_VALUES: 1, buffers.FRAME: 1}),
+    "match a frame to the reference": _SECOND_PASS
+    + Counter(
+        {
+            buffers.STORED_VALUES: 1,
+            buffers.GREY: 2,  # pyramids of the reference and of the frame
+            buffers.DISPLACEMENTS: 3,  # of the global alignment, the coarser level and this level
+        }
+    ),
+    "align and encode a frame": _SECOND_PASS + Counter({buffers.FRAME: 3}),  # binned, warped, encoded
+    "blur a pair": _SECOND_PASS
+    + Counter(
+        {
+            buffers.ACCUMULATOR: 1,  # the sum with this pair
+            buffers.LINES: 3,  # of this pair, the one before and the one after
+            buffers.TANGENTS: 1,
+            buffers.BLEND_WEIGHT: 1,
+        }
+    ),
+    "resolve the blur": _SECOND_PASS + Counter({buffers.BLURRED: 1}),
+    "demosaic the merged exposure": Counter(
+        {
+            buffers.BLURRED: 1,
+            buffers.MERGED_VALUES: 1,
+            buffers.LIGHT: 1,
+            buffers.BAND: 1,
+            buffers.COLOR_DIFFERENCES: 1,
+            buffers.GRADIENTS: 1,
+            buffers.CHROMA: 1,
+        }
+    ),
+    "blend": Counter(
+        {
+            buffers.BLURRED: 2,  # the blur and its residual
+            buffers.LIGHT: 2,  # the sharp exposure and the result
+            buffers.GUIDE: 1,
+            buffers.LOW_GUIDE: 1,
+            buffers.SLOPE: 1,
+            buffers.DIFFERENCE: 1,
+            buffers.LOW_KEEP: 1,
+            buffers.VARYING: 1,
+            buffers.KEEP: 1,
+        }
+    ),
+    "measure the blur's detail": Counter(
+        {
+            buffers.BLURRED: 1,
+            buffers.LIGHT: 1,
+            buffers.GUIDE: 1,
+            buffers.EXCESS: 1,
+            buffers.SLOPE: 1,
+            buffers.DIFFERENCE: 1,
+        }
+    ),
+    "tone-map and sharpen": Counter(
+        {buffers.LIGHT: 1, buffers.DISPLAY: 1, buffers.PRINT: 1, buffers.GAIN_MAP: 1}
+    ),
+}
+# Where frames are sampled as images, the two of the pair are copied.
+_IMAGE_COPIES = Counter({buffers.FRAME: 2})
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The most that a burst allocates on a device at any time, and its largest buffer, in bytes."""
+
+    total_bytes: int
+    max_buffer_bytes: int
+
+
+def estimate(shot: Shot, recipe: Recipe, images: bool) -> Estimate:
+    """Return what a burst of frames like shot needs; images: the blur samples frames as images."""
+    pixels = _pixels(shot, recipe)
+    totals = {name: _bytes(alive, pixels) for name, alive in MOMENTS.items()}
+    if images:
+        totals["blur a pair"] += _bytes(_IMAGE_COPIES, pixels)
+    largest = max(_bytes(Counter({b: 1}), pixels) for alive in MOMENTS.values() for b in alive)
+    return Estimate(max(totals.values()) + TABLES_BYTES, largest)
+
+
+def require_memory(device: Device, burst: Burst, recipe: Recipe) -> None:
+    """Raise DeviceError, with the numbers, when a burst does not fit on a device."""
+    shot, info = burst.shots[0], device.info
+    height, width = shot.size_px
+    half = Grid.over(height, width, 2)
+    need = estimate(shot, recipe, info.fits_image(*half.shape))
+    if need.total_bytes <= info.memory_bytes and need.max_buffer_bytes <= info.max_buffer_bytes:
+        return
+    total, largest = mebibytes(need.total_bytes), mebibytes(need.max_buffer_bytes)
+    whole, allowed = mebibytes(info.memory_bytes), mebibytes(info.max_buffer_bytes)
+    raise DeviceError(
+        f"{burst.source}: frames of {width} x {height} px need {total} on {device.name}, which has {whole}, "
+        f"and {largest} in one buffer, of which it allows {allowed}; {OTHER_DEVICE}"
+    )
+
+
+def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
+    """Return how many pixels a buffer of each extent has."""
+    height, width = shot.size_px
+    full, half = height * width, Grid.over(height, width, 2)
+    low = Grid.low(height, width, recipe.develop.low_side)
+    rows = min(band_rows(width), height) + 2 * PAD
+    half_px = half.height * half.width
+    return {
+        Extent.FULL: full,
+        Extent.HALF: half_px,
+        Extent.LOW: low.height * low.width,
+        Extent.STORED: full if shot.cfa else 3 * full,
+        Extent.GREY: int(_GREY_PYRAMID * half_px),
+        Extent.BLOCK: (height // FIELD_PX + 2) * (width // FIELD_PX + 2),
+        Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,
+        Extent.GAIN_CELL: -(-full // _GAIN_CELL_PX),
+    }
+
+
+def _bytes(alive: Counter[Buffer], pixels: dict[Extent, int]) -> int:
+    """Return the size of some buffers."""
+    return sum(count * buffer.bytes_per_px * pixels[buffer.extent] for buffer, count in alive.items())

@@ -1,0 +1,42 @@
+"""The demosaic kernels: every step is its twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from longexpo_cli.gpu import demosaic as kernels
+from longexpo_cli.gpu import develop
+from longexpo_cli.gpu.device import Device
+from tests.kernels.test_develop import LARGE, SHOT, colour, mosaic
+from tests.reference import demosaic as twin
+
+CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
+
+
+@pytest.mark.parametrize("red", range(4))
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 13), (30, 70)])
+def test_every_step_of_the_demosaic_is_its_twin(device: Device, size: tuple[int, int], red: int) -> None:
+    shot = replace(SHOT, cfa=CFAS[red])
+    values = mosaic(size)
+    black, inverse = develop.levels(shot, values.dtype)
+    gain = inverse * kernels.wb_gains_by_position(shot)
+    pad, knee = kernels.PAD, kernels.KNEE
+    rows = size[0] + 2 * pad
+    band = kernels.linearize(device, device.upload(values), -pad, rows, black, gain)
+    own = band.get().astype(np.float64)
+    assert np.abs(own - twin.linearize(values, -pad, rows, black, gain, pad, knee)).max() <= LARGE
+    differences = kernels.color_differences(device, band, red)
+    two = differences.get().astype(np.float64)
+    assert np.abs(two - twin.color_differences(own, red)).max() <= LARGE
+    gradients = kernels.gradients(device, differences)
+    assert np.abs(gradients.get() - twin.gradients(two)).max() <= 4 * LARGE
+    chroma = kernels.green(device, differences, gradients, red)
+    assert np.abs(chroma.get() - twin.green(two, gradients.get().astype(np.float64), red)).max() <= LARGE
+    light = device.zeros((*size, 3), np.float32)
+    got = kernels.interpolate(device, band, chroma, light, 0, red, colour(shot)).get()
+    want = twin.interpolate(own, chroma.get().astype(np.float64), red, pad, knee, colour(shot))
+    # Near white the lift's slope, up to 40 of the raw value's error, adds to the rounding.
+    assert np.abs(got - want).max() <= 40 * LARGE

@@ -1,0 +1,115 @@
+"""Definition of the demosaic kernels in float64.
+
+red is the position of red in the pattern, 0 1 / 2 3; colour is the vector of gpu.develop.colour_vector.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tests.reference.develop import Array, clipping, working_light
+
+
+def linearize(
+    values: npt.NDArray[Any], top: int, rows: int, black: Array, gain: Array, pad: int, knee: float
+) -> Array:
+    """Rows from top on, mirrored about the edge pixels, on the curve."""
+    height, width = values.shape
+    y, x = _mirror(np.arange(top, top + rows), height), _mirror(np.arange(-pad, width + pad), width)
+    position = (y[:, None] & 1) * 2 + (x[None, :] & 1)
+    v = (values[np.ix_(y, x)].astype(np.float64) - black[position]) * gain[position]
+    return np.copysign(np.sqrt(np.abs(v) + knee) - np.sqrt(knee), v)
+
+
+def color_differences(band: Array, red: int) -> Array:
+    """Green minus the other colour along rows and down columns; the outer two pixels 0."""
+    result = np.zeros((*band.shape, 2))
+    sign = np.where(is_green(band.shape, red), -1.0, 1.0)
+    for axis in (1, 0):
+        a, b, aa, bb = (np.roll(band, n, axis) for n in (1, -1, 2, -2))
+        result[..., 1 - axis] = sign * ((a + b) / 2 + (2 * band - aa - bb) / 4 - band)
+    return _zero_border(result, 2)
+
+
+def gradients(differences: Array) -> Array:
+    """Gradients of the differences along their direction, summed over five pixels across it."""
+    along = np.abs(np.roll(differences[..., 0], 1, 1) - np.roll(differences[..., 0], -1, 1))
+    down = np.abs(np.roll(differences[..., 1], 1, 0) - np.roll(differences[..., 1], -1, 0))
+    sums = [sum(np.roll(a, n, axis) for n in range(-2, 3)) for a, axis in ((along, 0), (down, 1))]
+    return _zero_border(np.stack(sums, -1), 2)
+
+
+def green(differences: Array, gradients: Array, red: int, floor: float = 1e-5) -> Array:
+    """Green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
+    weights, values = [], []
+    for axis, direction in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        taps = [np.roll(gradients[..., 1 - axis], n * direction, axis) for n in range(5)]
+        means = [np.roll(differences[..., 1 - axis], n * direction, axis) for n in range(5)]
+        weights.append(1 / (sum(taps) + floor) ** 2)
+        values.append(sum(means) / 5)
+    chroma = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+    return _zero_border(np.where(is_green(chroma.shape, red), 0.0, chroma), 4)
+
+
+def interpolate(
+    band: Array, chroma: Array, red: int, pad: int, knee: float, colour: npt.NDArray[Any]
+) -> Array:
+    """Light of the band's inner pixels."""
+    prb = np.zeros((7, 7))
+    prb[np.ix_((2, 4), (2, 4))] = 10 / 32
+    prb[np.ix_((0, 6), (2, 4))] = prb[np.ix_((2, 4), (0, 6))] = -1 / 32
+    y, x = np.indices(band.shape)
+    red_row, red_column = (y & 1) == red >> 1, (x & 1) == (red & 1)
+    reds, blues = red_row & red_column, ~red_row & ~red_column
+    planes = []
+    for mine, other in ((reds, blues), (blues, reds)):
+        known = np.where(mine, chroma, 0)
+        spread = sum(prb[j, i] * np.roll(known, (3 - j, 3 - i), (0, 1)) for j in range(7) for i in range(7))
+        both = np.where(other, spread, known)
+        cross = sum(np.roll(both, n, axis) for n in (1, -1) for axis in (0, 1)) / 4
+        planes.append(np.where(mine | other, both, cross))
+    full = np.where(is_green(band.shape, red), band, band + chroma)
+    balanced = np.stack([full - planes[0], full, full - planes[1]], -1)[pad:-pad, pad:-pad]
+    gains = np.asarray(colour[:3], np.float64)
+    raw = np.copysign((np.abs(balanced) + np.sqrt(knee)) ** 2 - knee, balanced) / gains
+    measured, shares = (np.abs(band) + np.sqrt(knee)) ** 2 - knee, []
+    for gain, place in zip(gains, (reds, is_green(band.shape, red), blues), strict=True):
+        clipped = np.where(place & (band > 0), clipping(measured / gain, float(colour[3])), 0)
+        shares.append(_binomial(clipped) / _binomial(place.astype(np.float64)))
+    return working_light(raw, colour, np.stack(shares, -1)[pad:-pad, pad:-pad])
+
+
+def is_green(shape: tuple[int, ...], red: int) -> npt.NDArray[np.bool_]:
+    """Where the pattern has green."""
+    y, x = np.indices(shape[:2])
+    return ((x ^ (red & 1)) ^ (y ^ (red >> 1))) & 1 == 1
+
+
+def mosaic_of(picture: npt.NDArray[Any], cfa: str) -> npt.NDArray[Any]:
+    """The colour filter array H W of a picture H W 3."""
+    y, x = np.indices(picture.shape[:2])
+    channel = np.array(["RGB".index(letter) for letter in cfa])[(y & 1) * 2 + (x & 1)]
+    return np.take_along_axis(picture, channel[..., None], -1)[..., 0]
+
+
+def _binomial(array: Array) -> Array:
+    for axis in (0, 1):
+        array = np.roll(array, 1, axis) + 2 * array + np.roll(array, -1, axis)
+    return array
+
+
+def _mirror(at: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    if size < 2:
+        return np.zeros_like(at)
+    at = np.abs(at) % (2 * size - 2)
+    return np.where(at < size, at, 2 * size - 2 - at)
+
+
+def _zero_border(array: Array, margin: int) -> Array:
+    result = np.zeros_like(array)
+    inside = (slice(margin, -margin), slice(margin, -margin))
+    result[inside] = array[inside]
+    return result
