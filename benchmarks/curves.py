@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,15 +13,14 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import blur, predict
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import (
     DeviceFrame,
     Frame,
     FramePair,
-    MotionLines,
-    NoiseProfile,
+    MotionField,
     Pair,
     PairMotion,
-    Shot,
 )
 
 Array = npt.NDArray[Any]
@@ -31,25 +29,7 @@ SCALE = 2  # half-resolution pixels a low pixel
 HALF = Grid(2, *SIZE)
 LOW = Grid(2 * SCALE, SIZE[0] // SCALE, SIZE[1] // SCALE)
 SUB_FRAMES = 48  # a pair, of the truth
-SHOT = Shot(  # linear light without noise
-    path=Path("curves"),
-    frame=0,
-    size_px=(2 * SIZE[0], 2 * SIZE[1]),
-    orientation=1,
-    start_s=0.0,
-    clock="file order",
-    exposure_s=None,
-    iso=None,
-    cfa=None,
-    encoding="linear",
-    black_dn=(0.0,),
-    white_dn=1.0,
-    balance=(1.0, 1.0, 1.0),
-    to_working=np.eye(3),
-    noise=NoiseProfile(0.0, 0.0),
-    exposure_scale=1.0,
-    camera="",
-)
+SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +81,7 @@ class Scene:
         times = np.arange(0, pairs + 1e-6, 1 / SUB_FRAMES)
         return np.asarray(np.max([t.cover(time) for t in self.things for time in times], axis=0) > 0)
 
-    def lines(self, first: int) -> MotionLines:
+    def lines(self, first: int) -> MotionField:
         """Return the exact lines of a pair: each thing's chord where it passes, and a low pixel around."""
         import cv2
 
@@ -112,14 +92,14 @@ class Scene:
             passed = cv2.dilate(passed.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             motion = (thing.at(first + 1) - thing.at(first)) / SCALE
             delta[0, passed], delta[1, passed] = -motion, motion
-        return MotionLines(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
+        return MotionField(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
 
-    def predicted(self, first: int, predictor: str = "network") -> MotionLines:
+    def predicted(self, first: int, predictor: str = "network") -> MotionField:
         """Return the lines that the predictor finds."""
         return predicted(self.light(first), self.light(first + 1), LOW, predictor)
 
 
-def predicted(first: Array, second: Array, grid: Grid, predictor: str = "network") -> MotionLines:
+def predicted(first: Array, second: Array, grid: Grid, predictor: str = "network") -> MotionField:
     """Return the lines that the predictor finds between two pictures, on a low grid."""
     frames = [Frame(low(picture, grid).astype(np.float32), grid, SHOT) for picture in (first, second)]
     return predict.predict(*frames, predict.Params(predictor=predictor))
@@ -155,7 +135,7 @@ def on_device(device: Device, light: Array) -> DeviceFrame:
     return DeviceFrame(device.upload(frame), Grid(2, *light.shape[:2]), SHOT)
 
 
-def gather(device: Device, frames: list[Array], lines: list[MotionLines], params: blur.Params) -> Array:
+def gather(device: Device, frames: list[Array], lines: list[MotionField], params: blur.Params) -> Array:
     """Return the light H W 3 gathered over all pairs of frames along curved paths."""
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
     total = blur.begin(device, SHOT, lines[0].grid, 1.0, params)
@@ -165,7 +145,7 @@ def gather(device: Device, frames: list[Array], lines: list[MotionLines], params
     return np.asarray(blur.finish(device, total).light.get())[..., :3].astype(np.float64)
 
 
-def gather_straight(device: Device, frames: list[Array], lines: list[MotionLines]) -> Array:
+def gather_straight(device: Device, frames: list[Array], lines: list[MotionField]) -> Array:
     """Return the light H W 3 gathered over all pairs along straight lines, what curved paths are compared
     with.
 
@@ -180,9 +160,9 @@ def gather_straight(device: Device, frames: list[Array], lines: list[MotionLines
             total,
             cast(DeviceArray, encoded[n].light),
             cast(DeviceArray, encoded[n + 1].light),
-            device.upload(motion.delta),
-            device.upload(np.tile(motion.delta, 2)),
-            device.upload(motion.weight),
+            device.upload(motion.displacement),
+            device.upload(np.tile(motion.displacement, 2)),
+            device.upload(motion.blend_weight),
             half_per_low=motion.grid.scale // HALF.scale,
             start=0.0,
             stop=1.0,

@@ -33,7 +33,7 @@ from longexpo_cli.types import (
     Frame,
     Mosaic,
     MotionBlur,
-    MotionLines,
+    MotionField,
     Photograph,
     Preview,
     Print,
@@ -147,9 +147,9 @@ def demosaiced_crop(saved: Saved) -> Array8:
 
 def motion_picture(saved: Saved) -> Array8:
     """Show the motion of the first pair: direction as hue, length as saturation, for both frames."""
-    motion = next(iter(saved.every("predict", MotionLines).values()))
-    longest = float(np.percentile(np.linalg.norm(motion.delta, axis=-1), 99.5))
-    return fitted(pictures.side_by_side(*(pictures.directions(d, longest) for d in motion.delta)))
+    motion = next(iter(saved.every("predict", MotionField).values()))
+    longest = float(np.percentile(np.linalg.norm(motion.displacement, axis=-1), 99.5))
+    return fitted(pictures.side_by_side(*(pictures.directions(d, longest) for d in motion.displacement)))
 
 
 def blur_picture(saved: Saved) -> Array8:

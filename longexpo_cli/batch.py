@@ -150,8 +150,9 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         observers=watching,
     )
     reference = done.burst.shots[done.selection.reference]
+    is_timed = reference.timestamp_source != "file order"  # else the exposure time would be a guess
     output_metadata = export.OutputMetadata(
-        exposure_s=None if reference.clock == "file order" else done.exposure_s,  # else it would be a guess
+        exposure_s=done.exposure_s if is_timed else None,
         taken=metadata.read(reference.path).taken,
         frames=tuple(done.burst.shots[n].path.name for n in sorted({*done.selection.frames, *done.merged})),
     )

@@ -43,7 +43,7 @@ from longexpo_cli.types import (
     FramePair,
     Mosaic,
     MotionBlur,
-    MotionLines,
+    MotionField,
     PairMotion,
     Photograph,
     Preview,
@@ -127,7 +127,7 @@ def replay(
 ) -> Any:
     """Run a stage on saved values with their recipe and return what it makes.
 
-    develop returns a tuple of Previews, predict a tuple of MotionLines in the order of the pairs, every other
+    develop returns a tuple of Previews, predict a tuple of MotionField in the order of the pairs, every other
     stage one value. device is the default one unless given; reference and mask are as in a render. DumpError
     when a value is missing, else the stage's own errors.
     """
@@ -209,7 +209,7 @@ def _blur(saved: Saved, request: Request) -> Indexed:
     low = Grid.low(*first.size_px, recipe.develop.low_side)
     total = blur.begin(device, first, low, clip_light, recipe.blur)
     for pair in selection.pairs:
-        motion = PairMotion(pair, saved.one("predict", MotionLines, pair.second))
+        motion = PairMotion(pair, saved.one("predict", MotionField, pair.second))
         aligned = [saved.one("align", DeviceFrame, n, device) for n in (pair.first, pair.second)]
         before, here = (blur.encode(device, frame, clip_light, recipe.blur) for frame in aligned)
         total = blur.add(device, total, FramePair(motion, before, here))

@@ -1,15 +1,15 @@
-"""The values that flow through the pipeline.
+"""The values that pass between the stages.
 
 CONVENTIONS, true everywhere:
 
 - Arrays are C-order ``[y, x, channel]``; light is float32 (half floats on the device), geometry float64.
 - A pixel's centre has integer coordinates; between grids ``full = (low + 0.5) * s - 0.5`` (geometry.Grid).
-- Maps pull: ``to_frame[t] @ (x, y, 1)`` says where in frame t the light of reference pixel (x, y) lies; a
-  mesh adds its offset after the homography. ``other(x + flow_x, y + flow_y) = this(x, y)``.
+- Maps pull: ``to_frame[t] @ (x, y, 1)`` is where the light of reference pixel (x, y) is found in frame t;
+  a mesh adds its offset after the homography. ``other(x + flow_x, y + flow_y) = this(x, y)``.
 - Light is linear Rec.2020, D65, 1.0 = sensor white of the reference exposure; white balance is divided by
   its smallest gain, so light may exceed 1.
 - Names carry units (``_px``, ``_s``, ``_ev``, ``_dn``). Tracks, Alignment, residuals: full reference pixels;
-  MotionLines: low pixels.
+  MotionField: low pixels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
-Clock = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
+TimestampSource = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,13 @@ class NoiseProfile:
 class Shot:
     """What the headers say of one frame; no pixels.
 
-    frame is the index inside a video, else 0. size_px is (height, width) of the visible picture as
-    stored. cfa is its 2x2 pattern, row by row ("RGGB"), None when every pixel has three colours. black_dn
-    has one level per pattern position, or per channel. balance are the gains of R, G, B divided by the
-    smallest. to_working maps balanced camera colours to the working space; its rows sum to 1.
-    exposure_scale multiplies light so that all frames agree with the reference exposure. notes holds a
-    sentence for all that was replaced or guessed.
+    frame is the index inside a video, else 0. size_px is (height, width) of the visible area as stored.
+    start_s is when the exposure starts, in seconds after the burst's first; timestamp_source says how that is
+    known. cfa is the 2x2 pattern, row by row ("RGGB"), None when every pixel has three colours. black_dn has
+    one level per pattern position, or per channel. wb_gains are the gains of R, G, B divided by the smallest.
+    camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
+    exposure_scale multiplies light so that all frames agree with the reference exposure. notes has a sentence
+    for everything that was replaced or guessed.
     """
 
     path: Path
@@ -58,15 +59,15 @@ class Shot:
     size_px: tuple[int, int]
     orientation: int
     start_s: float
-    clock: Clock
+    timestamp_source: TimestampSource
     exposure_s: float | None
     iso: float | None
     cfa: str | None
     encoding: Literal["linear", "srgb"]
     black_dn: tuple[float, ...]
     white_dn: float
-    balance: tuple[float, float, float]
-    to_working: Array64
+    wb_gains: tuple[float, float, float]
+    camera_to_working: Array64
     noise: NoiseProfile
     exposure_scale: float
     camera: str
@@ -118,19 +119,19 @@ class MergeAccumulator:
 class Frame:
     """Light of one frame on the host: H W 3 float32, working space.
 
-    known H W float32 is the part of each pixel the frame covers (1 inside, 0 beyond a warped frame's edge);
-    None means everywhere.
+    coverage H W float32 is the fraction of each pixel inside the frame (0 beyond a warped frame's edge); None
+    means 1 everywhere.
     """
 
     light: Array32
     grid: Grid
     shot: Shot
-    known: Array32 | None = None
+    coverage: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceFrame:
-    """Light of one frame on the device: H W 4 float16, working space; channel 4 is 1 where known, else 0."""
+    """Light of one frame on the device: H W 4 float16, working space; channel 4 is the coverage."""
 
     light: OnDevice
     grid: Grid
@@ -139,7 +140,7 @@ class DeviceFrame:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The little that is kept of every frame: H W uint8 grey for tracking and H W float16 gradient energy.
+    """What is kept of every frame of a burst: H W uint8 grey for tracking and H W float16 gradient energy.
 
     grey is luminance under a square-root curve, the same for all frames. energy is the mean squared luminance
     gradient of the half frame in each low pixel, over the squared mean luminance: brightness does not decide.
@@ -152,7 +153,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the picture is of: weight H W float32 in 0..1 on the low grid.
+    """The subject of the picture: weight H W float32 in 0..1 on the low grid.
 
     weight is w = s (1 + f) divided by its maximum (Tabellion 2023, section 4.2); alpha the whole subject,
     faces the feathered face signal f, both H W float32 in 0..1. score is the raw saliency peak. Without a
@@ -189,9 +190,9 @@ class Tracks:
 class Alignment:
     """Where the light of every reference pixel lies in every frame.
 
-    to_frame is T 3 3; mesh T gh gw 2 full-resolution offsets at cell corners, or None. residual_px is the
-    median distance T of the tracks that should agree, NaN for dropped frames. verdict is "" for a frame that
-    is kept, else why it was dropped.
+    to_frame is T 3 3; mesh T gh gw 2 full-resolution offsets at cell corners, or None. residual_px T is the
+    median residual of each frame's inlier tracks, NaN for rejected frames. reject_reason has one text per
+    frame, "" for a frame that is kept.
     """
 
     mode: Mode
@@ -200,11 +201,11 @@ class Alignment:
     to_frame: Array64
     mesh: Array64 | None
     residual_px: Array64
-    verdict: tuple[str, ...]
+    reject_reason: tuple[str, ...]
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""
-        return not self.verdict[frame]
+        return not self.reject_reason[frame]
 
     def mesh_of(self, frame: int) -> Array64 | None:
         """The frame's mesh, or None."""
@@ -215,19 +216,19 @@ class Alignment:
 class Pair:
     """Two neighbouring frames and the part start..stop (0..1) of their interval that is rendered.
 
-    light is the pair's share: stop - start times its duration over the usual duration.
+    time_weight is the pair's weight in the exposure: stop - start times its duration over the median one.
     """
 
     first: int
     second: int
     start: float
     stop: float
-    light: float
+    time_weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The run of frames that makes the trail, in time order, holding the reference."""
+    """The run of frames that makes the trail: its pairs in time order; the reference is one of the frames."""
 
     reference: int
     pairs: tuple[Pair, ...]
@@ -242,15 +243,16 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class MotionLines:
-    """Per frame of a pair a line and a weight (Tabellion 2023, section 4.6, equation 6), on the low grid.
+class MotionField:
+    """The motion between two frames, on the low grid (Tabellion 2023, section 4.6, equation 6).
 
-    delta is 2 H W 2 float32: frame i's light at parameter s in 0..1 is sampled at p + s * delta[i](p), in low
-    pixels. weight H W float32 in 0..1 is the first frame's; the second's is 1 - weight.
+    displacement 2 H W 2 float32 has a line for each frame, in low pixels: frame i's light at parameter s in
+    0..1 is sampled at p + s * displacement[i](p). blend_weight H W float32 in 0..1 is the first frame's
+    weight; the second's is 1 - blend_weight. source names the estimator.
     """
 
-    delta: Array32
-    weight: Array32
+    displacement: Array32
+    blend_weight: Array32
     grid: Grid
     source: str
 
@@ -260,7 +262,7 @@ class PairMotion:
     """The motion between the two frames of a pair."""
 
     pair: Pair
-    field: MotionLines
+    field: MotionField
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,12 +318,13 @@ class MotionBlur:
 class Photograph:
     """The long exposure: scene-linear light H W 3 float32, working space, full resolution.
 
-    keep_sharp H W float32 on the half grid is 1 where the sharp exposure shows, 0 where the blur does.
+    keep_sharp H W float32 on the half grid is 1 where the sharp exposure is used, 0 where the blur is.
+    clip_light is the largest unclipped light.
     """
 
     light: Array32
     keep_sharp: Array32
-    white: float
+    clip_light: float
     shot: Shot
 
 

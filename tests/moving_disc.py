@@ -11,8 +11,8 @@ import numpy.typing as npt
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
-from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionLines, Pair, PairMotion
-from tests.shots import plain_shot
+from longexpo_cli.synth.shot import plain_shot
+from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionField, Pair, PairMotion
 from tests.stages.test_blur import SHOT
 
 Array = npt.NDArray[Any]
@@ -70,7 +70,7 @@ def low(light: Array, known: Array | None = None) -> Frame:
     return Frame(cv2.resize(light, LOW.shape[::-1], interpolation=cv2.INTER_AREA), LOW, SHOT, known)
 
 
-def render(device: Device, frames: list[Array], lines: MotionLines) -> Array:
+def render(device: Device, frames: list[Array], lines: MotionField) -> Array:
     """Return equation 6 for one pair, in linear light H W 3."""
     params = blur.Params(soft_gamma=1.0)
     encoded = []

@@ -39,8 +39,8 @@ def test_a_dng_comes_back_as_written(tmp_path: Path, cfa: str, compression: Any)
     found = raw_metadata(path)
     assert (found.cfa, found.white_dn, found.size_px, found.orientation) == (cfa, 4000, (64, 96), 8)
     assert found.black_dn == (60, 61, 62, 63)
-    assert found.balance == pytest.approx((2.0, 1.0, 1.6), rel=1e-5)
-    assert np.abs(found.to_working - colour.camera_to_working(np.array(COLOR_MATRIX))).max() < 1e-3
+    assert found.wb_gains == pytest.approx((2.0, 1.0, 1.6), rel=1e-5)
+    assert np.abs(found.camera_to_working - colour.camera_to_working(np.array(COLOR_MATRIX))).max() < 1e-3
     assert np.array_equal(raw.read_mosaic(shot(path)).values, values)
 
 

@@ -21,7 +21,7 @@ from longexpo_cli.types import (
     Frame,
     Mosaic,
     MotionBlur,
-    MotionLines,
+    MotionField,
     Photograph,
     Preview,
     Print,
@@ -71,7 +71,7 @@ def test_a_stage_makes_the_same_value(dumped: Saved, one_device: Device, stage: 
 def test_previews_and_motion_are_the_same(dumped: Saved, one_device: Device) -> None:
     assert same(list(replay("develop", dumped, one_device)), list(dumped.every("develop", Preview).values()))
     assert same(
-        list(replay("predict", dumped, one_device)), list(dumped.every("predict", MotionLines).values())
+        list(replay("predict", dumped, one_device)), list(dumped.every("predict", MotionField).values())
     )
 
 

@@ -21,7 +21,8 @@ from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import between, srgb_decode
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages import predict
-from longexpo_cli.types import Frame, NoiseProfile, Shot
+from longexpo_cli.synth.shot import plain_shot
+from longexpo_cli.types import Frame
 from training import light
 
 OTHER_LINES = "lines.npy"
@@ -41,7 +42,9 @@ def dis(first: Array32, second: Array32) -> Array32:
 def product(first: Array32, second: Array32) -> tuple[Array32, Array32]:
     """Return lines and weights as the product's own predictor without a network makes them."""
     found = predict.from_optical_flow(_frame(first), _frame(second))
-    return np.concatenate(list(found.delta), axis=2), np.stack([found.weight, 1 - found.weight], axis=2)
+    return np.concatenate(list(found.displacement), axis=2), np.stack(
+        [found.blend_weight, 1 - found.blend_weight], axis=2
+    )
 
 
 def motion(lines: Array32) -> Array32:
@@ -55,12 +58,7 @@ def motion(lines: Array32) -> Array32:
 def _frame(picture: Array32) -> Frame:
     light = srgb_decode(picture.astype(np.float64)) @ between("srgb", "rec2020").T
     height, width = picture.shape[:2]
-    shot = Shot(
-        path=Path(), frame=0, size_px=(height, width), orientation=1, start_s=0.0, clock="exif",
-        exposure_s=None, iso=None, cfa=None, encoding="linear", black_dn=(0.0, 0.0, 0.0), white_dn=1.0,
-        balance=(1.0, 1.0, 1.0), to_working=np.eye(3), noise=NoiseProfile(0.0, 0.0), exposure_scale=1.0,
-        camera="",
-    )  # fmt: skip
+    shot = plain_shot((height, width), black_dn=(0.0, 0.0, 0.0))
     return Frame(light.astype(np.float32), Grid(1, height, width), shot)
 
 

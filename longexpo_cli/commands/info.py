@@ -34,7 +34,7 @@ def command(burst: Path, as_json: bool) -> None:
     click.echo(
         f"{found.source}: {len(found.shots)} frames of {width}x{height}, {first.camera}, {first.cfa or 'RGB'}"
     )
-    click.echo(f"times: {first.clock}")
+    click.echo(f"times: {first.timestamp_source}")
     for number, shot in enumerate(found.shots):
         click.echo(f"{number:>3}  {_shot_line(shot)}")
     for shot in found.brackets:
@@ -48,7 +48,7 @@ def command(burst: Path, as_json: bool) -> None:
 def _shot_line(shot: Shot) -> str:
     exposure = "exposure unknown" if shot.exposure_s is None else f"{shot.exposure_s:.6g} s"
     iso = "" if shot.iso is None else f", ISO {shot.iso:g}"
-    name = f"{shot.path.name} #{shot.frame}" if shot.clock == "video" else shot.path.name
+    name = f"{shot.path.name} #{shot.frame}" if shot.timestamp_source == "video" else shot.path.name
     return f"{name}  {shot.start_s:.3f} s  {exposure}{iso}"
 
 
@@ -63,4 +63,4 @@ def _burst_entry(burst: Burst) -> dict[str, Any]:
 
 def _shot_entry(shot: Shot) -> dict[str, Any]:
     facts = dataclasses.asdict(shot)
-    return facts | {"path": str(shot.path), "to_working": shot.to_working.tolist()}
+    return facts | {"path": str(shot.path), "camera_to_working": shot.camera_to_working.tolist()}

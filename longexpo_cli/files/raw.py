@@ -55,8 +55,8 @@ class RawMetadata:
     cfa: str | None
     black_dn: tuple[float, ...]
     white_dn: float
-    balance: tuple[float, float, float]
-    to_working: Array64
+    wb_gains: tuple[float, float, float]
+    camera_to_working: Array64
     taken: datetime.datetime | None
     exposure_s: float | None
     iso: float | None
@@ -90,8 +90,8 @@ def read_metadata(
         _require_exposed(path, values, black)
         white, notes = _white_level(file, values, max(black))
         libraw_matrix = np.array(file.rgb_xyz_matrix[:3], np.float64)
-        to_working, used_matrix, matrix_note = _camera_to_working(color_matrix, libraw_matrix)
-        balance, balance_note = _white_balance(file, as_shot_neutral, used_matrix)
+        camera_to_working, used_matrix, matrix_note = _camera_to_working(color_matrix, libraw_matrix)
+        wb_gains, wb_note = _white_balance(file, as_shot_neutral, used_matrix)
         other = file.other
         return RawMetadata(
             size_px=(int(values.shape[0]), int(values.shape[1])),
@@ -99,12 +99,12 @@ def read_metadata(
             cfa=cfa,
             black_dn=black,
             white_dn=white,
-            balance=balance,
-            to_working=to_working,
+            wb_gains=wb_gains,
+            camera_to_working=camera_to_working,
             taken=other.timestamp if other.timestamp.year > 1980 else None,
             exposure_s=_positive(other.shutter_speed),
             iso=_positive(other.iso_speed),
-            notes=tuple(text for text in (*notes, matrix_note, balance_note) if text),
+            notes=tuple(text for text in (*notes, matrix_note, wb_note) if text),
         )
 
 

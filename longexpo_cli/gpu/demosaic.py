@@ -30,7 +30,7 @@ def band_rows(width: int) -> int:
 
 def wb_gains_by_position(shot: Shot) -> Array32:
     """Return the white balance gain at each position of the pattern, 4 float32."""
-    return np.array([shot.balance["RGB".index(letter)] for letter in shot.cfa or ""], np.float32)
+    return np.array([shot.wb_gains["RGB".index(letter)] for letter in shot.cfa or ""], np.float32)
 
 
 def linearize(

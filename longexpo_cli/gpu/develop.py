@@ -23,10 +23,10 @@ _VALUES = {"uint8": ("uchar", 256), "uint16": ("ushort", 65536), "float32": ("fl
 
 def colour_vector(shot: Shot, highlights: float) -> Array32:
     """Return the 16 float32 that working_light in common.cl reads: balance, matrix, scale, clipping."""
-    red, green, blue = (list(map(float, row)) for row in shot.to_working)
-    largest = max(shot.balance)
+    red, green, blue = (list(map(float, row)) for row in shot.camera_to_working)
+    largest = max(shot.wb_gains)
     return np.array(
-        [*shot.balance, highlights, *red, shot.exposure_scale, *green, largest, *blue, 0], np.float32
+        [*shot.wb_gains, highlights, *red, shot.exposure_scale, *green, largest, *blue, 0], np.float32
     )
 
 

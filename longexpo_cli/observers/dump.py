@@ -26,7 +26,7 @@ from longexpo_cli.types import (
     Frame,
     MergeAccumulator,
     MotionBlur,
-    MotionLines,
+    MotionField,
     Photograph,
     Preview,
     Print,
@@ -129,10 +129,10 @@ class Dump:
         to.picture("frame", pictures.light(value.light))
 
     @_draw.register
-    def _(self, value: MotionLines, to: Place) -> None:
-        longest = float(np.percentile(np.linalg.norm(value.delta, axis=-1), 99.5))
-        drawn = [pictures.directions(delta, longest) for delta in value.delta]
-        to.picture("motion", pictures.side_by_side(*drawn, pictures.weights(value.weight)))
+    def _(self, value: MotionField, to: Place) -> None:
+        longest = float(np.percentile(np.linalg.norm(value.displacement, axis=-1), 99.5))
+        drawn = [pictures.directions(delta, longest) for delta in value.displacement]
+        to.picture("motion", pictures.side_by_side(*drawn, pictures.weights(value.blend_weight)))
 
     @_draw.register
     def _(self, value: BlurAccumulator, to: Place) -> None:

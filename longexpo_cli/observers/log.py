@@ -93,10 +93,10 @@ class Log:
 
     @_decision.register
     def _(self, value: Alignment) -> str:
-        kept = [not verdict for verdict in value.verdict]
-        for frame, verdict in enumerate(value.verdict):
-            if verdict:
-                logger.info("%s: frame %d dropped: %s", self._name, frame, verdict)
+        kept = [not reason for reason in value.reject_reason]
+        for frame, reason in enumerate(value.reject_reason):
+            if reason:
+                logger.info("%s: frame %d dropped: %s", self._name, frame, reason)
         residual = float(np.median(value.residual_px[kept])) if any(kept) else np.nan
         return (
             f"reference frame {value.reference}, {sum(kept)} of {len(kept)} frames, median {residual:.2f} px"

@@ -52,7 +52,7 @@ def document(
         ],
         "not_needed": [n for n in range(len(shots)) if n not in used and alignment.kept(n)],
         "dropped": [
-            {"frame": n, "file": shot.path.name, "why": alignment.verdict[n]}
+            {"frame": n, "file": shot.path.name, "why": alignment.reject_reason[n]}
             for n, shot in enumerate(shots)
             if not alignment.kept(n)
         ],
@@ -93,7 +93,7 @@ def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selec
     """Return what a user should know but need not act on, one sentence each, without repeats."""
     lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
     for n, shot in enumerate(burst.shots):
-        lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.verdict[n]}"]
+        lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += [note for shot in burst.shots for note in shot.notes]
     lines += [subject.note, selection.note]
     return list(dict.fromkeys(note for note in lines if note))

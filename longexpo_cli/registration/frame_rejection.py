@@ -72,34 +72,34 @@ def reject_reason(
     return ""
 
 
-def drop_beyond_gap(verdict: Sequence[str], reference: int) -> tuple[str, ...]:
-    """Return the verdicts with every frame rejected that is, seen from the reference, beyond a gap.
+def drop_beyond_gap(reasons: Sequence[str], reference: int) -> tuple[str, ...]:
+    """Return the reasons with every frame rejected that is, seen from the reference, beyond a gap.
 
-    A verdict is "" for a frame that is kept, else why it is rejected. Beyond more than MAX_GAP consecutive
+    A reason is "" for a frame that is kept, else why it is rejected. Beyond more than MAX_GAP consecutive
     rejected frames it may be another subject that is tracked.
     """
-    result = list(verdict)
-    for direction in outward(reference, len(verdict)):
+    result = list(reasons)
+    for direction in outward(reference, len(reasons)):
         failures, lost = 0, -1
         for n in direction:
             if lost >= 0:
                 result[n] = f"the subject is lost at frame {lost}"
                 continue
-            failures = failures + 1 if verdict[n] else 0
+            failures = failures + 1 if reasons[n] else 0
             if failures > MAX_GAP:
                 lost = n - MAX_GAP if n > reference else n + MAX_GAP
     return tuple(result)
 
 
-def require_enough_frames(verdict: Sequence[str], reference: int, min_frames: int) -> None:
+def require_enough_frames(reasons: Sequence[str], reference: int, min_frames: int) -> None:
     """Raise AlignmentError when fewer than min_frames are kept, or none next to the reference is."""
-    rejected = [reason for reason in verdict if reason]
+    rejected = [reason for reason in reasons if reason]
     most_common = f": {Counter(rejected).most_common(1)[0][0]}" if rejected else ""
-    if len(verdict) - len(rejected) < min(min_frames, len(verdict)):
+    if len(reasons) - len(rejected) < min(min_frames, len(reasons)):
         raise AlignmentError(
-            f"the frames cannot be aligned; {len(rejected)} of {len(verdict)} are rejected{most_common}"
+            f"the frames cannot be aligned; {len(rejected)} of {len(reasons)} are rejected{most_common}"
         )
-    if all(verdict[n] for n in (reference - 1, reference + 1) if 0 <= n < len(verdict)):
+    if all(reasons[n] for n in (reference - 1, reference + 1) if 0 <= n < len(reasons)):
         raise AlignmentError(
             f"the frames next to the reference (frame {reference}) cannot be aligned to it{most_common}; "
             "choose another reference with --reference"

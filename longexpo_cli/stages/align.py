@@ -67,7 +67,7 @@ class Params:
 
 
 def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignment:
-    """Return the pull maps of all frames, with a residual and a verdict each.
+    """Return the pull maps of all frames, with a residual and a reason of rejection each.
 
     A rejected frame has the identity and no mesh. In the background look, frames beyond the one where the
     subject is lost are rejected too. AlignmentError when too few frames are left, when all neighbours of the
@@ -87,17 +87,17 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
         limits = RejectionLimits(MIN_INLIERS, params.subject_residual_px, max_rotation_deg=MAX_ROTATION_DEG)
     frames = range(trajectories.frames)
     residual = np.array([median_residual(trajectories, registration, mesh, n) for n in frames])
-    verdict = tuple(reject_reason(trajectories, registration, n, residual[n], limits) for n in frames)
+    reasons = tuple(reject_reason(trajectories, registration, n, residual[n], limits) for n in frames)
     if mode == "background":
-        verdict = drop_beyond_gap(verdict, reference)
-    require_enough_frames(verdict, reference, MIN_FRAMES[mode])
-    residual_px = np.where([bool(reason) for reason in verdict], np.nan, residual * diagonal_px)
+        reasons = drop_beyond_gap(reasons, reference)
+    require_enough_frames(reasons, reference, MIN_FRAMES[mode])
+    residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * diagonal_px)
     to_frame = [
         np.eye(3) if reason else trajectories.normalization.map_px(homography)
-        for homography, reason in zip(registration.maps, verdict, strict=True)
+        for homography, reason in zip(registration.maps, reasons, strict=True)
     ]
     mesh_px = None if mesh is None else mesh * diagonal_px
-    return Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, verdict)
+    return Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
 
 
 def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:

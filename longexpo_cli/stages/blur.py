@@ -96,7 +96,7 @@ def _gathered(device: Device, total: BlurAccumulator, following: PairMotion | No
     if now is None:
         return total
     pair, motion = now.motion.pair, now.motion.field
-    displacement = device.upload(motion.delta)
+    displacement = device.upload(motion.displacement)
     light = kernels.paths(
         device,
         cast(DeviceArray, total.light),
@@ -104,11 +104,11 @@ def _gathered(device: Device, total: BlurAccumulator, following: PairMotion | No
         cast(DeviceArray, now.second.light),
         displacement,
         _tangents(device, displacement, pair, total.previous, following),
-        device.upload(motion.weight),
+        device.upload(motion.blend_weight),
         half_per_low=motion.grid.scale // now.first.grid.scale,
         start=pair.start,
         stop=pair.stop,
-        time_weight=pair.light,
+        time_weight=pair.time_weight,
         spacing_px=SPACING_PX,
         max_samples=MAX_SAMPLES,
     )
@@ -127,7 +127,9 @@ def _tangents(
     displacement is the pair's; before and after are the pairs that share a frame with it, None at an end of
     the run, where a path is extrapolated.
     """
-    around = [None if motion is None else device.upload(motion.field.delta) for motion in (before, after)]
+    around = [
+        None if motion is None else device.upload(motion.field.displacement) for motion in (before, after)
+    ]
     scales = [
         1.0 if motion is None else _duration(now) / _duration(motion.pair) for motion in (before, after)
     ]
@@ -136,11 +138,11 @@ def _tangents(
 
 def _duration(pair: Pair) -> float:
     """Return the length of a pair's whole interval in median intervals."""
-    return pair.light / (pair.stop - pair.start)
+    return pair.time_weight / (pair.stop - pair.start)
 
 
 def _motion_px(motion: PairMotion) -> Array32:
     """Return the longer of each pixel's two lines, over the part that is rendered, in low pixels."""
-    delta, pair = motion.field.delta, motion.pair
+    delta, pair = motion.field.displacement, motion.pair
     longest = np.hypot(delta[..., 0], delta[..., 1]).max(axis=0)
     return np.asarray(longest * np.float32(pair.stop - pair.start), np.float32)

@@ -140,7 +140,7 @@ def _noise(blur: MotionBlur, sharp: Frame) -> tuple[float, float]:
     Both in light at half resolution; a channel's variance grows with its white-balance gain. The blur counts
     as the mean of as many frames as it has.
     """
-    gain = max(blur.shot.balance)
+    gain = max(blur.shot.wb_gains)
     single, merged = blur.shot.noise, sharp.shot.noise
     slope = merged.scale + single.scale / (blur.pairs + 1)
     offset = merged.offset + single.offset / (blur.pairs + 1)

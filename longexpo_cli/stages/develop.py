@@ -44,7 +44,7 @@ def read(shot: Shot) -> Mosaic:
 
     Decoding releases Python's global lock. UnreadableFrameError names the file and what is wrong with it.
     """
-    if shot.clock == "video":
+    if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame)
     elif shot.encoding == "srgb":
         values = pictures.read_image(shot.path)
@@ -118,8 +118,8 @@ def clip_light(burst: Burst) -> float:
 
 
 def _clip_light(shot: Shot) -> float:
-    reach = np.maximum(shot.to_working, 0) @ np.array(shot.balance, np.float64)
-    return float(max(reach.max(), *shot.balance) * shot.exposure_scale)
+    reach = np.maximum(shot.camera_to_working, 0) @ np.array(shot.wb_gains, np.float64)
+    return float(max(reach.max(), *shot.wb_gains) * shot.exposure_scale)
 
 
 def _block(half: Grid, params: Params) -> int:

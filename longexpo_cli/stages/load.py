@@ -19,7 +19,7 @@ from longexpo_cli import colour
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import folder, metadata, pictures, raw, video
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Burst, Clock, NoiseProfile, Shot
+from longexpo_cli.types import Burst, NoiseProfile, Shot, TimestampSource
 
 _MAX_NAMED = 4  # files named in an error message
 
@@ -102,7 +102,8 @@ def _load_folder(source: Path, params: Params) -> Burst:
     _require_two(source, len(frames), refused)
     first = frames[0][0]
     shots = [
-        replace(shot, balance=first.balance, to_working=first.to_working) for shot in _in_time_order(frames)
+        replace(shot, wb_gains=first.wb_gains, camera_to_working=first.camera_to_working)
+        for shot in _in_time_order(frames)
     ]
     burst, brackets = _split_brackets(shots)
     _require_two(source, len(burst), refused)
@@ -123,7 +124,7 @@ def _load_video(path: Path, params: Params) -> Burst:
             "lower video_first or video_every"
         )
     file = _FrameFile(path, info.size_px, 255, metadata.Header())
-    shot = replace(_picture_shot(file), clock="video")
+    shot = replace(_picture_shot(file), timestamp_source="video")
     shots = [replace(shot, frame=n, start_s=(n - numbers[0]) / info.rate_hz) for n in numbers]
     return Burst(path, tuple(shots), (), ())
 
@@ -200,8 +201,8 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         encoding="linear",
         black_dn=known.black_dn,
         white_dn=known.white_dn,
-        balance=known.balance,
-        to_working=known.to_working,
+        wb_gains=known.wb_gains,
+        camera_to_working=known.camera_to_working,
         noise=noise,
         notes=notes,
     )
@@ -217,15 +218,15 @@ def _picture_shot(file: _FrameFile) -> Shot:
         size_px=file.size_px,
         orientation=header.orientation or 1,
         start_s=0.0,
-        clock="file order",
+        timestamp_source="file order",
         exposure_s=header.exposure_s,
         iso=header.iso,
         cfa=None,
         encoding="srgb",
         black_dn=(0.0, 0.0, 0.0),
         white_dn=float(file.max_value or 0),
-        balance=(1.0, 1.0, 1.0),
-        to_working=colour.between("srgb", "rec2020"),
+        wb_gains=(1.0, 1.0, 1.0),
+        camera_to_working=colour.between("srgb", "rec2020"),
         noise=_PICTURE_NOISE,
         exposure_scale=1.0,
         camera=header.camera,
@@ -234,24 +235,27 @@ def _picture_shot(file: _FrameFile) -> Shot:
 
 
 def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]:
-    """Return the shots sorted by time, with start_s and the clock it comes from.
+    """Return the shots sorted by time, with start_s and where the times come from.
 
     Fractions of a second are used when every frame has them and no two times are equal. Whole seconds give
     the order and one mean interval. Without times for all, frames keep the order of their files.
     """
     times = [header.taken for _, header in frames if header.taken is not None]
     order = list(range(len(frames)))
-    clock: Clock = "file order"
+    source: TimestampSource = "file order"
     seconds = [number * _NOMINAL_INTERVAL_S for number in order]
     if len(times) == len(frames):
         order.sort(key=times.__getitem__)
-        clock = "exif with fractions"
+        source = "exif with fractions"
         seconds = [(times[n] - times[order[0]]).total_seconds() for n in order]
         if not all(header.has_subseconds for _, header in frames) or np.any(np.diff(seconds) <= 0):
             interval = seconds[-1] / (len(frames) - 1) or 1 / len(frames)
-            clock = "exif whole seconds"
+            source = "exif whole seconds"
             seconds = [number * interval for number in range(len(frames))]
-    return [replace(frames[n][0], start_s=at, clock=clock) for n, at in zip(order, seconds, strict=True)]
+    return [
+        replace(frames[n][0], start_s=at, timestamp_source=source)
+        for n, at in zip(order, seconds, strict=True)
+    ]
 
 
 def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:

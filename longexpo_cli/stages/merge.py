@@ -53,7 +53,7 @@ def frames(alignment: Alignment, params: Params) -> tuple[int, ...]:
     reference = alignment.reference
     others = [
         n
-        for n in range(len(alignment.verdict))
+        for n in range(len(alignment.reject_reason))
         if n != reference and alignment.kept(n) and _overlaps(alignment, n)
     ]
     others.sort(key=lambda n: (abs(n - reference), n < reference))

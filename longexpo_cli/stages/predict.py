@@ -1,4 +1,4 @@
-"""A pair of aligned low frames to MotionLines: the line along which each pixel's light moved.
+"""A pair of aligned low frames to MotionField: the line along which each pixel's light moved.
 
 The predictor "dis" makes lines from optical flow. Flow says where the light of a *frame's* pixel goes; a line
 says what passes over a *picture's* pixel at any time between the frames. So every trusted flow vector is
@@ -16,7 +16,7 @@ import numpy as np
 from longexpo_cli.arrays import Array8, Array32, Flags
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Frame, MotionLines
+from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import optical_flow
 from longexpo_cli.vision.frame_pair import covered_by_both, fill_from_other, white_level
 from longexpo_cli.vision.motion_network import refine
@@ -60,7 +60,7 @@ class _FrameMotion:
     trusted: Flags  # H W
 
 
-def predict(first: Frame, second: Frame, params: Params) -> MotionLines:
+def predict(first: Frame, second: Frame, params: Params) -> MotionField:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 (Tabellion 2023, section 4.6).
 
     Frame 0's light at time t is read at p + t delta[0], frame 1's at p + (1 - t) delta[1]. source names the
@@ -71,7 +71,7 @@ def predict(first: Frame, second: Frame, params: Params) -> MotionLines:
     return lines if params.predictor == "dis" else refine(first, second, lines, MIN_MOTION_PX)
 
 
-def from_optical_flow(first: Frame, second: Frame) -> MotionLines:
+def from_optical_flow(first: Frame, second: Frame) -> MotionField:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 from optical flow.
 
     For an object that moves by m from the first frame to the second, delta[0] = -m and delta[1] = m at every
@@ -113,7 +113,7 @@ def from_optical_flow(first: Frame, second: Frame) -> MotionLines:
     motion = _median_3x3(motion)
     motion[magnitude(motion) < MIN_MOTION_PX] = 0
     weight = np.full(motion.shape[:2], 0.5, np.float32)
-    return MotionLines(np.stack([-motion, motion]), weight, first.grid, "dis")
+    return MotionField(np.stack([-motion, motion]), weight, first.grid, "dis")
 
 
 def _grey_pair(first: Frame, second: Frame) -> tuple[Array8, Array8]:
@@ -123,7 +123,7 @@ def _grey_pair(first: Frame, second: Frame) -> tuple[Array8, Array8]:
     """
     one = first.light @ LUMINANCE.astype(np.float32)
     two = second.light @ LUMINANCE.astype(np.float32)
-    pair = np.stack([fill_from_other(one, two, first.known), fill_from_other(two, one, second.known)])
+    pair = np.stack([fill_from_other(one, two, first.coverage), fill_from_other(two, one, second.coverage)])
     white = min(float(pair.max()), MAX_HIGHLIGHT * white_level(pair))
     grey = np.rint(255 * np.sqrt(np.clip(pair / max(white, 1e-6), 0, 1))).astype(np.uint8)
     return grey[0], grey[1]

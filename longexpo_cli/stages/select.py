@@ -62,7 +62,7 @@ def select(tracks: Tracks, alignment: Alignment, start_s: Sequence[float], param
     """
     target = params.trail or TRAIL_TARGETS[alignment.mode].length
     percentile = TRAIL_TARGETS[alignment.mode].percentile
-    kept = [n for n in range(len(alignment.verdict)) if alignment.kept(n)]
+    kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
     lengths = _TrackLengths.of(tracks, alignment, kept, percentile)
     interval = _relative_intervals(start_s)
     start = kept.index(alignment.reference)

@@ -121,7 +121,7 @@ def _preview(low: Frame) -> Array32:
     doi:10.1145/566654.566575), which is the identity at white = 1.
     """
     light = np.maximum(low.light @ colour.between("rec2020", "srgb").T.astype(np.float32), 0)
-    covered = light if low.known is None else light[low.known > 0]
+    covered = light if low.coverage is None else light[low.coverage > 0]
     luminance = covered.reshape(-1, 3) @ colour.SRGB_LUMINANCE
     if luminance.size and luminance.max() > 0:
         highlight = max(float(np.percentile(luminance, 99)), float(luminance.max()) / DYNAMIC_RANGE)

@@ -31,6 +31,6 @@ def covered_by_both(first: Frame, second: Frame) -> Flags:
     """Return where both frames cover their whole pixel, H W."""
     covered = np.ones(first.grid.shape, np.bool_)
     for frame in (first, second):
-        if frame.known is not None:
-            covered &= frame.known >= 1
+        if frame.coverage is not None:
+            covered &= frame.coverage >= 1
     return covered

@@ -11,7 +11,7 @@ import numpy as np
 
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array32, Flags
-from longexpo_cli.types import Frame, MotionLines
+from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import networks
 from longexpo_cli.vision.frame_pair import fill_from_other, white_level
 from longexpo_cli.vision.optical_flow import magnitude, warp
@@ -27,7 +27,7 @@ SMALL_ERROR = 0.02  # an initial error below this and below
 SMALL_ERROR_RATIO = 0.3  # this part of the network's error is far better
 
 
-def refine(first: Frame, second: Frame, start: MotionLines, min_motion_px: float) -> MotionLines:
+def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float) -> MotionField:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 0..1, refined by the network.
 
     Pixels keep the initial lines where these explain the frames far better, where a small bright light moves
@@ -35,29 +35,29 @@ def refine(first: Frame, second: Frame, start: MotionLines, min_motion_px: float
     frame. Lines shorter than min_motion_px (low px) are 0 with weight 1/2. A pair without motion is returned
     unchanged. Raises WeightsError if the network's file is missing or has another checksum.
     """
-    if not start.delta.any():
+    if not start.displacement.any():
         return start
-    first_light = fill_from_other(first.light, second.light, first.known)
-    second_light = fill_from_other(second.light, first.light, second.known)
+    first_light = fill_from_other(first.light, second.light, first.coverage)
+    second_light = fill_from_other(second.light, first.light, second.coverage)
     white = max(white_level(np.stack([first_light, second_light])), 1e-6)
     frames = np.concatenate(
         [_to_network_input(first_light, white), _to_network_input(second_light, white)], axis=-1
     )
-    lines, weights = _run(frames, np.concatenate(list(start.delta), axis=-1))
+    lines, weights = _run(frames, np.concatenate(list(start.displacement), axis=-1))
     delta = np.stack([lines[..., :2], lines[..., 2:]])
     weight = weights[..., 0]
-    fallback = _fallback_mask(frames, start.delta, delta)
-    delta[:, fallback] = start.delta[:, fallback]
-    weight[fallback] = start.weight[fallback]
+    fallback = _fallback_mask(frames, start.displacement, delta)
+    delta[:, fallback] = start.displacement[:, fallback]
+    weight[fallback] = start.blend_weight[fallback]
     static = magnitude(delta).max(axis=0) < min_motion_px
     delta[:, static] = 0
     weight[static] = 0.5
     for frame in (first, second):
-        if frame.known is not None:
-            outside = frame.known < 1
-            delta[:, outside] = start.delta[:, outside]
-            weight[outside] = start.weight[outside]
-    return MotionLines(delta, weight, start.grid, "network")
+        if frame.coverage is not None:
+            outside = frame.coverage < 1
+            delta[:, outside] = start.displacement[:, outside]
+            weight[outside] = start.blend_weight[outside]
+    return MotionField(delta, weight, start.grid, "network")
 
 
 def _fallback_mask(frames: Array32, start: Array32, refined: Array32) -> Flags:

@@ -10,9 +10,9 @@ import pytest
 
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import NoiseProfile, Shot
 from tests.reference import develop as twin
-from tests.shots import plain_shot
 from tests.tolerances import FLOAT32, half_rounding
 
 SIZES = ((1, 1), (2, 2), (7, 13), (5, 200), (70, 33))
@@ -21,13 +21,18 @@ SHOT = plain_shot(
     cfa="RGGB",
     black_dn=(60.0, 64.0, 66.0, 70.0),
     white_dn=1023.0,
-    balance=(2.0, 1.0, 1.5),
-    to_working=MATRIX,
+    wb_gains=(2.0, 1.0, 1.5),
+    camera_to_working=MATRIX,
     noise=NoiseProfile(1e-4, 1e-6),
     exposure_scale=0.75,
 )
 PLAIN = replace(
-    SHOT, black_dn=(0.0,) * 4, white_dn=1.0, balance=(1.0,) * 3, to_working=np.eye(3), exposure_scale=1.0
+    SHOT,
+    black_dn=(0.0,) * 4,
+    white_dn=1.0,
+    wb_gains=(1.0,) * 3,
+    camera_to_working=np.eye(3),
+    exposure_scale=1.0,
 )
 LARGE = 8 * FLOAT32  # light of up to 4 through a matrix, and through a square root and back
 
@@ -111,24 +116,24 @@ def lit(device: Device, raw: Any, shot: Shot) -> Any:
 
 def test_unclipped_light_is_untouched_and_noise_below_black_is_kept(device: Device) -> None:
     raw = np.random.default_rng(2).uniform(-0.2, 0.95, (500, 3)).astype(np.float32)
-    shot = replace(PLAIN, balance=(2.0, 1.0, 1.5))
+    shot = replace(PLAIN, wb_gains=(2.0, 1.0, 1.5))
     assert np.array_equal(lit(device, raw, shot), raw * np.float32([2, 1, 1.5]))
 
 
 def test_clipped_light_is_neutral_at_the_largest_gain(device: Device) -> None:
-    shot = replace(PLAIN, balance=(2.1, 1.0, 1.57))
+    shot = replace(PLAIN, wb_gains=(2.1, 1.0, 1.57))
     assert np.all(lit(device, [[1, 1, 1], [0.99, 1.3, 1]], shot)[0] == np.float32(2.1))
     assert np.all(lit(device, [[1, 1.3, 1]], shot) == np.float32(2.1))
 
 
 def test_clipped_green_is_lifted_to_the_mean_of_the_others(device: Device) -> None:
-    shot = replace(PLAIN, balance=(2.0, 1.0, 1.5))
+    shot = replace(PLAIN, wb_gains=(2.0, 1.0, 1.5))
     got = lit(device, [[0.9, 1.0, 0.8], [0.2, 1.0, 0.2]], shot)
     assert np.abs(got - [[1.8, 1.5, 1.2], [0.4, 1.0, 0.3]]).max() <= FLOAT32
 
 
 def test_highlights_never_darken_and_never_jump(device: Device) -> None:
-    shot = replace(PLAIN, balance=(2.0, 1.0, 1.5))
+    shot = replace(PLAIN, wb_gains=(2.0, 1.0, 1.5))
     t = np.linspace(0.5, 1.0, 2001)[:, None]
     for towards in ([1, 1, 1], [0.7, 1, 0.9], [1, 1, 0.3], [0.2, 0.4, 1]):
         raw = t * np.array(towards)

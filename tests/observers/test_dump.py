@@ -50,7 +50,7 @@ def test_names_are_numbered_by_stage(folder: Path) -> None:
         "07-select-selection.npz",
         "08-merge-mosaic.npz",
         "09-predict-motion-001.png",
-        "09-predict-motion-lines-001.npz",
+        "09-predict-motion-field-001.npz",
         "10-blur-blur.png",
         "10-blur-motion-blur.npz",
         "10-blur-motion.png",
@@ -69,9 +69,9 @@ def test_names_are_numbered_by_stage(folder: Path) -> None:
 
 
 def test_values_are_whole_and_exact(folder: Path) -> None:
-    lines = load(folder / "09-predict-motion-lines-001.npz")
-    assert np.array_equal(lines.delta, values.LINES.delta)
-    assert np.array_equal(lines.weight, values.LINES.weight)
+    lines = load(folder / "09-predict-motion-field-001.npz")
+    assert np.array_equal(lines.displacement, values.LINES.displacement)
+    assert np.array_equal(lines.blend_weight, values.LINES.blend_weight)
     assert lines.grid == values.LINES.grid
     assert load(folder / "07-select-selection.npz") == values.SELECTION
     assert load(folder / "05-reference-int.npz") == 1

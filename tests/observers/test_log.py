@@ -60,4 +60,4 @@ def test_every_value_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> Non
     log.on_value("predict", values.LINES, None)
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
     assert caplog.records[0].getMessage().startswith("burst: develop 7: Preview, 0.")
-    assert caplog.records[1].getMessage().startswith("burst: predict: MotionLines, 0.")
+    assert caplog.records[1].getMessage().startswith("burst: predict: MotionField, 0.")

@@ -18,7 +18,7 @@ from longexpo_cli.types import (
     Frame,
     Mosaic,
     MotionBlur,
-    MotionLines,
+    MotionField,
     NoiseProfile,
     Pair,
     Photograph,
@@ -63,15 +63,15 @@ def shot(number: int) -> Shot:
         size_px=FULL.shape,
         orientation=1,
         start_s=0.1 * number,
-        clock="file order",
+        timestamp_source="file order",
         exposure_s=0.01,
         iso=100,
         cfa="RGGB",
         encoding="linear",
         black_dn=(64, 64, 64, 64),
         white_dn=4095,
-        balance=(2.0, 1.0, 1.6),
-        to_working=np.eye(3),
+        wb_gains=(2.0, 1.0, 1.6),
+        camera_to_working=np.eye(3),
         noise=NoiseProfile(1e-4, 1e-6),
         exposure_scale=1.0,
         camera="synthetic",
@@ -108,10 +108,10 @@ ALIGNMENT = Alignment(
     to_frame=np.array([np.eye(3)] * FRAMES),
     mesh=np.zeros((FRAMES, 3, 3, 2)),
     residual_px=np.array([0.1, 0.0, np.nan]),
-    verdict=("", "", "too few tracks agree"),
+    reject_reason=("", "", "too few tracks agree"),
 )
 SELECTION = Selection(1, (Pair(0, 1, 0.25, 1.0, 0.75),), 30.0, np.inf, "the burst is too short")
-LINES = MotionLines(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
+LINES = MotionField(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
 SUM = BlurAccumulator(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, 3.0, pairs=1)
 BLUR = MotionBlur(OnHost(ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, pairs=1)
 PHOTOGRAPH = Photograph(ones(FULL, 3), ones(HALF), 1.0, SHOTS[1])

@@ -64,11 +64,11 @@ def two_movers(walkers: int, standers: int, weight: float) -> Tracks:
 @pytest.mark.parametrize("weight", [0.45, 1.0])
 def test_of_two_movers_the_larger_stands_still(weight: float) -> None:
     larger = align(two_movers(60, 35, weight), "background", REFERENCE, Params())
-    assert larger.verdict == ("",) * 13
+    assert larger.reject_reason == ("",) * 13
     assert alignment_error_px(larger, walking, ON_BODY).max() < 0.5 * SCALE
     assert alignment_error_px(larger, standing, ON_OTHER)[[0, 12]].min() > 5 * SCALE
     other = align(two_movers(35, 60, weight), "background", REFERENCE, Params())
-    assert other.verdict == ("",) * 13
+    assert other.reject_reason == ("",) * 13
     assert alignment_error_px(other, standing, ON_OTHER).max() < 0.5 * SCALE
     assert alignment_error_px(other, walking, ON_BODY)[[0, 12]].min() > 5 * SCALE
 
@@ -89,7 +89,7 @@ def test_a_body_that_bends_over_swinging_legs_is_followed() -> None:
     body = SIMULATOR.moving_layer(SIMULATOR.random_points(45, BODY), bending, 0.5)
     tracks = concatenate(body, leg(1), leg(3), background())
     alignment = align(tracks, "background", REFERENCE, Params())
-    assert alignment.verdict == ("",) * 13
+    assert alignment.reject_reason == ("",) * 13
     error = alignment_error_px(alignment, bending, ON_BODY)
     assert error.max() < 4.5 * SCALE  # at the bend's ends, where no similarity goes
     assert error[[0, 12]].max() > 0.5 * SCALE
@@ -106,7 +106,7 @@ def test_more_tracks_on_a_leg_than_on_the_body_do_not_take_over_when_it_steps() 
         few, SIMULATOR.moving_layer(SIMULATOR.random_points(20, LEGS), stepping, 0.8), background()
     )
     alignment = align(tracks, "background", REFERENCE, Params())
-    assert alignment.verdict[:10] == ("",) * 10
+    assert alignment.reject_reason[:10] == ("",) * 10
     assert alignment_error_px(alignment, walking, ON_BODY)[:9].max() < 0.5 * SCALE
 
 
@@ -120,13 +120,13 @@ def test_a_subject_lost_half_way_keeps_the_frames_before(how: str) -> None:
     else:
         tracks.at_px[10:, :60] += np.random.default_rng(0).normal(0, 30 * SCALE, (3, 60, 2))
     alignment = align(tracks, "background", REFERENCE, Params())
-    assert [not why for why in alignment.verdict] == [True] * 10 + [False] * 3
-    assert alignment.verdict[12] == "the subject is lost at frame 10"
+    assert [not why for why in alignment.reject_reason] == [True] * 10 + [False] * 3
+    assert alignment.reject_reason[12] == "the subject is lost at frame 10"
     assert alignment_error_px(alignment, walking, ON_BODY)[:10].max() < 0.5 * SCALE
     assert np.array_equal(np.isnan(alignment.residual_px), [False] * 10 + [True] * 3)
     tracks.seen[:5, :60] = False
     tracks.seen[8:, :60] = False  # three frames are left
-    kept = [not why for why in align(tracks, "background", REFERENCE, Params()).verdict]
+    kept = [not why for why in align(tracks, "background", REFERENCE, Params()).reject_reason]
     assert kept == [n in (5, 6, 7) for n in range(13)]
     tracks.seen[5, :60] = False
     with pytest.raises(AlignmentError, match="11 of 13 are rejected"):
@@ -139,7 +139,7 @@ def test_one_torn_frame_does_not_end_the_run() -> None:
     )
     tracks.at_px[8, :60] += np.random.default_rng(0).normal(0, 30 * SCALE, (60, 2))
     alignment = align(tracks, "background", REFERENCE, Params())
-    assert [n for n in range(13) if alignment.verdict[n]] == [8]
+    assert [n for n in range(13) if alignment.reject_reason[n]] == [8]
     assert alignment_error_px(alignment, walking, ON_BODY)[np.arange(13) != 8].max() < 0.5 * SCALE
 
 
@@ -165,5 +165,5 @@ def test_a_subject_that_turns_away_is_followed_as_far_as_it_looks_alike(
         SIMULATOR.moving_layer(SIMULATOR.random_points(60, BODY), turning, 0.8), background()
     )
     alignment = align(tracks, "background", REFERENCE, Params())
-    assert [not why for why in alignment.verdict] == [abs(n - REFERENCE) <= 3 for n in range(13)]
-    assert "turned by 20 degrees" in alignment.verdict[2]
+    assert [not why for why in alignment.reject_reason] == [abs(n - REFERENCE) <= 3 for n in range(13)]
+    assert "turned by 20 degrees" in alignment.reject_reason[2]

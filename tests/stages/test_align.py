@@ -49,7 +49,7 @@ def test_a_drifting_hand_is_undone_to_a_fraction_of_a_low_pixel() -> None:
         simulator.random_walks(600),
     )
     alignment = align(tracks, "foreground", 15, Params())
-    assert alignment.verdict == ("",) * 30
+    assert alignment.reject_reason == ("",) * 30
     assert alignment_error_px(alignment, drift).max() < 0.15 * SCALE
     assert np.array_equal(alignment.to_frame[15], np.eye(3))
     others = np.delete(alignment.residual_px, 15)
@@ -142,7 +142,7 @@ def test_tracks_the_reference_never_saw_carry_on_where_its_own_have_left() -> No
     tracks = concatenate(*cohorts)
     assert not (tracks.seen[2] & tracks.seen[14]).any()
     alignment = align(tracks, "foreground", simulator.reference, Params())
-    assert alignment.verdict == ("",) * 15
+    assert alignment.reject_reason == ("",) * 15
     for n in range(15):
         there = cohorts[-1].at_px[14][:50] - (400.0 * (14 - n), 0)
         back = project(np.asarray(np.linalg.inv(alignment.to_frame[n])), there)
@@ -157,9 +157,9 @@ def test_a_frame_that_went_wrong_is_dropped_and_named() -> None:
     tracks.seen[1, 8:] = False
     tracks.seen[0, 8:] = False
     alignment = align(tracks, "foreground", 4, Params())
-    assert [bool(v) for v in alignment.verdict] == [n in (0, 1, 7) for n in range(9)]
-    assert "inlier tracks" in alignment.verdict[1]
-    assert "residual" in alignment.verdict[7]
+    assert [bool(v) for v in alignment.reject_reason] == [n in (0, 1, 7) for n in range(9)]
+    assert "inlier tracks" in alignment.reject_reason[1]
+    assert "residual" in alignment.reject_reason[7]
     assert np.isnan(alignment.residual_px[[0, 1, 7]]).all()
     assert np.array_equal(alignment.to_frame[7], np.eye(3))
 
@@ -210,7 +210,7 @@ def test_an_approaching_subject_stands_still() -> None:
         assert np.sqrt(np.linalg.det(alignment.to_frame[n, :2, :2])) == pytest.approx(
             1.025 ** (n - 6), abs=3e-3
         )
-    assert alignment.verdict == ("",) * 13
+    assert alignment.reject_reason == ("",) * 13
     assert alignment.mesh is None
 
 

@@ -12,9 +12,9 @@ from longexpo_cli import metrics
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
-from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionLines, Pair, PairMotion
+from longexpo_cli.synth.shot import plain_shot
+from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionField, Pair, PairMotion
 from tests.reference.blur import inverse_soft_gamma, soft_gamma
-from tests.shots import plain_shot
 
 Array = npt.NDArray[Any]
 LINEAR = blur.Params(soft_gamma=1.0)
@@ -36,15 +36,15 @@ def on_device(device: Device, light: Array) -> DeviceFrame:
     return DeviceFrame(device.upload(frame), HALF, SHOT)
 
 
-def moved(distance: float) -> MotionLines:
+def moved(distance: float) -> MotionField:
     """The lines of everything moving right by a distance in half-resolution pixels."""
     delta = np.zeros((2, *LOW.shape, 2), np.float32)
     delta[0, ..., 0], delta[1, ..., 0] = -distance / 4, distance / 4
-    return MotionLines(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
+    return MotionField(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
 
 
 def render(
-    device: Device, frames: list[Array], motions: list[MotionLines], pairs: list[Pair], params: blur.Params
+    device: Device, frames: list[Array], motions: list[MotionField], pairs: list[Pair], params: blur.Params
 ) -> tuple[MotionBlur, Array]:
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
     total = blur.begin(device, SHOT, LOW, 1.0, params)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import curves
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
-from longexpo_cli.types import FramePair, MotionLines, Pair, PairMotion
+from longexpo_cli.types import FramePair, MotionField, Pair, PairMotion
 from tests.tolerances import HALF_RELATIVE
 
 LINEAR = blur.Params(soft_gamma=1.0)
@@ -18,7 +18,7 @@ PAIRS = 4
 
 
 def both(
-    device: Device, scene: curves.Scene, lines: list[MotionLines]
+    device: Device, scene: curves.Scene, lines: list[MotionField]
 ) -> tuple[curves.Array, curves.Array, curves.Array]:
     """The picture along straight lines, that along curves, and the true one."""
     frames = [scene.light(n) for n in range(PAIRS + 1)]
@@ -77,7 +77,7 @@ def test_straight_uniform_motion_is_the_same_picture(device: Device) -> None:
     frames = [rng.random((*curves.SIZE, 3)) for _ in range(3)]
     delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
     delta[0], delta[1] = (-7.3, 2.4), (7.3, -2.4)
-    lines = [MotionLines(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")] * 2
+    lines = [MotionField(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")] * 2
     line = curves.gather_straight(device, frames, lines)
     spline = curves.gather(device, frames, lines, LINEAR)
     assert np.abs(line - spline).max() < 1e-5
@@ -92,11 +92,11 @@ def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
     )
     delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
     delta[0, ..., 0], delta[1, ..., 0] = -6, 6
-    lines = MotionLines(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")
+    lines = MotionField(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")
     pair = Pair(1, 2, 0.0, 0.5, 0.5)
     pictures = []
     for light, factor in ((2.0, 2), (1.0, 2), (1.0, 1)):
-        before = PairMotion(Pair(0, 1, 0.0, 1.0, light), replace(lines, delta=factor * delta))
+        before = PairMotion(Pair(0, 1, 0.0, 1.0, light), replace(lines, displacement=factor * delta))
         total = replace(blur.begin(device, curves.SHOT, curves.LOW, 1.0, LINEAR), previous=before)
         total = blur.add(device, total, FramePair(PairMotion(pair, lines), first, second))
         pictures.append(np.array(blur.finish(device, total).light.get()))

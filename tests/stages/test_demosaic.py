@@ -70,7 +70,7 @@ def test_demosaic_of_a_lamp_is_smooth(device: Device) -> None:
     y, x = np.indices((80, 80))
     glow = 6 * np.exp(-np.hypot(y - 39.3, x - 40.2) / 9)
     raw = np.minimum(glow[..., None] * [0.9, 0.7, 0.25], 1)
-    shot = replace(SHOT, balance=(2.0, 1.0, 1.5))
+    shot = replace(SHOT, wb_gains=(2.0, 1.0, 1.5))
     values = mosaic_of(raw, "RGGB").astype(np.float32)
     light = demosaic.demosaic(device, Mosaic(values, shot), PARAMS.highlights).light
     assert np.ptp(light[38:41, 39:42]) < 1e-6

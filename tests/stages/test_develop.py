@@ -16,9 +16,9 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop, load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Burst, Frame, Mosaic, NoiseProfile
 from tests.reference.demosaic import mosaic_of
-from tests.shots import plain_shot
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
 PARAMS = develop.Params()
@@ -66,7 +66,7 @@ def test_half_size_light_is_the_truths_mean(device: Device, cfa: str) -> None:
 
 def test_exposure_balance_and_matrix_reach_the_light(device: Device) -> None:
     to_working = colour.between("srgb", "rec2020")
-    shot = replace(SHOT, balance=(2.0, 1.0, 1.5), to_working=to_working, exposure_scale=0.5)
+    shot = replace(SHOT, wb_gains=(2.0, 1.0, 1.5), camera_to_working=to_working, exposure_scale=0.5)
     neutral = mosaic_of(np.ones((8, 8, 3)) * [0.2, 0.4, 0.4 / 1.5], "RGGB").astype(np.float32)
     half = develop.develop(device, Mosaic(neutral, shot), PARAMS).light.get()
     full = demosaic.demosaic(device, Mosaic(neutral, shot), PARAMS.highlights).light
@@ -83,10 +83,10 @@ def test_low_counts_only_what_is_known(device: Device) -> None:
     assert low.grid == Grid(2, 30, 45)
     small = develop.low(device, replace(partial, grid=Grid(2, 30, 45)), replace(PARAMS, low_side=64))
     assert np.array_equal(small.light, low.light)
-    assert low.known is not None
-    assert not low.known[:, :15].any()
+    assert low.coverage is not None
+    assert not low.coverage[:, :15].any()
     assert not low.light[:, :15].any()
-    assert np.all(low.known[:, 15:] == 1)
+    assert np.all(low.coverage[:, 15:] == 1)
     assert np.array_equal(low.light[:, 15:], light[:, 15:, :3].astype(np.float32))
 
 
@@ -127,11 +127,11 @@ def test_preview_gain_of_darkness_is_bounded() -> None:
 
 def test_white_is_the_largest_unclipped_light() -> None:
     matrix = np.array([[1.5, -0.4, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.4, 1.4]])
-    shot = replace(SHOT, balance=(2.0, 1.0, 1.5), to_working=matrix)
+    shot = replace(SHOT, wb_gains=(2.0, 1.0, 1.5), camera_to_working=matrix)
     burst = Burst(Path("b"), (shot, replace(shot, exposure_scale=1.2)), (), ())
     corners = np.stack(np.meshgrid([0, 2.0], [0, 1.0], [0, 1.5]), -1).reshape(-1, 3)
     assert develop.clip_light(burst) == pytest.approx(1.2 * (corners @ matrix.T).max())
-    assert develop.clip_light(Burst(Path("b"), (replace(SHOT, balance=(1.0, 3.0, 1.0)),), (), ())) == 3.0
+    assert develop.clip_light(Burst(Path("b"), (replace(SHOT, wb_gains=(1.0, 3.0, 1.0)),), (), ())) == 3.0
     assert develop.clip_light(Burst(Path("b"), (SHOT,), (), ())) == 1.0
 
 

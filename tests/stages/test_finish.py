@@ -13,8 +13,8 @@ from longexpo_cli.colour import GAIN_OFFSET
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import finish as stage
 from longexpo_cli.stages.finish import Params, finish
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Photograph
-from tests.shots import plain_shot
 
 SHOT = plain_shot(exposure_s=0.01, iso=100)
 
@@ -153,6 +153,6 @@ def test_more_exposure_is_brighter_and_more_sharpening_sharper(device: Device) -
 
 
 def test_grey_light_makes_a_grey_print(device: Device) -> None:
-    made = finish(device, replace(photograph(tones(0.1, 2)), white=2.0), Params(space="display-p3"))
+    made = finish(device, replace(photograph(tones(0.1, 2)), clip_light=2.0), Params(space="display-p3"))
     assert np.array_equal(made.sdr[..., 0], made.sdr[..., 1])
     assert np.array_equal(made.sdr[..., 1], made.sdr[..., 2])

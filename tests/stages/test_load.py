@@ -64,7 +64,7 @@ def test_fractions_of_a_second_give_the_time(tmp_path: Path) -> None:
     found = load.load(tmp_path, PARAMS)
     assert [shot.path.stem for shot in found.shots] == ["b", "a", "c"]
     assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.375, 0.625], abs=1e-6)
-    assert {shot.clock for shot in found.shots} == {"exif with fractions"}
+    assert {shot.timestamp_source for shot in found.shots} == {"exif with fractions"}
 
 
 def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
         dng(tmp_path / f"{n}.dng", at_s)
     found = load.load(tmp_path, PARAMS)
     assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.5, 1, 1.5, 2])
-    assert {shot.clock for shot in found.shots} == {"exif whole seconds"}
+    assert {shot.timestamp_source for shot in found.shots} == {"exif whole seconds"}
 
 
 def test_without_times_the_files_order_is_taken(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_without_times_the_files_order_is_taken(tmp_path: Path) -> None:
         picture(tmp_path / f"{n}.png")
     found = load.load(tmp_path, PARAMS)
     assert [shot.path.stem for shot in found.shots] == ["1", "2", "10"]
-    assert {shot.clock for shot in found.shots} == {"file order"}
+    assert {shot.timestamp_source for shot in found.shots} == {"file order"}
     assert np.ptp(np.diff([shot.start_s for shot in found.shots])) == 0
 
 
@@ -110,7 +110,7 @@ def test_one_white_balance_for_the_whole_burst(tmp_path: Path) -> None:
     for n in range(3):
         dng(tmp_path / f"{n}.dng", n / 4, as_shot_neutral=(0.5 + n / 50, 1, 0.6))
     shots = load.load(tmp_path, PARAMS).shots
-    assert {shot.balance for shot in shots} == {shots[0].balance}
+    assert {shot.wb_gains for shot in shots} == {shots[0].wb_gains}
 
 
 def test_bad_frames_in_a_good_burst_are_refused_and_named(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_a_video_is_a_burst(tmp_path: Path) -> None:
     found = load.load(path, load.Params(video_first=2, video_every=3, video_frames=3))
     assert [shot.frame for shot in found.shots] == [2, 5, 8]
     assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.15, 0.3])
-    assert {shot.clock for shot in found.shots} == {"video"}
+    assert {shot.timestamp_source for shot in found.shots} == {"video"}
     for order in ([2, 5, 8], [8, 2, 3], [3, 3, 11, 0]):
         means = [video.read_frame(path, number).mean() for number in order]
         assert means == pytest.approx([20 * number for number in order], abs=3)

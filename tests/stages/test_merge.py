@@ -36,8 +36,8 @@ def alignment(
     shifts: Shifts, size: tuple[int, int] = (HEIGHT, WIDTH), dropped: tuple[int, ...] = ()
 ) -> Alignment:
     to_frame = np.stack([np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]]) for x, y in shifts])
-    verdict = tuple("blurred" if n in dropped else "" for n in range(len(shifts)))
-    return Alignment("foreground", 0, size, to_frame, None, np.zeros(len(shifts)), verdict)
+    reasons = tuple("blurred" if n in dropped else "" for n in range(len(shifts)))
+    return Alignment("foreground", 0, size, to_frame, None, np.zeros(len(shifts)), reasons)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_a_moving_disc_draws_its_true_trail(
     trail = np.abs(truth - GROUND).max(axis=-1) > 0.01
     lines = predict.predict(low(frames[0]), low(frames[1]), PARAMS)
     found = psnr((render(device, frames, lines) - truth)[trail])
-    swapped = dataclasses.replace(lines, delta=np.ascontiguousarray(lines.delta[::-1]))
+    swapped = dataclasses.replace(lines, displacement=np.ascontiguousarray(lines.displacement[::-1]))
     assert found > min_db
     assert found > psnr((np.mean(frames, axis=0) - truth)[trail]) + 5
     assert found > psnr((render(device, frames, swapped) - truth)[trail]) + 5
@@ -51,11 +51,11 @@ def test_lines_are_the_motion_of_the_passing_disc_and_0_beside_it() -> None:
     """At the centre, where neither frame shows the disc, both lines are its motion."""
     begin, end = path((160, 0))
     lines = predict.predict(low(scene(*begin, 32)), low(scene(*end, 32)), PARAMS)
-    assert np.abs(lines.delta[1, 40, 60:100] - [40, 0]).max() < 1
-    assert np.abs(lines.delta[0] + lines.delta[1]).max() == 0
-    assert (lines.delta[:, :26] == 0).all()
-    assert (lines.delta[:, 54:] == 0).all()
-    assert np.abs(lines.weight - 0.5).max() < 0.01
+    assert np.abs(lines.displacement[1, 40, 60:100] - [40, 0]).max() < 1
+    assert np.abs(lines.displacement[0] + lines.displacement[1]).max() == 0
+    assert (lines.displacement[:, :26] == 0).all()
+    assert (lines.displacement[:, 54:] == 0).all()
+    assert np.abs(lines.blend_weight - 0.5).max() < 0.01
 
 
 def test_small_lights_that_cross_their_own_size_many_times_are_found() -> None:
@@ -63,8 +63,8 @@ def test_small_lights_that_cross_their_own_size_many_times_are_found() -> None:
     begin, end = path((120, 24))
     frames = [low(np.maximum(dark, scene(*at, 6, dark) > 0.1)) for at in (begin, end)]
     lines = predict.predict(frames[0], frames[1], PARAMS)
-    assert np.abs(lines.delta[1, 40, 75:85] - [30, 6]).max() < 1.5
-    assert (lines.delta != 0).any(axis=(0, 3)).mean() < 0.04
+    assert np.abs(lines.displacement[1, 40, 75:85] - [30, 6]).max() < 1.5
+    assert (lines.displacement != 0).any(axis=(0, 3)).mean() < 0.04
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.004, 0.02])
@@ -72,8 +72,8 @@ def test_a_static_pair_has_no_lines(sigma: float) -> None:
     rng = np.random.default_rng(3)
     noisy = [scene(*CENTRE, 40) + rng.normal(0, sigma, (*SIZE, 3)).astype(np.float32) for _ in range(2)]
     lines = predict.predict(low(noisy[0]), low(noisy[1]), PARAMS)
-    assert (lines.delta == 0).all()
-    assert (lines.weight == 0.5).all()
+    assert (lines.displacement == 0).all()
+    assert (lines.blend_weight == 0.5).all()
 
 
 def test_a_followed_subject_stays_and_the_ground_streaks(device: Device) -> None:
@@ -88,8 +88,8 @@ def test_a_followed_subject_stays_and_the_ground_streaks(device: Device) -> None
     assert psnr((result - truth)[(distance > 115) & inside]) > 45
     assert psnr((result - truth)[(distance > 82) & (distance < 115)]) > 34
     assert psnr((result - frames[0])[distance < 76]) > 60
-    assert (lines.delta[:, 25:55, 65:95] == 0).all()
-    assert (lines.weight == 0.5).all()
+    assert (lines.displacement[:, 25:55, 65:95] == 0).all()
+    assert (lines.blend_weight == 0.5).all()
 
 
 def test_different_borders_make_no_motion() -> None:
@@ -101,14 +101,14 @@ def test_different_borders_make_no_motion() -> None:
     known[0, :, 9] = 0.3
     frames = [low(light, known[n]) for n in (0, 1)]
     dark = [dataclasses.replace(f, light=f.light * (known[n] > 0)[..., None]) for n, f in enumerate(frames)]
-    assert (predict.predict(dark[0], dark[1], PARAMS).delta == 0).all()
+    assert (predict.predict(dark[0], dark[1], PARAMS).displacement == 0).all()
 
 
 def test_outside_a_frame_lines_are_the_dominant_motion() -> None:
     known = np.ones(LOW.shape, np.float32)
     known[:, :12] = 0
     lines = predict.predict(low(panned_ground(0)), low(panned_ground(24), known), PARAMS)
-    assert np.abs(lines.delta[1, 2:-2, :12] - [6, 0]).max() < 0.5
+    assert np.abs(lines.displacement[1, 2:-2, :12] - [6, 0]).max() < 0.5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 40), (17, 16)])
@@ -116,7 +116,7 @@ def test_tiny_and_black_pictures_have_no_lines(size: tuple[int, int]) -> None:
     grid = Grid(8, *size)
     black = Frame(np.zeros((*size, 3), np.float32), grid, SHOT)
     lines = predict.predict(black, black, PARAMS)
-    assert lines.delta.shape == (2, *size, 2)
-    assert lines.delta.dtype == lines.weight.dtype == np.float32
+    assert lines.displacement.shape == (2, *size, 2)
+    assert lines.displacement.dtype == lines.blend_weight.dtype == np.float32
     assert lines.source == "dis"
-    assert (lines.delta == 0).all()
+    assert (lines.displacement == 0).all()

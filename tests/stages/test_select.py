@@ -21,8 +21,8 @@ def _tracks(step_px: float, frames: int = 11, count: int = 100, movers: int = 10
 
 
 def _still(mode: Mode, frames: int = 11, at: int = 5, dropped: tuple[int, ...] = ()) -> Alignment:
-    verdict = tuple("bad" if n in dropped else "" for n in range(frames))
-    return Alignment(mode, at, SIZE, np.tile(np.eye(3), (frames, 1, 1)), None, np.zeros(frames), verdict)
+    reasons = tuple("bad" if n in dropped else "" for n in range(frames))
+    return Alignment(mode, at, SIZE, np.tile(np.eye(3), (frames, 1, 1)), None, np.zeros(frames), reasons)
 
 
 SECONDS = list(np.arange(11) / 30)
@@ -33,7 +33,7 @@ def test_forward_first_then_backward_and_exactly_as_long_as_asked_for() -> None:
     assert [(p.first, p.second) for p in chosen.pairs] == [(n, n + 1) for n in range(4, 10)]
     assert chosen.frames == tuple(range(4, 11))
     assert (chosen.target_percent, chosen.reached_percent, chosen.note) == (30, 30, "")
-    assert [p.light for p in chosen.pairs] == pytest.approx([1] * 6)
+    assert [p.time_weight for p in chosen.pairs] == pytest.approx([1] * 6)
 
 
 def test_the_last_interval_is_rendered_in_part() -> None:
@@ -42,7 +42,7 @@ def test_the_last_interval_is_rendered_in_part() -> None:
     last = forward.pairs[2]
     assert (last.first, last.second, last.start) == (7, 8, 0)
     assert last.stop == pytest.approx(0.4)
-    assert last.light == pytest.approx(0.4)
+    assert last.time_weight == pytest.approx(0.4)
     backward = select(_tracks(25), _still("foreground"), SECONDS, Params(trail=27.5))
     assert (backward.pairs[0].first, backward.pairs[0].stop) == (4, 1)
     assert backward.pairs[0].start == pytest.approx(0.5)
@@ -87,14 +87,14 @@ def test_dropped_frames_are_stepped_over_with_their_time() -> None:
     assert chosen.frames == (0, 1, 2, 3, 4, 5, 8, 9, 10)
     wide = next(p for p in chosen.pairs if p.first == 5)
     assert wide.second == 8
-    assert wide.light == pytest.approx(3)
-    assert sum(p.light for p in chosen.pairs) == pytest.approx(10)
+    assert wide.time_weight == pytest.approx(3)
+    assert sum(p.time_weight for p in chosen.pairs) == pytest.approx(10)
     assert chosen.reached_percent == pytest.approx(10)
 
 
 def test_a_clock_that_stands_still_means_even_intervals() -> None:
     chosen = select(_tracks(5), _still("foreground"), [0.0] * 11, Params())
-    assert [p.light for p in chosen.pairs] == [1.0] * 10
+    assert [p.time_weight for p in chosen.pairs] == [1.0] * 10
 
 
 def test_tracks_are_measured_where_the_reference_sees_them() -> None:

@@ -15,10 +15,10 @@ from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages.subject import Params, from_mask, read_mask, subject
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Frame, Subject
 from longexpo_cli.vision import saliency
 from tests.drawings import ball, disc, iou, portrait, sky, small_ball_on_meadow
-from tests.shots import plain_shot
 
 STAGE = "longexpo_cli.stages.subject."  # the module; the package holds the function of that name
 

@@ -18,8 +18,8 @@ from longexpo_cli.files import ifd, jpeg_segments
 from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.stages import write as stage
 from longexpo_cli.stages.write import Params, targets
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Print
-from tests.shots import plain_shot
 
 SHOT = plain_shot((40, 64), exposure_s=0.01, iso=100, camera="Maker Camera 7")
 

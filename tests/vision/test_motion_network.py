@@ -10,7 +10,7 @@ import pytest
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import predict
-from longexpo_cli.types import Frame, MotionLines
+from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import motion_network, networks
 from longexpo_cli.vision.frame_pair import fill_from_other
 from tests.moving_disc import GROUND, LOW, long_exposure, low, path, render, scene
@@ -30,19 +30,19 @@ def test_static_frames_have_no_lines() -> None:
     for deviation in (0.0, 0.004):
         pair = noisy(frame, 1, deviation), noisy(frame, 2, deviation)
         lines = predict.predict(*pair, NETWORK)
-        assert (lines.delta == 0).all()
-        assert (lines.weight == 0.5).all()
+        assert (lines.displacement == 0).all()
+        assert (lines.blend_weight == 0.5).all()
 
 
 def test_lines_and_weights_have_the_frames_shape_and_range() -> None:
     frames = [low(scene(x, 160, 32)) for x in (280, 320)]
     lines = predict.predict(frames[0], frames[1], NETWORK)
     assert lines.source == "network"
-    assert lines.delta.shape == (2, *LOW.shape, 2)
-    assert lines.weight.shape == LOW.shape
-    assert lines.weight.min() >= 0
-    assert lines.weight.max() <= 1
-    moved = np.hypot(lines.delta[..., 0], lines.delta[..., 1]).max(axis=0)
+    assert lines.displacement.shape == (2, *LOW.shape, 2)
+    assert lines.blend_weight.shape == LOW.shape
+    assert lines.blend_weight.min() >= 0
+    assert lines.blend_weight.max() <= 1
+    moved = np.hypot(lines.displacement[..., 0], lines.displacement[..., 1]).max(axis=0)
     assert moved[:, :40].max() == 0  # far from the disc nothing moves
     assert 8 < moved.max() < 14  # 40 half pixels are 10 low ones
 
@@ -66,25 +66,25 @@ def test_outside_a_frame_the_initial_lines_are_kept() -> None:
     frames = [low(scene(x, 160, 32)) for x in (300, 320)]
     known = np.ones(LOW.shape, np.float32)
     known[:, :30] = 0
-    first = dataclasses.replace(frames[0], known=known)
-    second = dataclasses.replace(frames[1], known=np.ones_like(known))
+    first = dataclasses.replace(frames[0], coverage=known)
+    second = dataclasses.replace(frames[1], coverage=np.ones_like(known))
     start = predict.from_optical_flow(first, second)
     lines = predict.predict(first, second, NETWORK)
-    assert np.array_equal(lines.delta[:, :, :30], start.delta[:, :, :30])
-    assert np.array_equal(lines.weight[:, :30], start.weight[:, :30])
+    assert np.array_equal(lines.displacement[:, :, :30], start.displacement[:, :, :30])
+    assert np.array_equal(lines.blend_weight[:, :30], start.blend_weight[:, :30])
 
 
 @pytest.mark.parametrize("size", [(17, 23), (40, 64), (33, 130)])
 def test_any_size_is_accepted(size: tuple[int, int]) -> None:
     grid, rng = Grid(2, *size), np.random.default_rng(3)
     frames = [Frame(rng.random((*size, 3)).astype(np.float32), grid, SHOT) for _ in range(2)]
-    start = MotionLines(
+    start = MotionField(
         rng.normal(0, 2, (2, *size, 2)).astype(np.float32), np.full(size, 0.5, np.float32), grid, "dis"
     )
     lines = motion_network.refine(frames[0], frames[1], start, 0.15)
-    assert lines.delta.shape == (2, *size, 2)
-    assert np.isfinite(lines.delta).all()
-    assert np.isfinite(lines.weight).all()
+    assert lines.displacement.shape == (2, *size, 2)
+    assert np.isfinite(lines.displacement).all()
+    assert np.isfinite(lines.blend_weight).all()
 
 
 def test_the_input_is_what_the_index_says() -> None:

@@ -1,4 +1,4 @@
-"""A shot with neutral values, for tests that set only what they need."""
+"""A shot with neutral values, for tests, benchmarks and training that set only what they need."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _PLAIN = Shot(
     size_px=(0, 0),
     orientation=1,
     start_s=0.0,
-    clock="file order",
+    timestamp_source="file order",
     exposure_s=None,
     iso=None,
     cfa=None,
     encoding="linear",
     black_dn=(0.0,),
     white_dn=1.0,
-    balance=(1.0, 1.0, 1.0),
-    to_working=np.eye(3),
+    wb_gains=(1.0, 1.0, 1.0),
+    camera_to_working=np.eye(3),
     noise=NoiseProfile(0.0, 0.0),
     exposure_scale=1.0,
     camera="",
