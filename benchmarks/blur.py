@@ -23,7 +23,7 @@ SIZES = ((480, 640), (1500, 2000))  # half of 1.2 and of 12 MP
 LINE_PX = (22.4, 8.6)  # 24 samples at a spacing of 1 px
 SAMPLES = 24
 PER_LOW = 4
-BEND = 0.2  # of the line: how far tangents turn aside at its ends
+BEND = 0.2  # of the line: sideways component of the tangents
 ROUNDS = 7
 ROOFLINE = Path(__file__).with_name("blur_roofline.cl")
 
@@ -41,7 +41,7 @@ def best_s(tasks: dict[str, Callable[[], None]]) -> dict[str, float]:
 
 
 def gathering(device: Device, frame: DeviceArray, motion: float, bend: float) -> Callable[[], None]:
-    """Return a task: one pair of frames gathered along lines of motion times LINE_PX, bent or straight."""
+    """Return a task: the blur of a pair of frames along lines of motion times LINE_PX, curved or straight."""
     height, width = frame.shape[:2]
     low = (-(-height // PER_LOW), -(-width // PER_LOW))
     line = np.float32(LINE_PX) * np.float32(motion / PER_LOW)
@@ -72,7 +72,7 @@ def gathering(device: Device, frame: DeviceArray, motion: float, bend: float) ->
 
 
 def bare(device: Device, frame: DeviceArray) -> Callable[[], None]:
-    """Return a task: SAMPLES samples a pixel, fetched and added."""
+    """Return a task: SAMPLES samples per pixel, fetched and added."""
     height, width = frame.shape[:2]
     result = device.empty((height, width, 4), np.float32)
     (source,), defines = device.sampled(frame)
@@ -97,7 +97,7 @@ def bare(device: Device, frame: DeviceArray) -> Callable[[], None]:
 
 
 def remapping(picture: npt.NDArray[np.float32], whole: bool) -> Callable[[], None]:
-    """Return a task: as many samples a pixel by cv2.remap; whole: with its maps and the sum."""
+    """Return a task: as many samples per pixel by cv2.remap; whole: with its maps and the sum."""
     height, width = picture.shape[:2]
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     lines = [np.full((height, width), part, np.float32) for part in LINE_PX]

@@ -1,4 +1,4 @@
-/* The least that a blur of so many samples can do: fetch four neighbours each time, mix and add, along one line.
+/* A lower bound for a blur of count samples: bilinear fetches along one line, added up.
    Pixels whose line leaves the picture are left out. */
 __kernel void blur_roofline(FRAME frame, __global float *result, int width, int height, float line_x,
                             float line_y, int count)

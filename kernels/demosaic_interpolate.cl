@@ -25,7 +25,7 @@ inline float inverse_curve(float value)
     return copysign(root * root - KNEE, value);
 }
 
-/* How far red, green and blue are clipped around a pixel; odd_row, odd_column: not red's row, not its column. */
+/* Clipping 0..1 of red, green and blue around a pixel; odd_row, odd_column: not red's row, not its column. */
 inline float3 clipping(__global const float *band, size_t at, int width, int odd_row, int odd_column,
                        float16 colour)
 {

@@ -176,7 +176,7 @@ inline void differences(__global const float *reference, __global const VALUE *v
             moved[r][i] = wx.x * light[i] + wx.y * light[i + CFA_COLUMNS] +
                           wx.z * light[i + 2 * CFA_COLUMNS] + wx.w * light[i + 3 * CFA_COLUMNS];
     }
-    /* Elements first..last - 1 lie inside the reference and, moved, inside the frame. */
+    /* Elements first..last - 1 are inside the reference and, displaced, inside the frame. */
     int first = max(-left, max(0, -left - step.x)) * CFA_COLUMNS;
     int last = min(width, width - (step.x + (displacement.x > whole.x)) * CFA_COLUMNS) - left * CFA_COLUMNS;
     float inside[TILE_ELEMENTS], squares[TILE_ELEMENTS], counts[TILE_ELEMENTS];

@@ -1,4 +1,4 @@
-"""A device as if it had memory of its own: copies, images, what is said when it is too small."""
+"""A device treated as one with its own memory: copies, images, errors when it is too small."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def small() -> Device:
     return Device(available()[0], SMALL)
 
 
-def test_a_cpu_samples_buffers_and_others_images_if_they_have_them() -> None:
+def test_cpus_sample_buffers_and_other_devices_images() -> None:
     for found in available():
         info = device_info(found)
         assert info.memory_bytes >= info.max_buffer_bytes > 0
@@ -30,7 +30,7 @@ def test_a_cpu_samples_buffers_and_others_images_if_they_have_them() -> None:
         assert Device(found).info == info
 
 
-def test_uploads_beside_kernels_come_whole_and_in_order(small: Device) -> None:
+def test_uploads_and_kernels_overlap_in_order(small: Device) -> None:
     rng = np.random.default_rng(0)
     frames = [rng.random((40, 50, 4)).astype(np.float16) for _ in range(8)]
     encoded = [blur.encode(small, small.upload(frame), 1.0, 1.0) for frame in frames]
@@ -40,7 +40,7 @@ def test_uploads_beside_kernels_come_whole_and_in_order(small: Device) -> None:
     assert all((one.get() == frame).all() for one, frame in zip(raw, frames_too, strict=True))
 
 
-def test_nothing_is_uploaded_as_nothing(small: Device) -> None:
+def test_an_empty_array_is_uploaded(small: Device) -> None:
     assert small.upload(np.zeros((0, 3), np.float32)).get().shape == (0, 3)
 
 
@@ -52,7 +52,7 @@ def test_frames_larger_than_an_image_are_sampled_from_buffers(small: Device) -> 
         assert defines == (("LONGEXPO_IMAGES",) if word == "DeviceImage" else ())
 
 
-def test_memory_is_counted_and_given_back(small: Device) -> None:
+def test_memory_is_counted_and_freed(small: Device) -> None:
     before = small.allocated_bytes
     frame = small.upload(np.zeros((*IMAGE_PX, 4), np.float16))
     images, _ = small.sampled(frame)
@@ -62,7 +62,7 @@ def test_memory_is_counted_and_given_back(small: Device) -> None:
     assert small.allocated_bytes == before
 
 
-def test_what_does_not_fit_is_refused_with_numbers(small: Device) -> None:
+def test_a_buffer_that_does_not_fit_is_refused_with_numbers(small: Device) -> None:
     with pytest.raises(DeviceError, match=r"buffer of 1 MiB .* allows 0 MiB a buffer; choose another"):
         small.empty((1 << 10, 1 << 10), np.uint8)
     kept = [small.zeros((1 << 18,), np.uint8) for _ in range(4)]
@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_refused_with_numbers(small: Device) -> None:
     del kept
 
 
-def test_memory_that_is_not_there_is_one_line() -> None:
+def test_a_failed_allocation_is_one_line() -> None:
     found = available()[0]
     device = Device(found, replace(SMALL, memory_bytes=1 << 60, max_buffer_bytes=1 << 60))
     with pytest.raises(DeviceError, match="no memory for 67108864 MiB"):
@@ -79,7 +79,7 @@ def test_memory_that_is_not_there_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("code", [-4, -5, -6])
-def test_an_error_for_want_of_memory_is_one_line(code: int) -> None:
+def test_running_out_of_memory_is_one_line(code: int) -> None:
     said = str(capabilities.out_of_memory_error("a device", SMALL, 3 << 18, code))
     assert "out of memory" in said
     assert "with 1 MiB of its 1 MiB" in said

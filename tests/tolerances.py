@@ -21,10 +21,10 @@ def half_rounding(truth: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def texture_rounding(device: Device) -> float:
-    """Return how far a device's samples of light of 0..1 may be off for want of digits in a position.
+    """Return the error of a device's samples of light in 0..1 due to the precision of positions.
 
-    Texture units keep 8 bits of its fraction, in x and in y: half of 1/256 pixel off each way, less over
-    many samples. What mixes by hand, and PoCL, which imitates one, has all of float32's.
+    Texture units keep 8 fractional bits in x and in y: an error of at most 1/512 pixel each, less over many
+    samples. Buffers, and PoCL's images, are interpolated in float32.
     """
-    by_hand = device.info.sampling == "buffers" or device.platform == PLATFORM
-    return 0.0 if by_hand else 2.0**-8
+    is_float32 = device.info.sampling == "buffers" or device.platform == PLATFORM
+    return 0.0 if is_float32 else 2.0**-8

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.geometry import mesh_offset, project
-
-Array64 = npt.NDArray[np.float64]
 
 
 def positions(
     shape: tuple[int, int], homography: Array64, mesh: Array64 | None, size_px: tuple[int, int], scale: int
 ) -> Array64:
-    """Return where in the frame every pixel of a grid lies, H W 2; homography and mesh in grid pixels.
+    """Return the position in the frame of every pixel of a grid, H W 2; homography and mesh in grid pixels.
 
     size_px and scale are the full picture's, which the mesh covers.
     """

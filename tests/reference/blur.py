@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array64 = npt.NDArray[np.float64]
+from longexpo_cli.arrays import Array64
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995

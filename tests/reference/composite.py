@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array64
 from tests.reference.blur import bilinear
-
-Array64 = npt.NDArray[np.float64]
 
 MIN_RANGE_WEIGHT = 0.02
 
 
 def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array64:
-    """The square root of the mean light in each scale x scale cell, or what of it lies inside, h w 3."""
+    """The square root of the mean light in each scale x scale cell, or its part inside the picture, h w 3."""
     rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
     padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
     sums = np.add.reduceat(np.add.reduceat(padded, rows, axis=0), columns, axis=1)

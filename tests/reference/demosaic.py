@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.reference.develop import Array, clipping, working_light
+from longexpo_cli.arrays import Array64
+from tests.reference.develop import clipping, working_light
 
 
 def linearize(
-    values: npt.NDArray[Any], top: int, rows: int, black: Array, gain: Array, pad: int, knee: float
-) -> Array:
+    values: npt.NDArray[Any], top: int, rows: int, black: Array64, gain: Array64, pad: int, knee: float
+) -> Array64:
     """Rows from top on, mirrored about the edge pixels, on the curve."""
     height, width = values.shape
     y, x = _mirror(np.arange(top, top + rows), height), _mirror(np.arange(-pad, width + pad), width)
@@ -24,7 +25,7 @@ def linearize(
     return np.copysign(np.sqrt(np.abs(v) + knee) - np.sqrt(knee), v)
 
 
-def color_differences(band: Array, red: int) -> Array:
+def color_differences(band: Array64, red: int) -> Array64:
     """Green minus the other colour along rows and down columns; the outer two pixels 0."""
     result = np.zeros((*band.shape, 2))
     sign = np.where(is_green(band.shape, red), -1.0, 1.0)
@@ -34,7 +35,7 @@ def color_differences(band: Array, red: int) -> Array:
     return _zero_border(result, 2)
 
 
-def gradients(differences: Array) -> Array:
+def gradients(differences: Array64) -> Array64:
     """Gradients of the differences along their direction, summed over five pixels across it."""
     along = np.abs(np.roll(differences[..., 0], 1, 1) - np.roll(differences[..., 0], -1, 1))
     down = np.abs(np.roll(differences[..., 1], 1, 0) - np.roll(differences[..., 1], -1, 0))
@@ -42,7 +43,7 @@ def gradients(differences: Array) -> Array:
     return _zero_border(np.stack(sums, -1), 2)
 
 
-def green(differences: Array, gradients: Array, red: int, floor: float = 1e-5) -> Array:
+def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-5) -> Array64:
     """Green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
     weights, values = [], []
     for axis, direction in ((0, 1), (0, -1), (1, 1), (1, -1)):
@@ -55,8 +56,8 @@ def green(differences: Array, gradients: Array, red: int, floor: float = 1e-5) -
 
 
 def interpolate(
-    band: Array, chroma: Array, red: int, pad: int, knee: float, colour: npt.NDArray[Any]
-) -> Array:
+    band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: npt.NDArray[Any]
+) -> Array64:
     """Light of the band's inner pixels."""
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
@@ -95,7 +96,7 @@ def mosaic_of(picture: npt.NDArray[Any], cfa: str) -> npt.NDArray[Any]:
     return np.take_along_axis(picture, channel[..., None], -1)[..., 0]
 
 
-def _binomial(array: Array) -> Array:
+def _binomial(array: Array64) -> Array64:
     for axis in (0, 1):
         array = np.roll(array, 1, axis) + 2 * array + np.roll(array, -1, axis)
     return array
@@ -108,7 +109,7 @@ def _mirror(at: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
     return np.where(at < size, at, 2 * size - 2 - at)
 
 
-def _zero_border(array: Array, margin: int) -> Array:
+def _zero_border(array: Array64, margin: int) -> Array64:
     result = np.zeros_like(array)
     inside = (slice(margin, -margin), slice(margin, -margin))
     result[inside] = array[inside]

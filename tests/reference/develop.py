@@ -1,4 +1,4 @@
-"""What the develop kernels compute, in float64 NumPy: their definition.
+"""Definition of the develop kernels in float64.
 
 colour is the vector of gpu.develop.colour_vector; red the position of red in the pattern, 0 1 / 2 3.
 """
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from longexpo_cli.arrays import Array64
 
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
 
-def clipping(raw: Array, start: float) -> Array:
-    """How far raw values are clipped: 0 up to start, 1 from 0.99 on, smooth between."""
+def clipping(raw: Array64, start: float) -> Array64:
+    """Clipping of raw values: 0 up to start, 1 from 0.99 on, smooth between."""
     t = np.clip((raw - start) / (np.float64(np.float32(0.99)) - start), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def working_light(raw: Array, colour: npt.NDArray[Any], clipped: Array | None = None) -> Array:
+def working_light(raw: Array64, colour: npt.NDArray[Any], clipped: Array64 | None = None) -> Array64:
     """Balance, lift of clipped channels, matrix and exposure scale of raw ... 3."""
     c = np.asarray(colour, np.float64)
     matrix = np.stack([c[4:7], c[8:11], c[12:15]])
@@ -37,14 +37,14 @@ def working_light(raw: Array, colour: npt.NDArray[Any], clipped: Array | None = 
 
 
 def bin_cfa(
-    values: npt.NDArray[Any], red: int, black: Array, inverse: Array, colour: npt.NDArray[Any]
-) -> Array:
+    values: npt.NDArray[Any], red: int, black: Array64, inverse: Array64, colour: npt.NDArray[Any]
+) -> Array64:
     """Each colour interpolated to the cell's centre from the nearest samples of its own lattice."""
     height, width = values.shape
     shape = (-(-height // 2), -(-width // 2))
     raw = np.empty((*shape, 3))
 
-    def sample(position: int, dx: int = 0, dy: int = 0) -> Array:
+    def sample(position: int, dx: int = 0, dy: int = 0) -> Array64:
         x = 2 * np.arange(shape[1]) + (position & 1) + dx
         y = 2 * np.arange(shape[0]) + (position >> 1) + dy
         x, y = (np.clip(at + 2 * (at < 0) - 2 * (at >= n), 0, n - 1) for at, n in ((x, width), (y, height)))
@@ -59,7 +59,7 @@ def bin_cfa(
     return _with_one(working_light(raw, colour))
 
 
-def rgb(values: npt.NDArray[Any], curve: Array, colour: npt.NDArray[Any]) -> Array:
+def rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> Array64:
     """Light of every pixel; curve is 3 x levels, or not read for float32 values."""
     if values.dtype == np.float32:
         return working_light(values.astype(np.float64), colour)
@@ -67,8 +67,8 @@ def rgb(values: npt.NDArray[Any], curve: Array, colour: npt.NDArray[Any]) -> Arr
     return working_light(raw, colour)
 
 
-def bin_rgb(values: npt.NDArray[Any], curve: Array, colour: npt.NDArray[Any]) -> Array:
-    """Mean light of the pixels of each 2x2 block that lie inside."""
+def bin_rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> Array64:
+    """Mean light of the pixels of each 2x2 block inside the picture."""
     light = rgb(values, curve, colour)
     height, width = light.shape[:2]
     y, x = np.arange(0, height, 2), np.arange(0, width, 2)
@@ -77,7 +77,7 @@ def bin_rgb(values: npt.NDArray[Any], curve: Array, colour: npt.NDArray[Any]) ->
     return _with_one(sum(corners) / 4)
 
 
-def low(frame: npt.NDArray[Any], k: int) -> Array:
+def low(frame: npt.NDArray[Any], k: int) -> Array64:
     """Mean over k x k pixels weighted by channel 4; fourth, the known part of the pixels inside."""
     known = frame[..., 3].astype(np.float64)
     light = frame[..., :3].astype(np.float64) * known[..., None]
@@ -86,7 +86,7 @@ def low(frame: npt.NDArray[Any], k: int) -> Array:
     return np.concatenate([mean, (weight / inside)[..., None]], -1)
 
 
-def energy(frame: npt.NDArray[Any], k: int, dark: float) -> Array:
+def energy(frame: npt.NDArray[Any], k: int, dark: float) -> Array64:
     """Mean squared luminance gradient over squared mean luminance of each k x k block."""
     light = frame[..., :3].astype(np.float64) @ LUMINANCE
     dx = np.diff(light, axis=1, append=light[:, -1:])
@@ -96,10 +96,10 @@ def energy(frame: npt.NDArray[Any], k: int, dark: float) -> Array:
     return np.minimum(_blocks(dx**2 + dy**2, k) / inside / (mean**2 + dark**2), 65504)
 
 
-def _blocks(array: Array, k: int) -> Array:
+def _blocks(array: Array64, k: int) -> Array64:
     rows = np.add.reduceat(array, np.arange(0, array.shape[0], k), axis=0)
     return np.asarray(np.add.reduceat(rows, np.arange(0, array.shape[1], k), axis=1))
 
 
-def _with_one(light: Array) -> Array:
+def _with_one(light: Array64) -> Array64:
     return np.concatenate([light, np.ones((*light.shape[:2], 1))], -1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Array64 = npt.NDArray[np.float64]
+from longexpo_cli.arrays import Array64
 
 GAMUT_KNEE = 0.9
 CORING = 0.004

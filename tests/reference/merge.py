@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longexpo_cli.arrays import Array64
+
 Array = npt.NDArray[Any]
-Array64 = npt.NDArray[np.float64]
 
 SIDE = 16
 STRIDE = 8
