@@ -124,7 +124,7 @@ def test_only_tests_import_tests(path: Path) -> None:
 )
 def test_a_kernel_has_its_caller_its_twin_and_its_tests(kernel: str) -> None:
     stage = kernel.partition("_")[0]
-    assert stage in {*ORDER, "demosaic"}
+    assert stage in ORDER
     assert re.search(rf"__kernel void {kernel}\s*\(", text(Path(f"kernels/{kernel}.cl")))
     caller = caller_of(kernel, Path(f"longexpo_cli/gpu/{stage}.py"))
     assert re.search(rf"^def {caller}\(", text(Path(f"tests/reference/{stage}.py")), re.M), caller
