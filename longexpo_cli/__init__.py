@@ -1,7 +1,7 @@
 """longexpo: computational long-exposure photographs from RAW bursts.
 
-`render` is the library's entry point; the command `longexpo` is built on it. Importing the package loads no
-numerical library: those come with the first call.
+`render` is the library's entry point, on which the command `longexpo` is built. Importing the package does
+not import NumPy, OpenCV or pyopencl; the first call does.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ def render(
 
     source is a folder with two or more frames (DNG or other RAW, TIFF, PNG, JPEG) or a video file. mode is
     "foreground" (the background is sharp, what moves leaves trails) or "background" (the subject is sharp,
-    the background streaks); None takes the recipe's, and recipe (longexpo_cli.recipe.Recipe) the defaults.
-    reference is the frame to align to, counted from 0 in time order among the readable ones; None takes the
-    sharpest. mask is a picture of the subject, white on black, drawn on that frame; None finds the subject.
+    the background streaks); None uses the mode of the recipe. recipe is a longexpo_cli.recipe.Recipe; None
+    uses the defaults.
+    reference is the frame to align to, counted from 0 in time order among the readable ones; None chooses the
+    sharpest. mask is a picture of the subject, white on black, drawn on that frame; None detects the subject.
     device is an OpenCL device: its number, a part of its name, "auto", or a Device that several bursts share.
     observers receive every intermediate value (longexpo_cli.watch.Observer).
 

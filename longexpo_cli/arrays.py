@@ -1,4 +1,4 @@
-"""The kinds of array that values hold."""
+"""Aliases of the array types that values hold."""
 
 from __future__ import annotations
 

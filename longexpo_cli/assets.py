@@ -1,4 +1,4 @@
-"""Where the files that travel with the package lie, installed or in a checkout."""
+"""Locate the kernels and the networks, in an installed package or in a checkout."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def folder(name: str) -> Path:
-    """Return the folder of packaged files called name ("kernels" or "weights").
+    """Return the path of a folder of data files: name is "kernels" or "weights".
 
-    A wheel holds it inside the package; a checkout (editable install) beside the package.
+    In a wheel it is inside the package, in a checkout (editable install) beside the package.
     """
     package = Path(__file__).parent
     inside = package / name

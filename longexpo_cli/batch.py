@@ -1,4 +1,4 @@
-"""Many bursts: find them, choose their output files, render each; a failure does not stop the others."""
+"""Render many bursts: find them, choose output files, render each; a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Job:
     overwrite: bool = False
 
     def pictures(self) -> tuple[Path, ...]:
-        """Return the pictures that the job will write; OutputError when the ending is not a picture's."""
+        """Return the pictures that the job will write; OutputError for an unsupported file extension."""
         return write.targets(self.source, self.recipe.mode, self.output)
 
     def sidecar(self) -> Path:
@@ -70,8 +70,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as plain values for JSON."""
-        facts = dataclasses.asdict(self)
-        return facts | {"source": str(self.source), "outputs": [str(path) for path in self.outputs]}
+        fields = dataclasses.asdict(self)
+        return fields | {"source": str(self.source), "outputs": [str(path) for path in self.outputs]}
 
 
 def plan(
@@ -79,7 +79,8 @@ def plan(
 ) -> list[Job]:
     """Return a job for every folder with two or more frames under the roots; output keeps their folder tree.
 
-    With resume, a job of whose files only some exist replaces them. BurstError when there is no burst.
+    With resume, a job of which only some output files exist is rendered again. BurstError when there is no
+    burst.
     """
     jobs = [
         Job(
@@ -109,7 +110,7 @@ def refuse_shared_targets(jobs: Sequence[Job]) -> None:
 
 
 def run(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    """Render the jobs, `workers` at a time, each in its own process; yield outcomes as they finish."""
+    """Render the jobs, each in its own process and `workers` in parallel; yield outcomes as they finish."""
     with ThreadPoolExecutor(max_workers=workers) as pool:
         futures = [pool.submit(_in_process, job) for job in jobs]
         try:
@@ -120,7 +121,7 @@ def run(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
 
 
 def render_one(job: Job, device: Device | None = None, *observers: Observer) -> Outcome:
-    """Render one burst and write its files; every error, a bug too, is returned in the Outcome."""
+    """Render one burst and write its files; every error, bugs included, is returned in the Outcome."""
     try:
         return _render(job, device or choose(job.device), *observers)
     except (LongexpoError, OSError, MemoryError) as error:
@@ -150,7 +151,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         observers=watching,
     )
     reference = done.burst.shots[done.selection.reference]
-    is_timed = reference.timestamp_source != "file order"  # else the exposure time would be a guess
+    is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
     output_metadata = export.OutputMetadata(
         exposure_s=done.exposure_s if is_timed else None,
         taken=metadata.read(reference.path).taken,

@@ -1,4 +1,4 @@
-"""The command group, and the one place where an error becomes an exit code."""
+"""The command group. Errors become exit codes here and nowhere else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Commands(click.Group):
         """Run the command; an expected error becomes one line on stderr and an exit code."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of our output is gone; click exits quietly
+        except BrokenPipeError:  # the program that reads our output has exited; click handles it
             raise
         except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
             if ctx.params["verbose"] > 1:

@@ -17,7 +17,9 @@ PRIMARIES = {  # x, y of red, green, blue
 }
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])  # Rec.2020 (ITU-R BT.2020-2, table 4)
 SRGB_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec.709 primaries (ITU-R BT.709-6, 3.2)
-GAIN_OFFSET = 1 / 64  # added to both renditions in a gain's ratio (Ultra HDR image format v1.1, OffsetSDR)
+GAIN_OFFSET = (
+    1 / 64
+)  # added to HDR and SDR before their ratio is taken (Ultra HDR image format v1.1, OffsetSDR)
 
 
 def to_xyz(space: str) -> Array64:

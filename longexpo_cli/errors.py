@@ -7,6 +7,7 @@ LongexpoError
 ├── DeviceError            no OpenCL device, or one that is too small
 ├── RecipeError            an unknown key or a value out of range
 ├── OutputError            a result cannot be written
+├── DumpError              a folder written by --dump lacks a value
 └── WeightsError           a network's file is missing or damaged
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 
 class LongexpoError(Exception):
-    """An error that becomes one line on stderr and exit code 1."""
+    """An error that the command line prints as one line on stderr, with exit code 1 (RecipeError: 2)."""
 
 
 class UnreadableFrameError(LongexpoError):
@@ -57,7 +58,7 @@ class WeightsError(LongexpoError):
 
 
 def user_message(error: BaseException) -> str:
-    """Return the one line that a user is shown for an error that is not a bug."""
+    """Return the line that is printed for an error that is not a bug."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; no partial files left"
     if isinstance(error, MemoryError):

@@ -10,7 +10,7 @@ from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Mosaic
 
-Decoded = Mosaic | UnreadableFrameError  # a frame, or why it cannot be used
+Decoded = Mosaic | UnreadableFrameError  # the sensor values, or why the frame cannot be used
 
 
 def decode_ahead(burst: Burst, indices: Sequence[int], ahead: int) -> Iterator[tuple[int, Decoded]]:
@@ -37,9 +37,10 @@ def decode_ahead(burst: Burst, indices: Sequence[int], ahead: int) -> Iterator[t
 def in_time_order(
     burst: Burst, indices: Sequence[int], reference: int, mosaic: Mosaic
 ) -> Iterator[tuple[int, Mosaic]]:
-    """Yield (index, mosaic) of some frames and of the reference, whose mosaic is given, in time order.
+    """Yield (index, mosaic) of the frames in indices and of the reference, in time order.
 
-    One frame is decoded ahead. UnreadableFrameError when a frame that could be read before no longer can.
+    mosaic is the reference's, which is decoded already; of the others one is decoded ahead.
+    UnreadableFrameError when a frame that the first pass could read no longer can be.
     """
     others = sorted({*indices} - {reference})
     pending = True

@@ -1,4 +1,4 @@
-"""Pixel grids and the maps between them: the only place that knows about half pixels."""
+"""Pixel grids, homographies and meshes. Only this module converts between grids of different scale."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Array64 = npt.NDArray[np.float64]
+from longexpo_cli.arrays import Array64
+
 T = TypeVar("T", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A picture grid of a given scale over the full-resolution reference picture.
+    """A pixel grid over the full-resolution reference picture.
 
     scale is full pixels per grid pixel (1 full, 2 half, ...). A pixel's centre has integer
     coordinates, so full = (low + 0.5) * scale - 0.5.
@@ -26,14 +27,15 @@ class Grid:
 
     @classmethod
     def over(cls, height_px: int, width_px: int, scale: int) -> Grid:
-        """Return the grid of scale that covers a full picture; the last cells may stick out."""
+        """Return the grid of a scale that covers a full picture; the last cells may extend beyond it."""
         return cls(scale, -(-height_px // scale), -(-width_px // scale))
 
     @classmethod
     def low(cls, height_px: int, width_px: int, low_side_px: int) -> Grid:
-        """Return the low grid: the largest whose half-resolution pixels bin to at most low_side_px a side.
+        """Return the low-resolution grid: the largest with at most low_side_px pixels on its longer side.
 
-        Its scale is 2 k, k = ceil(long side of the half grid / low_side_px).
+        One pixel is k x k half-resolution pixels, k = ceil(longer side of the half grid / low_side_px); scale
+        is 2 k.
         """
         half_side = -(-max(height_px, width_px) // 2)
         return cls.over(height_px, width_px, 2 * max(-(-half_side // low_side_px), 1))
@@ -60,8 +62,8 @@ class Grid:
         """Return a 3x3 map between full-resolution pixels as a map between this grid's pixels."""
         s, o = float(self.scale), self.scale / 2 - 0.5
         up = np.array([[s, 0, o], [0, s, o], [0, 0, 1]])
-        here: Array64 = np.linalg.inv(up) @ np.asarray(full, np.float64) @ up
-        return np.asarray(here / here[2, 2], np.float64)
+        scaled: Array64 = np.linalg.inv(up) @ np.asarray(full, np.float64) @ up
+        return np.asarray(scaled / scaled[2, 2], np.float64)
 
 
 def project(homography: Array64, at: npt.ArrayLike) -> Array64:
@@ -105,7 +107,7 @@ def pull(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: 
 def push(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: npt.ArrayLike) -> Array64:
     """Map a frame's points ... x 2 back to the reference: the inverse of pull, by fixed-point iteration.
 
-    The mesh is smooth and small, so three rounds leave less than 1e-3 px.
+    The mesh is smooth and its offsets are small, so three iterations leave less than 1e-3 px.
     """
     inverse = np.asarray(np.linalg.inv(to_frame), np.float64)
     at = np.asarray(at, np.float64)
@@ -116,7 +118,7 @@ def push(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: 
     return mapped
 
 
-# From stored to upright, by EXIF orientation: rows and columns swapped, rows reversed, columns reversed.
+# EXIF orientation to the steps from stored to upright: (transpose, reverse rows, reverse columns).
 _ORIENTATIONS = {
     1: (False, False, False),
     2: (False, False, True),
@@ -130,7 +132,7 @@ _ORIENTATIONS = {
 
 
 def upright_view(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
-    """Return a view of stored values H W or H W C as the photo is seen (Exif 2.32, tag 274, Orientation).
+    """Return a view of stored values H W or H W C as the photo is displayed (Exif 2.32, Orientation, 274).
 
     Values other than 1..8 are treated as 1, "not rotated", as readers of EXIF do.
     """
@@ -145,7 +147,7 @@ def upright(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
 
 
 def as_stored(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
-    """Undo upright: rotate values H W or H W C from how the photo is seen to how it is stored, in C order."""
+    """Undo upright: return displayed values H W or H W C as they are stored, in C order."""
     swap, flip_rows, flip_columns = _ORIENTATIONS.get(orientation, _ORIENTATIONS[1])
     flipped = values[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
     return np.ascontiguousarray(flipped.swapaxes(0, 1) if swap else flipped)

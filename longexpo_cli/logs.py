@@ -1,4 +1,4 @@
-"""Logging of the command line: one line a message on stderr, "longexpo: ...".
+"""Logging of the command line: every message is one line on stderr, "longexpo: ...".
 
 Modules log through `logging.getLogger(__name__)`: WARNING for what the user should know, INFO for decisions
 and the time of a stage (-v), DEBUG for every value (-vv). Used as a library, longexpo configures nothing.
@@ -13,7 +13,7 @@ PACKAGE = "longexpo_cli"
 
 
 class StderrHandler(logging.Handler):
-    """Prints to the stderr of the moment; one opened earlier may have been replaced."""
+    """Prints to the current sys.stderr, which may have been replaced since the handler was created."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one message."""

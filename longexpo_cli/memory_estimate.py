@@ -1,4 +1,4 @@
-"""How much device memory a burst needs, from its headers; what does not fit is refused before any work."""
+"""Estimate the device memory that a burst needs from its headers, and reject what does not fit."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TABLES_BYTES = 2 << 20  # tone curves, decode tables, the mesh's row table: smal
 _GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
 _GAIN_CELL_PX = 4 * 4  # full pixels of a cell of the gain map
 
-# Throughout the second pass: the merge's reference and sum, the blur's sum, and three encoded frames, because
-# a pair's paths depend on the pairs before and after it.
+# Alive throughout the second pass: the reference and the sum of the merge, the sum of the blur, and three
+# encoded frames, because the paths of a pair depend on the pairs before and after it.
 _SECOND_PASS = Counter({buffers.MERGE_LIGHT: 2, buffers.ACCUMULATOR: 1, buffers.FRAME: 3})
 
-# The moments at which most is allocated, and the buffers alive then.
+# The moments at which most memory is allocated, and the buffers that are alive then.
 MOMENTS: dict[str, Counter[Buffer]] = {
     "bin a frame": _SECOND_PASS + Counter({buffers.STORED_VALUES: 1, buffers.FRAME: 1}),
     "match a frame to the reference": _SECOND_PASS
@@ -84,20 +84,20 @@ MOMENTS: dict[str, Counter[Buffer]] = {
         {buffers.LIGHT: 1, buffers.DISPLAY: 1, buffers.PRINT: 1, buffers.GAIN_MAP: 1}
     ),
 }
-# Where frames are sampled as images, the two of the pair are copied.
+# Devices that sample images hold copies of both frames of the pair.
 _IMAGE_COPIES = Counter({buffers.FRAME: 2})
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The most that a burst allocates on a device at any time, and its largest buffer, in bytes."""
+    """The peak device memory of a burst, and its largest buffer, in bytes."""
 
     total_bytes: int
     max_buffer_bytes: int
 
 
 def estimate(shot: Shot, recipe: Recipe, images: bool) -> Estimate:
-    """Return what a burst of frames like shot needs; images: the blur samples frames as images."""
+    """Return the memory that a burst of frames like shot needs; images: the blur samples frames as images."""
     pixels = _pixels(shot, recipe)
     totals = {name: _bytes(alive, pixels) for name, alive in MOMENTS.items()}
     if images:
@@ -142,5 +142,5 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
 
 
 def _bytes(alive: Counter[Buffer], pixels: dict[Extent, int]) -> int:
-    """Return the size of some buffers."""
+    """Return the total size of buffers over grids with these numbers of pixels."""
     return sum(count * buffer.bytes_per_px * pixels[buffer.extent] for buffer, count in alive.items())

@@ -30,8 +30,8 @@ def srgb_to_lab(value: npt.NDArray[Any]) -> Array64:
 def delta_e_2000(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Array64:
     """Return the CIEDE2000 difference of L*a*b* colours ... 3 with k_L = k_C = k_H = 1.
 
-    About 1 is just visible side by side, 2.3 at a glance. Names and numbers in the comments are those of
-    Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color Res. Appl. 30 (2005),
+    A difference of 1 is just visible side by side, 2.3 is visible at a glance. Names and equation numbers are
+    those of Sharma, Wu, Dalal, "The CIEDE2000 color-difference formula", Color Res. Appl. 30 (2005),
     doi:10.1002/col.20070.
     """
     lab_1, lab_2 = np.asarray(first, np.float64), np.asarray(second, np.float64)
@@ -86,8 +86,8 @@ def psnr(first: npt.NDArray[Any], second: npt.NDArray[Any], peak: float) -> floa
 def ssim(first: npt.NDArray[Any], second: npt.NDArray[Any], data_range: float) -> float:
     """Return the mean structural similarity of pictures H W or H W C, the mean over C: 1 for equal ones.
 
-    Windows are Gaussian with sigma 1.5, 11 x 11 pixels, and inside the picture only; along a side shorter
-    than the window the edge is repeated instead. Wang 2004, section III-C, equation 13,
+    Windows are Gaussian (sigma 1.5, 11 x 11 pixels) and stay inside the picture; along a side shorter than
+    the window the edge is replicated. Wang 2004, section III-C, equation 13,
     doi:10.1109/TIP.2003.819861.
     """
     import cv2
@@ -119,7 +119,7 @@ def _chroma_and_hue(a_prime: Array64, b: Array64) -> tuple[Array64, Array64]:
 
 
 def _chroma_ratio(chroma: Array64) -> Array64:
-    """Return sqrt(C^7 / (C^7 + 25^7)), the factor that G and R_C share: 0 for grey, 1 for vivid colours."""
+    """Return sqrt(C^7 / (C^7 + 25^7)), the factor common to G and R_C: 0 for grey, 1 for vivid colours."""
     seventh_power = chroma**7
     return np.asarray(np.sqrt(seventh_power / (seventh_power + 25.0**7)), np.float64)
 

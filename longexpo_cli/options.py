@@ -18,10 +18,10 @@ from longexpo_cli.recipe import (
     RENAMED,
     Recipe,
     declared,
-    what_became_of,
+    renamed_or_removed,
 )
 
-if TYPE_CHECKING:  # --help needs no machinery
+if TYPE_CHECKING:  # --help must not import it
     from longexpo_cli.batch import Outcome
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ GROUPS = {  # the sections of --help for the other options, by purpose, and the 
     "Tone and colour": ("finish",),
     "Output files": ("write",),
 }
-HELP_COLUMN = 36  # widest option that has its help on the same line
+HELP_COLUMN = 36  # characters; the help of a longer option starts on the next line
 
 ANY = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -67,7 +67,7 @@ class StageValue(click.ParamType):  # type: ignore[type-arg]
         self.parameter = parameter
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return the word that stands for the value in --help."""
+        """Return the placeholder of the value in --help."""
         choices = "|".join(self.parameter.choices)
         return f"[{choices}]" if choices else METAVARS[self.parameter.type]
 
@@ -124,17 +124,17 @@ class RecipeCommand(click.Command):
         super().__init__(name, params=[*(params or ()), *added], **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the words; an option of an earlier version is an error that says what became of it."""
+        """Parse the arguments; the error for an option of an earlier version names its replacement."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            message = what_became_of_option(error.option_name)
+            message = renamed_or_removed_option(error.option_name)
             if not message:
                 raise
             raise click.NoSuchOption(error.option_name, message, ctx=ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command with the recipe that the file and the options given make."""
+        """Run the command with the recipe from --recipe and the stage options; options override the file."""
         file: Path | None = ctx.params.pop("recipe_file")
         mode = ctx.params.pop("mode")
         recipe = Recipe() if file is None else Recipe.from_toml(file)
@@ -161,13 +161,13 @@ class RecipeCommand(click.Command):
                 formatter.write_dl(records, col_max=HELP_COLUMN)
 
 
-def what_became_of_option(option: str) -> str:
-    """Return what became of an option of an earlier version, such as "--composite-alpha"; "" when unknown."""
+def renamed_or_removed_option(option: str) -> str:
+    """Return what replaces an option of an earlier version, such as "--composite-alpha"; "" if unknown."""
     stage, _, rest = option.removeprefix("--no-").removeprefix("--").partition("-")
     name = rest.replace("-", "_")
     if (stage, name) in RENAMED:
         return f"{option} is now --{stage}-{RENAMED[stage, name].replace('_', '-')}"
-    return f"{option} was removed; it is a fixed value now" if what_became_of(stage, name) else ""
+    return f"{option} was removed; it is a fixed value now" if renamed_or_removed(stage, name) else ""
 
 
 def _position(option: click.Option) -> int:

@@ -1,6 +1,6 @@
 """Declaration of a stage's parameters: default, range, unit, help text and short option name.
 
-One declaration gives the command-line option, the check of the recipe's TOML and the line in the README.
+The command-line option, the validation of the recipe and the line in the README come from this declaration.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Parameter:
         return value
 
     def parse(self, text: str) -> Any:
-        """Return the value that a command-line word stands for; ValueError when it does not fit.
+        """Return the value of a command-line argument; ValueError when it has the wrong type or range.
 
         "12%" is 12 where the unit is a percentage.
         """

@@ -1,6 +1,6 @@
-"""Recipe: the look and one Params per stage; TOML in and out.
+"""Recipe: the mode and one Params per stage, read from and written as TOML.
 
-Recipe has one field for each stage of ORDER that has parameters; everything below the class reads its fields.
+Recipe has one field for each stage of ORDER that has parameters; the code below the class reads its fields.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from longexpo_cli.types import Mode
 MODES: tuple[Mode, ...] = get_args(Mode)
 MODE_MEANING = "foreground: what moves leaves trails; background: the subject stays sharp, the rest streaks"
 
-# Keys of recipes written for earlier versions; errors about them say what became of them.
+# Keys of earlier versions, so that errors can name the replacement: (stage, old name) to new name, and
+# parameters that are module constants now.
 RENAMED = {
     ("composite", "alpha"): "motion_low",
     ("composite", "beta"): "motion_high",
@@ -82,7 +83,7 @@ REMOVED = {
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All settings that decide how a burst is rendered: the look, and the parameters of every stage."""
+    """All settings of a render: the mode and the parameters of every stage."""
 
     mode: Mode = "foreground"
     load: Load = field(default_factory=Load)
@@ -100,7 +101,7 @@ class Recipe:
 
     @classmethod
     def from_toml(cls, source: Path | str) -> Recipe:
-        """Return the recipe in a TOML file (a Path) or text; what it leaves out has its default.
+        """Return the recipe in a TOML file (a Path) or text; missing parameters have their defaults.
 
         RecipeError for a file that cannot be read, an unknown key, or a value that does not fit.
         """
@@ -125,7 +126,7 @@ class Recipe:
             params = getattr(recipe, stage)
             known = {parameter.name: parameter for parameter in parameters(params)}
             if name not in known:
-                hint = what_became_of(stage, name) or _suggestion(name, known)
+                hint = renamed_or_removed(stage, name) or _suggestion(name, known)
                 raise RecipeError(f"{where}: [{stage}] has no parameter {name}; {hint}")
             try:
                 checked = known[name].check(value)
@@ -161,13 +162,13 @@ def declared() -> list[tuple[str, Parameter]]:
 
 def meaning(parameter: Parameter) -> str:
     """Return what a parameter does, with its unit and range or choices."""
-    facts = [parameter.unit, parameter.range_text(), " | ".join(parameter.choices)]
-    bracket = ", ".join(fact for fact in facts if fact)
+    notes = [parameter.unit, parameter.range_text(), " | ".join(parameter.choices)]
+    bracket = ", ".join(note for note in notes if note)
     return f"{parameter.meaning} ({bracket})" if bracket else parameter.meaning
 
 
-def what_became_of(stage: str, name: str) -> str:
-    """Return what to do about a parameter of an earlier version; "" when there never was one."""
+def renamed_or_removed(stage: str, name: str) -> str:
+    """Return what to do about a parameter of an earlier version; "" when the name is unknown."""
     if (stage, name) in RENAMED:
         return f"it is now {RENAMED[stage, name]}"
     if name in REMOVED.get(stage, ()):
@@ -195,7 +196,7 @@ def _suggestion(name: str, names: Iterable[str]) -> str:
 
 
 def _toml(value: bool | float | str) -> str:
-    """Return a value as TOML writes it; a TOML basic string escapes as JSON does."""
+    """Return a value in TOML syntax; a basic string has the same escapes as JSON."""
     if isinstance(value, bool):
         return str(value).lower()
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

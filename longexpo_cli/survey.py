@@ -1,4 +1,4 @@
-"""First pass over a burst: decode every frame once and keep what the decisions need."""
+"""First pass over a burst: decode every frame once and keep a preview for tracking and alignment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Preview, Shot
 from longexpo_cli.watch import Watch
 
-DECODERS = 2  # frames decoded at once; little else is done in this pass
+DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
 
 
 def survey(
@@ -19,13 +19,13 @@ def survey(
 ) -> tuple[Burst, list[Preview], int, Frame]:
     """Return the burst without its unreadable frames, a preview of each frame, the anchor and its low frame.
 
-    The anchor is the frame in which the subject and the first points are looked for: the requested reference,
+    The anchor is the frame in which the subject is detected and tracking starts: the requested reference, or
     else the readable frame nearest to the middle of the burst. BurstError when fewer than two frames can be
     read or the requested one is not among them.
     """
     count = len(burst.shots)
     if requested is not None and not 0 <= requested < count:
-        raise BurstError(f"{burst.source}: there is no frame {requested}, only 0 to {count - 1}")
+        raise BurstError(f"{burst.source}: there is no frame {requested}; choose from 0 to {count - 1}")
     wanted = count // 2 if requested is None else requested
     shots: list[Shot] = []
     previews: list[Preview] = []
@@ -47,7 +47,9 @@ def survey(
         reasons = "; ".join(f"{path.name}: {why}" for path, why in refused)
         raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
     if requested is not None and distance:
-        raise BurstError(f"{burst.source}: frame {requested}, the requested reference, cannot be read")
+        raise BurstError(
+            f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
+        )
     low = watch("develop", anchor_low, anchor)
     readable = watch("develop", replace(burst, shots=tuple(shots), refused=tuple(refused)))
     return readable, previews, anchor, low

@@ -1,9 +1,8 @@
-"""Save and load the values that pass between stages, whole: one .npz file per value.
+"""Save and load the values that pass between stages: one .npz file per value.
 
-Arrays are stored as they are; everything else is JSON in the entry "value", in which an array is a reference
-to its entry and a dataclass of types.py (or a Grid) is its name and its fields. Nothing is pickled, so
-loading a file runs no code. Arrays on a device are copied to the host when saved, and uploaded again when
-loaded.
+Arrays are entries of the file; everything else is JSON in the entry "value", in which an array is the name of
+its entry and a dataclass of types.py (or a Grid) is its class name and its fields. Nothing is pickled, so
+loading a file runs no code. Arrays on a device are downloaded when saved and uploaded again when loaded.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Uploader(Protocol):
 
 
 def save(path: Path, value: object) -> None:
-    """Write a value: a dataclass of types.py, a number, text, or tuples, lists and None of such.
+    """Write a value: a dataclass of types.py, a number, a string, None, or tuples and lists of these.
 
     TypeError for anything else.
     """
@@ -49,8 +48,8 @@ def save(path: Path, value: object) -> None:
 def load(path: Path, device: Uploader | None = None) -> Any:
     """Return the value in a file that `save` wrote; equal to it bit for bit.
 
-    device receives the arrays that were on a device; None leaves them on the host. DumpError when the file is
-    missing, damaged or was written by another version.
+    Arrays that were on a device are uploaded to device; None leaves them on the host. DumpError when the file
+    is missing, damaged or was written by another version.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -64,7 +63,7 @@ def load(path: Path, device: Uploader | None = None) -> Any:
 
 
 def _encode(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
-    """Return a value as JSON takes it; its arrays are added to arrays under the names that stand for them."""
+    """Return a value as plain JSON types; its arrays are added to arrays under generated names."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
@@ -88,7 +87,7 @@ def _encode(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
 
 
 def _decode(text: Any, arrays: Any, device: Uploader | None) -> Any:
-    """Return the value that JSON stands for; arrays maps the names in it to arrays."""
+    """Return the value encoded as JSON; arrays maps the names in it to arrays."""
     if isinstance(text, list):
         return [_decode(part, arrays, device) for part in text]
     if not isinstance(text, dict):

@@ -8,17 +8,17 @@ V = TypeVar("V")
 
 
 class Observer(Protocol):
-    """Receives the pipeline's values as they are made; changes none of them."""
+    """Receives every value of the pipeline when it is computed; must not change it."""
 
     def on_value(self, stage: str, value: object, index: int | None) -> None:
-        """Receive a value that a stage has just made; index: its frame or pair, None for the burst."""
+        """Receive a value that a stage has just returned; index is its frame or pair, None for the burst."""
 
     def on_loop(self, stage: str, steps: int) -> None:
-        """Be told that a loop starts in which the stage will make `steps` values."""
+        """Handle the start of a loop in which the stage will return `steps` values."""
 
 
 class Watch:
-    """Calls every observer in order; `watch("predict", predict(a, b), n)` returns the lines it was given."""
+    """Calls every observer in order; `watch("predict", predict(a, b), n)` returns the result of predict."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
@@ -30,6 +30,6 @@ class Watch:
         return value
 
     def on_loop(self, stage: str, steps: int) -> None:
-        """Announce a loop in which the stage makes `steps` values."""
+        """Announce a loop in which the stage returns `steps` values."""
         for observer in self._observers:
             observer.on_loop(stage, steps)

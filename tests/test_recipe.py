@@ -11,7 +11,7 @@ import pytest
 
 from longexpo_cli.errors import RecipeError
 from longexpo_cli.params import Parameter
-from longexpo_cli.recipe import REMOVED, RENAMED, STAGES, Recipe, declared, meaning, what_became_of
+from longexpo_cli.recipe import REMOVED, RENAMED, STAGES, Recipe, declared, meaning, renamed_or_removed
 from longexpo_cli.stages import ORDER
 
 
@@ -68,17 +68,17 @@ def test_errors_say_what_is_wrong(text: str, message: str) -> None:
 
 
 def test_a_renamed_key_says_its_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert what_became_of("composite", "alpha") == "it is now motion_low"
-    assert what_became_of("composite", "beta") == "it is now motion_high"
-    assert what_became_of("composite", "margin") == "it is now dilate_px"
-    assert what_became_of("blur", "soft_gamma") == what_became_of("blurr", "x") == ""
+    assert renamed_or_removed("composite", "alpha") == "it is now motion_low"
+    assert renamed_or_removed("composite", "beta") == "it is now motion_high"
+    assert renamed_or_removed("composite", "margin") == "it is now dilate_px"
+    assert renamed_or_removed("blur", "soft_gamma") == renamed_or_removed("blurr", "x") == ""
     monkeypatch.setitem(RENAMED, ("blur", "gamma"), "soft_gamma")
     with pytest.raises(RecipeError, match=r"\[blur\] has no parameter gamma; it is now soft_gamma"):
         Recipe.from_toml("[blur]\ngamma = 2")
 
 
 def test_a_removed_key_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert what_became_of("blur", "lookup") == "it is a fixed value now, remove the line"
+    assert renamed_or_removed("blur", "lookup") == "it is a fixed value now, remove the line"
     monkeypatch.setitem(REMOVED, "blur", ("hardness",))
     with pytest.raises(RecipeError, match=r"no parameter hardness; it is a fixed value now, remove the line"):
         Recipe.from_toml("[blur]\nhardness = 2")
