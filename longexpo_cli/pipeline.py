@@ -1,8 +1,9 @@
-"""One burst from its headers to a print: the stages in order.
+"""Render one burst: all stages in order, from file headers to display pixels.
 
-Two passes over the frames. The first (survey.py) decodes every frame once and keeps a small preview of each,
-from which everything is decided; the second (`Renderer.expose`) decodes the frames that are used once more
-and adds up their light. Memory does not grow with the burst except for the previews, about 0.5 MB a frame.
+There are two passes over the frames. The first (survey.py) decodes every frame and keeps a small preview of
+each, from which alignment and selection are computed. The second (`Renderer.expose`) decodes the selected
+frames again and accumulates their light. Memory does not grow with the burst except for the previews, about
+0.5 MB per frame.
 """
 
 from __future__ import annotations
@@ -54,17 +55,17 @@ def render(
     reference: int | None = None,
     mask: Path | None = None,
 ) -> Rendered:
-    """Render a folder of frames or a video into a print; LongexpoError says what prevents it.
+    """Render a folder of frames or a video; LongexpoError when that is not possible.
 
-    reference is the frame (from 0, of the readable ones) to align to; mask is a picture of the subject, drawn
-    on that frame.
+    reference is the frame to align to, counted from 0 among the readable ones; mask is a picture of the
+    subject, drawn on that frame.
     """
     return Renderer(recipe, device, watch).render(source, reference, mask)
 
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """The pipeline with what never changes while it runs: recipe, device, observers."""
+    """The pipeline, with the recipe, device and observers that all its steps use."""
 
     recipe: Recipe
     device: Device
@@ -77,50 +78,55 @@ class Renderer:
         memory_estimate.require_memory(device, burst, recipe)
         burst, previews, anchor, low = survey(burst, requested, recipe.develop, device, watch)
         if mask is None:
-            who = subject.subject(low, recipe.subject)
+            found = subject.subject(low, recipe.subject)
         else:
-            who, requested = subject.from_mask(subject.read_mask(mask), low), anchor
-        watch("subject", who, anchor)
-        tracks = track.track(previews, who, anchor, recipe.mode, burst.shots[0].size_px, recipe.track)
+            found = subject.from_mask(subject.read_mask(mask), low)
+            requested = anchor  # the frame on which the mask was drawn
+        watch("subject", found, anchor)
+        tracks = track.track(previews, found, anchor, recipe.mode, burst.shots[0].size_px, recipe.track)
         watch("track", tracks)
         previews.clear()
-        chosen = watch("reference", reference.reference(tracks, recipe.mode, requested))
-        alignment = watch("align", align.align(tracks, recipe.mode, chosen, recipe.align))
+        index = watch("reference", reference.reference(tracks, recipe.mode, requested))
+        alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align))
         selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select))
-        first = develop.read(burst.shots[chosen])
-        if chosen != anchor:
-            low = develop.low(device, develop.develop(device, first, recipe.develop), recipe.develop)
-            who = watch("subject", subject.subject(low, recipe.subject), chosen)
+        reference_mosaic = develop.read(burst.shots[index])
+        if index != anchor:
+            half = develop.develop(device, reference_mosaic, recipe.develop)
+            low = develop.low(device, half, recipe.develop)
+            del half
+            found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
-        blurred, mosaic, predictor = self.expose(burst, first, alignment, selection, merged)
+        blurred, mosaic, predictor = self.expose(burst, reference_mosaic, alignment, selection, merged)
         sharp = watch("demosaic", demosaic.demosaic(device, mosaic, recipe.develop.highlights))
-        del first, mosaic
-        photograph = watch("composite", composite.composite(device, blurred, sharp, who, recipe.composite))
+        del reference_mosaic, mosaic
+        photograph = watch("composite", composite.composite(device, blurred, sharp, found, recipe.composite))
         del blurred, sharp
         result = watch("finish", finish.finish(device, photograph, recipe.finish))
-        return Rendered(result, burst, who, alignment, selection, merged, predictor)
+        return Rendered(result, burst, found, alignment, selection, merged, predictor)
 
     def expose(
         self,
         burst: Burst,
-        first: Mosaic,
+        reference_mosaic: Mosaic,
         alignment: Alignment,
         selection: Selection,
         merged: tuple[int, ...],
     ) -> tuple[MotionBlur, Mosaic, str]:
-        """Second pass: the blur of the run, the merged mosaic, and the predictor; first is the reference."""
+        """Second pass: return the blur of the run, the merged mosaic and the name of the motion estimator."""
         recipe, device, watch = self.recipe, self.device, self.watch
         pairs = {pair.second: pair for pair in selection.pairs}
         clip_light, run = develop.clip_light(burst), selection.frames
-        low_grid = Grid.low(*first.shot.size_px, recipe.develop.low_side)
+        low_grid = Grid.low(*reference_mosaic.shot.size_px, recipe.develop.low_side)
         watch.on_loop("develop", len(run))
         watch.on_loop("merge", len(merged))
         watch.on_loop("blur", len(pairs))
-        merging = watch("merge", merge.begin(device, first), selection.reference)
+        merging = watch("merge", merge.begin(device, reference_mosaic), selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
         before: tuple[DeviceFrame, Frame] | None = None
         predictor = ""
-        for index, mosaic in frames.in_time_order(burst, [*run, *merged], selection.reference, first):
+        for index, mosaic in frames.in_time_order(
+            burst, [*run, *merged], selection.reference, reference_mosaic
+        ):
             if index in merged and index != selection.reference:
                 merging = merge.add(device, merging, mosaic, alignment, index, recipe.merge)
                 watch("merge", merging, index)
@@ -138,8 +144,7 @@ class Renderer:
     def aligned(
         self, mosaic: Mosaic, alignment: Alignment, index: int, clip_light: float
     ) -> tuple[DeviceFrame, Frame]:
-        """Return a frame on the reference's grid: at half resolution under soft gamma, and at low
-        resolution."""
+        """Return a frame warped to the reference: at half resolution (soft gamma) and at low resolution."""
         recipe, device, watch = self.recipe, self.device, self.watch
         half = watch("develop", develop.develop(device, mosaic, recipe.develop), index)
         half = watch("align", align.warp(device, half, alignment, index), index)

@@ -4,8 +4,8 @@ CONVENTIONS, true everywhere:
 
 - Arrays are C-order ``[y, x, channel]``; light is float32 (half floats on the device), geometry float64.
 - A pixel's centre has integer coordinates; between grids ``full = (low + 0.5) * s - 0.5`` (geometry.Grid).
-- Maps pull: ``to_frame[t] @ (x, y, 1)`` is where the light of reference pixel (x, y) is found in frame t;
-  a mesh adds its offset after the homography. ``other(x + flow_x, y + flow_y) = this(x, y)``.
+- Maps pull (backward warping): ``to_frame[t] @ (x, y, 1)`` is the position in frame t of reference pixel
+  (x, y); a mesh adds its offset after the homography. ``other(x + flow_x, y + flow_y) = this(x, y)``.
 - Light is linear Rec.2020, D65, 1.0 = sensor white of the reference exposure; white balance is divided by
   its smallest gain, so light may exceed 1.
 - Names carry units (``_px``, ``_s``, ``_ev``, ``_dn``). Tracks, Alignment, residuals: full reference pixels;
@@ -43,15 +43,15 @@ class NoiseProfile:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What the headers say of one frame; no pixels.
+    """The metadata of one frame, from its file's headers; no pixels.
 
     frame is the index inside a video, else 0. size_px is (height, width) of the visible area as stored.
-    start_s is when the exposure starts, in seconds after the burst's first; timestamp_source says how that is
-    known. cfa is the 2x2 pattern, row by row ("RGGB"), None when every pixel has three colours. black_dn has
-    one level per pattern position, or per channel. wb_gains are the gains of R, G, B divided by the smallest.
-    camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
-    exposure_scale multiplies light so that all frames agree with the reference exposure. notes has a sentence
-    for everything that was replaced or guessed.
+    start_s is the start of the exposure, in seconds after that of the burst's first frame; timestamp_source
+    says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None when every pixel has three
+    colours. black_dn has one level per pattern position, or per channel. wb_gains are the gains of R, G, B
+    divided by the smallest. camera_to_working maps white-balanced camera colours to the working space; its
+    rows sum to 1. exposure_scale multiplies light, so that all frames have the brightness of the reference
+    exposure. notes has one sentence for each value that was replaced or estimated.
     """
 
     path: Path
@@ -76,7 +76,11 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """The frames of one burst in time order; refused lists the files that were passed over, and why."""
+    """The frames of one burst in time order.
+
+    brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
+    used, and why.
+    """
 
     source: Path
     shots: tuple[Shot, ...]
@@ -85,7 +89,7 @@ class Burst:
 
     @property
     def start_s(self) -> tuple[float, ...]:
-        """When each frame's exposure starts, in seconds after the first."""
+        """The start of each frame's exposure, in seconds after the first."""
         return tuple(shot.start_s for shot in self.shots)
 
 
@@ -93,7 +97,7 @@ class Burst:
 class Mosaic:
     """Sensor values of one shot: H W (a colour filter array) or H W 3.
 
-    As read: uint16 in DN. As merged: float32, black subtracted, 1.0 = white, not yet balanced.
+    As read: uint8 or uint16 in DN. As merged: float32, black subtracted, 1.0 = white, without white balance.
     """
 
     values: Array16 | Array8 | Array32
@@ -104,8 +108,8 @@ class Mosaic:
 class MergeAccumulator:
     """The running sum of merged mosaics, on the device: H W float32, not white-balanced, 1.0 = white.
 
-    total is the sum of frames mosaics aligned to reference; noise_left the part of the reference's noise
-    variance that is expected in total / frames.
+    total is the sum of `frames` mosaics aligned to reference. noise_left is the expected noise variance of
+    total / frames, as a fraction of the reference's.
     """
 
     reference: OnDevice
@@ -140,10 +144,11 @@ class DeviceFrame:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What is kept of every frame of a burst: H W uint8 grey for tracking and H W float16 gradient energy.
+    """All that the first pass keeps of a frame: H W uint8 grey and H W float16 energy on the low grid.
 
-    grey is luminance under a square-root curve, the same for all frames. energy is the mean squared luminance
-    gradient of the half frame in each low pixel, over the squared mean luminance: brightness does not decide.
+    grey is luminance under a square-root curve, the same for all frames, for tracking. energy is the mean
+    squared luminance gradient of the half-resolution frame in each low pixel, divided by the squared mean
+    luminance, so that it does not depend on brightness.
     """
 
     grey: Array8
@@ -155,9 +160,9 @@ class Preview:
 class Subject:
     """The subject of the picture: weight H W float32 in 0..1 on the low grid.
 
-    weight is w = s (1 + f) divided by its maximum (Tabellion 2023, section 4.2); alpha the whole subject,
-    faces the feathered face signal f, both H W float32 in 0..1. score is the raw saliency peak. Without a
-    subject found is False, weight and alpha 0.
+    weight is w = s (1 + f) divided by its maximum (Tabellion 2023, section 4.2). alpha is the saliency before
+    the threshold, faces the feathered face signal f, both H W float32 in 0..1. score is the raw saliency
+    peak. Without a subject, found is False and the maps are 0; note says why.
     """
 
     weight: Array32
@@ -173,9 +178,9 @@ class Subject:
 class Tracks:
     """N points followed through T frames: at_px T N 2 (x, y) float64, seen T N, weight N float32 in 0..1.
 
-    at_px is in full-resolution pixels of each frame; only positions with seen are meaningful. sharpness is
-    T N float32: the gradient energy around the point in that frame (Preview.energy). scale is that of the
-    grid the points were followed on: their noise is a part of one of its pixels.
+    at_px is in full-resolution pixels of each frame, undefined where seen is False. weight is that of the
+    subject. sharpness is T N float32: the gradient energy around the point in that frame (Preview.energy).
+    scale is that of the grid on which the points were tracked: their noise is a fraction of its pixels.
     """
 
     at_px: Array64
@@ -188,7 +193,7 @@ class Tracks:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where the light of every reference pixel lies in every frame.
+    """The maps from the reference frame to every frame (pull maps), and which frames are rejected.
 
     to_frame is T 3 3; mesh T gh gw 2 full-resolution offsets at cell corners, or None. residual_px T is the
     median residual of each frame's inlier tracks, NaN for rejected frames. reject_reason has one text per
@@ -214,9 +219,9 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two neighbouring frames and the part start..stop (0..1) of their interval that is rendered.
+    """Two neighbouring frames of the run, and the part start..stop (0..1) of their interval to render.
 
-    time_weight is the pair's weight in the exposure: stop - start times its duration over the median one.
+    time_weight is the pair's weight in the exposure: (stop - start) * duration / median duration.
     """
 
     first: int
@@ -228,7 +233,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The run of frames that makes the trail: its pairs in time order; the reference is one of the frames."""
+    """The run of frames that is blurred, as pairs in time order; the reference is one of the frames.
+
+    target_percent and reached_percent are the requested and the actual trail length, in percent of the
+    diagonal.
+    """
 
     reference: int
     pairs: tuple[Pair, ...]
@@ -246,9 +255,9 @@ class Selection:
 class MotionField:
     """The motion between two frames, on the low grid (Tabellion 2023, section 4.6, equation 6).
 
-    displacement 2 H W 2 float32 has a line for each frame, in low pixels: frame i's light at parameter s in
-    0..1 is sampled at p + s * displacement[i](p). blend_weight H W float32 in 0..1 is the first frame's
-    weight; the second's is 1 - blend_weight. source names the estimator.
+    displacement 2 H W 2 float32 holds one vector per frame and pixel, in low pixels: at the fraction s of the
+    interval from frame i, frame i is sampled at p + s * displacement[i](p). blend_weight H W float32 in 0..1
+    is the first frame's weight; the second's is 1 - blend_weight. source names the estimator.
     """
 
     displacement: Array32
@@ -281,8 +290,8 @@ class BlurAccumulator:
     light H W 4 float32 is the sum of each pair's mean light (soft gamma applied) times its time weight;
     channel 4 is the sum of the time weights. motion_px H W float32 is the largest motion so far, in low
     pixels. clip_light is the largest unclipped light, one number per burst; soft_gamma is k of equation 9 (1
-    = off). shot is the first frame's, for its noise. previous is the pair that was gathered last; pending
-    waits until the motion of the pair after it is known.
+    = off). shot is the first frame's, for its noise. previous is the motion of the last pair in the sum.
+    pending is the newest pair, which is not in the sum until the motion of its successor is known.
     """
 
     light: OnDevice
@@ -301,7 +310,7 @@ class BlurAccumulator:
 class MotionBlur:
     """The mean light of all pairs, H W 4 float32 on the device, at half resolution, in linear light.
 
-    Channel 4 is 1 where any frame covers the pixel, else 0 (the light is then 0). motion_px H W float32 is
+    Channel 4 is 1 where any frame covers the pixel, else 0, and light is 0 there. motion_px H W float32 is
     the largest motion of all pairs, in low pixels; shot is the first frame's, for its noise.
     """
 
@@ -330,10 +339,10 @@ class Photograph:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """Pixels for a screen and what is needed to show more of them.
+    """Display pixels, the gain map for HDR screens, and the light they were made from.
 
-    sdr is H W 3 uint8, encoded in the profile's space. gain is H' W' uint8 log2 gain map, 0..255 from
-    gain_low_ev to gain_high_ev. light is the photograph's scene-linear light, untouched.
+    sdr is H W 3 uint8, encoded in the colour space profile. gain is the log2 gain map H' W' uint8, 0..255 for
+    gain_low_ev..gain_high_ev. light is the photograph's scene-linear light, unchanged.
     """
 
     sdr: Array8
@@ -349,7 +358,7 @@ class Print:
 class Rendered:
     """A print and the decisions that led to it.
 
-    merged lists the frames of the sharp exposure; predictor names what estimated the motion.
+    merged lists the frames merged into the sharp exposure; predictor names the motion estimator.
     """
 
     print: Print
@@ -362,6 +371,6 @@ class Rendered:
 
     @property
     def exposure_s(self) -> float:
-        """The exposure time that a tripod and a dark filter would have needed, in seconds."""
+        """The equivalent exposure time: what a tripod and an ND filter would have needed, in seconds."""
         start = self.burst.start_s
         return sum((p.stop - p.start) * (start[p.second] - start[p.first]) for p in self.selection.pairs)

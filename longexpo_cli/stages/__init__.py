@@ -1,18 +1,18 @@
-"""The stages, in order. Listing this folder is reading the pipeline; this file imports nothing."""
+"""The stages in the order of the pipeline, one file per stage. This file imports nothing."""
 
 ORDER = {
     "load": "Read the headers of a folder or video and put its frames in time order.",
-    "develop": "Turn sensor values into linear light: black, white, balance, demosaic, working space.",
-    "subject": "Find what the picture is of: saliency, faces, and their fused weight.",
+    "develop": "Turn sensor values into linear light: black and white level, white balance, working space.",
+    "subject": "Find the subject: saliency, faces, and their fused weight.",
     "track": "Track sparse features through the burst.",
     "reference": "Choose the frame that everything is aligned to.",
     "align": "Register every frame to the reference, and reject frames that cannot be registered reliably.",
-    "select": "Choose the run of frames that makes the trail long enough.",
-    "merge": "Merge the mosaics around the reference into one sharp, clean exposure.",
-    "predict": "Predict, for a pair of frames, the line along which each pixel's light moved.",
-    "blur": "Gather the light along those lines, one pair at a time.",
+    "select": "Choose the run of frames whose motion gives the trail length.",
+    "merge": "Merge the mosaics around the reference into one sharp exposure with little noise.",
+    "predict": "Estimate the motion of every pixel between two neighbouring frames.",
+    "blur": "Integrate light along the motion paths, one pair of frames after the other.",
     "demosaic": "Turn the merged mosaic into linear light at full resolution.",
-    "composite": "Lay the sharp exposure over the blur where nothing moved.",
-    "finish": "Map the scene's light to a screen: tone, colour, sharpening, gain map.",
-    "write": "Write the photograph, its print and its metadata, whole or not at all.",
+    "composite": "Blend the sharp exposure over the blur where nothing moved.",
+    "finish": "Map scene-linear light to display pixels: tone, colour, sharpening, gain map.",
+    "write": "Write the TIFF, the JPEG and their metadata atomically.",
 }
