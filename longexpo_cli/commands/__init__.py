@@ -1,4 +1,4 @@
-"""One file per command; listed by name here so that --help imports none of them."""
+"""One file per command. The summaries are listed here so that --help need not import the commands."""
 
 COMMANDS = {
     "render": "Render bursts into long exposures.",

@@ -22,11 +22,15 @@ Examples:
 @click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
 @click.option("-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Output folder.")
 @click.option(
-    "--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Bursts rendered at the same time."
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Number of bursts rendered in parallel.",
 )
-@click.option("--resume", is_flag=True, help="Skip bursts whose output files exist.")
-@click.option("--dry-run", is_flag=True, help="List the bursts and what would be done; render nothing.")
-@click.option("--log", type=options.FILE, metavar="FILE", help="Append one line of JSON per burst to FILE.")
+@click.option("--resume", is_flag=True, help="Skip bursts whose output files all exist.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
+@click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")
 @options.device_option
 @options.overwrite_option
 @click.pass_context
@@ -45,7 +49,7 @@ def command(
 ) -> None:
     """Render every burst under each ROOT into OUT, which keeps the folder tree.
 
-    A folder with two or more frames is a burst; videos are not searched for. A burst that fails does not stop
+    A burst is a folder with two or more frames; videos are ignored. A burst that fails does not stop
     the others.
     """
     from longexpo_cli import batch

@@ -1,4 +1,4 @@
-"""longexpo compare: the difference of two pictures."""
+"""longexpo compare: measure the difference of two images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from longexpo_cli import options
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import LongexpoError
 
-STRIP_ROWS = 256  # pictures are compared strip by strip, to bound the memory
+STRIP_ROWS = 256  # images are compared in strips of this height, to bound the memory
 
 
 @click.command(
@@ -35,9 +35,9 @@ Examples:
 @options.json_option
 @click.pass_context
 def command(ctx: click.Context, *, first: Path, second: Path, max_delta_e: float, as_json: bool) -> None:
-    """Measure colour difference (CIEDE2000), PSNR and SSIM of two pictures; exit 1 beyond --max-delta-e.
+    """Measure colour difference (CIEDE2000), PSNR and SSIM of two images; exit code 1 above --max-delta-e.
 
-    Pass two prints (8 or 16 bits, treated as sRGB) or two scene-linear .tif files (Rec.2020, clipped at
+    Pass two images of 8 or 16 bits (treated as sRGB) or two scene-linear .tif files (Rec.2020, clipped at
     white).
     """
     one, other = _read_picture(first), _read_picture(second)
@@ -47,7 +47,8 @@ def command(ctx: click.Context, *, first: Path, second: Path, max_delta_e: float
             for path, pixels in ((first, one), (second, other))
         )
         raise LongexpoError(
-            f"{described} cannot be compared: pass two prints or two scene-linear files of the same size"
+            f"{described} cannot be compared; pass two images of 8 or 16 bits, or two scene-linear files, "
+            "of the same size"
         )
     differences = _differences(one, other)
     if as_json:
@@ -60,7 +61,7 @@ def command(ctx: click.Context, *, first: Path, second: Path, max_delta_e: float
 
 
 def _differences(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> dict[str, float]:
-    """Return the differences; PSNR and SSIM are of sRGB values 0..1, as of the undivided pictures."""
+    """Return the differences of two images; PSNR and SSIM are those of sRGB values 0..1, over all strips."""
     from longexpo_cli import metrics
 
     height = one.shape[0]
@@ -90,7 +91,7 @@ def _differences(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> dict[str, fl
 
 
 def _srgb(values: npt.NDArray[Any]) -> Array64:
-    """Return sRGB values 0..1 of stored values of 8 or 16 bits or of linear Rec.2020 light."""
+    """Return pixels of 8 or 16 bits, or linear Rec.2020 light, as sRGB values 0..1."""
     from longexpo_cli import colour
 
     if values.dtype == np.float32:
@@ -99,12 +100,12 @@ def _srgb(values: npt.NDArray[Any]) -> Array64:
 
 
 def _read_picture(path: Path) -> npt.NDArray[Any]:
-    """Return a picture as stored, H W 3, upright, RGB; LongexpoError when its format is not supported."""
+    """Return an image upright, H W 3, RGB, in its own type; LongexpoError for an unsupported format."""
     import cv2
 
     values = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if values is None or values.dtype not in (np.uint8, np.uint16, np.float32):
         raise LongexpoError(
-            f"{path}: unsupported image format; pass 8- or 16-bit pictures or scene-linear .tif files"
+            f"{path}: unsupported image format; pass 8- or 16-bit images or scene-linear .tif files"
         )
     return np.asarray(values[..., ::-1])

@@ -1,4 +1,4 @@
-"""longexpo devices: the devices that --device can choose."""
+"""longexpo devices: list the OpenCL devices."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Examples:
 def command(as_json: bool) -> None:
     """List the OpenCL devices, the default first.
 
-    The environment variable LONGEXPO_NO_POCL_FIX=1 leaves the processor name of PoCL 3.0 as it is (by default
-    a name that its compiler cannot generate code for is replaced).
+    PoCL 3.0 misidentifies some recent processors; longexpo corrects the processor name unless
+    LONGEXPO_NO_POCL_FIX=1 is set in the environment.
     """
     from longexpo_cli.errors import DeviceError
     from longexpo_cli.gpu.device import Device, available
@@ -31,14 +31,14 @@ def command(as_json: bool) -> None:
         row |= {"driver": found.driver_version.strip(), "memory_bytes": int(found.global_mem_size)}
         try:
             info = Device(found).info
-            row |= {"kind": "CPU" if info.is_cpu else "GPU", "samples": info.sampling, "trouble": ""}
+            row |= {"kind": "CPU" if info.is_cpu else "GPU", "sampling": info.sampling, "error": ""}
         except DeviceError as error:
-            row |= {"kind": "", "samples": "", "trouble": str(error)}
+            row |= {"kind": "", "sampling": "", "error": str(error)}
         rows.append(row)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     for row in rows:
         size = f"{row['memory_bytes'] / 2**30:.1f} GiB"
-        state = row["trouble"] or f"{row['kind']}, {size}, samples {row['samples']}, driver {row['driver']}"
+        state = row["error"] or f"{row['kind']}, {size}, samples {row['sampling']}, driver {row['driver']}"
         click.echo(f"{row['number']}: {row['name']} ({row['platform']}): {state}")

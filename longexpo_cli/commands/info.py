@@ -22,7 +22,7 @@ Examples:
 @click.argument("burst", type=options.EXISTING, metavar="BURST")
 @options.json_option
 def command(burst: Path, as_json: bool) -> None:
-    """Show what the headers of BURST contain: times, exposures, sizes, camera; and the files skipped."""
+    """Show the metadata of BURST (times, exposures, size, camera) and the files that are skipped."""
     from longexpo_cli.stages import load
 
     found = load.load(burst, load.Params())
@@ -62,5 +62,5 @@ def _burst_entry(burst: Burst) -> dict[str, Any]:
 
 
 def _shot_entry(shot: Shot) -> dict[str, Any]:
-    facts = dataclasses.asdict(shot)
-    return facts | {"path": str(shot.path), "camera_to_working": shot.camera_to_working.tolist()}
+    fields = dataclasses.asdict(shot)
+    return fields | {"path": str(shot.path), "camera_to_working": shot.camera_to_working.tolist()}

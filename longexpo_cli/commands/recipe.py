@@ -16,7 +16,7 @@ Examples:
   longexpo recipe --recipe my.toml --trail 12% > longer.toml""",
 )
 def command(recipe: Recipe) -> None:
-    """Print a recipe as TOML: the defaults, changed by --recipe and the options given.
+    """Print a recipe as TOML: the defaults, with the changes of --recipe and of stage options.
 
     Edit the file and pass it to `longexpo render` with --recipe.
     """

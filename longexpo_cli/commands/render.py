@@ -1,4 +1,4 @@
-"""longexpo render: one long exposure from each burst."""
+"""longexpo render: render one long exposure from each burst."""
 
 from __future__ import annotations
 
@@ -52,8 +52,9 @@ def command(
 ) -> None:
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
-    Writes BURST.MODE.tif (scene-linear, HDR), BURST.MODE.jpg (with a gain map) and BURST.MODE.json (how it
-    was made), beside the burst or in the folder given with -o; -o x.jpg writes the JPEG only.
+    Writes BURST.MODE.tif (scene-linear, 32-bit float), BURST.MODE.jpg (with a gain map for HDR screens) and
+    BURST.MODE.json (how it was made) beside the burst, or into the folder given with -o. With -o FILE.jpg or
+    -o FILE.tif only that picture and its JSON are written.
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose

@@ -1,4 +1,4 @@
-"""longexpo synth: make a burst whose true long exposure is known."""
+"""longexpo synth: write a synthetic burst with its ground truth."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def command(
     )
     if ctx.obj >= 0:
         click.echo(out)
-        trail = f"{len(made.frames)} frames, trails of {made.trail_percent:.1f} % of the diagonal"
-        click.echo(f"{trail}; ground truth in {made.truth}", err=True)
+        summary = f"{len(made.frames)} frames, trails of {made.trail_percent:.1f} % of the diagonal"
+        click.echo(f"{summary}; ground truth in {made.truth}", err=True)

@@ -1,4 +1,4 @@
-"""longexpo weights: the networks in the package and their checksums."""
+"""longexpo weights: list the networks in the package and verify their checksums."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     for name, network in networks.index().items():
         try:
             networks.verified_file(name)
-            trouble = ""
+            problem = ""
         except WeightsError as error:
-            trouble = str(error)
+            problem = str(error)
         rows.append(
             {
                 "name": name,
@@ -37,7 +37,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
                 "licence": network.licence,
                 "source": network.source,
                 "sha256": network.sha256,
-                "trouble": trouble,
+                "error": problem,
             }
         )
     if as_json:
@@ -45,5 +45,5 @@ def command(ctx: click.Context, as_json: bool) -> None:
     else:
         for row in rows:
             click.echo(f"{row['name']}: {row['purpose']} ({row['file']}, {row['licence']}, {row['source']})")
-            click.echo(f"  {row['trouble'] or 'ok'}: sha256 {row['sha256']}")
-    ctx.exit(1 if any(row["trouble"] for row in rows) else 0)
+            click.echo(f"  {row['error'] or 'ok'}: sha256 {row['sha256']}")
+    ctx.exit(1 if any(row["error"] for row in rows) else 0)

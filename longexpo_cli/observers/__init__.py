@@ -1,1 +1,1 @@
-"""Observers of the pipeline: each receives the values that the stages make and changes none."""
+"""Observers of the pipeline: each receives every value that a stage returns and changes none."""

@@ -47,11 +47,12 @@ class Spent:
 
 @dataclass(slots=True)
 class Clock:
-    """Adds the time between two values to the stage that made the second.
+    """Adds the time between two values to the stage that returned the second.
 
-    A value arrives when it has just been made, so the time since the last one is its own. A stage's peak is
-    exact where it is the largest of the process so far, otherwise the resident size after it. A device that
-    works asynchronously is charged to the stage in which the host waits for it.
+    Values arrive right after they are computed, so the time since the previous one belongs to the stage. A
+    stage's peak memory is exact where it is the largest of the process so far; otherwise it is the resident
+    size after the stage. Work that a device does asynchronously is charged to the stage in which the host
+    waits for it.
     """
 
     spent: dict[str, Spent] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Dump: every value that passes between stages, whole, and pictures of what can be seen in it.
+"""Dump: saves every value that passes between stages, and pictures of those that can be shown.
 
 A value is `<number>-<stage>-<kind>[-<frame>].npz` (values.py), numbered by the stage's place in the pipeline;
-recipe.toml is the recipe. `longexpo replay` runs a stage on such a folder. The running sums of merge and blur
-are shown as pictures only: their inputs and their results are saved.
+recipe.toml is the recipe. `longexpo replay` runs a stage on such a folder. The accumulators of merge and blur
+are not saved, since their inputs and results are; of the blur's there are pictures.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RECIPE = "recipe.toml"
 
 
 def kind_of(value_type: type) -> str:
-    """Return the name of a type as file names have it: MotionBlur is motion-blur."""
+    """Return the name of a type as used in file names: "motion-blur" for MotionBlur."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", value_type.__name__).lower()
 
 
@@ -56,7 +56,7 @@ def track_picture(tracks: Tracks, alignment: Alignment, reference: Preview, alig
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the files of a value go: `<number>-<stage>-<name>[-<frame>]` in a folder."""
+    """The folder and the common part of the names of a value's files: `<number>-<stage>-<name>[-<frame>]`."""
 
     folder: Path
     stage: str
@@ -73,7 +73,7 @@ class Place:
 
 
 class Dump:
-    """Writes every value into a folder; previews and tracks are kept to draw tracks on."""
+    """Writes every value into a folder; keeps previews and tracks, which are drawn with the alignment."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class Dump:
         self._tracks: Tracks | None = None
 
     def on_loop(self, stage: str, steps: int) -> None:
-        """Dumps need no totals."""
+        """Ignored: a dump needs no totals."""
 
     def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Write a value and the pictures that show it."""
@@ -94,7 +94,7 @@ class Dump:
 
     @singledispatchmethod
     def _draw(self, value: object, to: Place) -> None:
-        """Draw nothing of a value without a picture: headers, selections, running sums of mosaics."""
+        """Draw nothing for values without a picture: headers, selections, mosaics."""
 
     @_draw.register
     def _(self, value: Preview, to: Place) -> None:

@@ -1,4 +1,4 @@
-"""Log: one line a stage as it happens, with its seconds and its decision (INFO); one line a value (DEBUG)."""
+"""Log: one line per stage with its seconds and its decision (INFO), one line per value (DEBUG)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 class Log:
     """Logs the stages of one burst.
 
-    A stage that makes a single value is logged when it has made it. Stages that alternate in a loop over
-    frames are logged, each with its total time, when the loop is over.
+    A stage that returns a single value is logged at once. Stages that alternate in a loop over frames are
+    logged after the loop, each with its total time.
     """
 
     def __init__(self, source: Path) -> None:
         self._name = source.name or str(source)
-        self._looping: dict[str, float] = {}  # seconds of the stages of the present loop
+        self._looping: dict[str, float] = {}  # seconds per stage in the current loop
         self._merged = 0
         self._refused = 0
         self._last = time.perf_counter()
@@ -42,7 +42,7 @@ class Log:
         logger.info("%s: %s starts, %d steps", self._name, stage, steps)
 
     def on_value(self, stage: str, value: object, index: int | None) -> None:
-        """Log a decision, or count the time of a step."""
+        """Log a decision, or add up the time of a step."""
         now = time.perf_counter()
         seconds, self._last = now - self._last, now
         if isinstance(value, MergeAccumulator):
@@ -67,7 +67,7 @@ class Log:
 
     @singledispatchmethod
     def _decision(self, value: object) -> str | None:
-        """Return what a value decided, "" when nothing is worth a word, None when it is a step of a loop."""
+        """Return the decision in a value as text, "" for none; None when the value is a step of a loop."""
         return None
 
     @_decision.register

@@ -1,4 +1,4 @@
-"""Visualise values as pictures: H W 3 uint8, RGB."""
+"""Visualisations of values as pictures H W 3 uint8, RGB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from longexpo_cli import colour
 from longexpo_cli.errors import OutputError
 from longexpo_cli.types import Array8, Array32, Array64
 
-ZOOM = 4  # tracks are thin: they are drawn on a picture enlarged by this factor
-HUES = np.array(  # colour wheel of directions: right, down, left, up are red, yellow-green, cyan, violet
+ZOOM = 4  # factor by which a preview is enlarged, so that the lines of tracks stay thin
+HUES = np.array(  # colour wheel of directions: right is red, down yellow-green, left cyan, up violet
     [
         [1, 0, 0],
         [1, 0.5, 0],
@@ -44,7 +44,7 @@ def weights(value: npt.NDArray[Any], high: float = 1.0) -> Array8:
 def directions(flow: npt.NDArray[Any], longest: float) -> Array8:
     """Return vectors H W 2 as colours: hue is direction, saturation is length up to `longest`, white is zero.
 
-    The colour coding of Baker 2011 (doi:10.1007/s11263-010-0390-2) with another wheel.
+    As in Baker 2011 (doi:10.1007/s11263-010-0390-2), with a different colour wheel.
     """
     x, y = np.asarray(flow[..., 0], np.float32), np.asarray(flow[..., 1], np.float32)
     position = np.arctan2(y, x) / (2 * np.pi) % 1 * len(HUES)  # on the wheel

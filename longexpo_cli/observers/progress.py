@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, nothing in a pipe (the only module that imports tqdm)."""
+"""Progress: a bar on a terminal, nothing when output is redirected. The only module that imports tqdm."""
 
 from __future__ import annotations
 

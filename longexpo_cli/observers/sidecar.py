@@ -1,4 +1,4 @@
-"""The sidecar <out>.json: every decision and measurement behind a picture, as plain values."""
+"""The sidecar <out>.json: how a picture was made, as plain values."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def frame_entry(
 
 
 def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selection) -> list[str]:
-    """Return what a user should know but need not act on, one sentence each, without repeats."""
+    """Return what the user should know, one sentence each, without duplicates."""
     lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
@@ -100,5 +100,5 @@ def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selec
 
 
 def number(value: float) -> float | None:
-    """Return a number that JSON can hold: None for NaN and infinity."""
+    """Return a number, or None for NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None

@@ -25,10 +25,10 @@ def test_json_is_what_choose_takes(run: Run) -> None:
     for row in rows:
         assert choose(str(row["number"])).name == row["name"]
         assert row["kind"] in {"CPU", "GPU"}
-        assert row["samples"] == choose(str(row["number"])).info.sampling
-        assert (row["kind"], row["samples"]) != ("CPU", "images")
+        assert row["sampling"] == choose(str(row["number"])).info.sampling
+        assert (row["kind"], row["sampling"]) != ("CPU", "images")
         assert row["memory_bytes"] > 1 << 20
-        assert row["trouble"] == ""
+        assert row["error"] == ""
 
 
 def test_a_device_that_cannot_run_says_why(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_lists_every_network_with_its_licence(run: Run) -> None:
 
 def test_json(run: Run) -> None:
     rows = json.loads(run("weights", "--json").stdout)
-    assert {row["name"]: row["trouble"] for row in rows} == dict.fromkeys(networks.index(), "")
+    assert {row["name"]: row["error"] for row in rows} == dict.fromkeys(networks.index(), "")
 
 
 def test_a_failed_checksum_exits_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
