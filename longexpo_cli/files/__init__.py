@@ -1,1 +1,1 @@
-"""Files in and out: RAW, pictures and videos, their metadata, and the encoders of the results."""
+"""Reading RAW files, pictures, videos and their metadata; writing the results."""

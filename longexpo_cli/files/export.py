@@ -1,4 +1,4 @@
-"""Results out: TIFF and JPEG encoders, and atomic writing. tifffile's and imagecodecs' door for writing."""
+"""Writing of the results: TIFF and JPEG encoders, JSON, atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ from longexpo_cli.files.ifd import ASCII, LONG, RATIONAL, SHORT, UNDEFINED
 from longexpo_cli.files.jpeg_segments import GainRange
 from longexpo_cli.version import __version__
 
-_STRIP_BYTES = 4 << 20  # of pixels in a TIFF strip: few enough to copy, enough for a thread to deflate
+_STRIP_BYTES = (
+    4 << 20
+)  # of pixels in a TIFF strip: small enough to copy, large enough for a thread to compress
 _MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**24  # of pixels: 32-bit offsets, with room for the directories
 _DEFLATE_LEVEL = 1  # the fastest, since a full-size picture is compressed at the end of every render
 _FLOAT_PREDICTOR = 3  # Adobe TIFF technical note 3
 _GAIN_MAP_QUALITY = 90  # of the gain map's JPEG; it is small and smooth
-_MAX_COMMENT = 4000  # characters; hundreds of frames need not all be named
+_MAX_COMMENT = 4000  # characters; of hundreds of frames not all are named
 _UNCALIBRATED = 0xFFFF  # EXIF ColorSpace of any space but sRGB
 _DPI = 72  # EXIF 2.32, 4.6.4: the value where the resolution is unknown
 _INCHES = 2  # ResolutionUnit
@@ -40,10 +42,10 @@ _EXIF_VERSION = (UNDEFINED, b"0232")
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, writable and readable, that replaces path when the block ends; no trace if it fails.
+    """Open a file for writing and reading that replaces path when the block ends without an error.
 
-    The bytes go to a temporary file in the same folder (created if missing), are synced, then renamed: a
-    killed run leaves the old file or the new one. OSErrors become OutputError.
+    The bytes go to a temporary file in the same folder (created if missing), which is synced, then renamed:
+    an interrupted run leaves either the old or the new file. OSErrors become OutputError.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -56,7 +58,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         _sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot be written: {reason}; choose another place with -o") from error
+        raise OutputError(f"{path}: cannot be written: {reason}; choose another output with -o") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -71,7 +73,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OutputMetadata:
-    """What a result's EXIF and TIFF tags say; None or empty is left out.
+    """The values of a result's EXIF and TIFF tags; None or empty: no such tag.
 
     exposure_s is the total time over which light was gathered. camera, iso and the date taken are the
     reference frame's. frames are the names of the frames used.
@@ -88,8 +90,8 @@ def write_tiff(file: BinaryIO, light: Array32, metadata: OutputMetadata, *, comp
     """Write scene-linear Rec.2020 light H W 3 float32, upright, as a TIFF of 32-bit floats in strips.
 
     file is open for reading and writing. compress uses deflate with the floating-point predictor (Adobe TIFF
-    technical note 3). light may be a rotated view: a few strips are copied at a time. Beyond 4 GiB the file
-    is a BigTIFF.
+    technical note 3). light may be a rotated view; only a few strips are copied at once. Beyond 4 GiB the
+    file is a BigTIFF.
     """
     import tifffile
 
@@ -198,14 +200,14 @@ def _comment(metadata: OutputMetadata) -> str:
 
 
 def _strips(light: Array32, rows: int) -> Iterator[bytes]:
-    """Yield the pixels in strips of so many rows."""
+    """Yield the pixels in strips of `rows` rows."""
     return (light[y : y + rows].tobytes() for y in range(0, light.shape[0], rows))
 
 
 def _deflated_strips(light: Array32, rows: int) -> Iterator[bytes]:
-    """Yield strips of so many rows, predicted and deflated, a few at a time on all cores.
+    """Yield strips of `rows` rows, compressed (predictor and deflate) in parallel on all cores.
 
-    tifffile would encode them too, but copies a rotated view as a whole first.
+    tifffile could compress them, but would first copy a rotated view as a whole.
     """
     import imagecodecs
 
@@ -221,14 +223,14 @@ def _deflated_strips(light: Array32, rows: int) -> Iterator[bytes]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder durable, where the system can."""
+    """Sync a folder, so that a rename in it is durable; nothing where the system does not support it."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by all file systems
             raise
     finally:
         os.close(handle)

@@ -1,4 +1,4 @@
-"""Which files of a folder are the frames of a burst."""
+"""Select the frames of a burst among the files of a folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from longexpo_cli.files import pictures, raw
 _SIDECARS = frozenset(
     {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
 )
-_OWN_RESULT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORECASE)
+_OWN_OUTPUT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORECASE)
 _PICTURE_TYPES = {
     "tiff": pictures.TIFF,
     "png": pictures.PNG,
@@ -23,11 +23,11 @@ def frames_in(folder: Path) -> list[Path]:
     """Return the frames of the burst in a folder: files of one type, frame2 before frame10.
 
     RAW files are preferred to TIFF, TIFF to PNG, PNG to JPEG; of several RAW types the most frequent is used.
-    Hidden files, sidecars and this program's own results are ignored. The list may be empty.
+    Hidden files, sidecars and the output files of longexpo are ignored. The list may be empty.
     """
     by_type: dict[str, list[Path]] = {}
     for path in folder.iterdir():
-        if not path.name.startswith(".") and not _OWN_RESULT.search(path.name) and path.is_file():
+        if not path.name.startswith(".") and not _OWN_OUTPUT.search(path.name) and path.is_file():
             by_type.setdefault(_file_type(path), []).append(path)
     raw_types = sorted(kind for kind in by_type if kind in raw.EXTENSIONS)
     best_raw = max(raw_types, key=lambda kind: len(by_type[kind]), default="")
@@ -43,13 +43,13 @@ def unused_files(folder: Path, frames: Sequence[Path]) -> list[tuple[Path, str]]
     stems = {path.stem.lower() for path in frames}
     unused: list[tuple[Path, str]] = []
     for path in sorted(folder.iterdir(), key=_natural_sort_key):
-        is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_RESULT.search(path.name)
+        is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_OUTPUT.search(path.name)
         if path.name.startswith(".") or is_sidecar or path.is_dir() or _file_type(path) == frame_type:
             continue
         if not is_supported(path):
             unused.append((path, "unsupported image format"))
         elif path.stem.lower() not in stems:
-            unused.append((path, f"is not a {frames[0].suffix} file like the rest of the burst"))
+            unused.append((path, f"is not a {frames[0].suffix} file like the other frames"))
     return unused
 
 

@@ -1,4 +1,4 @@
-"""ICC profiles of the colour spaces that results are written in, made by LittleCMS."""
+"""ICC profiles of the colour spaces of the results, from LittleCMS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _DESCRIPTIONS: dict[Space, str] = {  # what viewers show as the profile's name
     "rec2020-linear": "Rec.2020 linear",
 }
 _HEADER_BYTES = 128
-_CREATED = struct.pack(">6H", 2023, 1, 1, 0, 0, 0)  # any fixed date: equal results have equal bytes
+_CREATED = struct.pack(
+    ">6H", 2023, 1, 1, 0, 0, 0
+)  # any fixed date, so that equal results are identical files
 _CREATED_AT = 24  # byte of the header (ICC.1:2022, table 17)
 _PROFILE_ID_AT = 84  # 16 bytes; zero means that no MD5 was calculated
 _CURVES = (b"rTRC", b"gTRC", b"bTRC")
@@ -27,8 +29,8 @@ _CURVES = (b"rTRC", b"gTRC", b"bTRC")
 def icc_profile(space: Space) -> bytes:
     """Return an ICC version 4 display profile of matrix and curves (ICC.1:2022, 8.3.3).
 
-    LittleCMS adapts the primaries to D50 (Bradford) and has the parametric sRGB curve. It can neither combine
-    that curve with other primaries nor describe a profile, and stamps the current time: all three are
+    LittleCMS adapts the primaries to D50 (Bradford) and has the parametric sRGB curve. It cannot combine
+    that curve with other primaries or set the description, and it writes the current time; these are
     replaced here.
     """
     import imagecodecs

@@ -24,7 +24,7 @@ LONG8 = 16  # BigTIFF only
 
 SUB_IFDS = 330
 EXIF_IFD = 34665
-# tifffile does not write tag 34665. This unassigned neighbour sorts to the same place in a directory.
+# tifffile does not write tag 34665. This unassigned neighbour has the same position in a directory.
 EXIF_IFD_PLACEHOLDER = 34664
 
 _NUMBER_FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}  # by field type
@@ -33,7 +33,7 @@ _RATIONAL_FORMATS = {RATIONAL: "II", SRATIONAL: "ii"}
 _MAX_DENOMINATOR = 10**6  # of a written rational: a microsecond for exposure times
 _BIG_TIFF_VERSION = 43
 
-# Limits for hostile files, far above what cameras write.
+# Limits for malformed files, far above what cameras write.
 _MAX_DIRECTORIES = 64
 _MAX_ENTRIES = 1024  # of a directory
 _MAX_VALUE_BYTES = 1 << 22  # of an entry
@@ -141,7 +141,7 @@ def encode_exif(main: Mapping[int, Field], photo: Mapping[int, Field]) -> bytes:
 
 
 def append_exif(file: BinaryIO, photo: Mapping[int, Field]) -> None:
-    """Append an Exif directory to a little-endian TIFF or BigTIFF and let its first directory point to it.
+    """Append an Exif directory to a little-endian TIFF or BigTIFF and link it from the first directory.
 
     file is open for reading and writing. Its first directory has the entry EXIF_IFD_PLACEHOLDER, of type
     LONG.

@@ -43,7 +43,7 @@ def icc_segment(profile: bytes) -> bytes:
 def segment(marker: int, payload: bytes) -> bytes:
     """Return a JPEG marker segment (ITU-T T.81, B.1.1.4); ValueError when the payload is too long."""
     if len(payload) > _MAX_PAYLOAD_BYTES:
-        raise ValueError(f"a JPEG segment holds {_MAX_PAYLOAD_BYTES} bytes, not {len(payload)}")
+        raise ValueError(f"a JPEG segment holds at most {_MAX_PAYLOAD_BYTES} bytes, got {len(payload)}")
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
@@ -56,7 +56,7 @@ def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
 
 
 def ultra_hdr(jpeg: bytes, gain: bytes, limits: GainRange, *segments: bytes) -> bytes:
-    """Return one JPEG file of a print and, behind it, its gain map, with which HDR screens multiply it.
+    """Return a JPEG file with a gain map for HDR screens appended as a second picture.
 
     The gain map is described twice, in XMP (Ultra HDR image format v1.1; Adobe hdrgm 1.0) and by ISO 21496-1,
     annex C; the second picture is listed in a Multi-Picture index (CIPA DC-007-2009). Other viewers show the
@@ -66,7 +66,7 @@ def ultra_hdr(jpeg: bytes, gain: bytes, limits: GainRange, *segments: bytes) -> 
     gain_picture = with_segments(gain, _gain_map_xmp(limits), iso_metadata)
     iso_version = segment(_APP2, _GAIN_MAP_URN + bytes(4))
     front = (*segments, _container_xmp(len(gain_picture)), iso_version)
-    offset_origin = 2 + sum(map(len, front)) + 8  # the index counts from behind marker, length and "MPF\0"
+    offset_origin = 2 + sum(map(len, front)) + 8  # offsets count from after marker, length and "MPF\0"
     size = len(with_segments(jpeg, *front, _multi_picture_index(0, 0, 0)))
     index = _multi_picture_index(size, len(gain_picture), size - offset_origin)
     return with_segments(jpeg, *front, index) + gain_picture
@@ -75,7 +75,9 @@ def ultra_hdr(jpeg: bytes, gain: bytes, limits: GainRange, *segments: bytes) -> 
 def _multi_picture_index(first_bytes: int, second_bytes: int, second_offset: int) -> bytes:
     entries = struct.pack(">IIIHH", _MPF_PRIMARY_JPEG, first_bytes, 0, 0, 0)
     entries += struct.pack(">IIIHH", 0, second_bytes, second_offset, 0, 0)
-    entries_at = 8 + 2 + 3 * 12 + 4  # behind header, count, three entries and the offset of no next directory
+    entries_at = (
+        8 + 2 + 3 * 12 + 4
+    )  # after header, count, three entries and the offset of the next directory (0)
     fields = struct.pack(">HHI4s", _MPF_VERSION, ifd.UNDEFINED, 4, b"0100")
     fields += struct.pack(">HHII", _MPF_IMAGES, ifd.LONG, 1, 2)
     fields += struct.pack(">HHII", _MPF_ENTRIES, ifd.UNDEFINED, len(entries), entries_at)

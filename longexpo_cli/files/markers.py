@@ -1,4 +1,4 @@
-"""The markers of JPEG and the chunks of PNG files, walked for headers and metadata."""
+"""Iterate over the segments of JPEG files and the chunks of PNG files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START_OF_SCAN = 0xDA
 END_OF_IMAGE = b"\xff\xd9"
 APP1 = 0xE1
-_NOT_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC: the markers in SOF0..SOF15's range that are none
+_NOT_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC: in the range SOF0..SOF15, but no frame headers
 
 
 def jpeg_segments(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield marker, payload offset and length of each segment of the JPEG at byte start (T.81, annex B).
 
-    The walk stops behind the header of the first scan, at the end marker, at a byte that is not a marker, or
-    where no marker and length fit before byte end. A payload may reach beyond end in a truncated file.
+    Iteration stops after the header of the first scan, at the end marker, at a byte that is not a marker, or
+    where marker and length do not fit before byte end. In a truncated file a payload may extend beyond end.
     """
     at = start + 2
     while at + 4 <= end and data[at] == 0xFF and data[at + 1] != END_OF_IMAGE[1]:
@@ -38,8 +38,8 @@ def is_frame_header(marker: int) -> bool:
 def png_chunks(data: Data, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield type, first byte and length of the data of each chunk of a PNG (W3C PNG 2003, section 5.3).
 
-    The walk stops where no chunk of 12 bytes fits before byte end; the data of the last chunk may reach
-    beyond.
+    Iteration stops where no chunk of 12 bytes fits before byte end; the data of the last chunk may extend
+    beyond it.
     """
     at = len(PNG_SIGNATURE)
     while at + 12 <= end:

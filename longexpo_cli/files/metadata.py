@@ -1,7 +1,7 @@
-"""Reading a frame's tags: TIFF directories in RAW, DNG and TIFF files, and the EXIF blocks of other formats.
+"""Read the tags of a frame: TIFF directories in RAW, DNG and TIFF files, EXIF blocks in other formats.
 
-Supported are TIFF, DNG and the many RAW formats that are TIFF inside, RW2, ORF, RAF, CR3, JPEG and PNG. No
-library is used: common ones read only some of these, and only a few tags are needed.
+Supported are TIFF, DNG and other RAW formats based on TIFF, RW2, ORF, RAF, CR3, JPEG and PNG. No library is
+used, because common ones read only some of these and only a few tags are needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from longexpo_cli.files.markers import Data
 from longexpo_cli.types import NoiseProfile
 
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")  # TIFF, Panasonic, Olympus
-_CANON_SEARCH_BYTES = 1 << 20  # of a CR3's start, which holds the metadata boxes
+_CANON_SEARCH_BYTES = 1 << 20  # at the start of a CR3, where the metadata boxes are
 
 # Tags (TIFF 6.0, Exif 2.32, DNG 1.7).
 _SUBFILE_TYPE = 254
@@ -70,11 +70,11 @@ _D65_KELVIN = 6504
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file's tags say of the frame in it; None or "" where they say nothing.
+    """The tags of a frame file; None or "" where a tag is missing.
 
-    has_subseconds tells whether taken has fractions of a second. orientation is 1..8. color_matrix is the DNG
+    has_subseconds: taken has fractions of a second. orientation is 1..8. color_matrix is the DNG
     ColorMatrix (XYZ to camera) whose illuminant is nearest to D65, as_shot_neutral the camera's R, G, B of a
-    white object. defect says why the file's pixel data cannot be used ("is truncated ...").
+    white object. defect is why the file's pixel data cannot be used ("is truncated ...").
     """
 
     taken: datetime.datetime | None = None
@@ -132,7 +132,7 @@ def _header(data: mmap.mmap, size: int) -> Header:
     ]
     tags: Directory = {}
     for directory in found:
-        tags = directory | tags  # of a tag in several directories the first counts
+        tags = directory | tags  # the first directory with a tag has priority
     taken, has_subseconds = _time(tags)
     orientation = _first(tags, _ORIENTATION, 0)
     camera = " ".join(name for name in (_text(tags, _MAKE), _text(tags, _MODEL)) if name)

@@ -1,4 +1,4 @@
-"""Pictures that are not RAW (TIFF, PNG, JPEG): headers and pixels. The door of tifffile for reading."""
+"""Pictures that are not RAW (TIFF, PNG, JPEG): headers and pixels."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _tiff_info(path: Path) -> ImageInfo:
             bits = page.bitspersample
             photometric = int(page.photometric)
             samples = int(page.samplesperpixel)
-    except Exception as error:  # a damaged or hostile file raises errors of every kind
+    except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
     if bits not in (8, 16) or photometric not in (1, 2, 6) or samples not in (1, 2, 3, 4):
         raise UnreadableFrameError(path, "is not an 8- or 16-bit grey or RGB TIFF")
@@ -94,12 +94,12 @@ def _decode_tiff(path: Path) -> Any:
             page = file.pages[0]
             values = page.asarray()
             return np.moveaxis(values, 0, -1) if int(page.planarconfig) == 2 and values.ndim == 3 else values
-    except Exception as error:  # codecs raise their own kinds; any of them means the file is damaged
+    except Exception as error:  # codecs raise errors of their own types; all mean that the file is damaged
         raise UnreadableFrameError(path, f"cannot be decoded ({error})") from error
 
 
 def _png_info(path: Path, data: bytes) -> ImageInfo:
-    """Read the IHDR chunk and walk to IEND, which a truncated file lacks."""
+    """Read the IHDR chunk and look for IEND, which a truncated file lacks."""
     if not data.startswith(markers.PNG_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < _MIN_PNG_BYTES:
         raise UnreadableFrameError(path, "is not a PNG")
     if not any(kind == b"IEND" for kind, _, _ in markers.png_chunks(data, len(data))):
@@ -109,7 +109,7 @@ def _png_info(path: Path, data: bytes) -> ImageInfo:
 
 
 def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
-    """Read the frame header and look for the end marker behind the first scan.
+    """Read the frame header and look for the end marker after the first scan.
 
     Inside a scan 0xFF is always followed by 0 or a restart marker, so the first end marker is the picture's.
     """

@@ -1,6 +1,6 @@
-"""RAW files through LibRaw: their metadata and the sensor values. rawpy's door.
+"""RAW files through LibRaw: metadata and sensor values. The only module that imports rawpy.
 
-LibRaw only decodes here and develops nothing, so no frame is scaled by its own brightness.
+LibRaw only decodes; it applies no automatic brightness, which would differ from frame to frame.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ EXTENSIONS = frozenset(
     )
 )
 _FLIP_TO_ORIENTATION = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip to EXIF orientation; 1 for any other value
-_MAX_GAIN_RATIO = 30.0  # the gains of real white balances differ by less; beyond, the tag is damaged
-_MAX_MATRIX_ENTRY = 20.0  # camera to working space; beyond, the colour matrix is nearly singular
+_MAX_GAIN_RATIO = 30.0  # white balance gains of cameras differ by less; a larger ratio means a damaged tag
+_MAX_MATRIX_ENTRY = 20.0  # camera to working space; a larger entry means a nearly singular colour matrix
 _MIN_DETERMINANT = 1e-4  # of a usable colour matrix
 _D65_XYZ = colour.to_xyz("rec2020") @ np.ones(3)
-_MAX_BLACK_ROWS = 0.03  # fraction of rows without a value above black; beyond, the file is damaged
+_MAX_BLACK_ROWS = 0.03  # fraction of rows without a value above black; more means a damaged file
 
 # Detection of clipping below the stated white level, in the histogram of one CFA position.
 _BIN_WIDTH = 0.005  # fraction of the range from black to white
 _HISTOGRAM_START = 0.75  # fraction of that range; sensors do not saturate further below their white level
-_MIN_CLIPPED = 64  # pixels, and one in 10,000 of the position's: fewer are no evidence
+_MIN_CLIPPED = 64  # pixels; also at least 1 in 10,000 of the position's, as fewer prove nothing
 _MAX_SPREAD = 0.01  # fraction of the range by which the positions' clipping levels may differ
 
 
 @dataclass(frozen=True, slots=True)
 class RawMetadata:
-    """What LibRaw knows of a file: fields of a Shot; time, exposure and ISO, for files without readable tags.
+    """Metadata from LibRaw: fields of a Shot; time, exposure and ISO are for files without readable tags.
 
-    taken has whole seconds. notes holds one sentence for everything that was replaced or guessed.
+    taken has whole seconds. notes has one sentence for each value that was replaced or estimated.
     """
 
     size_px: tuple[int, int]
@@ -76,11 +76,11 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
 def read_metadata(
     path: Path, color_matrix: Array64 | None, as_shot_neutral: Sequence[float] | None
 ) -> RawMetadata:
-    """Return what LibRaw knows of a file; color_matrix and as_shot_neutral are its DNG tags or None.
+    """Return the metadata of a file from LibRaw; color_matrix and as_shot_neutral are its DNG tags or None.
 
-    LibRaw must decode the pixels to know black level, white level and pattern, so callers do this once a
-    burst. The white level is lowered to where the sensor saturates when pixels are clipped below the stated
-    level. UnreadableFrameError for damaged files and sensors without a 2x2 RGB pattern.
+    LibRaw decodes the pixels to determine black level, white level and pattern, so callers do this once per
+    burst and ISO. When pixels are clipped below the stated white level, the white level is lowered to that
+    value. UnreadableFrameError for damaged files and sensors without a 2x2 RGB pattern.
     """
     with _open(path) as file:
         file.unpack()
@@ -118,7 +118,9 @@ def read_mosaic(shot: Shot) -> Mosaic:
         file.unpack()
         size_px = int(file.sizes.height), int(file.sizes.width)
         if size_px != shot.size_px:
-            raise UnreadableFrameError(shot.path, f"is {size_px[1]} x {size_px[0]}, unlike its header")
+            raise UnreadableFrameError(
+                shot.path, f"is {size_px[1]} x {size_px[0]}, not the size in its header"
+            )
         if _cfa_pattern(shot.path, file) != shot.cfa:
             raise UnreadableFrameError(shot.path, "has a different colour pattern than the rest of the burst")
         values = np.array(_visible_values(file), order="C")  # a copy: closing the file frees LibRaw's memory
@@ -129,7 +131,7 @@ def read_mosaic(shot: Shot) -> Mosaic:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    """Open a RAW file; what LibRaw or rawpy raise inside becomes an UnreadableFrameError."""
+    """Open a RAW file; errors of LibRaw and rawpy inside the block become UnreadableFrameError."""
     import rawpy
 
     file = rawpy.RawPy()
@@ -149,11 +151,11 @@ def _open(path: Path) -> Iterator[Any]:
 
 
 def _cfa_pattern(path: Path, file: Any) -> str | None:
-    """Return the 2x2 pattern of the visible picture, row by row, or None for three colours a pixel."""
+    """Return the 2x2 pattern of the visible picture, row by row, or None for three colours per pixel."""
     pattern = file.raw_pattern
     if pattern is None:
         if file.num_colors != 3:
-            raise UnreadableFrameError(path, f"has {file.num_colors} colours a pixel; only 3 are supported")
+            raise UnreadableFrameError(path, f"has {file.num_colors} colours per pixel; only 3 are supported")
         return None
     names = file.color_desc.decode("ascii", "replace")
     if pattern.shape == (2, 2):
@@ -187,9 +189,9 @@ def _black_level(file: Any, cfa: str | None) -> tuple[float, ...]:
 
 
 def _require_exposed(path: Path, values: Array16, black: tuple[float, ...]) -> None:
-    """Reject files that open but have rows without a value above black (above 0 when black is 0).
+    """Raise UnreadableFrameError when many rows have no value above black (above 0 when black is 0).
 
-    Sensor noise exceeds the black level in every row, however dark the scene.
+    Such files are damaged: sensor noise exceeds the black level in every row, however dark the scene.
     """
     if values.size == 0:
         raise UnreadableFrameError(path, "has no pixels")
@@ -220,8 +222,8 @@ def _white_level(file: Any, values: Array16, black: float) -> tuple[float, list[
 def _clipping_peak(plane: Array16, black: float, white: float) -> float | None:
     """Return the value below white where the histogram of one CFA position has its clipping peak, or None.
 
-    The peak is narrow: next to nothing lies above it, and far fewer pixels lie a few bins below. Bright
-    uniform surfaces have one too, but not at the same value in three positions of the pattern, which the
+    A clipping peak is narrow: almost no pixels are above it, and far fewer a few bins below. Bright uniform
+    surfaces have such peaks too, but not at the same value in three positions of the pattern, which the
     caller checks.
     """
     width = max(_BIN_WIDTH * (white - black), 1.0)
@@ -267,7 +269,7 @@ def _white_balance(
     if gains := _normalized_gains(file.daylight_whitebalance):
         return gains, "the camera's white balance is unusable; its daylight preset is used"
     if color_matrix is not None:
-        d65 = np.maximum(color_matrix @ _D65_XYZ, 1e-9)  # camera values of a white object, kept positive
+        d65 = np.maximum(color_matrix @ _D65_XYZ, 1e-9)  # camera values of a white object, at least 1e-9
         if gains := _normalized_gains(1 / d65):
             return gains, "the camera's white balance is unusable; the colour matrix's for D65 is used"
     return (1.0, 1.0, 1.0), "no usable white balance; the channels are not balanced"

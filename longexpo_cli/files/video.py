@@ -1,4 +1,4 @@
-"""Videos, by FFmpeg through OpenCV: what their container says, and single frames."""
+"""Videos, through FFmpeg in OpenCV: container metadata and single frames."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from longexpo_cli.errors import UnreadableFrameError
 EXTENSIONS = frozenset(
     {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".wmv", ".3gp"}
 )
-_MAX_FORWARD_FRAMES = (
-    16  # a frame at most this far ahead is reached by decoding; seeking costs more than that
-)
-_MAX_FRAME_COUNT = 1e8  # containers that do not know their length report 0, a negative or a huge count
+_MAX_FORWARD_FRAMES = 16  # frames up to this far ahead are reached by decoding, which is faster than seeking
+_MAX_FRAME_COUNT = 1e8  # containers of unknown length report 0, a negative or a huge count
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,9 @@ class VideoInfo:
 
 
 def video_info(path: Path) -> VideoInfo:
-    """Return what a video file says of itself; frames are counted when the container does not say how many.
+    """Return the metadata of a video file; frames are counted when the container does not give their number.
 
-    UnreadableFrameError when it is not a video, has no frame rate or holds no frames.
+    UnreadableFrameError when it is not a video, has no frame rate or has no frames.
     """
     import cv2
 
@@ -46,13 +44,13 @@ def video_info(path: Path) -> VideoInfo:
         rate_hz = float(capture.get(cv2.CAP_PROP_FPS))
         frames = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         if not (math.isfinite(rate_hz) and rate_hz > 0):
-            raise UnreadableFrameError(path, "does not say how many frames a second it has")
+            raise UnreadableFrameError(path, "has no frame rate")
         if not (0 < frames < _MAX_FRAME_COUNT):
             frames = 0
             while capture.grab():
                 frames += 1
         if height < 1 or width < 1 or frames < 1:
-            raise UnreadableFrameError(path, "holds no frames")
+            raise UnreadableFrameError(path, "has no frames")
         return VideoInfo((height, width), rate_hz, int(frames))
     finally:
         capture.release()
@@ -61,7 +59,7 @@ def video_info(path: Path) -> VideoInfo:
 def read_frame(path: Path, number: int) -> Array8:
     """Return frame number (0 is the first) of a video as H W 3 uint8 RGB, sRGB values not decoded.
 
-    The last video stays open, so that reading its frames in order does not seek for each of them.
+    The last video stays open, so that reading frames in order need not seek.
     UnreadableFrameError when the frame cannot be decoded.
     """
     try:
@@ -83,7 +81,7 @@ class _SequentialReader:
         self._lock = threading.Lock()
 
     def frame(self, number: int) -> Any:
-        """Return a frame H W 3 uint8, BGR as cv2 gives it, or None."""
+        """Return a frame H W 3 uint8, BGR as cv2 returns it, or None when it cannot be decoded."""
         import cv2
 
         with self._lock:
