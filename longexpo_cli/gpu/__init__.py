@@ -1,1 +1,1 @@
-"""What runs on an OpenCL device: device.py is pyopencl's door, the rest one function per kernel."""
+"""OpenCL: devices and buffers, and per stage a module with one function for each kernel."""

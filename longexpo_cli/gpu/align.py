@@ -1,4 +1,4 @@
-"""Kernel of the alignment stage: resample a frame on the reference's grid."""
+"""Kernel of the align stage: warp a frame to the reference."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _ALIGNMENT = 64  # bytes, of the memory allocated here: a cache line, the widest
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class DeviceArray:
-    """A C-order array in a device's memory; download is that device's. Uploaded arrays are not writable."""
+    """A C-order array in the memory of a device, whose `download` it holds. Uploaded arrays are read-only."""
 
     buffer: Any
     shape: tuple[int, ...]
@@ -31,8 +31,7 @@ class DeviceArray:
     def get(self) -> npt.NDArray[Any]:
         """Return the array on the host.
 
-        A CPU device's memory is the host's: the result is a read-only view, valid until a kernel writes
-        to this array again.
+        On a CPU device the result is a read-only view, valid until a kernel writes to this array again.
         """
         return self.download(self)
 
@@ -46,7 +45,7 @@ class DeviceImage:
 
 
 class View:
-    """The base of a mapped view; it keeps the mapping and the device array alive as long as the view."""
+    """The base of a mapped NumPy array; it keeps the mapping and the device array alive."""
 
     def __init__(self, mapped: npt.NDArray[Any], array: DeviceArray) -> None:
         address, _ = mapped.__array_interface__["data"]
@@ -55,7 +54,7 @@ class View:
 
 
 def host_memory(size: int) -> npt.NDArray[np.uint8]:
-    """Return aligned memory for a CPU device; NumPy asks for huge pages, which PoCL does not."""
+    """Return aligned memory for a CPU device; NumPy requests huge pages, PoCL does not."""
     whole = np.empty(size + _ALIGNMENT, np.uint8)
     first = -whole.ctypes.data % _ALIGNMENT
     return whole[first : first + size]

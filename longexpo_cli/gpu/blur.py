@@ -1,4 +1,4 @@
-"""Kernels of the blur: soft gamma, tangents of the paths, light integrated along them, inverse soft gamma."""
+"""Kernels of the blur: soft gamma, tangents of the paths, integration along paths, inverse soft gamma."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def tangents(
     """Return the tangents of a pair's paths, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
 
     Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of
-    the pairs before and after; None: there is no such pair. The scales are this pair's duration over
-    theirs.
+    the pairs before and after; None where there is no such pair. The scales are this pair's duration
+    divided by theirs.
     """
     _, height, width, _ = lines.shape
     result = TANGENTS.allocate(device, height, width)

@@ -1,7 +1,7 @@
 """Every kind of buffer on a device, declared once: the grid it covers, its channels and its type.
 
-The kernels' wrappers allocate from these declarations and memory_estimate adds them up, so that the estimate
-follows when a kernel's output changes. Small tables (tone curves, decode tables, the mesh's rows) are not
+The functions that run kernels allocate from these declarations and memory_estimate sums them, so the estimate
+cannot differ from what is allocated. Small tables (tone curves, decode tables, the mesh's rows) are not
 declared.
 """
 
@@ -16,7 +16,7 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 
 
 class Extent(Enum):
-    """What a buffer has one pixel for."""
+    """The grid that a buffer covers: what one of its pixels stands for."""
 
     FULL = "full-resolution pixel"
     HALF = "half-resolution pixel"
@@ -30,7 +30,7 @@ class Extent(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buffer:
-    """A kind of buffer: planes x height x width x channels elements; 0: no such axis."""
+    """A kind of buffer: planes x height x width x channels elements; 0 means that there is no such axis."""
 
     extent: Extent
     dtype: str  # a NumPy type
@@ -53,7 +53,7 @@ class Buffer:
         return device.empty(self.shape(height, width), self.dtype)
 
 
-# Develop, align: light and coverage of a frame; blur: under soft gamma. An image takes the same.
+# Develop, align: light and coverage of a frame; blur: the same under soft gamma. Its image has the same size.
 FRAME = Buffer(Extent.HALF, "float16", channels=4)
 LOW_FRAME = Buffer(Extent.LOW, "float32", channels=4)
 ENERGY = Buffer(Extent.LOW, "float16")

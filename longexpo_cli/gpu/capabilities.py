@@ -1,4 +1,4 @@
-"""What a device can do, how that decides its use, and the errors of one that is too small."""
+"""Capabilities of an OpenCL device, and the errors when its memory is too small."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _OUT_OF_MEMORY = {-4: "MEM_OBJECT_ALLOCATION_FAILURE", -5: "OUT_OF_RESOURCES", -
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """What decides how an OpenCL device is used.
+    """The capabilities that decide how an OpenCL device is used.
 
-    A CPU (is_cpu) works in the host's memory and runs faster on long rows; others have memory of their own.
-    memory_bytes is all of it, max_buffer_bytes the largest buffer. max_image_px is (height, width) of the
-    largest image that the texture unit samples frames from; (0, 0): frames are buffers, interpolated in
-    the kernel.
+    A CPU (is_cpu) works in the host's memory and is faster with long work-groups along rows. memory_bytes is
+    the total memory, max_buffer_bytes the largest buffer. max_image_px is (height, width) of the largest
+    image from which a texture unit samples frames; (0, 0): frames are buffers, interpolated in the kernel.
     """
 
     is_cpu: bool
@@ -30,7 +29,7 @@ class DeviceInfo:
 
     @property
     def sampling(self) -> str:
-        """What frames are sampled from: "images" or "buffers"."""
+        """Whether frames are sampled from "images" or from "buffers"."""
         return "images" if all(self.max_image_px) else "buffers"
 
     def fits_image(self, height: int, width: int) -> bool:
@@ -39,9 +38,9 @@ class DeviceInfo:
 
 
 def device_info(cl_device: Any) -> DeviceInfo:
-    """Return what an OpenCL device says of itself.
+    """Return the capabilities that an OpenCL device reports.
 
-    Images are left unused on CPUs, which interpolate buffers faster than they imitate a texture unit.
+    Images are not used on CPUs, which interpolate buffers faster than they emulate a texture unit.
     """
     is_cpu = bool(cl_device.type & _CPU)
     has_images = bool(cl_device.image_support) and not is_cpu
@@ -76,5 +75,5 @@ def out_of_memory_error(name: str, info: DeviceInfo, used_bytes: int, code: int)
         return None
     return DeviceError(
         f"{name}: out of memory ({_OUT_OF_MEMORY[code]}) with {mebibytes(used_bytes)} of its "
-        f"{mebibytes(info.memory_bytes)} in use here; close what else uses it, or {OTHER_DEVICE}"
+        f"{mebibytes(info.memory_bytes)} in use here; close other programs that use it, or {OTHER_DEVICE}"
     )

@@ -96,11 +96,11 @@ def detail(
     cell: int,
     min_variance: float,
 ) -> tuple[DeviceArray, DeviceArray]:
-    """Return, on the low grid, the part of the sharp detail in the blur and their difference, h w float32.
+    """Return the fraction of the sharp detail that is in the blur, and their difference, h w float32 (low).
 
-    The part is a guided filter's slope, 0..1 (He and Sun 2015, arXiv 1505.00996). excess_map is that of
-    `excess`, cell the half-resolution pixels per low pixel, min_variance the variance of light that counts
-    as flat.
+    The fraction is a guided filter's slope, 0..1 (He and Sun 2015, arXiv 1505.00996). excess_map is the
+    result of `excess`, cell the half-resolution pixels per low pixel; regions with a variance of light below
+    min_variance are treated as flat.
     """
     height, width = half_guide.shape[:2]
     slope = SLOPE.allocate(device, low.height, low.width)

@@ -1,8 +1,8 @@
-"""Kernels that demosaic a colour filter array, one band of rows at a time.
+"""Kernels that demosaic a colour filter array, band by band.
 
 Gradient-based threshold-free interpolation (Pekkucuksen and Altunbasak 2010, doi:10.1109/ICIP.2010.5652138).
-red is the position of red in the 2x2 pattern (0 1 / 2 3), colour is `develop.colour_vector`; black and gain
-hold one float32 for each position of the pattern.
+red is the position of red in the 2x2 pattern (0 1 / 2 3), colour is the result of develop.colour_vector;
+black and gain hold one float32 for each position of the pattern.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from longexpo_cli.gpu.develop import value_defines
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Shot
 
-PAD = (
-    12  # pixels on every side of a band that interpolation reads beyond its output; even, to keep the pattern
-)
-KNEE = 5e-4  # light at which the curve turns from linear to square root, about the noise of dark parts
+PAD = 12  # pixels by which a band exceeds its output on every side; even, to keep the pattern
+KNEE = 5e-4  # light at which the curve changes from linear to square root; about the noise of dark areas
 BAND_PIXELS = 1 << 21  # pixels demosaiced at once: about 50 MB of buffers
 _CURVE = (f"PAD={PAD}", f"KNEE={KNEE}f")
 
@@ -36,7 +34,7 @@ def wb_gains_by_position(shot: Shot) -> Array32:
 def linearize(
     device: Device, values: DeviceArray, top: int, rows: int, black: Array32, gain: Array32
 ) -> DeviceArray:
-    """Return rows of a colour filter array from row top on, PAD pixels wider on each side, float32.
+    """Return rows of a colour filter array, starting at row top, PAD pixels wider on both sides, float32.
 
     Rows and columns outside the picture are mirrored; top may be negative.
     """

@@ -1,8 +1,8 @@
-"""The develop kernels: sensor values to working-space light, at half, low and full resolution.
+"""Kernels of the develop stage: sensor values to working-space light at half, low and full resolution.
 
 Below, values are a colour filter array H W or a picture H W 3, uint8, uint16 or (merged) float32; colour is
 `colour_vector`, red the position of red in the 2x2 pattern (0 1 / 2 3), black, inverse and gain one
-float32 a position.
+float32 per position.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def levels(shot: Shot, kind: npt.DTypeLike) -> tuple[Array32, Array32]:
 def curve_table(shot: Shot, kind: npt.DTypeLike) -> Array32:
     """Return the raw value (0..1, less below black) of every stored value, 3 x 256 or 3 x 65536 float32.
 
-    Merged values (float32) are light already and have no table: 3 x 1.
+    Merged values (float32) are linear already and have no table: 3 x 1.
     """
     if np.dtype(kind) == np.float32:
         return np.zeros((3, 1), np.float32)
@@ -147,5 +147,6 @@ def _size(array: DeviceArray) -> tuple[int, int]:
 
 
 def value_defines(values: Any) -> tuple[str, ...]:
+    """Return the macros with which kernels are compiled for values of this type."""
     name, levels = _VALUES[np.dtype(values.dtype).name]
     return (f"VALUE={name}", f"LEVELS={levels}", *(("MERGED",) if name == "float" else ()))

@@ -1,4 +1,4 @@
-"""OpenCL devices: choose one, compile kernels once, allocate, transfer, run."""
+"""OpenCL devices: selection, compilation, memory, transfers, kernel execution. Imports pyopencl."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ALIGNMENT = 16  # bytes; a CPU device uses a host array in place when it is ali
 class Device:
     """One OpenCL device with its queues and compiled programs.
 
-    info says how it is used; by default what the device says of itself (see capabilities.device_info).
+    info decides how it is used; the default is what the device reports (capabilities.device_info).
     """
 
     def __init__(self, cl_device: Any, info: DeviceInfo | None = None) -> None:
@@ -52,7 +52,7 @@ class Device:
     def upload(self, array: npt.NDArray[Any]) -> DeviceArray:
         """Return a host array on the device, read-only. Do not change the host array afterwards.
 
-        A CPU device uses the host's memory in place where the alignment allows; to others it is copied
+        A CPU device uses the host array in place where its alignment allows. For other devices it is copied
         asynchronously: kernels wait for the copy, the host does not.
         """
         array = np.ascontiguousarray(array)
@@ -85,7 +85,9 @@ class Device:
             else:
                 buffer = self._cl.Buffer(self._context, flags.READ_WRITE, size)
         except (self._cl.Error, MemoryError) as error:
-            raise DeviceError(f"{self.name}: no memory for {size / 2**20:.0f} MiB ({error})") from error
+            raise DeviceError(
+                f"{self.name}: no memory for {size / 2**20:.0f} MiB ({error}); {capabilities.OTHER_DEVICE}"
+            ) from error
         array = DeviceArray(buffer, tuple(shape), element, self.download, writable)
         self._count(array, size)
         return array
@@ -98,9 +100,10 @@ class Device:
         return array
 
     def sampled(self, *frames: DeviceArray) -> tuple[tuple[DeviceArray | DeviceImage, ...], tuple[str, ...]]:
-        """Return frames H W 4 half for a kernel that samples between pixels, and the defines it needs.
+        """Return frames H W 4 half for a kernel that interpolates them, and the defines for it.
 
-        Frames are copied into images where the device has them for that size; otherwise returned as they are.
+        They are copied into images where the device has images of that size; else they are returned as
+        they are.
         """
         if not all(self.info.fits_image(*frame.shape[:2]) for frame in frames):
             return frames, ()
@@ -127,7 +130,7 @@ class Device:
                 mapped, _ = self._cl.enqueue_map_buffer(
                     self._queue, array.buffer, self._cl.map_flags.READ, 0, array.shape, array.dtype
                 )
-            self._running.clear()  # the queue is in order: it has waited for kernels and uploads
+            self._running.clear()  # the queue is in order: mapping has waited for all kernels and uploads
             return np.asarray(View(mapped, array))
         result = np.empty(array.shape, array.dtype)
         with self._memory_errors():
@@ -150,8 +153,8 @@ class Device:
 
         The kernel is the one in kernels/<kernel>.cl (or in file), compiled with defines: NAME or NAME=TEXT.
         Numbers are converted to the types that the kernel declares; TypeError for an argument that is
-        missing, unknown or does not fit (see signature.py). The size is rounded up to whole work-groups
-        (group, or the device's default), so every kernel returns early outside its output.
+        missing, unknown, or of a wrong type or range (see signature.py). The size is rounded up to whole
+        work-groups (group, or the device's default), so every kernel returns early outside its output.
         """
         function, declared = self._kernel(kernel, defines, file)
         values = declared.bind(arguments)
@@ -179,14 +182,16 @@ class Device:
 
     @contextlib.contextmanager
     def _memory_errors(self) -> Iterator[None]:
-        """Turn OpenCL's errors for a lack of memory into a DeviceError; its other errors are bugs."""
+        """Turn OpenCL's out-of-memory errors into DeviceError; its other errors are bugs."""
         try:
             yield
         except self._cl.Error as error:
-            lack = capabilities.out_of_memory_error(self.name, self.info, self.allocated_bytes, error.code)
-            if lack is None:
+            memory_error = capabilities.out_of_memory_error(
+                self.name, self.info, self.allocated_bytes, error.code
+            )
+            if memory_error is None:
                 raise
-            raise lack from error
+            raise memory_error from error
 
     def _count(self, array: DeviceArray | DeviceImage, size: int) -> None:
         self.allocated_bytes += size
@@ -197,12 +202,12 @@ class Device:
         self.allocated_bytes -= size
 
     def _group(self, dimensions: int) -> tuple[int, ...]:
-        if self.info.is_cpu:  # long rows vectorise
+        if self.info.is_cpu:  # the compiler vectorises along rows
             return (64, 1, 1)[:dimensions]
         return {1: (256,), 2: (16, 16), 3: (16, 16, 1)}[dimensions]
 
     def _kernel(self, name: str, defines: tuple[str, ...], file: Path | None) -> tuple[Any, Signature]:
-        """Return a compiled kernel and its signature; every kernel is compiled once for its defines."""
+        """Return a compiled kernel and its signature; compiled once per process for each set of defines."""
         key = (name, file, defines)
         if key not in self._kernels:
             source = kernel_source(name, file)
@@ -223,7 +228,7 @@ def kernel_source(name: str, file: Path | None = None) -> str:
 
 
 def available() -> list[Any]:
-    """Return the OpenCL devices present, GPUs first, PoCL last: the order that `choose` prefers."""
+    """Return the OpenCL devices, GPUs first, PoCL last; "auto" chooses the first."""
     try:
         import pyopencl as cl
 
@@ -231,7 +236,7 @@ def available() -> list[Any]:
     except ImportError as error:
         raise DeviceError(f"OpenCL cannot be loaded: {error}") from error
     except cl.Error as error:
-        raise DeviceError(f"no OpenCL platform answers ({error}); pip install 'pyopencl[pocl]'") from error
+        raise DeviceError(f"no OpenCL platform was found ({error}); pip install 'pyopencl[pocl]'") from error
 
     def rank(device: Any) -> int:
         if device.type & cl.device_type.GPU:
@@ -241,17 +246,17 @@ def available() -> list[Any]:
     return sorted(devices, key=rank)
 
 
-def choose(wish: str = "auto") -> Device:
-    """Return the device that a wish names: "auto", a number of `longexpo devices`, or part of a name."""
+def choose(selector: str = "auto") -> Device:
+    """Return a device by "auto", its number in `longexpo devices`, or a part of its name."""
     devices = available()
     if not devices:
-        raise DeviceError("no OpenCL device was found; pip install 'pyopencl[pocl]' brings one for the CPU")
-    if wish == "auto":
+        raise DeviceError("no OpenCL device was found; pip install 'pyopencl[pocl]' adds one for the CPU")
+    if selector == "auto":
         return Device(devices[0])
-    if wish.isdigit() and int(wish) < len(devices):
-        return Device(devices[int(wish)])
-    named = [d for d in devices if wish.lower() in f"{d.platform.name} {d.name}".lower()]
-    if not named or wish.isdigit():
+    if selector.isdigit() and int(selector) < len(devices):
+        return Device(devices[int(selector)])
+    named = [d for d in devices if selector.lower() in f"{d.platform.name} {d.name}".lower()]
+    if not named or selector.isdigit():
         names = "; ".join(f"{n}: {d.name.strip()}" for n, d in enumerate(devices))
-        raise DeviceError(f"no OpenCL device is called {wish!r}; there are {names}")
+        raise DeviceError(f"no OpenCL device matches {selector!r}; choose from {names}")
     return Device(named[0])

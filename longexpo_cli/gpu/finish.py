@@ -49,7 +49,7 @@ def tone(
 
 
 def sharpen(device: Device, display: DeviceArray, amount: float) -> DeviceArray:
-    """Sharpen display values 4 H W float16 by amount (0 = not at all) and round to H W 3 uint8."""
+    """Sharpen display values 4 H W float16 by amount (0 = off) and round to H W 3 uint8."""
     height, width = display.shape[1:]
     out = PRINT.allocate(device, height, width)
     device.run(

@@ -1,19 +1,19 @@
-"""Workarounds for PoCL 3.0, the OpenCL for CPUs that pip installs, and a cache of its binaries.
+"""Workarounds for PoCL 3.0, the OpenCL driver for CPUs that pip installs, and a cache of its binaries.
 
-Linker: PoCL calls the system linker `ld` and aborts the process without one, so it is looked for first.
+Linker: PoCL calls the system linker `ld` and aborts the process if there is none, so this is checked first.
 
 Processor name: PoCL 3.0 asks LLVM 14 for the name of the processor, which is wrong for processors newer
 than LLVM 14. Some (AMD family 26) are called "generic", which the compiler inside PoCL then rejects
 ("unknown target CPU 'generic'", pocl issue 1049). Others get the name of their predecessor (Zen 4 is
 "znver3", which has no AVX-512), while PoCL selects its function library by the features that the processor
-really has (AVX-512): code generation then aborts the process ("LLVM ERROR: Cannot select"). No option
+has (AVX-512): code generation then aborts the process ("LLVM ERROR: Cannot select"). No option
 overrides the name, so it is replaced in the device's record by that of the processor which the selected
 function library was compiled for. (LLVM inlines a function only into code for a processor with all of the
 function's features: with a name like x86-64-v4 every vload and clamp is a call, and the blur takes half as
 long again.) This is done for PoCL 3.0 only, and not when LONGEXPO_NO_POCL_FIX=1 is set.
 
-Cache: PoCL finds what it has cached of a program by the preprocessed source, and preprocessing takes 30 ms:
-a second for the kernels of a render. Its binaries load in 2 ms; they are cached here, one file per program.
+Cache: PoCL caches programs by their preprocessed source, and preprocessing takes 30 ms per program, a second
+for the kernels of a render. Its binaries load in 2 ms; they are cached here, one file per program.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def fix_processor_name(cl_device: Any) -> None:
 
 
 def usable_name(name: bytes, flags: set[str]) -> bytes:
-    """Return the name under which LLVM 14 generates code for a processor with flags that it calls name."""
+    """Return a name for which LLVM 14 generates code on a processor with these flags that it calls `name`."""
     level = next((known for known, needs in _LEVELS if needs <= flags), b"x86-64")
     too_old = level in _AVX512_NAMES and name not in _AVX512_NAMES
     return level if name == b"generic" or too_old else name
@@ -163,7 +163,7 @@ def _has_kernel(program: Any, kernel: str) -> bool:
 
 
 def _key(cl_device: Any, source: str, options: list[str]) -> str:
-    """Return what tells programs apart: driver, processor and its name, options, source."""
+    """Return a hash of what a binary depends on: driver, processor and its name, options, source."""
     driver = (cl_device.platform.version, cl_device.version, cl_device.driver_version, cl_device.name)
     name = "fixed name" if needs_name_fix(cl_device) else "own name"
     return hashlib.sha256("\0".join((*driver, name, _processor(), *options, source)).encode()).hexdigest()
@@ -191,12 +191,12 @@ def _locked(folder: Path) -> Iterator[None]:
                     break
                 time.sleep(0.05)
         except OSError as error:
-            _LOG.info("PoCL: builds without a lock (%s)", error)
+            _LOG.info("PoCL: building without a lock (%s)", error)
         yield
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Whether the lock was free, and now is held; OSError where files cannot be locked."""
+    """Try to take the lock and return whether that succeeded; OSError where files cannot be locked."""
     try:
         import fcntl
     except ImportError as error:
@@ -219,7 +219,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, binary: bytes) -> None:
-    """Write a binary after its checksum, atomically; a folder that cannot be written is left alone."""
+    """Write a checksum and a binary, atomically; nothing when the folder cannot be written."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -228,7 +228,7 @@ def _write(path: Path, binary: bytes) -> None:
 
 
 def _processor() -> str:
-    """Return this machine's processor model and features: code for one may not run on another."""
+    """Return the processor's model and features: code for one may not run on another."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,9 +1,9 @@
-"""Parameter lists of our kernels, read from their source, and arguments checked against them.
+"""Read the parameter lists of kernels from their source, and check arguments against them.
 
 OpenCL can report parameter types (clGetKernelArgInfo), but only for programs built from source with
--cl-kernel-arg-info: not for the binaries that gpu.pocl caches, and not on every driver. Our kernels use a
-small part of OpenCL C, so their text is read instead. What is understood: `__global` pointers to, and values
-of, the types in _DTYPES and their vectors; `read_only image2d_t`; object-like macros; #ifdef, #ifndef, #else.
+-cl-kernel-arg-info: not for the binaries that gpu.pocl caches, and not with every driver. The kernels use a
+small part of OpenCL C, so their text is parsed instead. Supported are `__global` pointers to, and values of,
+the types in _DTYPES and their vectors; `read_only image2d_t`; object-like macros; #ifdef, #ifndef, #else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _QUALIFIERS = {"__global", "global", "const", "restrict", "read_only", "__read_o
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a kernel: a buffer of, or a value of, `lanes` elements of a type; or an image."""
+    """A parameter of a kernel: a buffer of vectors of `lanes` elements, such a vector, or an image."""
 
     name: str
     kind: Literal["buffer", "image", "value"]
@@ -46,7 +46,7 @@ class Parameter:
     is_const: bool = True  # a buffer that the kernel only reads
 
     def convert(self, value: Argument) -> Any:
-        """Return what pyopencl is given for a value; TypeError says why it does not fit."""
+        """Return the argument for pyopencl; TypeError when the value has a wrong type or range."""
         if self.kind == "value":
             return self._number(value)
         if self.kind == "image":
@@ -84,7 +84,7 @@ class Parameter:
             result = numbers.astype(self.dtype) if fits.all() else numbers
         if not fits.all():
             raise TypeError(f"{value} is out of the range of {self.type}")
-        # In memory a vector of three takes the room of four.
+        # A vector of three elements occupies four in memory (OpenCL C 1.2, section 6.1.5).
         return result[()] if self.lanes == 1 else np.pad(result, (0, 1 if self.lanes == 3 else 0))
 
 
@@ -119,7 +119,7 @@ class Signature:
 def parse(source: str, kernel: str, defines: tuple[str, ...] = ()) -> Signature:
     """Return the signature of a kernel in OpenCL C source, compiled with defines: NAME or NAME=TEXT.
 
-    Raises ValueError when the source has no such kernel or a parameter is of a type not understood here.
+    Raises ValueError when the source has no such kernel or a parameter has an unsupported type.
     """
     code, macros = _preprocess(source, defines)
     found = re.search(rf"__kernel\s+void\s+{re.escape(kernel)}\s*\(([^)]*)\)", code)
@@ -132,7 +132,7 @@ def parse(source: str, kernel: str, defines: tuple[str, ...] = ()) -> Signature:
 def _preprocess(source: str, defines: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     """Return the active lines of a source, without comments and directives, and its object-like macros.
 
-    Conditions other than #ifdef and #ifndef are taken as true: they stand within functions only.
+    Conditions other than #ifdef and #ifndef count as true: in the kernels they occur only inside functions.
     """
     macros = {name: text for name, _, text in (define.partition("=") for define in defines)}
     code = re.sub(r"/\*.*?\*/|//[^\n]*", " ", source, flags=re.DOTALL)
