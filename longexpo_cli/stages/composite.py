@@ -1,4 +1,4 @@
-"""Composite the sharp exposure over the motion blur: the blur where things moved, the exposure elsewhere.
+"""Composite: the motion blur where something moved, the sharp exposure elsewhere.
 
 Tabellion et al. 2023, section 4.8, doi:10.1145/3592124.
 """
@@ -11,34 +11,32 @@ from typing import cast
 
 import numpy as np
 
-from longexpo_cli import shapes
+from longexpo_cli import curves
 from longexpo_cli.gpu import composite as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Array8, Array32, Frame, MotionBlur, Photograph, Subject
 
-MOTION_PERCENTILE = (
-    99.0  # of the motion over all pixels: the unit of motion_low and motion_high (section 4.8)
-)
+MOTION_PERCENTILE = 99.0  # of all pixels' motion: the unit of motion_low and motion_high (section 4.8)
 MIN_REFERENCE_MOTION = 0.003  # of the low diagonal: a smaller 99th percentile is noise of the motion field
-FACE_MOTION_HIGH = 0.64  # of the 99th percentile: mean motion from which a face is no longer protected
-DIFFERENCE_LOW_SIGMA = 2.0  # standard deviations of noise; a smaller difference of blur and exposure is noise
-DIFFERENCE_HIGH_SIGMA = 4.0  # from here on the blur shows whatever the motion field says
-CLOSE_SIZE = 0.024  # of the low diagonal: wider sharp holes in blurred areas are things, not specks
-SMOOTHING_RADIUS_PX = (
-    2.5  # low px, of the joint bilateral filter of the mask: one low pixel and its neighbours
+FACE_MOTION_HIGH = 0.64  # of the 99th percentile: mean motion above which a face is not protected at all
+DIFFERENCE_LOW_SIGMA = 2.0  # standard deviations; smaller differences of blur and sharp exposure are noise
+DIFFERENCE_HIGH_SIGMA = 4.0  # above it the blur is used whatever the motion field says
+CLOSE_SIZE = 0.024  # of the low diagonal: smaller sharp holes inside blurred areas are filled
+SMOOTHING_RADIUS_PX = 2.5  # low px, of the mask's joint bilateral filter: a pixel and its neighbours
+EDGE_RANGE = 0.15  # of BRIGHT_PERCENTILE: the mask is not smoothed across edges of this height
+BRIGHT_PERCENTILE = 95.0  # of the guide: brightness that EDGE_RANGE is relative to
+BINNED_VARIANCE = 0.5  # of a full pixel's variance: left after binning two by two, interpolation included
+MIN_VARIANCE = 1e-8  # squared light, (1e-4 of white)^2: rounding of half floats
+RELATIVE_TOLERANCE = (
+    0.005  # of the light: difference of blur and exposure that is ignored in addition to noise
 )
-EDGE_RANGE = 0.15  # of the picture's bright parts: a step of this height stops the mask's smoothing
-BRIGHT_PERCENTILE = 95.0  # of the guide: what "bright" means in this picture
-BINNED_VARIANCE = 0.5  # of a full pixel's variance: what binning two by two leaves, interpolation included
-MIN_VARIANCE = 1e-8  # squared light, 1e-4 of white: rounding of half floats
-RELATIVE_TOLERANCE = 0.005  # of the light: difference of blur and exposure that is ignored beside noise
-FLAT_LIGHT = 0.1  # light whose noise variance separates flat parts from detail
+FLAT_LIGHT = 0.1  # light whose noise variance is the threshold between flat areas and detail
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Where the blur shows. Motion is measured in parts of its 99th percentile over the picture."""
+    """Where the blur is used. Motion is relative to its 99th percentile over the picture."""
 
     motion_low: float = parameter(
         0.16,
@@ -57,28 +55,28 @@ class Params:
 def composite(device: Device, blur: MotionBlur, sharp: Frame, subject: Subject, params: Params) -> Photograph:
     """Return the photograph H W 3 float32: sharp * keep + blur * (1 - keep), in linear light.
 
-    keep = max(1 - max(M_flow, M_differ), faces that hardly move), smoothed by a joint bilateral filter guided
-    by the sharp exposure; where no frame covers a pixel, the exposure is used. Two things go beyond the
-    paper. M_differ opens the mask where the blur holds other light than the sharp exposure, whatever the
-    motion field says. And the blur, made at half resolution, gets back the detail of what stood still for a
-    part of the time (kernels/composite_detail.cl).
+    keep = max(1 - max(M_flow, M_differ), still faces), smoothed by a joint bilateral filter guided by the
+    sharp exposure; where no frame covers a pixel, the sharp exposure is used. Two things go beyond the paper:
+    M_differ selects the blur where its light differs from the sharp exposure's, whatever the motion field
+    says; and detail of what was static for a part of the time is added back to the blur, which is computed
+    at half resolution (kernels/composite_detail.cl).
     """
     blurred = cast(DeviceArray, blur.light)
     exposure = device.upload(sharp.light)
     half_guide = kernels.guide(device, exposure, blur.grid)
     half_per_low = blur.low.scale // blur.grid.scale
-    detail, moved = _measured(device, blur, sharp, half_guide, params)
+    detail, moved = _detail_and_motion_mask(device, blur, sharp, half_guide, params)
     keep_low = np.maximum(1 - moved, still_faces(blur, subject, params))
     low_guide = kernels.guide(device, exposure, blur.low)
     keep = kernels.mask(
         device,
         device.upload(keep_low),
-        device.upload(_mixed(keep_low, SMOOTHING_RADIUS_PX)),
+        device.upload(_varying_mask(keep_low, SMOOTHING_RADIUS_PX)),
         low_guide,
         half_guide,
         half_per_low=half_per_low,
         radius_px=SMOOTHING_RADIUS_PX,
-        guide_range=EDGE_RANGE * _bright(low_guide),
+        guide_range=EDGE_RANGE * _bright_level(low_guide),
     )
     residual = kernels.subtract_detail(device, blurred, half_guide, detail, half_per_low)
     light = kernels.blend(device, exposure, residual, keep, detail, blur.low.scale)
@@ -86,18 +84,18 @@ def composite(device: Device, blur: MotionBlur, sharp: Frame, subject: Subject, 
 
 
 def motion_mask(blur: MotionBlur, params: Params) -> Array32:
-    """Return M_flow h w float32 on the low grid: 0 where still, 1 where it moves (section 4.8)."""
+    """Return M_flow h w float32 on the low grid: 0 where static, 1 where something moves (section 4.8)."""
     reference = _reference_motion(blur)
     if reference == 0:
         return np.zeros_like(blur.motion_px)
-    high = _above(params.motion_high, params.motion_low)
-    return shapes.ramp(blur.motion_px, params.motion_low * reference, high * reference)
+    high = _at_least(params.motion_high, params.motion_low)
+    return curves.linear_step(blur.motion_px, params.motion_low * reference, high * reference)
 
 
 def still_faces(blur: MotionBlur, subject: Subject, params: Params) -> Array32:
-    """Return the face signal h w float32 of the faces that hardly move, each judged by its mean motion.
+    """Return the face signal h w float32 of the faces that hardly move, by each face's mean motion.
 
-    A face is fully protected up to a motion of motion_high, and not at all from FACE_MOTION_HIGH on.
+    A face is fully protected up to motion_high, and not at all above FACE_MOTION_HIGH.
     """
     import cv2
 
@@ -109,17 +107,17 @@ def still_faces(blur: MotionBlur, subject: Subject, params: Params) -> Array32:
     signal = subject.faces.ravel().astype(np.float64)
     total = np.bincount(label, signal * blur.motion_px.ravel(), count)
     mean = total / np.maximum(np.bincount(label, signal, count), np.finfo(np.float32).tiny)
-    high = _above(FACE_MOTION_HIGH, params.motion_high)
-    protected = 1 - shapes.ramp(mean, params.motion_high * reference, high * reference)
+    high = _at_least(FACE_MOTION_HIGH, params.motion_high)
+    protected = 1 - curves.linear_step(mean, params.motion_high * reference, high * reference)
     return np.asarray(subject.faces * protected[label].reshape(subject.faces.shape), np.float32)
 
 
-def _measured(
+def _detail_and_motion_mask(
     device: Device, blur: MotionBlur, sharp: Frame, half_guide: DeviceArray, params: Params
 ) -> tuple[DeviceArray, Array32]:
-    """Return the fraction of the sharp detail that the blur holds, on the device, and the mask of what moved.
+    """Return the fraction of the sharp detail that is in the blur (on the device), and the mask of motion.
 
-    Both lie on the low grid; the mask is 0 where still and 1 where blurred.
+    Both are on the low grid; the mask is 0 where static and 1 where something moved.
     """
     blurred = cast(DeviceArray, blur.light)
     noise = _noise(blur, sharp)
@@ -129,16 +127,18 @@ def _measured(
     detail, differ = kernels.detail(
         device, blurred, half_guide, excess, blur.low, half_per_low, flat_variance
     )
-    changed = shapes.ramp(differ.get(), DIFFERENCE_LOW_SIGMA, DIFFERENCE_HIGH_SIGMA)
+    changed = curves.linear_step(differ.get(), DIFFERENCE_LOW_SIGMA, DIFFERENCE_HIGH_SIGMA)
     close_px = round(CLOSE_SIZE * blur.low.diagonal)
-    return detail, _closed(np.maximum(motion_mask(blur, params), changed), close_px, params.dilate_px)
+    return detail, _close_and_dilate(
+        np.maximum(motion_mask(blur, params), changed), close_px, params.dilate_px
+    )
 
 
 def _noise(blur: MotionBlur, sharp: Frame) -> tuple[float, float]:
-    """Return slope and offset of the variance of the difference of blur and sharp exposure from noise.
+    """Return slope and offset of the noise variance of blur minus sharp exposure, in half-resolution light.
 
-    Both in light at half resolution; a channel's variance grows with its white-balance gain. The blur counts
-    as the mean of as many frames as it has.
+    A channel's variance grows with its white-balance gain. The noise of the blur is that of the mean of its
+    frames.
     """
     gain = max(blur.shot.wb_gains)
     single, merged = blur.shot.noise, sharp.shot.noise
@@ -147,23 +147,22 @@ def _noise(blur: MotionBlur, sharp: Frame) -> tuple[float, float]:
     return BINNED_VARIANCE * gain * slope, BINNED_VARIANCE * gain * gain * offset + MIN_VARIANCE
 
 
-def _bright(low_guide: DeviceArray) -> float:
-    """Return the guide's value in the picture's bright parts, above 0."""
+def _bright_level(low_guide: DeviceArray) -> float:
+    """Return the guide's BRIGHT_PERCENTILE, above 0."""
     brightest = low_guide.get()[..., :3].max(axis=-1).astype(np.float32)
     return max(float(np.percentile(brightest, BRIGHT_PERCENTILE)), float(np.finfo(np.float16).tiny))
 
 
 def _reference_motion(blur: MotionBlur) -> float:
-    """Return the 99th percentile of the motion, at least MIN_REFERENCE_MOTION of the diagonal, in low
-    pixels."""
+    """Return the 99th percentile of the motion, at least MIN_REFERENCE_MOTION, in low pixels."""
     largest = float(np.percentile(blur.motion_px, MOTION_PERCENTILE))
     return max(largest, MIN_REFERENCE_MOTION * blur.low.diagonal)
 
 
-def _closed(mask: Array32, close_px: int, dilate_px: int) -> Array32:
+def _close_and_dilate(mask: Array32, close_px: int, dilate_px: int) -> Array32:
     """Return a mask after morphological closing with an ellipse of close_px and dilation by dilate_px.
 
-    Sharp specks within streaks and along their edges disturb more than a little blur.
+    Small sharp spots inside streaks and along their edges are more visible than a little extra blur.
     """
     import cv2
 
@@ -173,8 +172,8 @@ def _closed(mask: Array32, close_px: int, dilate_px: int) -> Array32:
     return np.asarray(cv2.dilate(filled, around), np.float32)
 
 
-def _mixed(mask: Array32, radius_px: float) -> Array8:
-    """Return where a mask is not the same on all pixels within a radius, and one more, H W uint8."""
+def _varying_mask(mask: Array32, radius_px: float) -> Array8:
+    """Return H W uint8, 1 where a mask varies within radius_px + 1 of the pixel."""
     import cv2
 
     side = 2 * math.ceil(radius_px + 1) + 1
@@ -182,6 +181,6 @@ def _mixed(mask: Array32, radius_px: float) -> Array8:
     return np.asarray(cv2.dilate(mask, window) > cv2.erode(mask, window), np.uint8)
 
 
-def _above(value: float, floor: float) -> float:
-    """Return value, or just above floor: a ramp needs two ends whatever the user asks for."""
+def _at_least(value: float, floor: float) -> float:
+    """Return value, or slightly more than floor if it is less, as the ends of linear_step must differ."""
     return max(value, floor + 1e-3)

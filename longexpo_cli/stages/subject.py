@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import colour, geometry, shapes
+from longexpo_cli import colour, curves, geometry
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.params import parameter
@@ -145,7 +145,7 @@ def _face_signal(boxes: Array32, shape: tuple[int, ...]) -> Array32:
         y_in_box = (y - top) / (height / 2) - 1
         radius = np.hypot(x_in_box[None, :], y_in_box[:, None])
         distance = (FACE_OUTER_RADIUS - radius) / (FACE_OUTER_RADIUS - FACE_INNER_RADIUS)
-        np.maximum(signal, shapes.smootherstep(distance), out=signal)
+        np.maximum(signal, curves.smootherstep(distance), out=signal)
     return np.minimum(signal, np.float32(1))  # rounding may lift the polynomial above 1
 
 

@@ -1,4 +1,4 @@
-"""Small functions of a number: the curves the stages share."""
+"""Step functions, elementwise on arrays."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy.typing as npt
 F = TypeVar("F", np.float32, np.float64)
 
 
-def ramp(value: npt.NDArray[F], low: float, high: float) -> npt.NDArray[F]:
-    """Return 0 up to low, 1 from high on, straight between."""
+def linear_step(value: npt.NDArray[F], low: float, high: float) -> npt.NDArray[F]:
+    """Return 0 up to low, 1 above high, linear between."""
     scaled: npt.NDArray[F] = np.clip((value - value.dtype.type(low)) / value.dtype.type(high - low), 0, 1)
     return scaled
 
