@@ -1,4 +1,4 @@
-"""Demosaic: the merged mosaic to linear light at full resolution.
+"""Demosaic: convert the merged mosaic to linear light at full resolution.
 
 Gradient-based threshold-free interpolation (Pekkucuksen and Altunbasak 2010,
 doi:10.1109/ICIP.2010.5652138) on a square-root curve. The arithmetic is in kernels/demosaic_*.cl; this file
@@ -20,7 +20,7 @@ def demosaic(device: Device, mosaic: Mosaic, highlights: float) -> Frame:
     """Return a mosaic's light at full resolution, H W 3 float32 in the working space.
 
     A merged mosaic (float32, black subtracted, 1.0 = white, linear) is accepted too; pictures with three
-    colours per pixel are only made linear. highlights is develop's parameter of that name.
+    colours per pixel are only linearized. highlights is develop's parameter of that name.
     """
     shot, values = mosaic.shot, device.upload(mosaic.values)
     colour = develop_kernels.colour_vector(shot, highlights)

@@ -1,4 +1,4 @@
-"""Develop: sensor values to linear light in the working space.
+"""Develop: convert sensor values to linear light in the working space.
 
 Half-resolution frames are binned from the mosaic; only the sharp exposure is demosaiced (stages/demosaic.py).
 The arithmetic is in kernels/develop_*.cl; this file calls the kernels in order.
@@ -20,13 +20,13 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, DeviceFrame, Frame, Mosaic, Preview, Shot
 
-_DARK = 3e-3  # luminance, of sensor white, under which gradients are noise (Preview.energy)
-_PREVIEW_WHITE = 0.9  # grey squared at which the brightest hundredth of the first frame is shown
+_DARK = 3e-3  # luminance (1 = sensor white) below which gradients are noise (Preview.energy)
+_PREVIEW_WHITE = 0.9  # value, before the square root, of the 99th percentile of the first frame
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """What a user may choose about developing."""
+    """Clipping level, and the size of low-resolution frames."""
 
     highlights: float = parameter(
         0.95,
@@ -42,7 +42,7 @@ class Params:
 def read(shot: Shot) -> Mosaic:
     """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only.
 
-    Decoding releases Python's global lock. UnreadableFrameError names the file and what is wrong with it.
+    Decoding releases the GIL. UnreadableFrameError when the file is damaged or differs from its header.
     """
     if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame)
@@ -52,7 +52,7 @@ def read(shot: Shot) -> Mosaic:
         return raw.read_mosaic(shot)
     if values.shape[:2] != shot.size_px:
         stored = f"{values.shape[1]} x {values.shape[0]}"
-        raise UnreadableFrameError(shot.path, f"holds {stored} pixels, not what its header says")
+        raise UnreadableFrameError(shot.path, f"has {stored} pixels, not the size in its header")
     return Mosaic(values, shot)
 
 
@@ -60,7 +60,7 @@ def develop(device: Device, mosaic: Mosaic, params: Params) -> DeviceFrame:
     """Return a mosaic's light at half resolution, H W 4 float16 on the device, channel 4 = 1.
 
     A colour filter array is binned, each colour interpolated to the cell's centre; pictures with three
-    colours a pixel take the 2x2 mean of linear light.
+    colours per pixel are averaged over 2x2 pixels in linear light.
     """
     shot, values = mosaic.shot, device.upload(mosaic.values)
     colour = kernels.colour_vector(shot, params.highlights)
@@ -76,27 +76,28 @@ def develop(device: Device, mosaic: Mosaic, params: Params) -> DeviceFrame:
 
 
 def low(device: Device, frame: DeviceFrame, params: Params) -> Frame:
-    """Return a half frame's mean on the low grid: light H W 3 float32, known H W float32 in 0..1.
+    """Return a half-resolution frame averaged to the low grid: light H W 3, coverage H W in 0..1, float32.
 
-    The mean is over the known part of each low pixel; light and known are 0 where nothing is known.
+    The mean is weighted by coverage; light is 0 where coverage is 0.
     """
     half: Any = frame.light
     k = _block(frame.grid, params)
-    both = kernels.low(device, half, k).get()
+    light_and_coverage = kernels.low(device, half, k).get()
     scale = frame.grid.scale * k
-    height, width = both.shape[:2]
-    light, known = np.ascontiguousarray(both[..., :3]), np.ascontiguousarray(both[..., 3])
-    return Frame(light, Grid(scale, height, width), frame.shot, known)
+    height, width = light_and_coverage.shape[:2]
+    light = np.ascontiguousarray(light_and_coverage[..., :3])
+    coverage = np.ascontiguousarray(light_and_coverage[..., 3])
+    return Frame(light, Grid(scale, height, width), frame.shot, coverage)
 
 
 def preview_gain(low: Frame) -> float:
-    """Return the gain that brings a frame's 99th percentile near white; one gain serves the whole burst."""
+    """Return the gain that brings a frame's 99th percentile near white; one gain for the whole burst."""
     bright = float(np.percentile(low.light @ LUMINANCE.astype(np.float32), 99))
     return _PREVIEW_WHITE / max(bright, 1e-4)
 
 
 def preview(device: Device, low: Frame, half: DeviceFrame, gain: float) -> Preview:
-    """Return what is kept of a frame: grey = 255 sqrt(gain luminance), and the gradient energy.
+    """Return a frame's preview: grey = 255 sqrt(gain * luminance), and the gradient energy.
 
     gain is `preview_gain` of the burst's first frame, the same for all of them.
     """
@@ -110,18 +111,18 @@ def preview(device: Device, low: Frame, half: DeviceFrame, gain: float) -> Previ
 def clip_light(burst: Burst) -> float:
     """Return the largest light that an unclipped pixel of any frame can have, one number per burst.
 
-    That is the largest value of the matrix over balanced colours between 0 and each channel's gain, or the
-    light of sensor white (the largest gain) where that is more, times the exposure scale (soft
-    gamma divides by it: Tabellion 2023, equation 9).
+    That is the largest output of the colour matrix for balanced colours between 0 and each channel's gain, or
+    the largest gain if greater, times the exposure scale. Soft gamma divides by it (Tabellion 2023,
+    equation 9).
     """
     return max(_clip_light(shot) for shot in burst.shots)
 
 
 def _clip_light(shot: Shot) -> float:
-    reach = np.maximum(shot.camera_to_working, 0) @ np.array(shot.wb_gains, np.float64)
-    return float(max(reach.max(), *shot.wb_gains) * shot.exposure_scale)
+    largest = np.maximum(shot.camera_to_working, 0) @ np.array(shot.wb_gains, np.float64)
+    return float(max(largest.max(), *shot.wb_gains) * shot.exposure_scale)
 
 
 def _block(half: Grid, params: Params) -> int:
-    """Return how many half pixels make a low one."""
+    """Return how many half-resolution pixels a low pixel has in each direction."""
     return max(-(-max(half.shape) // params.low_side), 1)

@@ -1,8 +1,8 @@
 """Load: read the headers of a folder of frames or a video into a burst, in time order; no pixels.
 
 Time, exposure and noise come from the tags of every file. Pattern, levels and white balance come from LibRaw,
-which must decode a file to know them, so one file per ISO is decoded. All frames of a burst share one white
-balance, so that a camera which balances each frame separately does not make the streaks flicker.
+which must decode a file to determine them, so one file per ISO is decoded. All frames of a burst get the
+white balance of the first: a camera's automatic white balance would make the streaks flicker.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from longexpo_cli.files import folder, metadata, pictures, raw, video
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, NoiseProfile, Shot, TimestampSource
 
-_MAX_NAMED = 4  # files named in an error message
+_MAX_NAMED = 4  # files that an error message names
 
 # Cameras set exposure in steps of a third of a stop, and brackets in steps of two thirds or more.
 _SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
 _BRACKET_EV = 0.5  # a frame exposed longer than the burst by at least this is a bracket
-_NOMINAL_INTERVAL_S = 1.0  # between frames without a time; only ratios of intervals matter
-_DEFAULT_ISO = 100.0  # of frames that do not say theirs
+_NOMINAL_INTERVAL_S = 1.0  # between frames without a timestamp; only ratios of intervals matter
+_DEFAULT_ISO = 100.0  # of frames without an ISO tag
 
 # Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
 _SENSOR_NOISE = NoiseProfile(5e-5, 4e-8)
-# Noise of sRGB values: 1.5 of 255 at every brightness, which is a variance about linear in linear light.
+# Noise of sRGB values: 1.5 of 255 at every brightness; in linear light the variance is about linear.
 _PICTURE_NOISE = NoiseProfile(1.7e-4, 1e-6)
 
 
@@ -49,7 +49,7 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class _FrameFile:
-    """What one file says without its neighbours; max_value is its largest possible value, None for RAW."""
+    """The header of one frame file; max_value is the largest value of its type, None for RAW."""
 
     path: Path
     size_px: tuple[int, int]
@@ -60,7 +60,7 @@ class _FrameFile:
 def load(source: Path, params: Params) -> Burst:
     """Return the burst in a folder of frames or a video file, in time order, relative to its first frame.
 
-    Frames that cannot be used are named in Burst.refused; frames exposed longer than the majority are in
+    Frames that cannot be used are listed in Burst.refused; frames exposed longer than the majority are in
     Burst.brackets. BurstError when there is no burst of at least two frames of one size and camera.
     """
     if source.is_dir():
@@ -116,12 +116,15 @@ def _load_video(path: Path, params: Params) -> Burst:
     except UnreadableFrameError as error:
         raise BurstError(str(error)) from error
     if info.size_px[0] * info.size_px[1] > params.max_pixels:
-        raise BurstError(f"{path}: has frames larger than max_pixels allows")
+        raise BurstError(
+            f"{path}: has frames of {info.size_px[1]} x {info.size_px[0]} px, more than max_pixels; "
+            "raise it with --max-pixels"
+        )
     numbers = range(params.video_first, info.frames, params.video_every)[: params.video_frames]
     if len(numbers) < 2:
         raise BurstError(
             f"{path}: fewer than two of its {info.frames} frames are selected; "
-            "lower video_first or video_every"
+            "lower --load-video-first or --load-video-every"
         )
     file = _FrameFile(path, info.size_px, 255, metadata.Header())
     shot = replace(_picture_shot(file), timestamp_source="video")
@@ -143,7 +146,8 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         max_value = info.max_value
     if sensor_px[0] * sensor_px[1] > params.max_pixels:
         raise UnreadableFrameError(
-            path, f"has {sensor_px[1]} x {sensor_px[0]} pixels, more than max_pixels allows"
+            path,
+            f"has {sensor_px[1]} x {sensor_px[0]} px, more than max_pixels; raise it with --max-pixels",
         )
     if min(size_px) < 2:
         raise UnreadableFrameError(path, f"has only {size_px[1]} x {size_px[0]} pixels")
@@ -158,7 +162,7 @@ def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) 
 
 
 def _require_same_size_and_camera(source: Path, files: Sequence[_FrameFile]) -> None:
-    """Raise BurstError, naming the exceptions, when frames differ in size or camera."""
+    """Raise BurstError, naming the files that differ, when not all have the same size and camera."""
     sizes = [f"{file.size_px[1]} x {file.size_px[0]}" for file in files]
     cameras = [file.header.camera or "unnamed" for file in files]
     for what, values in (("size", sizes), ("camera", cameras)):
@@ -173,9 +177,9 @@ def _require_same_size_and_camera(source: Path, files: Sequence[_FrameFile]) -> 
 
 
 def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> tuple[Shot, metadata.Header]:
-    """Return a RAW file's shot, and its header completed by LibRaw when its tags could not be read.
+    """Return a RAW file's shot, and its header, completed by LibRaw when its tags could not be read.
 
-    What LibRaw says is kept in by_iso, and decoded again only for another ISO.
+    The metadata from LibRaw is cached in by_iso, so that one file per ISO is decoded.
     """
     header = file.header
     has_no_tags = header.taken is None and not header.camera
@@ -210,7 +214,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
 
 
 def _picture_shot(file: _FrameFile) -> Shot:
-    """Return the shot of a picture or video frame: sRGB values, three colours a pixel."""
+    """Return the shot of a picture or video frame: sRGB values, three colours per pixel."""
     header = file.header
     return Shot(
         path=file.path,
@@ -235,10 +239,11 @@ def _picture_shot(file: _FrameFile) -> Shot:
 
 
 def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]:
-    """Return the shots sorted by time, with start_s and where the times come from.
+    """Return the shots sorted by time, with start_s and timestamp_source.
 
-    Fractions of a second are used when every frame has them and no two times are equal. Whole seconds give
-    the order and one mean interval. Without times for all, frames keep the order of their files.
+    Fractions of a second are used when every frame has them and no two times are equal. Otherwise times
+    in whole seconds give the order and one mean interval. Unless all frames have times, the order is that of
+    the files.
     """
     times = [header.taken for _, header in frames if header.taken is not None]
     order = list(range(len(frames)))
@@ -259,10 +264,10 @@ def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]
 
 
 def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:
-    """Return the burst and its brackets, each shot with the scale that makes its light match the burst's.
+    """Return the burst and its brackets, each shot with the scale that matches its light to the burst's.
 
     Exposure is time times ISO. The burst has the exposure that most frames share, the shorter one in a tie;
-    frames exposed longer by half a stop or more are brackets. Frames that do not state theirs are not scaled.
+    frames exposed longer by half a stop or more are brackets. Frames without exposure tags are not scaled.
     """
     exposures = [(shot.exposure_s or 0) * (shot.iso or _DEFAULT_ISO) for shot in shots]
     stops = [float(np.log2(exposure)) for exposure in exposures if exposure > 0]

@@ -1,9 +1,9 @@
 """Merge the mosaics around the reference into one sharp exposure with little noise.
 
 HDR+ align-and-merge (Hasinoff et al. 2016, doi:10.1145/2980179.2980254, sections 4 and 5), as a fold: `begin`
-with the reference, `add` one mosaic at a time, `finish`; memory does not grow with the number of frames.
-Every displaced tile is compared with the reference frequency by frequency, and what differs by more than
-noise is taken from the reference: moving things leave no ghost, and the reference's own detail is never lost.
+with the reference, `add` for every other mosaic, `finish`; memory does not grow with the number of frames.
+Every displaced tile is compared with the reference frequency by frequency. Where they differ by more than
+noise the reference is used, so that moving objects leave no ghosts and detail of the reference is preserved.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from longexpo_cli.types import Alignment, Array32, Array64, MergeAccumulator, Mo
 
 PYRAMID_LEVELS = 4  # of the block matching; a pixel of the coarsest is 16 full pixels
 COARSE_BLOCK, FINE_BLOCK = 8, 16  # side of a block in level pixels; FINE_BLOCK at the finest level
-SEARCH_PX = 128.0  # full px beyond the global alignment: parallax and movers of a 12 MP burst lie within
+SEARCH_PX = 128.0  # full px beyond the global alignment: enough for parallax and moving objects at 12 MP
 ROUNDING_VARIANCE = 1 / 6  # of the difference of two rounded grey values
-CLIPPED = 0.99  # of sensor white: from here on a value counts as clipped, noise included
+CLIPPED = 0.99  # of sensor white: larger values count as clipped; the margin is for noise
 MAX_SHIFT = 0.25  # of the diagonal: a frame whose centre moved further overlaps too little with the reference
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How many frames are merged, and how easily."""
+    """How many frames are merged, and how strongly."""
 
     frames: int = parameter(
         6, "number of frames merged into the sharp exposure, reference included", low=1, high=64
@@ -45,10 +45,10 @@ class Params:
 
 
 def frames(alignment: Alignment, params: Params) -> tuple[int, ...]:
-    """Return which frames to merge, in time order: the reference and its nearest kept neighbours.
+    """Return the frames to merge, in time order: the reference and its nearest frames that are kept.
 
-    At most params.frames, the later of two equally near ones first. A frame whose centre lies more than a
-    quarter of the diagonal away shares too little with the reference and is passed over.
+    At most params.frames; of two equally near ones the later is preferred. A frame whose centre moved by more
+    than a quarter of the diagonal overlaps too little with the reference and is skipped.
     """
     reference = alignment.reference
     others = [
@@ -73,7 +73,7 @@ def add(
 ) -> MergeAccumulator:
     """Add frame index of the alignment, displaced tile by tile and merged robustly with the reference.
 
-    The sum on the device is updated in place: use the value returned, not the one given.
+    The sum on the device is updated in place: use the returned value, not the argument.
     """
     stored = _stored(device, mosaic)
     reference = cast(DeviceArray, total.reference)
@@ -96,10 +96,10 @@ def add(
 
 
 def finish(total: MergeAccumulator) -> Mosaic:
-    """Return the mean of the merged mosaics in the sensor values of the reference.
+    """Return the mean of the merged mosaics as sensor values of the reference.
 
-    float32, black subtracted, linear, 1.0 = the reference's white; exposure_scale is not yet applied. The
-    shot is the reference's, with the noise that is left in a still scene.
+    float32, linear, black subtracted, 1.0 = the reference's white; exposure_scale is not applied. The shot is
+    the reference's, with the noise that remains in a static scene.
     """
     scale = np.float32(total.frames * total.shot.exposure_scale)
     values: Array32 = np.divide(total.total.get(), scale)
@@ -109,7 +109,7 @@ def finish(total: MergeAccumulator) -> Mosaic:
 
 
 def noise_left(count: int, strength: float) -> float:
-    """Return the fraction of a still scene's noise variance left after merging count frames, >= 1/count.
+    """Return the fraction of noise variance left after merging count frames of a static scene, >= 1/count.
 
     With D = reference - frame = sqrt(2) sigma z, a frame corrects the total by sqrt(2) sigma h(z),
     h(z) = c z / (z^2 + c). The variance of the mean follows from E[h'] (Stein's lemma, for what a correction
@@ -127,7 +127,7 @@ def noise_left(count: int, strength: float) -> float:
 
 
 def _stored(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
-    """Return a mosaic's values on the device with the curve that turns them into light."""
+    """Return a mosaic's values on the device with the curve that converts them to light."""
     shot = mosaic.shot
     cell = (2, 2) if mosaic.values.ndim == 2 else (1, 3)
     values = device.upload(cast(Any, mosaic.values))
@@ -141,12 +141,12 @@ def _stored(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
     return gpu.StoredPixels(values, device.upload(curve.astype(np.float32)), cell, encoded)
 
 
-def _difference_noise(here: Shot, there: Shot) -> tuple[float, float]:
-    """Return scale and offset of the variance of the difference of two shots' light.
+def _difference_noise(first: Shot, second: Shot) -> tuple[float, float]:
+    """Return scale and offset of the noise variance of the difference of two shots' light.
 
-    exposure_scale has multiplied light: var(e x) = e S (e x) + e^2 O.
+    Light is multiplied by exposure_scale e: var(e x) = e S (e x) + e^2 O.
     """
-    shots = [(shot.exposure_scale, shot.noise) for shot in (here, there)]
+    shots = [(shot.exposure_scale, shot.noise) for shot in (first, second)]
     return sum(e * n.scale for e, n in shots), sum(e * e * n.offset for e, n in shots)
 
 
@@ -160,21 +160,22 @@ def _displacements(
     """Return each block's displacement, rows columns 2 in full pixels, by coarse-to-fine block matching."""
     levels = np.tile(np.array([0, 1], np.float32), stored.cfa_period[0] * stored.cfa_period[1])
     light = gpu.StoredPixels(reference, device.upload(levels), stored.cfa_period, is_gamma_encoded=False)
-    here, there = [gpu.grey(device, light)], [gpu.grey(device, stored)]
+    reference_pyramid = [gpu.grey(device, light)]
+    frame_pyramid = [gpu.grey(device, stored)]
     for _ in range(PYRAMID_LEVELS - 1):
-        here.append(gpu.halve(device, here[-1]))
-        there.append(gpu.halve(device, there[-1]))
+        reference_pyramid.append(gpu.halve(device, reference_pyramid[-1]))
+        frame_pyramid.append(gpu.halve(device, frame_pyramid[-1]))
     start = device.upload(start_px)
     radius = int(np.ceil(SEARCH_PX / 2**PYRAMID_LEVELS))
-    values = 4 if stored.cfa_period == (2, 2) else 12  # averaged by a grey pixel of the finest level
+    values = 4 if stored.cfa_period == (2, 2) else 12  # stored values in a grey pixel of the finest level
     field_px = None
     for level in range(PYRAMID_LEVELS - 1, -1, -1):
         count = values * 4**level
         grey_noise = (noise[0] * gpu.GREY_ONE / count, noise[1] * gpu.GREY_ONE**2 / count + ROUNDING_VARIANCE)
         field_px = gpu.match(
             device,
-            here[level],
-            there[level],
+            reference_pyramid[level],
+            frame_pyramid[level],
             start,
             field_px,
             level,

@@ -1,4 +1,4 @@
-"""Write: the photograph as a TIFF and its print as a JPEG, atomically."""
+"""Write: save the photograph as a TIFF and its print as a JPEG, atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from longexpo_cli.types import Mode, Print
 
 _TIFF = (".tif", ".tiff")
 _JPEG = (".jpg", ".jpeg")
-# Extensions of files that are not written; any other is the name of a folder.
+# Extensions of unsupported file types; an output with any other extension is a folder.
 _UNSUPPORTED = (".png", ".webp", ".heic", ".avif", ".jxl", ".exr", ".dng", ".gif", ".bmp", ".json", ".toml")
 
 
@@ -48,7 +48,9 @@ def targets(burst: Path, mode: Mode, out: Path | None) -> tuple[Path, ...]:
         if extension in _UNSUPPORTED:
             raise OutputError(f"{out}: {extension} is not supported; use .tif, .jpg or a folder")
         if out.exists():
-            raise OutputError(f"{out}: is neither a folder nor a .tif or .jpg file")
+            raise OutputError(
+                f"{out}: is neither a folder nor a .tif or .jpg file; choose another output with -o"
+            )
     source = burst if burst.name not in ("", "..") else burst.resolve()
     name = source.stem if source.is_file() else source.name
     folder = source.parent if out is None else out
@@ -59,7 +61,7 @@ def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
     """Raise OutputError when one of the files exists and overwrite is not set."""
     for path in paths:
         if path.is_dir():
-            raise OutputError(f"{path}: is a folder; choose another place with -o")
+            raise OutputError(f"{path}: is a folder; choose another output with -o")
         if path.exists() and not overwrite:
             raise OutputError(f"{path}: already exists; use --overwrite to replace it")
 
@@ -67,11 +69,11 @@ def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
 def write(
     print_: Print, paths: Sequence[Path], params: Params, metadata: OutputMetadata | None = None
 ) -> tuple[Path, ...]:
-    """Write the print's files, upright, and return their paths; OutputError, and no file, when one fails.
+    """Write the pictures, upright, and return their paths; OutputError, and no files, when one fails.
 
     A .tif holds the scene-linear Rec.2020 light before tone mapping, in 32-bit floats; a .jpg the print with
-    its gain map. Existing files are replaced (see refuse_existing). Camera and ISO are the reference shot's
-    where metadata leaves them out.
+    its gain map. Existing files are replaced (see refuse_existing). Camera and ISO default to those of
+    the reference shot.
     """
     shot = print_.shot
     given = metadata or OutputMetadata()

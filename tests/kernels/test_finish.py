@@ -19,7 +19,7 @@ TO_SPACE = colour.between("rec2020", "srgb")
 LUMINANCE = colour.to_xyz("srgb")[1]
 STEEPEST = 13  # slope of the sRGB curve at black: what float32 rounding of light grows by
 NEAR_GAMUT = 1e-4  # colours beside the gamut's edge at white divide two small differences
-TONE = stage.tone_of(np.repeat([[0.001], [0.05], [0.2], [3.0]], 3, axis=1), stage.Params())
+TONE = stage.tone_curve(np.repeat([[0.001], [0.05], [0.2], [3.0]], 3, axis=1), stage.Params())
 
 
 def scene(size: tuple[int, int], seed: int = 1) -> Any:
@@ -33,20 +33,20 @@ def up(device: Device, values: Any) -> DeviceArray:
 
 
 def tone(device: Device, light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
-    tables = (TONE.display, TONE.colourful, stage.encoding(), to_space, LUMINANCE)
+    tables = (TONE.display, TONE.chroma, stage.encoding(), to_space, LUMINANCE)
     uploaded = [up(device, table) for table in tables]
     scalars = {"top": TONE.top, "gain": TONE.gain, "saturation": saturation}
     return kernels.tone(device, up(device, light), *uploaded, **scalars).get()
 
 
 def tone_twin(light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
-    tables = (t.astype(np.float64) for t in (TONE.display, TONE.colourful, stage.encoding()))
+    tables = (t.astype(np.float64) for t in (TONE.display, TONE.chroma, stage.encoding()))
     scalars = {"top": TONE.top, "gain": TONE.gain, "saturation": saturation}
     return twin.tone(light, *tables, to_space, LUMINANCE, **scalars)
 
 
 def gain(device: Device, light: Any, side: int) -> Any:
-    arrays = (up(device, values) for values in (light, TONE.extra, TO_SPACE))
+    arrays = (up(device, values) for values in (light, TONE.gain_share, TO_SPACE))
     return kernels.gain_map(device, *arrays, side=side, top=TONE.top, gain=TONE.gain).get()
 
 
@@ -145,7 +145,7 @@ def test_gain_map_is_its_twin(device: Device, size: tuple[int, int], side: int) 
     light = scene(size)
     values = gain(device, light, side)
     assert values.shape == (-(-size[0] // side), -(-size[1] // side))
-    table = TONE.extra.astype(np.float64)
+    table = TONE.gain_share.astype(np.float64)
     truth = twin.gain_map(light, table, TO_SPACE, side=side, top=TONE.top, gain=TONE.gain)
     assert off_by_rounding(values, truth, 0.02)
 

@@ -46,7 +46,7 @@ def test_a_night_stays_a_night(device: Device) -> None:
 
 
 def test_exposure_is_lifted_by_no_more_than_asked() -> None:
-    dark = stage.sample(np.full((40, 40, 3), 1e-3, np.float32))
+    dark = stage.sample_pixels(np.full((40, 40, 3), 1e-3, np.float32))
     assert stage.exposure(dark, Params(lift_ev=2)) == 4
     assert stage.exposure(dark, Params(lift_ev=0)) == 1
     assert stage.exposure(dark, Params(lift_ev=2, exposure_ev=-1)) == 2
@@ -64,8 +64,8 @@ def test_exposure_does_not_see_a_few_hostile_pixels() -> None:
     hostile = light.copy()
     hostile[5, 5] = np.nan
     hostile[6, 6] = np.inf
-    assert stage.exposure(stage.sample(hostile), Params()) == pytest.approx(
-        stage.exposure(stage.sample(light), Params()), rel=0.01
+    assert stage.exposure(stage.sample_pixels(hostile), Params()) == pytest.approx(
+        stage.exposure(stage.sample_pixels(light), Params()), rel=0.01
     )
 
 
@@ -73,13 +73,13 @@ def test_exposure_does_not_see_a_few_hostile_pixels() -> None:
 @pytest.mark.parametrize("peak", [0.3, 1.0, 30.0])
 def test_the_curve_rises_from_black_to_white(contrast: float, peak: float) -> None:
     pixels = np.repeat([[1e-4], [0.1], [0.2], [peak]], 3, axis=1)
-    tone = stage.tone_of(pixels, Params(contrast=contrast))
+    tone = stage.tone_curve(pixels, Params(contrast=contrast))
     assert tone.display[0] == 0
     assert tone.display[-1] == 1
     assert np.all(np.diff(tone.display) >= 0)
-    assert np.all(np.diff(tone.colourful) <= 0)
-    assert np.all((tone.extra >= 0) & (tone.extra <= 1 + 1e-6))
-    assert np.all(np.diff(tone.extra) >= -1e-6)
+    assert np.all(np.diff(tone.chroma) <= 0)
+    assert np.all((tone.gain_share >= 0) & (tone.gain_share <= 1 + 1e-6))
+    assert np.all(np.diff(tone.gain_share) >= -1e-6)
     assert 0 <= tone.high_ev <= 3
 
 
@@ -100,8 +100,8 @@ def test_colours_are_those_of_the_space(device: Device, space: Any) -> None:
     light = np.repeat(wanted @ colour.between(space, "rec2020").T, 4, axis=0)
     plain = Params(space=space, contrast=1, saturation=1, sharpen=0, lift_ev=0, exposure_ev=0)
     made = finish(device, photograph(light), plain)
-    gain = stage.exposure(stage.sample(light.astype(np.float32)), plain)
-    low = gain * np.percentile(stage.sample(light.astype(np.float32)), 0.1)
+    gain = stage.exposure(stage.sample_pixels(light.astype(np.float32)), plain)
+    low = gain * np.percentile(stage.sample_pixels(light.astype(np.float32)), 0.1)
     assert made.profile == space
     shown = colour.srgb_decode(made.sdr[0].astype(np.float64) / 255)
     balance = shown / shown.sum(axis=1, keepdims=True)
@@ -121,7 +121,7 @@ def test_the_gain_map_rebuilds_the_light_above_white(device: Device) -> None:
     shown = colour.srgb_decode(made.sdr[30, [30, 50], 1].astype(np.float64) / 255)
     ev = made.gain[7, [7, 12]] / 255 * made.gain_high_ev
     hdr = (shown + GAIN_OFFSET) * 2**ev - GAIN_OFFSET
-    gain = stage.exposure(stage.sample(light.astype(np.float32)), params)
+    gain = stage.exposure(stage.sample_pixels(light.astype(np.float32)), params)
     assert hdr == pytest.approx(np.minimum(gain * np.array([1.0, 2.0]), 8), rel=0.05)
     assert np.all(made.gain[0] == 0)
 
