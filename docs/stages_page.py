@@ -2,9 +2,8 @@
 
     python -m docs.stages_page
 
-Sentences, options and meanings come from the code, texts from stages.toml, the pictures from a render of
+Summaries and options come from the code, the other texts from stages.toml, the pictures from a render of
 sample_bursts/traffic with --dump.
---dump.
 """
 
 from __future__ import annotations
