@@ -137,7 +137,7 @@ class RecipeCommand(click.Command):
         """Run the command with the recipe that the file and the options given make."""
         file: Path | None = ctx.params.pop("recipe_file")
         mode = ctx.params.pop("mode")
-        recipe = Recipe() if file is None else Recipe.from_toml(file)
+        recipe = self.base_recipe(ctx) if file is None else Recipe.from_toml(file)
         values = {}
         for stage, parameter in declared():
             name = f"{stage}_{parameter.name}"
@@ -147,6 +147,10 @@ class RecipeCommand(click.Command):
         recipe = recipe.with_values(values)
         ctx.params["recipe"] = dataclasses.replace(recipe, mode=mode or recipe.mode)
         return super().invoke(ctx)
+
+    def base_recipe(self, ctx: click.Context) -> Recipe:
+        """Return the recipe that the options change when no --recipe is given."""
+        return Recipe()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the common options, then those of the stages, grouped by purpose."""

@@ -8,6 +8,7 @@ are shown as pictures only: their inputs and their results are saved.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from pathlib import Path
@@ -73,14 +74,19 @@ class Place:
 
 
 class Dump:
-    """Writes every value into a folder; previews and tracks are kept to draw tracks on."""
+    """Writes every value into a folder; previews and tracks are kept to draw an alignment.
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    previews and tracks are given where a replay starts behind the stages that make them.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, previews: Sequence[Preview] = (), tracks: Tracks | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
         self._folder = folder
-        self._previews: list[Preview] = []
-        self._tracks: Tracks | None = None
+        self._previews = list(previews)
+        self._tracks = tracks
 
     def on_loop(self, stage: str, steps: int) -> None:
         """Dumps need no totals."""
