@@ -53,8 +53,9 @@ check: $(READY) ## lint, format, types, import contracts, house rules
 sizes: $(READY) ## report lines and tokens a line of every file
 	$(BIN)/python -m benchmarks.sizes
 
-docs: $(READY) ## update the README's table of options
+docs: $(READY) ## update the README's table of options and docs/stages.md
 	$(BIN)/python -m docs.options_table
+	$(BIN)/python -m docs.stages_page
 
 golden: $(READY) ## compare the sample bursts with their golden renders
 	$(BIN)/python -m pytest tests/golden -m 'slow or not slow'
