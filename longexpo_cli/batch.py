@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from longexpo_cli import logs, malloc, render
-from longexpo_cli.errors import BurstError, LongexpoError, OutputError, user_message
+from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
 from longexpo_cli.files import export, metadata
 from longexpo_cli.files.folder import frames_in
 from longexpo_cli.gpu.device import Device, choose
@@ -22,6 +22,7 @@ from longexpo_cli.observers.clock import Clock
 from longexpo_cli.observers.log import Log
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import write
+from longexpo_cli.types import Rendered
 from longexpo_cli.watch import Observer, Watch
 
 
@@ -127,10 +128,20 @@ def render_one(job: Job, device: Device | None = None, *observers: Observer) -> 
     except (LongexpoError, OSError, MemoryError) as error:
         line = user_message(error)
         line = line if str(job.source) in line else f"{job.source}: {line}"
+        if isinstance(error, AlignmentError):
+            line = f"{line}; {_where_to_look(job)}"
         return Outcome(job.source, error=line, trace=traceback.format_exc())
     except Exception as error:
-        line = f"{job.source}: a bug in longexpo: {type(error).__name__}: {error}"
+        bug = f"{type(error).__name__}: {error}"
+        line = f"{job.source}: a bug in longexpo: {bug}; {_where_to_look(job)}"
         return Outcome(job.source, error=line, trace=traceback.format_exc(), is_bug=True)
+
+
+def _where_to_look(job: Job) -> str:
+    """Return the part of an error that names the intermediate results, or the option that saves them."""
+    if job.dump is None:
+        return "--dump DIR saves every intermediate result"
+    return f"the intermediate results are in {job.dump}"
 
 
 def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
@@ -150,14 +161,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         device=device,
         observers=watching,
     )
-    reference = done.burst.shots[done.selection.reference]
-    is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
-    output_metadata = export.OutputMetadata(
-        exposure_s=done.exposure_s if is_timed else None,
-        taken=metadata.read(reference.path).taken,
-        frames=tuple(done.burst.shots[n].path.name for n in sorted({*done.selection.frames, *done.merged})),
-    )
-    written = write.write(done.print, job.pictures(), job.recipe.write, output_metadata)
+    written = write.write(done.print, job.pictures(), job.recipe.write, output_metadata(done))
     outputs = Watch(*watching)("write", written)
     document = sidecar.document(
         recipe=job.recipe,
@@ -175,6 +179,19 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     export.write_json(job.sidecar(), document)
     spent = tuple((stage, entry.seconds) for stage, entry in clock.spent.items())
     return Outcome(job.source, (*outputs, job.sidecar()), tuple(document["notes"]), clock.seconds, spent)
+
+
+def output_metadata(rendered: Rendered) -> export.OutputMetadata:
+    """Return the metadata of the picture files of a render."""
+    shots = rendered.burst.shots
+    reference = shots[rendered.selection.reference]
+    is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
+    used = sorted({*rendered.selection.frames, *rendered.merged})
+    return export.OutputMetadata(
+        exposure_s=rendered.exposure_s if is_timed else None,
+        taken=metadata.read(reference.path).taken,
+        frames=tuple(shots[n].path.name for n in used),
+    )
 
 
 def _in_process(job: Job) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # --help must not import it
 
 logger = logging.getLogger(__name__)
 
-METAVARS = {int: "INT", float: "FLOAT", str: "TEXT"}
+METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 # The first section of --help: these, in this order, then the command's other options.
 COMMON = (
@@ -49,7 +50,7 @@ GROUPS = {  # the sections of --help for the other options, by purpose, and the 
     "Tone and colour": ("finish",),
     "Output files": ("write",),
 }
-HELP_COLUMN = 36  # characters; the help of a longer option starts on the next line
+HELP_COLUMN = 32  # characters; the help of a longer option starts on the next line
 
 ANY = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -137,7 +138,7 @@ class RecipeCommand(click.Command):
         """Run the command with the recipe from --recipe and the stage options; options override the file."""
         file: Path | None = ctx.params.pop("recipe_file")
         mode = ctx.params.pop("mode")
-        recipe = Recipe() if file is None else Recipe.from_toml(file)
+        recipe = self.base_recipe(ctx) if file is None else Recipe.from_toml(file)
         values = {}
         for stage, parameter in declared():
             name = f"{stage}_{parameter.name}"
@@ -148,6 +149,10 @@ class RecipeCommand(click.Command):
         ctx.params["recipe"] = dataclasses.replace(recipe, mode=mode or recipe.mode)
         return super().invoke(ctx)
 
+    def base_recipe(self, ctx: click.Context) -> Recipe:
+        """Return the recipe that the options change when no --recipe is given."""
+        return Recipe()
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the common options, then those of the stages, grouped by purpose."""
         sections: dict[str, list[tuple[str, str]]] = {COMMON_TITLE: []}
@@ -155,7 +160,7 @@ class RecipeCommand(click.Command):
         for option in sorted(found, key=_position):
             record = option.get_help_record(ctx)
             if record is not None:
-                sections.setdefault(_section(option), []).append(record)
+                sections.setdefault(_section(option), []).append(_short(record))
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=HELP_COLUMN)
@@ -168,6 +173,17 @@ def renamed_or_removed_option(option: str) -> str:
     if (stage, name) in RENAMED:
         return f"{option} is now --{stage}-{RENAMED[stage, name].replace('_', '-')}"
     return f"{option} was removed; it is a fixed value now" if renamed_or_removed(stage, name) else ""
+
+
+def _short(record: tuple[str, str]) -> tuple[str, str]:
+    """Return an option's line in --help: an alias stands for the long name, "[0.5; 0 to 1]" for a default."""
+    names, text = record
+    first, _, others = names.partition(", --")
+    if others and first.startswith("--"):
+        names = f"{first} {others.partition(' ')[2]}".strip()
+    help_text, bracket, shown = text.rpartition("  [")
+    shown = re.sub(r"^default: \(?([^();\]]*)\)?", r"\1", shown)
+    return names, f"{help_text} [{shown}" if bracket else text
 
 
 def _position(option: click.Option) -> int:

@@ -4,17 +4,18 @@
 
     alignment = replay("align", Saved(Path("dump")))
 
-load, develop and merge read the burst's own files again, so these must still be there.
+load, develop and merge read the files of the burst again, which must still exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from longexpo_cli import frames, values
+from longexpo_cli.batch import output_metadata
 from longexpo_cli.errors import DumpError, UnreadableFrameError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device, choose
@@ -34,6 +35,7 @@ from longexpo_cli.stages import (
     select,
     subject,
     track,
+    write,
 )
 from longexpo_cli.types import (
     Alignment,
@@ -47,6 +49,8 @@ from longexpo_cli.types import (
     PairMotion,
     Photograph,
     Preview,
+    Print,
+    Rendered,
     Selection,
     Subject,
     Tracks,
@@ -56,25 +60,21 @@ V = TypeVar("V")
 Indexed = Iterator[tuple[int | None, object]]  # frame or pair (None: the burst) and value
 
 
-@dataclass(frozen=True, slots=True)
 class Saved:
     """The values in a folder that `--dump` wrote; each is loaded when it is asked for.
 
-    recipe is the one the values were made with, unless another is given. DumpError when a value is missing.
+    recipe is the one the values were made with, unless another is given. DumpError when the folder is not a
+    dump or a value is missing.
     """
 
-    folder: Path
-    recipe: Recipe = field(default=None)  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        """Read the recipe of the dump where none is given."""
-        if not (self.folder / RECIPE).is_file():
-            raise DumpError(f"{self.folder}: not a folder written by --dump (it has no {RECIPE})")
-        if self.recipe is None:
-            object.__setattr__(self, "recipe", Recipe.from_toml(self.folder / RECIPE))
+    def __init__(self, folder: Path, recipe: Recipe | None = None) -> None:
+        self.folder = folder
+        if not (folder / RECIPE).is_file():
+            raise DumpError(f"{folder}: not a folder written by --dump (it has no {RECIPE})")
+        self.recipe = recipe or Recipe.from_toml(folder / RECIPE)
 
     def one(self, stage: str, kind: type[V], index: int | None = None, device: Device | None = None) -> V:
-        """Return the value of a kind that a stage made, of a frame or pair, or of the burst (None)."""
+        """Return the value of a type that a stage returned; index is its frame or pair, None for the burst."""
         name = kind_of(kind) if index is None else f"{kind_of(kind)}-{index:03}"
         found = list(self.folder.glob(f"[0-9][0-9]-{stage}-{name}.npz"))
         if len(found) != 1:
@@ -82,9 +82,13 @@ class Saved:
         return cast(V, values.load(found[0], device))
 
     def every(self, stage: str, kind: type[V]) -> dict[int, V]:
-        """Return all values of a kind that a stage made, by frame or pair, in order."""
+        """Return all values of a type that a stage returned, by frame or pair, in order."""
         found = sorted(self.folder.glob(f"[0-9][0-9]-{stage}-{kind_of(kind)}-[0-9][0-9][0-9]*.npz"))
         return {int(path.stem.rpartition("-")[2]): values.load(path) for path in found}
+
+    def track_picture_values(self) -> tuple[tuple[Preview, ...], Tracks]:
+        """Return the previews and tracks that a picture of an alignment is drawn from."""
+        return tuple(self.every("develop", Preview).values()), self.one("track", Tracks)
 
     @property
     def burst(self) -> Burst:
@@ -93,7 +97,7 @@ class Saved:
 
     @property
     def anchor(self) -> int:
-        """The frame in which the subject and the first points were looked for."""
+        """The frame in which the subject was detected and tracking started."""
         return next(iter(self.every("develop", Frame)))
 
     @property
@@ -110,11 +114,12 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a replay is asked for beside the saved values; as the arguments of `pipeline.render`."""
+    """The other arguments of a replay: those of `longexpo_cli.render`, and the folder for output files."""
 
     device: Device
     reference: int | None = None
     mask: Path | None = None
+    output: Path | None = None
 
 
 def replay(
@@ -124,14 +129,18 @@ def replay(
     *,
     reference: int | None = None,
     mask: Path | None = None,
+    output: Path | None = None,
 ) -> Any:
-    """Run a stage on saved values with their recipe and return what it makes.
+    """Run a stage on saved values with their recipe and return its result.
 
-    develop returns a tuple of Previews, predict a tuple of MotionField in the order of the pairs, every other
-    stage one value. device is the default one unless given; reference and mask are as in a render. DumpError
-    when a value is missing, else the stage's own errors.
+    develop returns a tuple of Previews, predict a tuple of MotionFields in the order of the pairs, write the
+    paths of the files that it writes into the folder output (None: beside the burst), every other stage one
+    value. device defaults to choose(); reference and mask are those of longexpo_cli.render. DumpError when a
+    value is missing, and the errors of the stage.
     """
-    made = [value for _, value in replayed(stage, saved, Request(device or choose(), reference, mask))]
+    made = [
+        value for _, value in replayed(stage, saved, Request(device or choose(), reference, mask, output))
+    ]
     return tuple(made) if stage in ("develop", "predict") else made[0]
 
 
@@ -231,6 +240,22 @@ def _finish(saved: Saved, request: Request) -> Indexed:
     yield None, finish.finish(request.device, saved.one("composite", Photograph), saved.recipe.finish)
 
 
+def _write(saved: Saved, request: Request) -> Indexed:
+    recipe, alignment = saved.recipe, saved.one("align", Alignment)
+    rendered = Rendered(
+        print=saved.one("finish", Print),
+        burst=saved.burst,
+        subject=saved.subject,
+        alignment=alignment,
+        selection=saved.one("select", Selection),
+        merged=merge.frames(alignment, recipe.merge),
+        predictor=next(iter(saved.every("predict", MotionField).values())).source,
+    )
+    paths = write.targets(saved.burst.source, recipe.mode, request.output)
+    write.refuse_existing(paths, overwrite=False)
+    yield None, write.write(rendered.print, paths, recipe.write, output_metadata(rendered))
+
+
 _STAGES: dict[str, Callable[[Saved, Request], Indexed]] = {
     "load": _load_stage,
     "develop": _develop,
@@ -245,4 +270,5 @@ _STAGES: dict[str, Callable[[Saved, Request], Indexed]] = {
     "demosaic": _demosaic,
     "composite": _composite,
     "finish": _finish,
+    "write": _write,
 }

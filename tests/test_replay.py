@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from longexpo_cli.errors import DumpError
+from longexpo_cli.errors import DumpError, OutputError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.dump import Dump
 from longexpo_cli.pipeline import render
@@ -75,8 +75,16 @@ def test_previews_and_motion_are_the_same(dumped: Saved, one_device: Device) -> 
     )
 
 
-def test_every_stage_but_the_last_can_be_replayed() -> None:
-    assert {*MADE, "develop", "predict"} == set(ORDER) - {"write"}
+def test_every_stage_can_be_replayed() -> None:
+    assert {*MADE, "develop", "predict", "write"} == set(ORDER)
+
+
+def test_files_are_written_again(dumped: Saved, one_device: Device, tmp_path: Path) -> None:
+    paths = replay("write", dumped, one_device, output=tmp_path)
+    assert [path.name for path in paths] == ["burst.foreground.tif", "burst.foreground.jpg"]
+    assert all(path.is_file() for path in paths)
+    with pytest.raises(OutputError, match="already exists"):
+        replay("write", dumped, one_device, output=tmp_path)
 
 
 def test_another_recipe_makes_another_value(dumped: Saved, one_device: Device) -> None:

@@ -5,6 +5,7 @@ COMMANDS = {
     "batch": "Render every burst under some folders.",
     "info": "Show what a burst contains, without rendering it.",
     "recipe": "Print a recipe: every parameter of every stage, as TOML.",
+    "replay": "Run one stage again on the intermediate results of a render.",
     "compare": "Measure how much two images differ.",
     "devices": "List the OpenCL devices that --device can choose.",
     "weights": "List the networks and their licences; verify their checksums.",

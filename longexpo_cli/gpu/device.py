@@ -114,7 +114,7 @@ class Device:
         self.require(frame.nbytes)
         half4 = cl.ImageFormat(cl.channel_order.RGBA, cl.channel_type.HALF_FLOAT)
         with self._memory_errors():
-            image = cl.Image(self._context, cl.mem_flags.READ_ONLY, half4, shape=(width, height))
+            image = cl.create_image(self._context, cl.mem_flags.READ_ONLY, half4, (width, height))
             whole = {"origin": (0, 0), "region": (width, height)}
             cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, **whole)
         result = DeviceImage(image, frame.shape)

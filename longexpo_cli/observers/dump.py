@@ -8,6 +8,7 @@ are not saved, since their inputs and results are; of the blur's there are pictu
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from pathlib import Path
@@ -73,14 +74,19 @@ class Place:
 
 
 class Dump:
-    """Writes every value into a folder; keeps previews and tracks, which are drawn with the alignment."""
+    """Writes every value into a folder; keeps previews and tracks, which are drawn with the alignment.
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
+    A replay of align, which starts after the stages that return previews and tracks, passes them in.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, previews: Sequence[Preview] = (), tracks: Tracks | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
         self._folder = folder
-        self._previews: list[Preview] = []
-        self._tracks: Tracks | None = None
+        self._previews = list(previews)
+        self._tracks = tracks
 
     def on_loop(self, stage: str, steps: int) -> None:
         """Ignored: a dump needs no totals."""
