@@ -74,7 +74,7 @@ class Saved:
         self.recipe = recipe or Recipe.from_toml(folder / RECIPE)
 
     def one(self, stage: str, kind: type[V], index: int | None = None, device: Device | None = None) -> V:
-        """Return the value of a type that a stage returned; index is its frame or pair, None for the burst."""
+        """Return a value that a stage returned, by its type and its frame or pair (None: the burst)."""
         name = kind_of(kind) if index is None else f"{kind_of(kind)}-{index:03}"
         found = list(self.folder.glob(f"[0-9][0-9]-{stage}-{name}.npz"))
         if len(found) != 1:
@@ -175,9 +175,11 @@ def _subject(saved: Saved, request: Request) -> Indexed:
 
 
 def _track(saved: Saved, request: Request) -> Indexed:
-    previews, anchor = list(saved.every("develop", Preview).values()), saved.anchor
-    who, size_px = saved.one("subject", Subject, anchor), saved.burst.shots[0].size_px
-    yield None, track.track(previews, who, anchor, saved.recipe.mode, size_px, saved.recipe.track)
+    anchor = saved.anchor
+    previews = list(saved.every("develop", Preview).values())
+    found = saved.one("subject", Subject, anchor)
+    size_px = saved.burst.shots[0].size_px
+    yield None, track.track(previews, found, anchor, saved.recipe.mode, size_px, saved.recipe.track)
 
 
 def _reference(saved: Saved, request: Request) -> Indexed:
