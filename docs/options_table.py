@@ -1,4 +1,4 @@
-"""The README's table of options, made from the commands: `python -m docs.options_table` rewrites it."""
+"""Generate the README's table of options from the commands: `python -m docs.options_table`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def table() -> str:
 
 
 def current() -> str:
-    """Return what is in the README between the markers."""
+    """Return the text of the README between the markers."""
     return README.read_text("utf-8").split(START)[1].split(END)[0].strip("\n") + "\n"
 
 

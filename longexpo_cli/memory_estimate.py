@@ -114,11 +114,13 @@ def require_memory(device: Device, burst: Burst, recipe: Recipe) -> None:
     need = estimate(shot, recipe, info.fits_image(*half.shape))
     if need.total_bytes <= info.memory_bytes and need.max_buffer_bytes <= info.max_buffer_bytes:
         return
-    total, largest = mebibytes(need.total_bytes), mebibytes(need.max_buffer_bytes)
-    whole, allowed = mebibytes(info.memory_bytes), mebibytes(info.max_buffer_bytes)
+    needed = mebibytes(need.total_bytes)
+    available = mebibytes(info.memory_bytes)
+    largest = mebibytes(need.max_buffer_bytes)
+    allowed = mebibytes(info.max_buffer_bytes)
     raise DeviceError(
-        f"{burst.source}: frames of {width} x {height} px need {total} on {device.name}, which has {whole}, "
-        f"and {largest} in one buffer, of which it allows {allowed}; {OTHER_DEVICE}"
+        f"{burst.source}: frames of {width} x {height} px need {needed} on {device.name}, "
+        f"which has {available}, and {largest} in one buffer, of which it allows {allowed}; {OTHER_DEVICE}"
     )
 
 

@@ -55,6 +55,6 @@ class View:
 
 def host_memory(size: int) -> npt.NDArray[np.uint8]:
     """Return aligned memory for a CPU device; NumPy requests huge pages, PoCL does not."""
-    whole = np.empty(size + _ALIGNMENT, np.uint8)
-    first = -whole.ctypes.data % _ALIGNMENT
-    return whole[first : first + size]
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT
+    return memory[first : first + size]

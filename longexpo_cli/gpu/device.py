@@ -115,8 +115,7 @@ class Device:
         half4 = cl.ImageFormat(cl.channel_order.RGBA, cl.channel_type.HALF_FLOAT)
         with self._memory_errors():
             image = cl.create_image(self._context, cl.mem_flags.READ_ONLY, half4, (width, height))
-            whole = {"origin": (0, 0), "region": (width, height)}
-            cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, **whole)
+            cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, origin=(0, 0), region=(width, height))
         result = DeviceImage(image, frame.shape)
         self._count(result, frame.nbytes)
         return result
