@@ -13,11 +13,12 @@ first two sums are divided by the mean weight per frame: lb and lr do not depend
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from longexpo_cli.arrays import Array64, Flags, Indices
+from longexpo_cli.arrays import Array64, Indices
 from longexpo_cli.registration.trajectories import Registration, SolverSettings, Trajectories
 from longexpo_cli.robust import geman_mcclure_weight, irls_scale
 
@@ -38,74 +39,57 @@ def solve(
     slopes.
     """
     frames = np.array(initial.registered())
-    burst = trajectories.select_frames(frames)
-    rigid = initial.inlier_score[frames]
-    fixed = burst.seen & (initial.anchor_frame >= 0) & (rigid > 0)
-    terms = _Terms(
-        basis=_basis(burst.xy),
-        differences=_second_differences(frames),
-        fixed=fixed,
-        fixed_weight=rigid / max(float((fixed * rigid).sum(1).mean()), 1e-9),
-        target=initial.reference_xy,
-        trails=burst.seen[:-2] & burst.seen[1:-1] & burst.seen[2:],
-        trail_weight=1 - subject_weight,
-        scale=settings.inlier_distance / 2,
-    )
-    free = np.flatnonzero(np.repeat(np.arange(len(frames)) != burst.reference, 4))
-    parameters = np.concatenate(
-        [_parameters(np.linalg.inv(homography)) for homography in initial.maps[frames]]
-    )
+    differences = _second_differences(frames)
+    equations = list(_equations(trajectories, subject_weight, initial, frames, differences))
+    smoothness = np.kron(differences.T @ differences, np.eye(4)) * MOTION_SMOOTHNESS
+    free = np.flatnonzero(np.repeat(frames != trajectories.reference, 4))
+    parameters = _parameters(np.linalg.inv(initial.maps[frames])).ravel()
     for _ in range(ITERATIONS):
-        normal, right = terms.normal_equations(parameters)
+        normal, right = smoothness.copy(), np.zeros(len(smoothness))
+        for block, rows, target, weight in equations:
+            distance = np.hypot(*(rows @ parameters[block] - target).T)
+            scale = irls_scale(distance, weight, settings.inlier_distance / 2)
+            robust_weight = weight * geman_mcclure_weight(distance, scale)
+            normal[block, block] += np.einsum("n,nik,nil->kl", robust_weight, rows, rows)
+            right[block] += np.einsum("n,nik,ni->k", robust_weight, rows, target)
         parameters = np.tile(IDENTITY, len(frames))
         parameters[free] = 0
         right -= normal @ parameters
         damped = normal[np.ix_(free, free)] + DAMPING * np.eye(len(free))
         parameters[free] = _solve_banded(damped, right[free])
     maps = initial.maps.copy()
-    maps[frames] = [np.linalg.inv(_matrix(p)) for p in parameters.reshape(-1, 4)]
+    maps[frames] = np.linalg.inv(_similarities(parameters.reshape(-1, 4)))
     return replace(initial, maps=maps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """The three sums over F frames: basis F N 2 4 and differences F-2 F (see _basis, _second_differences).
+def _equations(
+    trajectories: Trajectories,
+    subject_weight: Array64,
+    initial: Registration,
+    frames: Indices,
+    differences: Array64,
+) -> Iterator[tuple[slice, Array64, Array64, Array64]]:
+    """Yield the equations of the first two sums: rows n 2 k, targets n 2 and weights n of a frame's tracks.
 
-    fixed F N and trails F-2 N are the tracks in the first and second sum, with fixed_weight F N and
-    trail_weight N; target N 2 is where the fixed ones are in the reference; scale that of rho.
+    rows times k consecutive parameters, which the slice selects, should be the targets.
     """
+    xy, seen, rigid = trajectories.xy[frames], trajectories.seen[frames], initial.inlier_score[frames]
+    fixed = seen & (initial.anchor_frame >= 0) & (rigid > 0)
+    fixed_weight = rigid / _mean_per_frame(fixed * rigid)
+    for i, use in enumerate(fixed):
+        yield slice(4 * i, 4 * i + 4), _basis(xy[i, use]), initial.reference_xy[use], fixed_weight[i, use]
+    trails = seen[:-2] & seen[1:-1] & seen[2:]
+    if not len(trails):
+        return
+    trail_weight = (1 - subject_weight) * (TRAIL_SMOOTHNESS / _mean_per_frame(trails * (1 - subject_weight)))
+    for i, use in enumerate(trails):
+        rows = np.concatenate([differences[i, n] * _basis(xy[n, use]) for n in range(i, i + 3)], axis=2)
+        yield slice(4 * i, 4 * i + 12), rows, np.zeros((len(rows), 2)), trail_weight[use]
 
-    basis: Array64
-    differences: Array64
-    fixed: Flags
-    fixed_weight: Array64
-    target: Array64
-    trails: Flags
-    trail_weight: Array64
-    scale: float
 
-    def normal_equations(self, parameters: Array64) -> tuple[Array64, Array64]:
-        """Return the matrix 4F 4F and right side 4F, reweighted by the residuals of parameters 4F."""
-        curvature = self.differences.T @ self.differences
-        normal = np.asarray(np.kron(curvature, np.eye(4)) * MOTION_SMOOTHNESS, np.float64)
-        right = np.zeros(len(normal))
-
-        def add(frame: int, rows: Array64, target: Array64, weight: Array64) -> None:
-            block = slice(4 * frame, 4 * frame + rows.shape[2])
-            distance = np.hypot(*(rows @ parameters[block] - target).T)
-            scale = irls_scale(distance, weight, self.scale)
-            weight = weight * geman_mcclure_weight(distance, scale)
-            normal[block, block] += np.einsum("n,nik,nil->kl", weight, rows, rows)
-            right[block] += np.einsum("n,nik,ni->k", weight, rows, target)
-
-        for i, use in enumerate(self.fixed):
-            add(i, self.basis[i, use], self.target[use], self.fixed_weight[i, use])
-        per_frame = float((self.trails * self.trail_weight).sum(1).mean()) if len(self.trails) else 1.0
-        trail_weight = self.trail_weight * (TRAIL_SMOOTHNESS / max(per_frame, 1e-9))
-        for i, use in enumerate(self.trails):
-            parts = [self.differences[i, i + k] * self.basis[i + k, use] for k in range(3)]
-            add(i, np.concatenate(parts, axis=2), np.zeros((int(use.sum()), 2)), trail_weight[use])
-        return normal, right
+def _mean_per_frame(weight: Array64) -> float:
+    """Return the mean sum of weights F N over the frames, not 0."""
+    return max(float(weight.sum(1).mean()), 1e-9)
 
 
 def _solve_banded(normal: Array64, right: Array64) -> Array64:
@@ -145,12 +129,14 @@ def _second_differences(frames: Indices) -> Array64:
 
 
 def _parameters(similarity: Array64) -> Array64:
-    """Return (a, b, tx, ty) of a 3x3 map."""
-    s = similarity / similarity[2, 2]
-    return np.array([(s[0, 0] + s[1, 1]) / 2, (s[1, 0] - s[0, 1]) / 2, s[0, 2], s[1, 2]])
+    """Return (a, b, tx, ty), F 4, of maps F 3 3."""
+    s = similarity / similarity[:, 2:, 2:]
+    a, b = (s[:, 0, 0] + s[:, 1, 1]) / 2, (s[:, 1, 0] - s[:, 0, 1]) / 2
+    return np.stack([a, b, s[:, 0, 2], s[:, 1, 2]], -1)
 
 
-def _matrix(parameters: Array64) -> Array64:
-    """Return the 3x3 map of (a, b, tx, ty)."""
-    a, b, tx, ty = parameters
-    return np.array([[a, -b, tx], [b, a, ty], [0, 0, 1]])
+def _similarities(parameters: Array64) -> Array64:
+    """Return the maps F 3 3 of (a, b, tx, ty), F 4."""
+    a, b, tx, ty = parameters.T
+    zero, one = np.zeros_like(a), np.ones_like(a)
+    return np.stack([a, -b, tx, b, a, ty, zero, zero, one], -1).reshape(-1, 3, 3)
