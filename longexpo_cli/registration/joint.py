@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from longexpo_cli.arrays import Array64, Indices
-from longexpo_cli.registration.trajectories import Registration, SolverSettings, Trajectories
+from longexpo_cli.registration.trajectories import Registration
 from longexpo_cli.robust import geman_mcclure_weight, irls_scale
 
 TRAIL_SMOOTHNESS = 0.02  # lb: a fiftieth of the subject per frame, so that the subject decides
@@ -29,26 +29,24 @@ DAMPING = 1e-12  # keeps the normal equations solvable when a frame has no track
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])  # (a, b, tx, ty) of T = I
 
 
-def solve(
-    trajectories: Trajectories, subject_weight: Array64, initial: Registration, settings: SolverSettings
-) -> Registration:
+def solve(registration: Registration, subject_weight: Array64, inlier_distance: float) -> Registration:
     """Return the registration with the maps of all its frames solved jointly.
 
-    subject_weight N in 0..1 is w in the second sum; in the first it is initial.inlier_score, which is less
-    for limbs while they swing. Across frames that are not registered, second differences are those of the
-    slopes.
+    subject_weight N in 0..1 is w in the second sum; in the first it is registration.inlier_score, which is
+    less for limbs while they swing. Across frames that are not registered, second differences are those of
+    the slopes.
     """
-    frames = np.array(initial.registered())
+    frames = np.array(registration.registered())
     differences = _second_differences(frames)
-    equations = list(_equations(trajectories, subject_weight, initial, frames, differences))
+    equations = list(_equations(registration, subject_weight, frames, differences))
     smoothness = np.kron(differences.T @ differences, np.eye(4)) * MOTION_SMOOTHNESS
-    free = np.flatnonzero(np.repeat(frames != trajectories.reference, 4))
-    parameters = _parameters(np.linalg.inv(initial.maps[frames])).ravel()
+    free = np.flatnonzero(np.repeat(frames != registration.trajectories.reference, 4))
+    parameters = _parameters(np.linalg.inv(registration.maps[frames])).ravel()
     for _ in range(ITERATIONS):
         normal, right = smoothness.copy(), np.zeros(len(smoothness))
         for block, rows, target, weight in equations:
             distance = np.hypot(*(rows @ parameters[block] - target).T)
-            scale = irls_scale(distance, weight, settings.inlier_distance / 2)
+            scale = irls_scale(distance, weight, inlier_distance / 2)
             robust_weight = weight * geman_mcclure_weight(distance, scale)
             normal[block, block] += np.einsum("n,nik,nil->kl", robust_weight, rows, rows)
             right[block] += np.einsum("n,nik,ni->k", robust_weight, rows, target)
@@ -57,27 +55,25 @@ def solve(
         right -= normal @ parameters
         damped = normal[np.ix_(free, free)] + DAMPING * np.eye(len(free))
         parameters[free] = _solve_banded(damped, right[free])
-    maps = initial.maps.copy()
+    maps = registration.maps.copy()
     maps[frames] = np.linalg.inv(_similarities(parameters.reshape(-1, 4)))
-    return replace(initial, maps=maps)
+    return replace(registration, maps=maps)
 
 
 def _equations(
-    trajectories: Trajectories,
-    subject_weight: Array64,
-    initial: Registration,
-    frames: Indices,
-    differences: Array64,
+    registration: Registration, subject_weight: Array64, frames: Indices, differences: Array64
 ) -> Iterator[tuple[slice, Array64, Array64, Array64]]:
     """Yield the equations of the first two sums: rows n 2 k, targets n 2 and weights n of a frame's tracks.
 
     rows times k consecutive parameters, which the slice selects, should be the targets.
     """
-    xy, seen, rigid = trajectories.xy[frames], trajectories.seen[frames], initial.inlier_score[frames]
-    fixed = seen & (initial.anchor_frame >= 0) & (rigid > 0)
+    xy, seen = registration.trajectories.xy[frames], registration.trajectories.seen[frames]
+    rigid = registration.inlier_score[frames]
+    fixed = seen & (registration.anchor_frame >= 0) & (rigid > 0)
     fixed_weight = rigid / _mean_per_frame(fixed * rigid)
     for i, use in enumerate(fixed):
-        yield slice(4 * i, 4 * i + 4), _basis(xy[i, use]), initial.reference_xy[use], fixed_weight[i, use]
+        block, target = slice(4 * i, 4 * i + 4), registration.reference_xy[use]
+        yield block, _basis(xy[i, use]), target, fixed_weight[i, use]
     trails = seen[:-2] & seen[1:-1] & seen[2:]
     if not len(trails):
         return
