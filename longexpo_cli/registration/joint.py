@@ -43,11 +43,12 @@ def solve(registration: Registration, subject_weight: Array64, inlier_distance: 
     free = np.flatnonzero(np.repeat(frames != registration.trajectories.reference, 4))
     parameters = _parameters(np.linalg.inv(registration.maps[frames])).ravel()
     for _ in range(ITERATIONS):
-        normal, right = smoothness.copy(), np.zeros(len(smoothness))
+        normal = smoothness.copy()
+        right = np.zeros(len(smoothness))
         for block, rows, target, weight in equations:
             distance = np.hypot(*(rows @ parameters[block] - target).T)
             scale = irls_scale(distance, weight, inlier_distance / 2)
-            robust_weight = weight * geman_mcclure_weight(distance, scale)
+            robust_weight = weight * geman_mcclure_weight((distance / scale) ** 2)
             normal[block, block] += np.einsum("n,nik,nil->kl", robust_weight, rows, rows)
             right[block] += np.einsum("n,nik,ni->k", robust_weight, rows, target)
         parameters = np.tile(IDENTITY, len(frames))
@@ -67,17 +68,19 @@ def _equations(
 
     rows times k consecutive parameters, which the slice selects, should be the targets.
     """
-    xy, seen = registration.trajectories.xy[frames], registration.trajectories.seen[frames]
+    xy = registration.trajectories.xy[frames]
+    seen = registration.trajectories.seen[frames]
     rigid = registration.inlier_score[frames]
     fixed = seen & (registration.anchor_frame >= 0) & (rigid > 0)
     fixed_weight = rigid / _mean_per_frame(fixed * rigid)
     for i, use in enumerate(fixed):
-        block, target = slice(4 * i, 4 * i + 4), registration.reference_xy[use]
-        yield block, _basis(xy[i, use]), target, fixed_weight[i, use]
+        rows = _basis(xy[i, use])
+        yield slice(4 * i, 4 * i + 4), rows, registration.reference_xy[use], fixed_weight[i, use]
     trails = seen[:-2] & seen[1:-1] & seen[2:]
     if not len(trails):
         return
-    trail_weight = (1 - subject_weight) * (TRAIL_SMOOTHNESS / _mean_per_frame(trails * (1 - subject_weight)))
+    rest = 1 - subject_weight
+    trail_weight = rest * (TRAIL_SMOOTHNESS / _mean_per_frame(trails * rest))
     for i, use in enumerate(trails):
         rows = np.concatenate([differences[i, n] * _basis(xy[n, use]) for n in range(i, i + 3)], axis=2)
         yield slice(4 * i, 4 * i + 12), rows, np.zeros((len(rows), 2)), trail_weight[use]
@@ -127,7 +130,8 @@ def _second_differences(frames: Indices) -> Array64:
 def _parameters(similarity: Array64) -> Array64:
     """Return (a, b, tx, ty), F 4, of maps F 3 3."""
     s = similarity / similarity[:, 2:, 2:]
-    a, b = (s[:, 0, 0] + s[:, 1, 1]) / 2, (s[:, 1, 0] - s[:, 0, 1]) / 2
+    a = (s[:, 0, 0] + s[:, 1, 1]) / 2
+    b = (s[:, 1, 0] - s[:, 0, 1]) / 2
     return np.stack([a, b, s[:, 0, 2], s[:, 1, 2]], -1)
 
 

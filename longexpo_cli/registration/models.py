@@ -79,7 +79,8 @@ def fit_irls(
     for iteration in range(IRLS_ITERATIONS):
         distance = distances(homography, source, target)
         scale = irls_scale(distance, weight, inlier_distance, iteration)
-        homography = fit(model, source, target, weight * geman_mcclure_weight(distance, scale), homography)
+        robust_weight = weight * geman_mcclure_weight((distance / scale) ** 2)
+        homography = fit(model, source, target, robust_weight, homography)
     return homography
 
 

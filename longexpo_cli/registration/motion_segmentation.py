@@ -184,7 +184,7 @@ def _layer_probability(
     for i, frame in enumerate(frames):
         seen = trajectories.seen[frame, tracks]
         predicted = linear[:, i, None] * here + shift[:, i, None]
-        distance = np.abs(predicted - _as_complex(trajectories.xy[frame, tracks]))
-        total += np.where(seen, np.nan_to_num(cauchy_weight(distance, inlier_distance)), 0)
+        residual = np.abs(predicted - _as_complex(trajectories.xy[frame, tracks])) / inlier_distance
+        total += np.where(seen, np.nan_to_num(cauchy_weight(residual**2)), 0)
         count += seen
     return agreement_score(total, count)

@@ -52,7 +52,7 @@ def track_subject(
     for max_frames in FRAME_WINDOWS:
         score = subject_score(subject_weight)
         layer = segment(trajectories, score, inlier_distance, pair_distance, is_subject, max_frames)
-        held = visible_weight[np.nan_to_num(layer) > INLIER_SCORE].sum()
+        held = visible_weight[layer > INLIER_SCORE].sum()
         if held <= MIN_LAYER_SHARE * visible_weight.sum():
             continue
         found = _follow_layer(trajectories, subject_weight, layer, inlier_distance)
@@ -87,8 +87,8 @@ def _follow_layer(
                     break
                 continue
             failures = 0
-            distance = models.distances(homography, source, target)
-            current[use] += UPDATE_RATE * (cauchy_weight(distance, inlier_distance) - current[use])
+            residual = models.distances(homography, source, target) / inlier_distance
+            current[use] += UPDATE_RATE * (cauchy_weight(residual**2) - current[use])
             score[n, use] = current[use]
             result.add_frame(n, homography)
     mean_score = score.sum(0) / np.maximum((score > 0).sum(0), 1)

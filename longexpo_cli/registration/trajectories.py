@@ -103,7 +103,8 @@ class Registration:
     @classmethod
     def initial(cls, trajectories: Trajectories) -> Registration:
         """Return a registration of the reference alone."""
-        reference, seen = trajectories.reference, trajectories.seen
+        reference = trajectories.reference
+        seen = trajectories.seen
         maps = np.full((len(seen), 3, 3), np.nan)
         maps[reference] = np.eye(3)
         return cls(
@@ -153,7 +154,7 @@ class Registration:
         total, count = np.zeros(len(self.anchor_frame)), np.zeros(len(self.anchor_frame))
         for n in self.registered():
             use = self.usable(n) & (self.anchor_frame != n)
-            total[use] += cauchy_weight(self.residual(n, use), inlier_distance)
+            total[use] += cauchy_weight((self.residual(n, use) / inlier_distance) ** 2)
             count[use] += 1
         score = self.trajectories.background_prior * agreement_score(total, count)
         inliers = self.trajectories.seen & (self.anchor_frame >= 0) & (score > INLIER_SCORE)
