@@ -10,6 +10,7 @@ import numpy as np
 from longexpo_cli.errors import AlignmentError
 from longexpo_cli.registration.frame_order import outward
 from longexpo_cli.registration.trajectories import MIN_INLIERS, Registration
+from longexpo_cli.robust import weighted_median
 from longexpo_cli.types import Mode
 
 MIN_COVERAGE = 0.04  # fraction of the picture that inliers must cover: foreground look
@@ -18,12 +19,18 @@ MAX_GAP = 1  # consecutive frames that may fail before the subject counts as los
 MIN_FRAMES: dict[Mode, int] = {"foreground": 2, "background": 3}  # fewer make no long exposure
 
 
+def median_residual(registration: Registration, frame: int) -> float:
+    """Return the normalised median residual of a frame's inliers, weighted by inlier_score; 0 without any."""
+    inliers = registration.inliers[frame]
+    return weighted_median(registration.residual(frame, inliers), registration.inlier_score[frame, inliers])
+
+
 def reject_reason(
     registration: Registration, frame: int, residual: float, max_residual_px: float, mode: Mode
 ) -> str:
     """Return why a frame is rejected, "" if it is kept; the reference always is.
 
-    residual is the normalised median of its inliers, max_residual_px in low pixels.
+    residual is its median_residual, max_residual_px is in low pixels.
     """
     trajectories = registration.trajectories
     if frame == trajectories.reference:

@@ -44,7 +44,8 @@ def fit_mesh(registration: Registration, cells: int, inlier_distance: float) -> 
         use = lenient.usable(n) & (lenient.inlier_score[n] > MIN_SCORE)
         if not moved[n] or use.sum() < MIN_INLIERS:
             continue
-        homography, weight = registration.maps[n], lenient.inlier_score[n, use]
+        homography = registration.maps[n]
+        weight = lenient.inlier_score[n, use]
         source, target = lenient.matches(n, use)
         residual = target - project(homography, source)
         held_out = np.empty_like(residual)
@@ -53,7 +54,8 @@ def fit_mesh(registration: Registration, cells: int, inlier_distance: float) -> 
             mesh = fit_offsets(corners, homography, source[~held], residual[~held], weight[~held], max_offset)
             source_px = trajectories.normalization.invert(source[held])
             held_out[held] = residual[held] - mesh_offset(mesh, size_px, source_px)
-        before, after = (weighted_median(np.hypot(*r.T), weight) for r in (residual, held_out))
+        before = weighted_median(np.hypot(*residual.T), weight)
+        after = weighted_median(np.hypot(*held_out.T), weight)
         ratios[n] = after / max(before, 1e-12)
         if ratios[n] < 1:
             result[n] = fit_offsets(corners, homography, source, residual, weight, max_offset)
@@ -89,11 +91,10 @@ def fit_offsets(
     right = np.einsum("nik,ni->nk", derivative, residual)
     across = np.exp(-(((corners[0, :, 0, None] - source[:, 0]) / SIGMA) ** 2))
     down = np.exp(-(((corners[:, 0, 1, None] - source[:, 1]) / SIGMA) ** 2))
-    near = np.maximum(down[:, None] * across, GAMMA) * weight
-    near = near.reshape(len(points), len(source))
+    near = np.maximum(down[:, None] * across, GAMMA).reshape(len(points), len(source)) * weight
     ridge = RIDGE * normal.mean(0).reshape(8, 8) + 1e-12 * np.eye(8)
     step = np.linalg.solve((near @ normal).reshape(-1, 8, 8) + ridge, (near @ right)[..., None])
     offset = (models.jacobian(homography, points) @ step)[..., 0]
     length = np.hypot(*offset.T)[:, None]
-    offset *= np.minimum(1.0, max_offset / np.maximum(length, 1e-12))
-    return offset.reshape(corners.shape)
+    scale = np.minimum(1.0, max_offset / np.maximum(length, 1e-12))
+    return np.asarray((offset * scale).reshape(corners.shape), np.float64)

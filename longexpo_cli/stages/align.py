@@ -18,13 +18,17 @@ from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.registration import joint
-from longexpo_cli.registration.frame_rejection import drop_beyond_gap, reject_reason, require_enough_frames
+from longexpo_cli.registration.frame_rejection import (
+    drop_beyond_gap,
+    median_residual,
+    reject_reason,
+    require_enough_frames,
+)
 from longexpo_cli.registration.mesh import fit_mesh
 from longexpo_cli.registration.motion_segmentation import coverage_score, segment, subject_score
 from longexpo_cli.registration.propagation import propagate, select_models
 from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
 from longexpo_cli.registration.trajectories import MIN_INLIERS, PRIOR_SCORE, Registration, Trajectories
-from longexpo_cli.robust import weighted_median
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Tracks
 
 INLIER_PX = 1.0  # low pixels: residual at which a background track's weight is 1/2; tracking noise is 0.05
@@ -67,15 +71,9 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
     else:
         registration = _register_subject(trajectories)
         max_residual_px = params.subject_residual_px
-    residual = np.array(
-        [
-            weighted_median(registration.residual(n, use), registration.inlier_score[n, use])
-            for n, use in enumerate(registration.inliers)
-        ]
-    )
-    reasons = tuple(
-        reject_reason(registration, n, residual[n], max_residual_px, mode) for n in range(len(residual))
-    )
+    frames = range(len(tracks.seen))
+    residual = np.array([median_residual(registration, n) for n in frames])
+    reasons = tuple(reject_reason(registration, n, residual[n], max_residual_px, mode) for n in frames)
     if mode == "background":
         reasons = drop_beyond_gap(reasons, reference)
     require_enough_frames(reasons, reference, mode)
@@ -136,11 +134,11 @@ def _find_moving_layer(trajectories: Trajectories) -> Array64:
     AlignmentError when there is none.
     """
     background = _segment_background(trajectories, np.ones(len(trajectories.subject_weight)))
-    moving = np.nan_to_num(background, nan=1.0) < BACKGROUND_PROBABILITY_THRESHOLD
+    moving = background < BACKGROUND_PROBABILITY_THRESHOLD
     score = subject_score(moving.astype(np.float64))
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
     layer = segment(trajectories, score, inlier_distance, (MIN_PAIR_DISTANCE, np.inf))
-    weight = np.where(moving, np.nan_to_num(layer), 0.0)
+    weight = np.where(moving, layer, 0.0)
     if (weight > PRIOR_SCORE).sum() < MIN_INLIERS:
         raise AlignmentError(
             "no subject was found and nothing moves independently of the background; "
