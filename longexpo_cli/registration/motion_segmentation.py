@@ -152,10 +152,11 @@ def _span_candidates(
     """
     seen, there = trajectories.seen[frames], _as_complex(trajectories.xy[frames])
     here = _as_complex(trajectories.xy[trajectories.reference])
-    no_motion = np.ones((1, len(frames)), np.complex128)
+    no_motion = np.zeros((2, 1, len(frames)), np.complex128)
+    no_motion[0] = 1
     lifetime = seen[:, tracks].sum(0)
     if not lifetime.max(initial=0):
-        return np.stack([no_motion, 0 * no_motion])
+        return no_motion
     lasting = tracks[lifetime >= max(np.quantile(lifetime, 0.5), 1)]
     first, second = random.integers(len(lasting), size=(2, 4 * MAX_PAIRS))
     apart = np.abs(here[lasting[first]] - here[lasting[second]])
@@ -165,12 +166,9 @@ def _span_candidates(
     shift = there[:, a] - linear * here[a]
     single = random.permutation(lasting)[:MAX_SINGLES]
     translation = np.where(seen[:, single], there[:, single] - here[single], np.nan)
-    return np.stack(
-        [
-            np.concatenate([no_motion, linear.T, np.ones_like(translation.T)]),
-            np.concatenate([0 * no_motion, shift.T, translation.T]),
-        ]
-    )
+    pairs = np.stack([linear.T, shift.T])
+    singles = np.stack([np.ones_like(translation.T), translation.T])
+    return np.concatenate([no_motion, pairs, singles], axis=1)
 
 
 def _layer_probability(

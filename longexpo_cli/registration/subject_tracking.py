@@ -80,32 +80,22 @@ def _follow_layer(
         for n in direction:
             use = np.flatnonzero(result.usable(n) & on_layer)
             source, target = result.matches(n, use)
-            homography = _fit(source, target, current[use], subject_weight[use], inlier_distance)
-            if homography is None:
+            weight = subject_weight[use]
+            homography = models.fit_irls("similarity", source, target, current[use] * weight, inlier_distance)
+            distance = models.distances(homography, source, target)
+            expected = current[use] > INLIER_SCORE
+            agrees = expected & (distance < LOOSE_INLIER_FACTOR * inlier_distance)
+            has_share = weight[agrees].sum() >= MIN_AGREEING_SHARE * weight[expected].sum()
+            if agrees.sum() < MIN_INLIERS or not has_share:
                 failures += 1
                 if failures > MAX_GAP:
                     break
                 continue
             failures = 0
-            residual = models.distances(homography, source, target) / inlier_distance
-            current[use] += UPDATE_RATE * (cauchy_weight(residual**2) - current[use])
+            current[use] += UPDATE_RATE * (cauchy_weight((distance / inlier_distance) ** 2) - current[use])
             score[n, use] = current[use]
             result.add_frame(n, homography)
     mean_score = score.sum(0) / np.maximum((score > 0).sum(0), 1)
     rigid_weight = score * mean_score**2 * subject_weight
     inliers = trajectories.seen & (score > INLIER_SCORE)
     return replace(result, inlier_score=rigid_weight, inliers=inliers)
-
-
-def _fit(
-    source: Array64, target: Array64, score: Array64, weight: Array64, inlier_distance: float
-) -> Array64 | None:
-    """Return the similarity that most of the layer agrees on, or None when too little of it does."""
-    on_layer = score > INLIER_SCORE
-    if on_layer.sum() < MIN_INLIERS:
-        return None
-    found = models.fit_irls("similarity", source, target, score * weight, inlier_distance)
-    close = models.distances(found, source, target) < LOOSE_INLIER_FACTOR * inlier_distance
-    agrees = on_layer & close
-    held = weight[agrees].sum() >= MIN_AGREEING_SHARE * weight[on_layer].sum()
-    return found if held and agrees.sum() >= MIN_INLIERS else None
