@@ -32,7 +32,7 @@ def fit_mesh(registration: Registration, cells: int, inlier_distance: float) -> 
     """
     trajectories = registration.trajectories
     size_px = trajectories.normalization.size_px
-    corners = trajectories.normalization.apply(mesh_corners(size_px, cells))
+    corners = trajectories.normalization.apply(_mesh_corners(size_px, cells))
     points = corners.reshape(-1, 2)
     lenient = registration.rescore(INLIER_FACTOR * inlier_distance)
     # Parallax and rolling shutter come from the camera's motion and are no larger; a mover's offset may be.
@@ -51,19 +51,21 @@ def fit_mesh(registration: Registration, cells: int, inlier_distance: float) -> 
         held_out = np.empty_like(residual)
         odd = np.arange(len(source)) % 2 == 1
         for held in (odd, ~odd):
-            mesh = fit_offsets(corners, homography, source[~held], residual[~held], weight[~held], max_offset)
+            mesh = _fit_offsets(
+                corners, homography, source[~held], residual[~held], weight[~held], max_offset
+            )
             source_px = trajectories.normalization.invert(source[held])
             held_out[held] = residual[held] - mesh_offset(mesh, size_px, source_px)
         before = weighted_median(np.hypot(*residual.T), weight)
         after = weighted_median(np.hypot(*held_out.T), weight)
         ratios[n] = after / max(before, 1e-12)
         if ratios[n] < 1:
-            result[n] = fit_offsets(corners, homography, source, residual, weight, max_offset)
+            result[n] = _fit_offsets(corners, homography, source, residual, weight, max_offset)
     others = np.delete(ratios, trajectories.reference)
     return result if len(others) and np.median(others) < MAX_VALIDATION_RATIO else None
 
 
-def mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
+def _mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
     """Return the corners gh gw 2 (pixels) of the mesh over the picture, from outer edge to outer edge."""
     height, width = size_px
     rows, columns = (max(round(cells * side / max(size_px)), 1) for side in size_px)
@@ -72,7 +74,7 @@ def mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
     return np.stack(np.meshgrid(x, y), -1)
 
 
-def fit_offsets(
+def _fit_offsets(
     corners: Array64,
     homography: Array64,
     source: Array64,
