@@ -104,7 +104,7 @@ def subject_score(subject_weight: Array64) -> LayerScore:
         rest = 1 - weight
         subject_share = probability @ weight / max(float(weight.sum()), 1e-9)
         rest_share = probability @ rest / max(float(rest.sum()), 1e-9)
-        return np.asarray(subject_share - REST_PENALTY * rest_share, np.float64)
+        return subject_share - REST_PENALTY * rest_share
 
     return score
 
@@ -130,7 +130,7 @@ def _sample_tracks(tracks: Indices, spanning: Flags | None, random: np.random.Ge
         shuffled = shuffled[np.argsort(~spanning[shuffled], kind="stable")]
         half = MAX_TRACKS // 2
         shuffled = np.concatenate([shuffled[:half], random.permutation(shuffled[half:])])
-    return np.asarray(np.sort(shuffled[:MAX_TRACKS]), np.intp)
+    return np.sort(shuffled[:MAX_TRACKS])
 
 
 def _as_complex(xy: Array64) -> Complex:

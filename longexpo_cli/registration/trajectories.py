@@ -163,4 +163,4 @@ class Registration:
 
 def agreement_score(total: Array64, count: Array64) -> Array64:
     """Return scores 0..1 from the sums of the tracks' robust weights and the numbers of frames summed."""
-    return np.asarray((total / (count + PRIOR_FRAMES)) ** 2, np.float64)
+    return (total / (count + PRIOR_FRAMES)) ** 2

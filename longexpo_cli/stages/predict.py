@@ -242,4 +242,4 @@ def _median_3x3(motion: Array32) -> Array32:
     import cv2
 
     components = [np.ascontiguousarray(motion[..., n]) for n in (0, 1)]
-    return np.stack([np.asarray(cv2.medianBlur(part, 3), np.float32) for part in components], axis=-1)
+    return np.stack([cv2.medianBlur(part, 3) for part in components], axis=-1)

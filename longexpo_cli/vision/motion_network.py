@@ -69,7 +69,7 @@ def _fallback_mask(frames: Array32, start: Array32, refined: Array32) -> Flags:
     refined_error, _ = _line_error(frames, refined)
     keeps_light = (brightest > BRIGHT_LIGHT) & (start_error < refined_error + LIGHT_TOLERANCE)
     is_far_better = (start_error < SMALL_ERROR) & (start_error < SMALL_ERROR_RATIO * refined_error)
-    return np.asarray(keeps_light | is_far_better)
+    return keeps_light | is_far_better
 
 
 def _line_error(frames: Array32, delta: Array32) -> tuple[Array32, Array32]:

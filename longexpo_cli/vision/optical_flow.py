@@ -93,7 +93,7 @@ def forward_backward_mask(forward: Array32, backward: Array32, max_error_px: flo
 
 def magnitude(vectors: Array32) -> Array32:
     """Return the lengths of vectors ... 2."""
-    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]), np.float32)
+    return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
 def replace_where_better(

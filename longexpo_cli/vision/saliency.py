@@ -65,7 +65,7 @@ def _upsample(coarse: Array32, luminance: Array32) -> Array32:
     radius_x = max(1, round(GUIDE_RADIUS * width / INPUT_SIDE_PX))
     window = (2 * radius_x + 1, 2 * radius_y + 1)
     values = resize(coarse, (height, width))
-    return np.asarray(np.clip(guided_filter(luminance, values, window, GUIDE_EPSILON), 0, 1), np.float32)
+    return np.clip(guided_filter(luminance, values, window, GUIDE_EPSILON), 0, 1)
 
 
 def _refine_on_crop(coarse: Array32, picture: Array32) -> tuple[Array32, tuple[slice, slice]] | None:
