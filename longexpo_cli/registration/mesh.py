@@ -17,7 +17,7 @@ from longexpo_cli.robust import weighted_median
 
 SIGMA = 0.06  # of the diagonal: about the size of a mesh cell, so that neighbouring corners share tracks
 GAMMA = 0.003  # weight of far tracks, so that a corner without tracks near keeps the homography
-RIDGE = 0.5  # mean tracks without offset that each corner is given: holds sparse corners back
+RIDGE = 0.5  # added mean tracks without offset per corner: damps corners with few tracks
 MAX_OFFSET = 0.006  # of the diagonal (30 px of a 12 MP picture): larger offsets are those of movers
 MIN_SCORE = 0.5  # score above which a track takes part
 INLIER_FACTOR = 3.0  # times inlier_distance: the residuals that the mesh is to remove are no outliers

@@ -62,8 +62,8 @@ def segment(
     probability = _layer_probability(trajectories, frames, sample, candidates, inlier_distance)
     center = _as_complex(trajectories.xy[trajectories.reference, sample]).mean()
     motion = np.nan_to_num(np.abs(candidates[0] * center + candidates[1] - center)).mean(1)
-    best = [int(np.argmax(score(probability, sample, motion)))]
-    layer = candidates[:, best]
+    best = int(np.argmax(score(probability, sample, motion)))
+    layer = candidates[:, best : best + 1]
     result[tracks] = _layer_probability(trajectories, frames, tracks, layer, inlier_distance)[0]
     return result
 
@@ -150,8 +150,9 @@ def _span_candidates(
     No motion is the first, then similarities of pairs, then translations of single tracks. Only the
     longer-lived half of the tracks span candidates.
     """
-    seen, there = trajectories.seen[frames], _as_complex(trajectories.xy[frames])
-    here = _as_complex(trajectories.xy[trajectories.reference])
+    seen = trajectories.seen[frames]
+    target = _as_complex(trajectories.xy[frames])
+    source = _as_complex(trajectories.xy[trajectories.reference])
     no_motion = np.zeros((2, 1, len(frames)), np.complex128)
     no_motion[0] = 1
     lifetime = seen[:, tracks].sum(0)
@@ -159,13 +160,14 @@ def _span_candidates(
         return no_motion
     lasting = tracks[lifetime >= max(np.quantile(lifetime, 0.5), 1)]
     first, second = random.integers(len(lasting), size=(2, 4 * MAX_PAIRS))
-    apart = np.abs(here[lasting[first]] - here[lasting[second]])
+    apart = np.abs(source[lasting[first]] - source[lasting[second]])
     chosen = np.flatnonzero((apart >= pair_distance[0]) & (apart <= pair_distance[1]))[:MAX_PAIRS]
     a, b = lasting[first[chosen]], lasting[second[chosen]]
-    linear = np.where(seen[:, a] & seen[:, b], (there[:, a] - there[:, b]) / (here[a] - here[b]), np.nan)
-    shift = there[:, a] - linear * here[a]
+    both_seen = seen[:, a] & seen[:, b]
+    linear = np.where(both_seen, (target[:, a] - target[:, b]) / (source[a] - source[b]), np.nan)
+    shift = target[:, a] - linear * source[a]
     single = random.permutation(lasting)[:MAX_SINGLES]
-    translation = np.where(seen[:, single], there[:, single] - here[single], np.nan)
+    translation = np.where(seen[:, single], target[:, single] - source[single], np.nan)
     pairs = np.stack([linear.T, shift.T])
     singles = np.stack([np.ones_like(translation.T), translation.T])
     return np.concatenate([no_motion, pairs, singles], axis=1)
@@ -178,10 +180,10 @@ def _layer_probability(
     linear, shift = candidates
     total = np.zeros((len(linear), len(tracks)))
     count = np.zeros(len(tracks))
-    here = _as_complex(trajectories.xy[trajectories.reference, tracks])
+    source = _as_complex(trajectories.xy[trajectories.reference, tracks])
     for i, frame in enumerate(frames):
         seen = trajectories.seen[frame, tracks]
-        predicted = linear[:, i, None] * here + shift[:, i, None]
+        predicted = linear[:, i, None] * source + shift[:, i, None]
         residual = np.abs(predicted - _as_complex(trajectories.xy[frame, tracks])) / inlier_distance
         total += np.where(seen, np.nan_to_num(cauchy_weight(residual**2)), 0)
         count += seen

@@ -20,7 +20,7 @@ from longexpo_cli.registration.trajectories import (
     Trajectories,
 )
 
-TRACKING_NOISE_PX = 0.05  # low pixels: what Lucas-Kanade is off on a textured, rigid scene
+TRACKING_NOISE_PX = 0.05  # low pixels: error of Lucas-Kanade on a textured, rigid scene
 IDENTITY_PX = 0.05  # low pixels: a frame that moved less (root mean square) is not warped
 MIN_INLIERS_SIMILARITY = 8  # fewer inliers determine a translation only,
 MIN_INLIERS_HOMOGRAPHY = 20  # and fewer than these no perspective,

@@ -13,7 +13,7 @@ from longexpo_cli.robust import cauchy_weight
 from longexpo_cli.types import Tracks
 
 INLIER_SCORE = 0.3  # score above which a track counts as an inlier
-PRIOR_SCORE = 0.5  # score of a track of which nothing is known yet
+PRIOR_SCORE = 0.5  # score of a track before any evidence
 SUBJECT_WEIGHT_THRESHOLD = 0.25  # subject weight above which a track belongs to the subject
 PRIOR_FRAMES = 0.5  # frames of complete disagreement that every track starts from: short tracks prove less
 MIN_INLIERS = 12  # tracks per frame: three times what a homography needs
