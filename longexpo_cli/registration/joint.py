@@ -114,8 +114,11 @@ def _solve_banded(normal: Array64, right: Array64) -> Array64:
 def _basis(xy: Array64) -> Array64:
     """Return B, ... 2 4, with T x = B(x) (a, b, tx, ty), of points ... x 2."""
     x, y = xy[..., 0], xy[..., 1]
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], -2)
+    one = np.ones_like(x)
+    zero = np.zeros_like(x)
+    row_x = np.stack([x, -y, one, zero], -1)
+    row_y = np.stack([y, x, zero, one], -1)
+    return np.stack([row_x, row_y], -2)
 
 
 def _second_differences(frames: Indices) -> Array64:
@@ -138,5 +141,6 @@ def _parameters(similarity: Array64) -> Array64:
 def _similarities(parameters: Array64) -> Array64:
     """Return the maps F 3 3 of (a, b, tx, ty), F 4."""
     a, b, tx, ty = parameters.T
-    zero, one = np.zeros_like(a), np.ones_like(a)
+    zero = np.zeros_like(a)
+    one = np.ones_like(a)
     return np.stack([a, -b, tx, b, a, ty, zero, zero, one], -1).reshape(-1, 3, 3)

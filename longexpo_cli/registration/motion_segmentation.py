@@ -162,7 +162,8 @@ def _span_candidates(
     first, second = random.integers(len(lasting), size=(2, 4 * MAX_PAIRS))
     apart = np.abs(source[lasting[first]] - source[lasting[second]])
     chosen = np.flatnonzero((apart >= pair_distance[0]) & (apart <= pair_distance[1]))[:MAX_PAIRS]
-    a, b = lasting[first[chosen]], lasting[second[chosen]]
+    a = lasting[first[chosen]]
+    b = lasting[second[chosen]]
     both_seen = seen[:, a] & seen[:, b]
     linear = np.where(both_seen, (target[:, a] - target[:, b]) / (source[a] - source[b]), np.nan)
     shift = target[:, a] - linear * source[a]

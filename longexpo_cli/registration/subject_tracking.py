@@ -76,7 +76,8 @@ def _follow_layer(
     score = np.zeros(trajectories.seen.shape)
     score[trajectories.reference] = initial_score * trajectories.seen[trajectories.reference]
     for direction in outward(trajectories.reference, len(score)):
-        current, failures = initial_score.copy(), 0
+        current = initial_score.copy()
+        failures = 0
         for n in direction:
             use = np.flatnonzero(result.usable(n) & on_layer)
             source, target = result.matches(n, use)

@@ -151,7 +151,8 @@ class Registration:
         A track's score is its agreement over the registered frames times its background prior. The frame that
         gave the track its reference position agrees by construction and does not count.
         """
-        total, count = np.zeros(len(self.anchor_frame)), np.zeros(len(self.anchor_frame))
+        total = np.zeros(len(self.anchor_frame))
+        count = np.zeros(len(self.anchor_frame))
         for n in self.registered():
             use = self.usable(n) & (self.anchor_frame != n)
             total[use] += cauchy_weight((self.residual(n, use) / inlier_distance) ** 2)

@@ -91,7 +91,8 @@ def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -
 
     Channel 4 falls to 0 over one pixel at the frame's edge; light beyond it is 0. The identity is exact.
     """
-    grid, offsets = frame.grid, alignment.mesh_of(index)
+    grid = frame.grid
+    offsets = alignment.mesh_of(index)
     homography = grid.homography(alignment.to_frame[index])
     light = cast(DeviceArray, frame.light)
     if offsets is None:

@@ -221,6 +221,8 @@ def _area_weights(cells: int, scale: int, length_px: int, samples: int) -> Array
     A cell has scale px. The last one may extend beyond the photo; only its part inside counts.
     """
     edge = np.minimum(np.arange(cells + 1) * scale, length_px) * samples / length_px
-    start, stop, sample = edge[:-1, None], edge[1:, None], np.arange(samples)[None]
+    start = edge[:-1, None]
+    stop = edge[1:, None]
+    sample = np.arange(samples)[None]
     covered = np.clip(np.minimum(stop, sample + 1) - np.maximum(start, sample), 0, None)
     return np.asarray(covered / (stop - start), np.float32)

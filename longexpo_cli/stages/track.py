@@ -224,7 +224,8 @@ def _inherit_weight(xy: Array64, weight: Array32, mode: Mode, shape: tuple[int, 
     """
     import cv2
 
-    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    total = np.zeros(shape, np.float32)
+    count = np.zeros(shape, np.float32)
     x, y = np.clip(np.rint(xy).astype(int), 0, np.array(shape)[::-1] - 1).T
     inverse_density = 1 / np.maximum(weight if mode == "background" else 1 - weight, MIN_PROBABILITY)
     np.add.at(total, (y, x), inverse_density * weight)
