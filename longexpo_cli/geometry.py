@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -52,17 +52,17 @@ class Grid:
 
     def to_full(self, at: npt.ArrayLike) -> Array64:
         """Map grid coordinates (x, y) to full-resolution coordinates."""
-        return np.asarray((np.asarray(at, np.float64) + 0.5) * self.scale - 0.5, np.float64)
+        return (np.asarray(at, np.float64) + 0.5) * self.scale - 0.5
 
     def from_full(self, at: npt.ArrayLike) -> Array64:
         """Map full-resolution coordinates (x, y) to grid coordinates."""
-        return np.asarray((np.asarray(at, np.float64) + 0.5) / self.scale - 0.5, np.float64)
+        return (np.asarray(at, np.float64) + 0.5) / self.scale - 0.5
 
     def homography(self, full: Array64) -> Array64:
         """Return a 3x3 map between full-resolution pixels as a map between this grid's pixels."""
         s, o = float(self.scale), self.scale / 2 - 0.5
         up = np.array([[s, 0, o], [0, s, o], [0, 0, 1]])
-        scaled: Array64 = np.linalg.inv(up) @ np.asarray(full, np.float64) @ up
+        scaled: Array64 = np.linalg.inv(up) @ full @ up
         return np.asarray(scaled / scaled[2, 2], np.float64)
 
 
@@ -94,8 +94,7 @@ def mesh_offset(mesh: Array64, size_px: tuple[int, int], at: npt.ArrayLike) -> A
     fu, fv = (u - i)[..., None], (v - j)[..., None]
     top = mesh[j, i] * (1 - fu) + mesh[j, i1] * fu
     bottom = mesh[j1, i] * (1 - fu) + mesh[j1, i1] * fu
-    result: Any = top * (1 - fv) + bottom * fv
-    return np.asarray(result, np.float64)
+    return np.asarray(top * (1 - fv) + bottom * fv, np.float64)
 
 
 def pull(to_frame: Array64, mesh: Array64 | None, size_px: tuple[int, int], at: npt.ArrayLike) -> Array64:

@@ -9,14 +9,14 @@ from longexpo_cli.arrays import Array64
 SCALE_DECAY = 0.7  # factor per iteration by which the scale of reweighting shrinks towards its final value
 
 
-def cauchy_weight(distance: Array64, scale: float) -> Array64:
-    """Return Cauchy's weight of residuals of any shape: 1 at distance 0, 1/2 at scale, towards 0 beyond."""
-    return np.asarray(1 / (1 + (distance / scale) ** 2), np.float64)
+def cauchy_weight(squared: Array64) -> Array64:
+    """Return Cauchy's weight of squared residuals, divided by the squared scale: 1 at 0, 1/2 at 1."""
+    return 1 / (1 + squared)
 
 
-def geman_mcclure_weight(distance: Array64, scale: float) -> Array64:
-    """Return Geman and McClure's weight: 1 at distance 0, 1/4 at scale, towards 0 beyond."""
-    return np.asarray(1 / (1 + (distance / scale) ** 2) ** 2, np.float64)
+def geman_mcclure_weight(squared: Array64) -> Array64:
+    """Return Geman and McClure's weight of squared residuals, likewise divided: 1 at 0, 1/4 at 1."""
+    return 1 / (1 + squared) ** 2
 
 
 def weighted_median(values: Array64, weight: Array64) -> float:

@@ -10,8 +10,8 @@ from longexpo_cli.robust import cauchy_weight, geman_mcclure_weight, irls_scale,
 
 def test_weights_are_one_at_zero_and_known_at_the_scale() -> None:
     distance = np.array([0.0, 2.0, 6.0])
-    assert cauchy_weight(distance, 2.0) == pytest.approx([1, 1 / 2, 1 / 10])
-    assert geman_mcclure_weight(distance, 2.0) == pytest.approx([1, 1 / 4, 1 / 100])
+    assert cauchy_weight((distance / 2.0) ** 2) == pytest.approx([1, 1 / 2, 1 / 10])
+    assert geman_mcclure_weight((distance / 2.0) ** 2) == pytest.approx([1, 1 / 4, 1 / 100])
 
 
 def test_the_weighted_median_follows_the_weight() -> None:

@@ -13,12 +13,13 @@ first two sums are divided by the mean weight per frame: lb and lr do not depend
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from longexpo_cli.arrays import Array64, Flags, Indices
-from longexpo_cli.registration.trajectories import Registration, SolverSettings, Trajectories
+from longexpo_cli.arrays import Array64, Indices
+from longexpo_cli.registration.trajectories import Registration
 from longexpo_cli.robust import geman_mcclure_weight, irls_scale
 
 TRAIL_SMOOTHNESS = 0.02  # lb: a fiftieth of the subject per frame, so that the subject decides
@@ -28,84 +29,66 @@ DAMPING = 1e-12  # keeps the normal equations solvable when a frame has no track
 IDENTITY = np.array([1.0, 0.0, 0.0, 0.0])  # (a, b, tx, ty) of T = I
 
 
-def solve(
-    trajectories: Trajectories, subject_weight: Array64, initial: Registration, settings: SolverSettings
-) -> Registration:
+def solve(registration: Registration, subject_weight: Array64, inlier_distance: float) -> Registration:
     """Return the registration with the maps of all its frames solved jointly.
 
-    subject_weight N in 0..1 is w in the second sum; in the first it is initial.inlier_score, which is less
-    for limbs while they swing. Across frames that are not registered, second differences are those of the
-    slopes.
+    subject_weight N in 0..1 is w in the second sum; in the first it is registration.inlier_score, which is
+    less for limbs while they swing. Across frames that are not registered, second differences are those of
+    the slopes.
     """
-    frames = np.array(initial.registered())
-    burst = trajectories.select_frames(frames)
-    rigid = initial.inlier_score[frames]
-    fixed = burst.seen & (initial.anchor_frame >= 0) & (rigid > 0)
-    terms = _Terms(
-        basis=_basis(burst.xy),
-        differences=_second_differences(frames),
-        fixed=fixed,
-        fixed_weight=rigid / max(float((fixed * rigid).sum(1).mean()), 1e-9),
-        target=initial.reference_xy,
-        trails=burst.seen[:-2] & burst.seen[1:-1] & burst.seen[2:],
-        trail_weight=1 - subject_weight,
-        scale=settings.inlier_distance / 2,
-    )
-    free = np.flatnonzero(np.repeat(np.arange(len(frames)) != burst.reference, 4))
-    parameters = np.concatenate(
-        [_parameters(np.linalg.inv(homography)) for homography in initial.maps[frames]]
-    )
+    frames = np.array(registration.registered())
+    differences = _second_differences(frames)
+    equations = list(_equations(registration, subject_weight, frames, differences))
+    smoothness = np.kron(differences.T @ differences, np.eye(4)) * MOTION_SMOOTHNESS
+    free = np.flatnonzero(np.repeat(frames != registration.trajectories.reference, 4))
+    parameters = _parameters(np.linalg.inv(registration.maps[frames])).ravel()
     for _ in range(ITERATIONS):
-        normal, right = terms.normal_equations(parameters)
+        normal = smoothness.copy()
+        right = np.zeros(len(smoothness))
+        for block, rows, target, weight in equations:
+            distance = np.hypot(*(rows @ parameters[block] - target).T)
+            scale = irls_scale(distance, weight, inlier_distance / 2)
+            robust_weight = weight * geman_mcclure_weight((distance / scale) ** 2)
+            normal[block, block] += np.einsum("n,nik,nil->kl", robust_weight, rows, rows)
+            right[block] += np.einsum("n,nik,ni->k", robust_weight, rows, target)
         parameters = np.tile(IDENTITY, len(frames))
         parameters[free] = 0
         right -= normal @ parameters
         damped = normal[np.ix_(free, free)] + DAMPING * np.eye(len(free))
         parameters[free] = _solve_banded(damped, right[free])
-    maps = initial.maps.copy()
-    maps[frames] = [np.linalg.inv(_matrix(p)) for p in parameters.reshape(-1, 4)]
-    return replace(initial, maps=maps)
+    maps = registration.maps.copy()
+    maps[frames] = np.linalg.inv(_similarities(parameters.reshape(-1, 4)))
+    return replace(registration, maps=maps)
 
 
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """The three sums over F frames: basis F N 2 4 and differences F-2 F (see _basis, _second_differences).
+def _equations(
+    registration: Registration, subject_weight: Array64, frames: Indices, differences: Array64
+) -> Iterator[tuple[slice, Array64, Array64, Array64]]:
+    """Yield the equations of the first two sums: rows n 2 k, targets n 2 and weights n of a frame's tracks.
 
-    fixed F N and trails F-2 N are the tracks in the first and second sum, with fixed_weight F N and
-    trail_weight N; target N 2 is where the fixed ones are in the reference; scale that of rho.
+    rows times k consecutive parameters, which the slice selects, should be the targets.
     """
+    xy = registration.trajectories.xy[frames]
+    seen = registration.trajectories.seen[frames]
+    rigid = registration.inlier_score[frames]
+    fixed = seen & (registration.anchor_frame >= 0) & (rigid > 0)
+    fixed_weight = rigid / _mean_per_frame(fixed * rigid)
+    for i, use in enumerate(fixed):
+        rows = _basis(xy[i, use])
+        yield slice(4 * i, 4 * i + 4), rows, registration.reference_xy[use], fixed_weight[i, use]
+    trails = seen[:-2] & seen[1:-1] & seen[2:]
+    if not len(trails):
+        return
+    rest = 1 - subject_weight
+    trail_weight = rest * (TRAIL_SMOOTHNESS / _mean_per_frame(trails * rest))
+    for i, use in enumerate(trails):
+        rows = np.concatenate([differences[i, n] * _basis(xy[n, use]) for n in range(i, i + 3)], axis=2)
+        yield slice(4 * i, 4 * i + 12), rows, np.zeros((len(rows), 2)), trail_weight[use]
 
-    basis: Array64
-    differences: Array64
-    fixed: Flags
-    fixed_weight: Array64
-    target: Array64
-    trails: Flags
-    trail_weight: Array64
-    scale: float
 
-    def normal_equations(self, parameters: Array64) -> tuple[Array64, Array64]:
-        """Return the matrix 4F 4F and right side 4F, reweighted by the residuals of parameters 4F."""
-        curvature = self.differences.T @ self.differences
-        normal = np.asarray(np.kron(curvature, np.eye(4)) * MOTION_SMOOTHNESS, np.float64)
-        right = np.zeros(len(normal))
-
-        def add(frame: int, rows: Array64, target: Array64, weight: Array64) -> None:
-            block = slice(4 * frame, 4 * frame + rows.shape[2])
-            distance = np.hypot(*(rows @ parameters[block] - target).T)
-            scale = irls_scale(distance, weight, self.scale)
-            weight = weight * geman_mcclure_weight(distance, scale)
-            normal[block, block] += np.einsum("n,nik,nil->kl", weight, rows, rows)
-            right[block] += np.einsum("n,nik,ni->k", weight, rows, target)
-
-        for i, use in enumerate(self.fixed):
-            add(i, self.basis[i, use], self.target[use], self.fixed_weight[i, use])
-        per_frame = float((self.trails * self.trail_weight).sum(1).mean()) if len(self.trails) else 1.0
-        trail_weight = self.trail_weight * (TRAIL_SMOOTHNESS / max(per_frame, 1e-9))
-        for i, use in enumerate(self.trails):
-            parts = [self.differences[i, i + k] * self.basis[i + k, use] for k in range(3)]
-            add(i, np.concatenate(parts, axis=2), np.zeros((int(use.sum()), 2)), trail_weight[use])
-        return normal, right
+def _mean_per_frame(weight: Array64) -> float:
+    """Return the mean sum of weights F N over the frames, not 0."""
+    return max(float(weight.sum(1).mean()), 1e-9)
 
 
 def _solve_banded(normal: Array64, right: Array64) -> Array64:
@@ -131,8 +114,11 @@ def _solve_banded(normal: Array64, right: Array64) -> Array64:
 def _basis(xy: Array64) -> Array64:
     """Return B, ... 2 4, with T x = B(x) (a, b, tx, ty), of points ... x 2."""
     x, y = xy[..., 0], xy[..., 1]
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    return np.stack([np.stack([x, -y, one, zero], -1), np.stack([y, x, zero, one], -1)], -2)
+    one = np.ones_like(x)
+    zero = np.zeros_like(x)
+    row_x = np.stack([x, -y, one, zero], -1)
+    row_y = np.stack([y, x, zero, one], -1)
+    return np.stack([row_x, row_y], -2)
 
 
 def _second_differences(frames: Indices) -> Array64:
@@ -145,12 +131,16 @@ def _second_differences(frames: Indices) -> Array64:
 
 
 def _parameters(similarity: Array64) -> Array64:
-    """Return (a, b, tx, ty) of a 3x3 map."""
-    s = similarity / similarity[2, 2]
-    return np.array([(s[0, 0] + s[1, 1]) / 2, (s[1, 0] - s[0, 1]) / 2, s[0, 2], s[1, 2]])
+    """Return (a, b, tx, ty), F 4, of maps F 3 3."""
+    s = similarity / similarity[:, 2:, 2:]
+    a = (s[:, 0, 0] + s[:, 1, 1]) / 2
+    b = (s[:, 1, 0] - s[:, 0, 1]) / 2
+    return np.stack([a, b, s[:, 0, 2], s[:, 1, 2]], -1)
 
 
-def _matrix(parameters: Array64) -> Array64:
-    """Return the 3x3 map of (a, b, tx, ty)."""
-    a, b, tx, ty = parameters
-    return np.array([[a, -b, tx], [b, a, ty], [0, 0, 1]])
+def _similarities(parameters: Array64) -> Array64:
+    """Return the maps F 3 3 of (a, b, tx, ty), F 4."""
+    a, b, tx, ty = parameters.T
+    zero = np.zeros_like(a)
+    one = np.ones_like(a)
+    return np.stack([a, -b, tx, b, a, ty, zero, zero, one], -1).reshape(-1, 3, 3)

@@ -7,86 +7,65 @@ with a ridge. Corners without tracks near keep the homography.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from longexpo_cli.arrays import Array64, Flags
+from longexpo_cli.arrays import Array64
 from longexpo_cli.geometry import mesh_offset, project
 from longexpo_cli.registration import models
-from longexpo_cli.registration.propagation import rescore
-from longexpo_cli.registration.trajectories import (
-    Normalization,
-    Registration,
-    SolverSettings,
-    Trajectories,
-)
+from longexpo_cli.registration.trajectories import MIN_INLIERS, Registration
 from longexpo_cli.robust import weighted_median
 
 SIGMA = 0.06  # of the diagonal: about the size of a mesh cell, so that neighbouring corners share tracks
 GAMMA = 0.003  # weight of far tracks, so that a corner without tracks near keeps the homography
-RIDGE = 0.5  # mean tracks without offset that each corner is given: holds sparse corners back
+RIDGE = 0.5  # added mean tracks without offset per corner: damps corners with few tracks
 MAX_OFFSET = 0.006  # of the diagonal (30 px of a 12 MP picture): larger offsets are those of movers
 MIN_SCORE = 0.5  # score above which a track takes part
 INLIER_FACTOR = 3.0  # times inlier_distance: the residuals that the mesh is to remove are no outliers
 MAX_VALIDATION_RATIO = 0.95  # median cross-validation ratio below which the mesh is used
 
 
-@dataclass(frozen=True, slots=True)
-class ApapParams:
-    """sigma and gamma as in the paper; ridge in tracks per corner; sigma and max_offset are normalised."""
-
-    sigma: float
-    gamma: float
-    ridge: float
-    max_offset: float
-
-
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """One frame's tracks, N 2 in the reference (source) and frame (target), their weight N, and its map."""
-
-    homography: Array64
-    source: Array64
-    target: Array64
-    weight: Array64
-
-    def __getitem__(self, part: Flags) -> Matches:
-        return Matches(self.homography, self.source[part], self.target[part], self.weight[part])
-
-
-def fit_mesh(
-    trajectories: Trajectories, registration: Registration, cells: int, settings: SolverSettings
-) -> Array64 | None:
+def fit_mesh(registration: Registration, cells: int, inlier_distance: float) -> Array64 | None:
     """Return the frames' mesh offsets T gh gw 2, normalised, or None when most frames gain little by them.
 
     cells is the number of cells along the longer side. A frame that a mesh does not help has offsets of 0. No
     mesh at all is better than one that comes and goes, which would shake the picture.
     """
-    normalization = trajectories.normalization
-    corners = normalization.apply(mesh_corners(normalization.size_px, cells))
-    lenient = rescore(trajectories, registration, INLIER_FACTOR * settings.inlier_distance)
+    trajectories = registration.trajectories
+    size_px = trajectories.normalization.size_px
+    corners = trajectories.normalization.apply(_mesh_corners(size_px, cells))
     points = corners.reshape(-1, 2)
+    lenient = registration.rescore(INLIER_FACTOR * inlier_distance)
     # Parallax and rolling shutter come from the camera's motion and are no larger; a mover's offset may be.
     moved = [models.distances(homography, points, points).mean() for homography in registration.maps]
-    params = ApapParams(SIGMA, GAMMA, RIDGE, min(MAX_OFFSET, float(np.nanmax(moved))))
-    result = np.zeros((trajectories.frames, *corners.shape))
-    ratios = np.ones(trajectories.frames)
+    max_offset = min(MAX_OFFSET, float(np.nanmax(moved)))
+    result = np.zeros((len(moved), *corners.shape))
+    ratios = np.ones(len(moved))
     for n in registration.registered():
-        score = lenient.inlier_score[n]
-        use = lenient.usable(trajectories, n) & (score > MIN_SCORE)
-        if not moved[n] or use.sum() < settings.min_inliers:
+        use = lenient.usable(n) & (lenient.inlier_score[n] > MIN_SCORE)
+        if not moved[n] or use.sum() < MIN_INLIERS:
             continue
-        source, target = lenient.reference_xy[use], trajectories.at(n)[use]
-        matches = Matches(registration.maps[n], source, target, score[use])
-        ratios[n] = cross_validation_ratio(corners, normalization, matches, params)
-        result[n] = fit_offsets(corners, matches, params)
-    result[ratios >= 1] = 0
+        homography = registration.maps[n]
+        weight = lenient.inlier_score[n, use]
+        source, target = lenient.matches(n, use)
+        residual = target - project(homography, source)
+        held_out = np.empty_like(residual)
+        odd = np.arange(len(source)) % 2 == 1
+        for held in (odd, ~odd):
+            mesh = _fit_offsets(
+                corners, homography, source[~held], residual[~held], weight[~held], max_offset
+            )
+            source_px = trajectories.normalization.invert(source[held])
+            held_out[held] = residual[held] - mesh_offset(mesh, size_px, source_px)
+        before = weighted_median(np.hypot(*residual.T), weight)
+        after = weighted_median(np.hypot(*held_out.T), weight)
+        ratios[n] = after / max(before, 1e-12)
+        if ratios[n] < 1:
+            result[n] = _fit_offsets(corners, homography, source, residual, weight, max_offset)
     others = np.delete(ratios, trajectories.reference)
     return result if len(others) and np.median(others) < MAX_VALIDATION_RATIO else None
 
 
-def mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
+def _mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
     """Return the corners gh gw 2 (pixels) of the mesh over the picture, from outer edge to outer edge."""
     height, width = size_px
     rows, columns = (max(round(cells * side / max(size_px)), 1) for side in size_px)
@@ -95,39 +74,29 @@ def mesh_corners(size_px: tuple[int, int], cells: int) -> Array64:
     return np.stack(np.meshgrid(x, y), -1)
 
 
-def fit_offsets(corners: Array64, matches: Matches, params: ApapParams) -> Array64:
-    """Return the offsets gh gw 2 at the corners that bring sources onto targets after the homography."""
-    source, points = matches.source, corners.reshape(-1, 2)
-    residual = matches.target - project(matches.homography, source)
-    derivative = models.jacobian(matches.homography, source)
+def _fit_offsets(
+    corners: Array64,
+    homography: Array64,
+    source: Array64,
+    residual: Array64,
+    weight: Array64,
+    max_offset: float,
+) -> Array64:
+    """Return the offsets gh gw 2 at the corners that, interpolated, remove the tracks' residuals best.
+
+    source N 2 and weight N are the tracks' reference positions and scores, residual N 2 what the homography
+    leaves of them. Longer offsets are cut to max_offset.
+    """
+    points = corners.reshape(-1, 2)
+    derivative = models.jacobian(homography, source)
     normal = np.einsum("nik,nil->nkl", derivative, derivative).reshape(len(source), 64)
     right = np.einsum("nik,ni->nk", derivative, residual)
-    across = np.exp(-(((corners[0, :, 0, None] - source[:, 0]) / params.sigma) ** 2))
-    down = np.exp(-(((corners[:, 0, 1, None] - source[:, 1]) / params.sigma) ** 2))
-    weight = np.maximum(down[:, None] * across, params.gamma) * matches.weight
-    weight = weight.reshape(len(points), len(source))
-    ridge = params.ridge * normal.mean(0).reshape(8, 8) + 1e-12 * np.eye(8)
-    step = np.linalg.solve((weight @ normal).reshape(-1, 8, 8) + ridge, (weight @ right)[..., None])
-    offset = (models.jacobian(matches.homography, points) @ step)[..., 0]
+    across = np.exp(-(((corners[0, :, 0, None] - source[:, 0]) / SIGMA) ** 2))
+    down = np.exp(-(((corners[:, 0, 1, None] - source[:, 1]) / SIGMA) ** 2))
+    near = np.maximum(down[:, None] * across, GAMMA).reshape(len(points), len(source)) * weight
+    ridge = RIDGE * normal.mean(0).reshape(8, 8) + 1e-12 * np.eye(8)
+    step = np.linalg.solve((near @ normal).reshape(-1, 8, 8) + ridge, (near @ right)[..., None])
+    offset = (models.jacobian(homography, points) @ step)[..., 0]
     length = np.hypot(*offset.T)[:, None]
-    offset = offset * np.minimum(1.0, params.max_offset / np.maximum(length, 1e-12))
-    return np.asarray(offset.reshape(corners.shape), np.float64)
-
-
-def cross_validation_ratio(
-    corners: Array64, normalization: Normalization, matches: Matches, params: ApapParams
-) -> float:
-    """Return the factor by which the mesh changes the median residual of tracks that it was not fitted to.
-
-    Under 1 it helps. Even and odd tracks are held out in turn.
-    """
-    before, after = np.empty(len(matches.source)), np.empty(len(matches.source))
-    odd = np.arange(len(matches.source)) % 2 == 1
-    for held in (odd, ~odd):
-        mesh = fit_offsets(corners, matches[~held], params)
-        residual = matches.target[held] - project(matches.homography, matches.source[held])
-        source_px = normalization.invert(matches.source[held])
-        before[held] = np.hypot(*residual.T)
-        after[held] = np.hypot(*(residual - mesh_offset(mesh, normalization.size_px, source_px)).T)
-    unchanged = max(weighted_median(before, matches.weight), 1e-12)
-    return weighted_median(after, matches.weight) / unchanged
+    scale = np.minimum(1.0, max_offset / np.maximum(length, 1e-12))
+    return np.asarray((offset * scale).reshape(corners.shape), np.float64)

@@ -23,34 +23,22 @@ MAX_SQUARED_RESIDUAL = 4.0  # in variances: 2 (r - d) with r - d = 2 in Torr's c
 MIN_DIAGONAL = 1e-15  # keeps the normal equations solvable when no point has weight
 RELATIVE_DAMPING = 1e-9  # of their trace, when the points do not determine the model
 
+_P = np.eye(8)  # unit vectors of p0 to p7
 # The parameters p that each model may change, one row per degree of freedom.
 _SUBSPACE: dict[MotionModel, Array64] = {
-    "identity": np.zeros((0, 8)),
-    "translation": np.eye(8)[[2, 5]],
-    "similarity": np.array(
-        [
-            [1, 0, 0, 0, 1, 0, 0, 0],
-            [0, -1, 0, 1, 0, 0, 0, 0],
-            [0, 0, 1, 0, 0, 0, 0, 0],
-            [0, 0, 0, 0, 0, 1, 0, 0],
-        ],
-        np.float64,
-    ),
-    "affine": np.eye(8)[:6],
-    "homography": np.eye(8),
+    "identity": _P[:0],
+    "translation": _P[[2, 5]],
+    "similarity": np.stack([_P[0] + _P[4], _P[3] - _P[1], _P[2], _P[5]]),
+    "affine": _P[:6],
+    "homography": _P,
 }
-
-
-def dof(model: MotionModel) -> int:
-    """Return a model's degrees of freedom."""
-    return len(_SUBSPACE[model])
 
 
 def jacobian(homography: Array64, xy: Array64) -> Array64:
     """Return N 2 8, the derivative of the projected points with respect to the eight parameters."""
     mapped = project(homography, xy)
     w = xy @ homography[2, :2] + homography[2, 2]
-    point = np.concatenate([xy, np.ones((len(xy), 1))], 1) / w[:, None]
+    point = np.column_stack([xy, np.ones(len(xy))]) / w[:, None]
     result = np.zeros((len(xy), 2, 8))
     result[:, 0, 0:3] = point
     result[:, 1, 3:6] = point
@@ -58,19 +46,18 @@ def jacobian(homography: Array64, xy: Array64) -> Array64:
     return result
 
 
-def fit(
-    model: MotionModel, source: Array64, target: Array64, weight: Array64, initial: Array64 | None = None
-) -> Array64:
-    """Return the 3x3 map of a model that takes source to target with the least weighted squared distance."""
-    homography = np.eye(3) if initial is None else initial.copy()
+def fit(model: MotionModel, source: Array64, target: Array64, weight: Array64, initial: Array64) -> Array64:
+    """Return the 3x3 map of a model that takes source to target with the least weighted squared distance.
+
+    Gauss-Newton steps from an initial map; only the homography is not linear in p.
+    """
+    homography = initial
     basis = _SUBSPACE[model]
-    if not len(basis):
-        return np.eye(3)
     for _ in range(HOMOGRAPHY_STEPS if model == "homography" else 1):
         rows = jacobian(homography, source).reshape(-1, 8) @ basis.T
         weighted = rows * np.repeat(weight, 2)[:, None]
         normal = weighted.T @ rows
-        normal += RELATIVE_DAMPING * np.trace(normal) * np.eye(len(basis)) + MIN_DIAGONAL * np.eye(len(basis))
+        normal += (RELATIVE_DAMPING * np.trace(normal) + MIN_DIAGONAL) * np.eye(len(basis))
         step = np.linalg.solve(normal, weighted.T @ (target - project(homography, source)).ravel())
         homography = homography + np.append(basis.T @ step, 0.0).reshape(3, 3)
     return homography
@@ -88,11 +75,12 @@ def fit_irls(
 
     Iteratively reweighted least squares with Geman and McClure's weight.
     """
-    homography = fit("identity", source, target, weight)
+    homography = np.eye(3)
     for iteration in range(IRLS_ITERATIONS):
         distance = distances(homography, source, target)
         scale = irls_scale(distance, weight, inlier_distance, iteration)
-        homography = fit(model, source, target, weight * geman_mcclure_weight(distance, scale), homography)
+        robust_weight = weight * geman_mcclure_weight((distance / scale) ** 2)
+        homography = fit(model, source, target, robust_weight, homography)
     return homography
 
 
@@ -118,6 +106,6 @@ def select_model(
     def criterion(model: MotionModel) -> float:
         squared = (distances(maps[model], source, target) / deviation) ** 2
         misfit = float((weight * np.minimum(squared, MAX_SQUARED_RESIDUAL)).sum())
-        return misfit + dof(model) * float(np.log(4 * count))
+        return misfit + len(_SUBSPACE[model]) * float(np.log(4 * count))
 
     return maps[min(candidates, key=criterion)]

@@ -9,7 +9,6 @@ z = x + iy, and a similarity is z -> linear z + shift.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -34,57 +33,38 @@ MIN_LAYER_PROBABILITY = 0.25  # below this a track does not count towards a laye
 REST_PENALTY = 0.5  # of tracks outside the subject on a layer, per share of the subject's tracks on it
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentationSettings:
-    """Lengths are normalised.
-
-    inlier_distance is the residual that counts as half a disagreement. Pairs of tracks that span a candidate
-    are between min_pair_distance and max_pair_distance apart. Only the max_frames frames nearest to the
-    reference are used; None means all.
-    """
-
-    inlier_distance: float
-    min_pair_distance: float
-    max_pair_distance: float = np.inf
-    max_frames: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Similarities:
-    """Candidate layers: linear and shift, C F each, NaN where a spanning track is not seen."""
-
-    linear: Complex
-    shift: Complex
-
-
 def segment(
     trajectories: Trajectories,
     score: LayerScore,
-    settings: SegmentationSettings,
+    inlier_distance: float,
+    pair_distance: tuple[float, float],
     spanning: Flags | None = None,
+    max_frames: int | None = None,
 ) -> Array64:
     """Return the probability N, 0..1, of each track to be on the layer with the highest score.
 
-    It is NaN for tracks that the reference does not see. spanning N are the tracks that may span candidates;
-    None means all.
+    It is NaN for tracks that the reference does not see. inlier_distance is the residual that counts as half
+    a disagreement. Candidates are spanned by the tracks spanning N (None: all), in pairs whose distance is
+    between the two of pair_distance; both are normalised. Only the max_frames frames nearest to the reference
+    are used (None: all).
     """
-    visible = trajectories.visible(trajectories.reference)
+    visible = trajectories.seen[trajectories.reference]
     may_span = visible if spanning is None else visible & spanning
     tracks = np.flatnonzero(visible)
     result = np.full(len(visible), np.nan)
-    frames = _sample_frames(trajectories.seen[:, may_span], trajectories.reference, settings.max_frames)
-    if not len(tracks) or not len(frames):
+    frames = _sample_frames(trajectories.seen[:, may_span], trajectories.reference, max_frames)
+    if not len(frames):
         result[tracks] = 1.0
         return result
     random = np.random.default_rng(len(tracks))
     sample = _sample_tracks(tracks, spanning, random)
-    candidates = _span_candidates(trajectories, frames, sample[may_span[sample]], settings, random)
-    probability = _layer_probability(trajectories, frames, sample, candidates, settings.inlier_distance)
-    center = _as_complex(trajectories.at(trajectories.reference)[sample]).mean()
-    motion = np.nan_to_num(np.abs(candidates.linear * center + candidates.shift - center))
-    best = [int(np.argmax(score(probability, sample, motion.mean(1))))]
-    layer = _Similarities(candidates.linear[best], candidates.shift[best])
-    result[tracks] = _layer_probability(trajectories, frames, tracks, layer, settings.inlier_distance)[0]
+    candidates = _span_candidates(trajectories, frames, sample[may_span[sample]], pair_distance, random)
+    probability = _layer_probability(trajectories, frames, sample, candidates, inlier_distance)
+    center = _as_complex(trajectories.xy[trajectories.reference, sample]).mean()
+    motion = np.nan_to_num(np.abs(candidates[0] * center + candidates[1] - center)).mean(1)
+    best = int(np.argmax(score(probability, sample, motion)))
+    layer = candidates[:, best : best + 1]
+    result[tracks] = _layer_probability(trajectories, frames, tracks, layer, inlier_distance)[0]
     return result
 
 
@@ -95,15 +75,15 @@ def coverage_score(trajectories: Trajectories, prior: Array64) -> LayerScore:
     surrounds a mover is wider than the mover. Of two equals the layer that moves less wins. prior N is the
     tracks' probability to belong to the background.
     """
-    xy = trajectories.at(trajectories.reference)
-    visible = xy[trajectories.visible(trajectories.reference)]
+    xy = trajectories.xy[trajectories.reference]
+    visible = xy[trajectories.seen[trajectories.reference]]
 
     def score(probability: Array64, sample: Indices, motion: Array64) -> Array64:
         points = xy[sample]
-        on_layer = np.maximum(probability - MIN_LAYER_PROBABILITY, 0) / (1 - MIN_LAYER_PROBABILITY)
-        weight = on_layer * prior[sample]
         low, high = visible.min(0), visible.max(0)
         block = block_index((points - low) / np.maximum(high - low, 1e-9) * BLOCKS)
+        on_layer = np.maximum(probability - MIN_LAYER_PROBABILITY, 0) / (1 - MIN_LAYER_PROBABILITY)
+        weight = on_layer * prior[sample]
         in_block = np.equal.outer(block, np.arange(BLOCKS * BLOCKS)).astype(np.float64)
         covered = np.minimum(weight @ in_block, 1.0).sum(1)
         total = weight.sum(1) + 1e-9
@@ -124,7 +104,7 @@ def subject_score(subject_weight: Array64) -> LayerScore:
         rest = 1 - weight
         subject_share = probability @ weight / max(float(weight.sum()), 1e-9)
         rest_share = probability @ rest / max(float(rest.sum()), 1e-9)
-        return np.asarray(subject_share - REST_PENALTY * rest_share, np.float64)
+        return subject_share - REST_PENALTY * rest_share
 
     return score
 
@@ -137,8 +117,8 @@ def _sample_frames(seen: Flags, reference: int, max_frames: int | None) -> Indic
         enough = shared >= 2
     enough[reference] = False
     frames = np.flatnonzero(enough)
-    if max_frames is not None:
-        frames = np.sort(frames[np.argsort(np.abs(frames - reference), kind="stable")[:max_frames]])
+    nearest = np.argsort(np.abs(frames - reference), kind="stable")
+    frames = np.sort(frames[nearest[:max_frames]])
     thinned = np.unique(np.linspace(0, len(frames) - 1, min(MAX_FRAMES, len(frames))).astype(int))
     return np.asarray(frames[thinned], np.intp)
 
@@ -150,64 +130,62 @@ def _sample_tracks(tracks: Indices, spanning: Flags | None, random: np.random.Ge
         shuffled = shuffled[np.argsort(~spanning[shuffled], kind="stable")]
         half = MAX_TRACKS // 2
         shuffled = np.concatenate([shuffled[:half], random.permutation(shuffled[half:])])
-    return np.asarray(np.sort(shuffled[:MAX_TRACKS]), np.intp)
+    return np.sort(shuffled[:MAX_TRACKS])
 
 
 def _as_complex(xy: Array64) -> Complex:
     """Return points ... x 2 as x + iy."""
-    return np.asarray(xy[..., 0] + 1j * xy[..., 1], np.complex128)
+    return xy[..., 0] + 1j * xy[..., 1]
 
 
 def _span_candidates(
     trajectories: Trajectories,
     frames: Indices,
     tracks: Indices,
-    settings: SegmentationSettings,
+    pair_distance: tuple[float, float],
     random: np.random.Generator,
-) -> _Similarities:
-    """Return the candidates: no motion first, then similarities of pairs, then translations of single tracks.
+) -> Complex:
+    """Return the candidates 2 C F, linear and shift in each frame, NaN where a spanning track is not seen.
 
-    Only the longer-lived half of the tracks span candidates.
+    No motion is the first, then similarities of pairs, then translations of single tracks. Only the
+    longer-lived half of the tracks span candidates.
     """
-    seen, there = trajectories.seen[frames], _as_complex(trajectories.xy[frames])
-    here = _as_complex(trajectories.at(trajectories.reference))
-    ones = np.ones((1, len(frames)), np.complex128)
+    seen = trajectories.seen[frames]
+    target = _as_complex(trajectories.xy[frames])
+    source = _as_complex(trajectories.xy[trajectories.reference])
+    no_motion = np.zeros((2, 1, len(frames)), np.complex128)
+    no_motion[0] = 1
     lifetime = seen[:, tracks].sum(0)
     if not lifetime.max(initial=0):
-        return _Similarities(ones, 0 * ones)
+        return no_motion
     lasting = tracks[lifetime >= max(np.quantile(lifetime, 0.5), 1)]
     first, second = random.integers(len(lasting), size=(2, 4 * MAX_PAIRS))
-    apart = np.abs(here[lasting[first]] - here[lasting[second]])
-    suitable = (apart >= settings.min_pair_distance) & (apart <= settings.max_pair_distance)
-    chosen = np.flatnonzero(suitable)[:MAX_PAIRS]
-    a, b = lasting[first[chosen]], lasting[second[chosen]]
-    linear = ((there[:, a] - there[:, b]) / (here[a] - here[b])).T
-    shift = there[:, a].T - linear * here[a][:, None]
-    both_seen = (seen[:, a] & seen[:, b]).T
-    linear, shift = np.where(both_seen, linear, np.nan), np.where(both_seen, shift, np.nan)
+    apart = np.abs(source[lasting[first]] - source[lasting[second]])
+    chosen = np.flatnonzero((apart >= pair_distance[0]) & (apart <= pair_distance[1]))[:MAX_PAIRS]
+    a = lasting[first[chosen]]
+    b = lasting[second[chosen]]
+    both_seen = seen[:, a] & seen[:, b]
+    linear = np.where(both_seen, (target[:, a] - target[:, b]) / (source[a] - source[b]), np.nan)
+    shift = target[:, a] - linear * source[a]
     single = random.permutation(lasting)[:MAX_SINGLES]
-    translation = np.where(seen[:, single], there[:, single] - here[single], np.nan).T
-    return _Similarities(
-        np.concatenate([ones, linear, np.ones_like(translation)]),
-        np.concatenate([0 * ones, shift, translation]),
-    )
+    translation = np.where(seen[:, single], target[:, single] - source[single], np.nan)
+    pairs = np.stack([linear.T, shift.T])
+    singles = np.stack([np.ones_like(translation.T), translation.T])
+    return np.concatenate([no_motion, pairs, singles], axis=1)
 
 
 def _layer_probability(
-    trajectories: Trajectories,
-    frames: Indices,
-    tracks: Indices,
-    candidates: _Similarities,
-    inlier_distance: float,
+    trajectories: Trajectories, frames: Indices, tracks: Indices, candidates: Complex, inlier_distance: float
 ) -> Array64:
     """Return how well each of M tracks agrees with each of C candidates in the frames that see it, C M."""
-    total = np.zeros((len(candidates.linear), len(tracks)))
+    linear, shift = candidates
+    total = np.zeros((len(linear), len(tracks)))
     count = np.zeros(len(tracks))
-    here = _as_complex(trajectories.at(trajectories.reference)[tracks])
+    source = _as_complex(trajectories.xy[trajectories.reference, tracks])
     for i, frame in enumerate(frames):
-        seen = trajectories.visible(frame)[tracks]
-        predicted = candidates.linear[:, i, None] * here + candidates.shift[:, i, None]
-        distance = np.abs(predicted - _as_complex(trajectories.at(frame)[tracks]))
-        total += np.where(seen, np.nan_to_num(cauchy_weight(distance, inlier_distance)), 0)
+        seen = trajectories.seen[frame, tracks]
+        predicted = linear[:, i, None] * source + shift[:, i, None]
+        residual = np.abs(predicted - _as_complex(trajectories.xy[frame, tracks])) / inlier_distance
+        total += np.where(seen, np.nan_to_num(cauchy_weight(residual**2)), 0)
         count += seen
     return agreement_score(total, count)

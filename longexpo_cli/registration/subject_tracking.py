@@ -15,13 +15,13 @@ from longexpo_cli.arrays import Array64
 from longexpo_cli.registration import models
 from longexpo_cli.registration.frame_order import outward
 from longexpo_cli.registration.frame_rejection import MAX_GAP
-from longexpo_cli.registration.motion_segmentation import SegmentationSettings, segment, subject_score
+from longexpo_cli.registration.motion_segmentation import segment, subject_score
 from longexpo_cli.registration.trajectories import (
     INLIER_SCORE,
+    MIN_INLIERS,
     PRIOR_SCORE,
     SUBJECT_WEIGHT_THRESHOLD,
     Registration,
-    SolverSettings,
     Trajectories,
 )
 from longexpo_cli.robust import cauchy_weight
@@ -36,7 +36,7 @@ LOOSE_INLIER_FACTOR = 2.0  # times inlier_distance: a deforming subject is still
 
 
 def track_subject(
-    trajectories: Trajectories, subject_weight: Array64, settings: SolverSettings
+    trajectories: Trajectories, subject_weight: Array64, inlier_distance: float
 ) -> Registration:
     """Register the layer with the largest subject weight N with similarities, in as many frames as possible.
 
@@ -46,72 +46,57 @@ def track_subject(
     weight: its score in the frame, times its mean score squared (less for limbs), times its subject weight.
     """
     is_subject = subject_weight > SUBJECT_WEIGHT_THRESHOLD
-    visible_weight = np.where(trajectories.visible(trajectories.reference) & is_subject, subject_weight, 0.0)
+    visible_weight = np.where(trajectories.seen[trajectories.reference] & is_subject, subject_weight, 0.0)
+    pair_distance = MIN_PAIR_DISTANCE, MAX_PAIR_DISTANCE
     best = Registration.initial(trajectories)
     for max_frames in FRAME_WINDOWS:
-        segmentation = SegmentationSettings(
-            settings.inlier_distance, MIN_PAIR_DISTANCE, MAX_PAIR_DISTANCE, max_frames
-        )
-        layer = segment(trajectories, subject_score(subject_weight), segmentation, is_subject)
-        held = visible_weight[np.nan_to_num(layer) > INLIER_SCORE].sum()
+        score = subject_score(subject_weight)
+        layer = segment(trajectories, score, inlier_distance, pair_distance, is_subject, max_frames)
+        held = visible_weight[layer > INLIER_SCORE].sum()
         if held <= MIN_LAYER_SHARE * visible_weight.sum():
             continue
-        found = _follow_layer(trajectories, subject_weight, layer, settings)
+        found = _follow_layer(trajectories, subject_weight, layer, inlier_distance)
         best = max(best, found, key=lambda registration: len(registration.registered()))
-        if len(best.registered()) == trajectories.frames:
+        if len(best.registered()) == len(trajectories.seen):
             break
     return best
 
 
 def _follow_layer(
-    trajectories: Trajectories, subject_weight: Array64, layer_probability: Array64, settings: SolverSettings
+    trajectories: Trajectories, subject_weight: Array64, layer: Array64, inlier_distance: float
 ) -> Registration:
     """Register frames forward, then backward, until the subject is lost each way.
 
-    layer_probability N is that around the reference, NaN where unknown.
+    layer N is each track's probability to be on it around the reference, NaN where unknown.
     """
     result = Registration.initial(trajectories)
     # Tracks of another layer are excluded, or another mover could take over frame by frame.
-    on_layer = (subject_weight > SUBJECT_WEIGHT_THRESHOLD) & ~(layer_probability < INLIER_SCORE)
-    probability = np.where(np.isnan(layer_probability), PRIOR_SCORE, layer_probability)
-    initial_score = np.where(on_layer, probability, 0.0)
+    on_layer = (subject_weight > SUBJECT_WEIGHT_THRESHOLD) & ~(layer < INLIER_SCORE)
+    initial_score = np.where(on_layer, np.where(np.isnan(layer), PRIOR_SCORE, layer), 0.0)
     score = np.zeros(trajectories.seen.shape)
-    score[trajectories.reference] = initial_score * trajectories.visible(trajectories.reference)
-    for direction in outward(trajectories.reference, trajectories.frames):
-        current, failures = initial_score.copy(), 0
+    score[trajectories.reference] = initial_score * trajectories.seen[trajectories.reference]
+    for direction in outward(trajectories.reference, len(score)):
+        current = initial_score.copy()
+        failures = 0
         for n in direction:
-            use = np.flatnonzero(result.usable(trajectories, n) & on_layer)
-            source, target = result.reference_xy[use], trajectories.at(n)[use]
-            homography = _fit(source, target, current[use], subject_weight[use], settings)
-            if homography is None:
+            use = np.flatnonzero(result.usable(n) & on_layer)
+            source, target = result.matches(n, use)
+            weight = subject_weight[use]
+            homography = models.fit_irls("similarity", source, target, current[use] * weight, inlier_distance)
+            distance = models.distances(homography, source, target)
+            expected = current[use] > INLIER_SCORE
+            agrees = expected & (distance < LOOSE_INLIER_FACTOR * inlier_distance)
+            has_share = weight[agrees].sum() >= MIN_AGREEING_SHARE * weight[expected].sum()
+            if agrees.sum() < MIN_INLIERS or not has_share:
                 failures += 1
                 if failures > MAX_GAP:
                     break
                 continue
             failures = 0
-            distance = models.distances(homography, source, target)
-            current[use] += UPDATE_RATE * (cauchy_weight(distance, settings.inlier_distance) - current[use])
+            current[use] += UPDATE_RATE * (cauchy_weight((distance / inlier_distance) ** 2) - current[use])
             score[n, use] = current[use]
-            result.add_frame(trajectories, n, homography)
+            result.add_frame(n, homography)
+    mean_score = score.sum(0) / np.maximum((score > 0).sum(0), 1)
+    rigid_weight = score * mean_score**2 * subject_weight
     inliers = trajectories.seen & (score > INLIER_SCORE)
-    return replace(result, inlier_score=score * _rigidity(score) * subject_weight, inliers=inliers)
-
-
-def _fit(
-    source: Array64, target: Array64, score: Array64, weight: Array64, settings: SolverSettings
-) -> Array64 | None:
-    """Return the similarity that most of the layer agrees on, or None when too little of it does."""
-    on_layer = score > INLIER_SCORE
-    if on_layer.sum() < settings.min_inliers:
-        return None
-    found = models.fit_irls("similarity", source, target, score * weight, settings.inlier_distance)
-    close = models.distances(found, source, target) < LOOSE_INLIER_FACTOR * settings.inlier_distance
-    agrees = on_layer & close
-    held = weight[agrees].sum() >= MIN_AGREEING_SHARE * weight[on_layer].sum()
-    return found if held and agrees.sum() >= settings.min_inliers else None
-
-
-def _rigidity(score: Array64) -> Array64:
-    """Return each track's squared mean N of its scores T N that are not 0."""
-    frames = (score > 0).sum(0)
-    return np.asarray((score.sum(0) / np.maximum(frames, 1)) ** 2, np.float64)
+    return replace(result, inlier_score=rigid_weight, inliers=inliers)

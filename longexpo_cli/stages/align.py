@@ -19,32 +19,22 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.registration import joint
 from longexpo_cli.registration.frame_rejection import (
-    RejectionLimits,
     drop_beyond_gap,
     median_residual,
     reject_reason,
     require_enough_frames,
 )
 from longexpo_cli.registration.mesh import fit_mesh
-from longexpo_cli.registration.motion_segmentation import (
-    SegmentationSettings,
-    coverage_score,
-    segment,
-    subject_score,
-)
+from longexpo_cli.registration.motion_segmentation import coverage_score, segment, subject_score
 from longexpo_cli.registration.propagation import propagate, select_models
 from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
-from longexpo_cli.registration.trajectories import PRIOR_SCORE, Registration, SolverSettings, Trajectories
+from longexpo_cli.registration.trajectories import MIN_INLIERS, PRIOR_SCORE, Registration, Trajectories
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Tracks
 
 INLIER_PX = 1.0  # low pixels: residual at which a background track's weight is 1/2; tracking noise is 0.05
 SUBJECT_INLIER_PX = 2.0  # low pixels: the same for a subject, which may deform
-MIN_INLIERS = 12  # tracks per frame: three times what a homography needs
-MIN_COVERAGE = 0.04  # fraction of the picture that inliers must cover: foreground look
-MAX_ROTATION_DEG = 20.0  # a subject that turned further looks different: background look
 BACKGROUND_PAIR_DISTANCE = 0.15  # of the diagonal: pairs of tracks that may span the background
 BACKGROUND_PROBABILITY_THRESHOLD = 0.25  # below this a track does not belong to the background
-MIN_FRAMES: dict[Mode, int] = {"foreground": 2, "background": 3}  # fewer make no long exposure
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +64,25 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
     reference are rejected, or, in the background look, when nothing is found that could stay fixed.
     """
     trajectories = Trajectories.from_tracks(tracks, reference)
-    diagonal_px = trajectories.normalization.diagonal_px
-    mesh: Array64 | None = None
+    normalization = trajectories.normalization
     if mode == "foreground":
-        settings = _settings(trajectories, INLIER_PX)
-        registration = _register_background(trajectories, settings)
-        if params.mesh_cells:
-            mesh = fit_mesh(trajectories, registration, params.mesh_cells, settings)
-        limits = RejectionLimits(MIN_INLIERS, params.residual_px, min_coverage=MIN_COVERAGE)
+        registration = _register_background(trajectories, params.mesh_cells)
+        max_residual_px = params.residual_px
     else:
         registration = _register_subject(trajectories)
-        limits = RejectionLimits(MIN_INLIERS, params.subject_residual_px, max_rotation_deg=MAX_ROTATION_DEG)
-    frames = range(trajectories.frames)
-    residual = np.array([median_residual(trajectories, registration, mesh, n) for n in frames])
-    reasons = tuple(reject_reason(trajectories, registration, n, residual[n], limits) for n in frames)
+        max_residual_px = params.subject_residual_px
+    frames = range(len(tracks.seen))
+    residual = np.array([median_residual(registration, n) for n in frames])
+    reasons = tuple(reject_reason(registration, n, residual[n], max_residual_px, mode) for n in frames)
     if mode == "background":
         reasons = drop_beyond_gap(reasons, reference)
-    require_enough_frames(reasons, reference, MIN_FRAMES[mode])
-    residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * diagonal_px)
+    require_enough_frames(reasons, reference, mode)
     to_frame = [
-        np.eye(3) if reason else trajectories.normalization.map_px(homography)
+        np.eye(3) if reason else normalization.map_px(homography)
         for homography, reason in zip(registration.maps, reasons, strict=True)
     ]
-    mesh_px = None if mesh is None else mesh * diagonal_px
+    mesh_px = None if registration.mesh is None else registration.mesh * normalization.diagonal_px
+    residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * normalization.diagonal_px)
     return Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
 
 
@@ -105,7 +91,8 @@ def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -
 
     Channel 4 falls to 0 over one pixel at the frame's edge; light beyond it is 0. The identity is exact.
     """
-    grid, offsets = frame.grid, alignment.mesh_of(index)
+    grid = frame.grid
+    offsets = alignment.mesh_of(index)
     homography = grid.homography(alignment.to_frame[index])
     light = cast(DeviceArray, frame.light)
     if offsets is None:
@@ -116,31 +103,30 @@ def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -
     return replace(frame, light=gpu.warp(device, light, homography, offsets / grid.scale, cells))
 
 
-def _settings(trajectories: Trajectories, inlier_px: float) -> SolverSettings:
-    return SolverSettings(inlier_px * trajectories.normalization.low_px, MIN_INLIERS)
-
-
-def _register_background(trajectories: Trajectories, settings: SolverSettings) -> Registration:
-    """Register every frame by the background layer."""
-    layer = _segment_background(trajectories, trajectories.background_prior, settings)
-    registration = propagate(trajectories, layer, settings)
-    return select_models(trajectories, registration, settings)
-
-
-def _segment_background(trajectories: Trajectories, prior: Array64, settings: SolverSettings) -> Array64:
-    """Return the probability N of each track to be on the widest layer, NaN where unknown."""
-    segmentation = SegmentationSettings(settings.inlier_distance, BACKGROUND_PAIR_DISTANCE)
-    return segment(trajectories, coverage_score(trajectories, prior), segmentation)
+def _register_background(trajectories: Trajectories, mesh_cells: int) -> Registration:
+    """Register every frame by the background layer, with a mesh unless mesh_cells is 0."""
+    inlier_distance = INLIER_PX * trajectories.normalization.low_px
+    layer = _segment_background(trajectories, trajectories.background_prior)
+    registration = select_models(propagate(trajectories, layer, inlier_distance), inlier_distance)
+    if not mesh_cells:
+        return registration
+    return replace(registration, mesh=fit_mesh(registration, mesh_cells, inlier_distance))
 
 
 def _register_subject(trajectories: Trajectories) -> Registration:
     """Track the subject's layer and solve all its frames jointly so that it stays fixed."""
-    settings = _settings(trajectories, SUBJECT_INLIER_PX)
+    inlier_distance = SUBJECT_INLIER_PX * trajectories.normalization.low_px
     weight = trajectories.subject_weight
     if not weight.any():
         weight = _find_moving_layer(trajectories)
-    tracked = track_subject(trajectories, weight, settings)
-    return joint.solve(trajectories, weight, tracked, settings)
+    return joint.solve(track_subject(trajectories, weight, inlier_distance), weight, inlier_distance)
+
+
+def _segment_background(trajectories: Trajectories, prior: Array64) -> Array64:
+    """Return the probability N of each track to be on the widest layer, NaN where unknown."""
+    inlier_distance = INLIER_PX * trajectories.normalization.low_px
+    score = coverage_score(trajectories, prior)
+    return segment(trajectories, score, inlier_distance, (BACKGROUND_PAIR_DISTANCE, np.inf))
 
 
 def _find_moving_layer(trajectories: Trajectories) -> Array64:
@@ -148,12 +134,12 @@ def _find_moving_layer(trajectories: Trajectories) -> Array64:
 
     AlignmentError when there is none.
     """
-    settings = _settings(trajectories, INLIER_PX)
-    background = _segment_background(trajectories, np.ones(trajectories.seen.shape[1]), settings)
-    moving = np.nan_to_num(background, nan=1.0) < BACKGROUND_PROBABILITY_THRESHOLD
-    segmentation = SegmentationSettings(settings.inlier_distance, MIN_PAIR_DISTANCE)
-    layer = segment(trajectories, subject_score(moving.astype(np.float64)), segmentation)
-    weight = np.where(moving, np.nan_to_num(layer), 0.0)
+    background = _segment_background(trajectories, np.ones(len(trajectories.subject_weight)))
+    moving = background < BACKGROUND_PROBABILITY_THRESHOLD
+    score = subject_score(moving.astype(np.float64))
+    inlier_distance = INLIER_PX * trajectories.normalization.low_px
+    layer = segment(trajectories, score, inlier_distance, (MIN_PAIR_DISTANCE, np.inf))
+    weight = np.where(moving, layer, 0.0)
     if (weight > PRIOR_SCORE).sum() < MIN_INLIERS:
         raise AlignmentError(
             "no subject was found and nothing moves independently of the background; "

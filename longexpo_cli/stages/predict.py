@@ -25,7 +25,7 @@ from longexpo_cli.vision.optical_flow import magnitude
 MIN_MOTION_PX = 0.15  # low px; shorter lines are within the flow's error and are set to 0
 MAX_HIGHLIGHT = 4.0  # small lights may exceed the white level by this factor in the grey pictures
 
-NOISE_PERCENTILE = 20.0  # of the residual: so much of a picture is assumed to differ by noise alone
+NOISE_PERCENTILE = 20.0  # of the residual: this part of a picture is assumed to differ by noise alone
 NOISE_FACTOR = 2.5  # residuals up to this multiple of the noise are static
 STATIC_CONTRAST = 0.03  # of white, square-rooted; smaller differences are static in noise-free pictures too
 
@@ -35,7 +35,7 @@ PANNING_FRACTION = 0.4  # of the pixels: a dominant motion that explains more is
 
 FOREGROUND_PX = 0.75  # low px; motions that differ by more belong to different objects
 SAME_MOTION_RATIO = 0.1  # of the dominant motion; added to FOREGROUND_PX for its own pixels
-SPLAT_CHUNK = 1 << 20  # positions that are splatted at a time; bounds memory
+SPLAT_CHUNK = 1 << 20  # positions per batch of the splatting; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,4 +242,4 @@ def _median_3x3(motion: Array32) -> Array32:
     import cv2
 
     components = [np.ascontiguousarray(motion[..., n]) for n in (0, 1)]
-    return np.stack([np.asarray(cv2.medianBlur(part, 3), np.float32) for part in components], axis=-1)
+    return np.stack([cv2.medianBlur(part, 3) for part in components], axis=-1)

@@ -70,8 +70,9 @@ def select(tracks: Tracks, alignment: Alignment, start_s: Sequence[float], param
     reached = 0.0
     for first, last, forward in _growing_runs(start, len(kept)):
         before, reached = reached, lengths.percent(first, last)
-        added = (last - 1, last) if forward else (first, first + 1)
-        earlier, later = kept[added[0]], kept[added[1]]
+        added = last - 1 if forward else first
+        earlier = kept[added]
+        later = kept[added + 1]
         light = interval[earlier:later].sum()
         if target < WHOLE_BURST and reached >= target:
             part = float(np.clip((target - before) / (reached - before), MIN_PART, 1))
@@ -97,7 +98,8 @@ class _TrackLengths:
     def of(cls, tracks: Tracks, alignment: Alignment, kept: list[int], percentile: float) -> _TrackLengths:
         """Map the tracks to the reference and sum up their steps, in percent of the diagonal."""
         count = tracks.seen.shape[1]
-        steps, visible = np.zeros((len(kept), count)), np.zeros((len(kept), count))
+        steps = np.zeros((len(kept), count))
+        visible = np.zeros((len(kept), count))
         diagonal = float(np.hypot(*tracks.size_px))
         previous = None
         for k, n in enumerate(kept):

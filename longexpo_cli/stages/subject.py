@@ -203,7 +203,7 @@ def _grey_mask(mask: npt.NDArray[Any], low: Frame) -> Array32:
         mask = mask[..., :3].mean(axis=2, dtype=np.float32) if mask.shape[2] >= 3 else mask[..., 0]
     grey = np.nan_to_num(mask.astype(np.float32), copy=False)
     grey *= np.float32(1 / white)
-    return np.asarray(np.clip(grey, 0, 1, out=grey), np.float32)
+    return np.clip(grey, 0, 1, out=grey)
 
 
 def _cell_means(values: Array32, low: Frame) -> Array32:
@@ -212,7 +212,7 @@ def _cell_means(values: Array32, low: Frame) -> Array32:
     rows, columns = low.grid.shape
     row_weights = _area_weights(rows, low.grid.scale, height_px, values.shape[0])
     column_weights = _area_weights(columns, low.grid.scale, width_px, values.shape[1])
-    return np.asarray(np.clip(row_weights @ values @ column_weights.T, 0, 1), np.float32)
+    return np.clip(row_weights @ values @ column_weights.T, 0, 1)
 
 
 def _area_weights(cells: int, scale: int, length_px: int, samples: int) -> Array32:
@@ -221,6 +221,8 @@ def _area_weights(cells: int, scale: int, length_px: int, samples: int) -> Array
     A cell has scale px. The last one may extend beyond the photo; only its part inside counts.
     """
     edge = np.minimum(np.arange(cells + 1) * scale, length_px) * samples / length_px
-    start, stop, sample = edge[:-1, None], edge[1:, None], np.arange(samples)[None]
+    start = edge[:-1, None]
+    stop = edge[1:, None]
+    sample = np.arange(samples)[None]
     covered = np.clip(np.minimum(stop, sample + 1) - np.maximum(start, sample), 0, None)
     return np.asarray(covered / (stop - start), np.float32)

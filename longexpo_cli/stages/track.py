@@ -41,7 +41,7 @@ MIN_EIGENVALUE = 1e-5  # of OpenCV's Lucas-Kanade; low, because corners are chec
 FORWARD_BACKWARD_PX = 0.5  # maximum forward-backward error of a live track (Kalal 2010)
 DRIFT_CORRECTION_PX = 1.0  # a correction of this length or more is a mismatch and is ignored
 MAX_LOST_FRACTION = 0.2  # when more points are lost, these are searched for where the whole picture moved
-BORDER_PX = WINDOW_PX // 2  # nothing is tracked this near the border: a cut window misleads by 0.1 px
+BORDER_PX = WINDOW_PX // 2  # points nearer to the border are not tracked: a cut window errs by 0.1 px
 
 SHARPNESS_WINDOW_PX = 5  # side of the window over which a track's sharpness is averaged
 
@@ -110,11 +110,14 @@ def _detect(
     if mode == "background":
         known = np.concatenate([points, occupied])
         points = np.concatenate([points, _detect_on_subject(quality, weight, known, random)])
-    xy, seen = np.zeros((len(greys), len(points), 2)), np.zeros((len(greys), len(points)), np.bool_)
-    xy[frame], seen[frame] = points, True
+    xy = np.zeros((len(greys), len(points), 2))
+    xy[frame] = points
+    seen = np.zeros((len(greys), len(points)), np.bool_)
+    seen[frame] = True
     for direction in outward(frame, len(greys)):
-        for n, live, there in _track_points(greys, frame, points, direction):
-            xy[n, live], seen[n, live] = there, True
+        for n, live, tracked in _track_points(greys, frame, points, direction):
+            xy[n, live] = tracked
+            seen[n, live] = True
     column, row = np.rint(points).astype(int).T
     return _Cohort(xy, seen, weight[row, column])
 
@@ -136,20 +139,23 @@ def _track_points(
     greys: Sequence[Array8], detected_in: int, points: Array64, frames: Iterable[int]
 ) -> Iterator[tuple[int, Indices, Array64]]:
     """Yield, frame by frame, which of the points n 2 (of frame detected_in) are live, and their positions."""
-    live, current, previous = np.arange(len(points)), points, detected_in
+    live = np.arange(len(points))
+    current = points
+    previous = greys[detected_in]
     for n in frames:
         if not len(live):
             return
-        there, good = _match_both_ways(greys[previous], greys[n], current, np.zeros(2))
+        matched, good = _match_both_ways(previous, greys[n], current, np.zeros(2))
         if (~good).sum() > MAX_LOST_FRACTION * len(good):
             lost = np.flatnonzero(~good)
-            shift = _global_shift(greys[previous], greys[n])
-            there[lost], good[lost] = _match_both_ways(greys[previous], greys[n], current[lost], shift)
-        live, current, previous = live[good], there[good], n
-        if len(live):
-            matched, found = _match(greys[detected_in], greys[n], points[live], current, CORRECTION_LEVELS)
-            close = found & (np.hypot(*(matched - current).T) < DRIFT_CORRECTION_PX)
-            current = np.where(close[:, None], matched, current)
+            shift = _global_shift(previous, greys[n])
+            matched[lost], good[lost] = _match_both_ways(previous, greys[n], current[lost], shift)
+        live = live[good]
+        current = matched[good]
+        previous = greys[n]
+        corrected, found = _match(greys[detected_in], greys[n], points[live], current, CORRECTION_LEVELS)
+        close = found & (np.hypot(*(corrected - current).T) < DRIFT_CORRECTION_PX)
+        current = np.where(close[:, None], corrected, current)
         yield n, live, current
 
 
@@ -158,12 +164,13 @@ def _match_both_ways(first: Array8, second: Array8, xy: Array64, shift: Array64)
 
     The search starts at xy + shift. Positions near the border are not accepted.
     """
-    there, found = _match(first, second, xy, xy + shift, PYRAMID_LEVELS)
-    back, returned = _match(second, first, there, there - shift, PYRAMID_LEVELS)
+    forward, found = _match(first, second, xy, xy + shift, PYRAMID_LEVELS)
+    backward, found_back = _match(second, first, forward, forward - shift, PYRAMID_LEVELS)
     height, width = second.shape
     last = (width - 1 - BORDER_PX, height - 1 - BORDER_PX)
-    inside = ((there >= BORDER_PX) & (there <= last)).all(1)
-    return there, found & returned & inside & (np.hypot(*(back - xy).T) < FORWARD_BACKWARD_PX)
+    inside = ((forward >= BORDER_PX) & (forward <= last)).all(1)
+    consistent = np.hypot(*(backward - xy).T) < FORWARD_BACKWARD_PX
+    return forward, found & found_back & inside & consistent
 
 
 def _global_shift(first: Array8, second: Array8) -> Array64:
@@ -184,7 +191,7 @@ def _match(
 
     if not len(xy):
         return np.empty((0, 2)), np.empty(0, np.bool_)
-    there, found, _ = cv2.calcOpticalFlowPyrLK(
+    matched, found, _ = cv2.calcOpticalFlowPyrLK(
         first,
         second,
         np.array(xy[:, None], np.float32, order="C"),
@@ -195,7 +202,7 @@ def _match(
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         minEigThreshold=MIN_EIGENVALUE,
     )
-    return there[:, 0].astype(np.float64), found[:, 0] > 0
+    return matched[:, 0].astype(np.float64), found[:, 0] > 0
 
 
 def _live(cohorts: Sequence[_Cohort], frame: int) -> tuple[Array64, Array32]:
@@ -217,7 +224,8 @@ def _inherit_weight(xy: Array64, weight: Array32, mode: Mode, shape: tuple[int, 
     """
     import cv2
 
-    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    total = np.zeros(shape, np.float32)
+    count = np.zeros(shape, np.float32)
     x, y = np.clip(np.rint(xy).astype(int), 0, np.array(shape)[::-1] - 1).T
     inverse_density = 1 / np.maximum(weight if mode == "background" else 1 - weight, MIN_PROBABILITY)
     np.add.at(total, (y, x), inverse_density * weight)

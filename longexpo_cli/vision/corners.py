@@ -31,7 +31,7 @@ def sample_corners(
     """
     values = _split_cells(quality, cell_px)
     rows, columns = values.shape[:2]
-    mean_weight = _split_cells(np.asarray(weight, np.float32), cell_px).mean(-1)
+    mean_weight = _split_cells(weight, cell_px).mean(-1)
     best = values.argmax(-1)
     usable = values.max(-1) > 0
     if len(occupied):

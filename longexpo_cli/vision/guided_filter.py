@@ -29,4 +29,4 @@ def guided_filter(guide: Array32, values: Array32, window: tuple[int, int], epsi
     cov_Ip = mean(guide * values) - mean_I * mean_p
     a = cov_Ip / (var_I + np.float32(epsilon))
     b = mean_p - a * mean_I
-    return np.asarray(mean(a) * guide + mean(b), np.float32)
+    return mean(a) * guide + mean(b)

@@ -21,7 +21,7 @@ NETWORK = "motion"
 # Where the initial lines are kept. All limits are in sRGB values 0..1.
 SAMPLE_TIMES = (0.125, 0.375, 0.625, 0.875)  # between the frames, at which lines are compared with them
 ERROR_WINDOW_PX = 5  # over which errors are averaged
-BRIGHT_LIGHT = 0.9  # least value of a light in both frames
+BRIGHT_LIGHT = 0.9  # minimum value of a light in both frames
 LIGHT_TOLERANCE = 0.02  # by which the initial error may exceed the network's along lights
 SMALL_ERROR = 0.02  # an initial error below this and below
 SMALL_ERROR_RATIO = 0.3  # this part of the network's error is far better
@@ -69,7 +69,7 @@ def _fallback_mask(frames: Array32, start: Array32, refined: Array32) -> Flags:
     refined_error, _ = _line_error(frames, refined)
     keeps_light = (brightest > BRIGHT_LIGHT) & (start_error < refined_error + LIGHT_TOLERANCE)
     is_far_better = (start_error < SMALL_ERROR) & (start_error < SMALL_ERROR_RATIO * refined_error)
-    return np.asarray(keeps_light | is_far_better)
+    return keeps_light | is_far_better
 
 
 def _line_error(frames: Array32, delta: Array32) -> tuple[Array32, Array32]:

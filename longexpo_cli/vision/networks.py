@@ -67,7 +67,7 @@ def index(weights: Path | None = None) -> Mapping[str, Network]:
 
 
 def network(name: str, weights: Path | None = None) -> Network:
-    """Return a network's entry in the index; WeightsError if there is none of that name."""
+    """Return a network's entry in the index; WeightsError if the name is unknown."""
     known = index(weights)
     if name not in known:
         raise WeightsError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli.arrays import Array8, Array32, Flags
+from longexpo_cli.robust import cauchy_weight
 
 DIS_MIN_SIDE_PX = 16  # of a picture; dense inverse search needs more than one of its patches
 RESIDUAL_WINDOW_PX = 5  # wide enough to average noise, narrow enough to keep small lights apart
@@ -92,7 +93,7 @@ def forward_backward_mask(forward: Array32, backward: Array32, max_error_px: flo
 
 def magnitude(vectors: Array32) -> Array32:
     """Return the lengths of vectors ... 2."""
-    return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]), np.float32)
+    return np.hypot(vectors[..., 0], vectors[..., 1])
 
 
 def replace_where_better(
@@ -195,7 +196,8 @@ def dominant_motion(flow: Array32, trusted: Flags) -> Array32:
     fit[0] = np.median(observed, axis=0)
     for iteration in range(FIT_ITERATIONS):
         scale = max(FIT_FIRST_SCALE_PX * FIT_SCALE_FACTOR**iteration, FIT_LAST_SCALE_PX)
-        weight = 1 / (1 + ((observed - design @ fit) ** 2).sum(axis=1) / scale**2)
+        squared_residual = ((observed - design @ fit) ** 2).sum(axis=1)
+        weight = cauchy_weight(squared_residual / scale**2)
         normal = design.T @ (weight[:, None] * design) + FIT_RIDGE * np.eye(3)
         fit = np.linalg.solve(normal, design.T @ (weight[:, None] * observed))
     rows = ((np.arange(height) + 0.5) / height - 0.5)[:, None, None]

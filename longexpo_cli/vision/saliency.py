@@ -20,7 +20,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 REFINE_MIN_PEAK = 0.1  # a whole picture that peaks lower has no candidate that a crop could confirm
 REFINE_MAX_MEAN = 0.9  # mean saliency of the strongest region above which a crop adds nothing
-REFINE_MIN_IOU = 0.15  # least intersection over union of the two regions; less is another object
+REFINE_MIN_IOU = 0.15  # minimum intersection over union of the two regions; less is another object
 CROP_MARGIN = 0.75  # added on each side, in long sides of the region
 CROP_MAX_AREA = 0.5  # of the picture's area: a larger crop hardly gains resolution
 CROP_MIN_SIDE = 0.2  # of the picture's long side: a smaller crop would be enlarged beyond its detail
@@ -65,7 +65,7 @@ def _upsample(coarse: Array32, luminance: Array32) -> Array32:
     radius_x = max(1, round(GUIDE_RADIUS * width / INPUT_SIDE_PX))
     window = (2 * radius_x + 1, 2 * radius_y + 1)
     values = resize(coarse, (height, width))
-    return np.asarray(np.clip(guided_filter(luminance, values, window, GUIDE_EPSILON), 0, 1), np.float32)
+    return np.clip(guided_filter(luminance, values, window, GUIDE_EPSILON), 0, 1)
 
 
 def _refine_on_crop(coarse: Array32, picture: Array32) -> tuple[Array32, tuple[slice, slice]] | None:
@@ -105,7 +105,7 @@ def _strongest_region(saliency: Array32) -> Flags:
 def _crop_around(region: Flags, shape: tuple[int, int]) -> tuple[slice, slice] | None:
     """Return rows and columns of a crop of a picture of this shape; None if it would be too large.
 
-    The region is on a grid of its own that covers the same picture.
+    The region is on a coarser grid over the same picture.
     """
     height, width = shape
     top, bottom = _bounds(region.max(axis=1), height)

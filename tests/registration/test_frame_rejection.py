@@ -17,9 +17,9 @@ def test_nothing_is_kept_beyond_two_consecutive_rejected_frames() -> None:
 
 
 def test_how_many_frames_are_enough() -> None:
-    require_enough_frames(("", "", "", "x"), 1, 3)
-    require_enough_frames(("", ""), 0, 3)
+    require_enough_frames(("", "", "", "x"), 1, "background")
+    require_enough_frames(("", ""), 0, "background")
     with pytest.raises(AlignmentError, match="2 of 4"):
-        require_enough_frames(("", "", "x", "x"), 0, 3)
+        require_enough_frames(("", "", "x", "x"), 0, "background")
     with pytest.raises(AlignmentError, match="next to the reference"):
-        require_enough_frames(("", "x", "", "x", ""), 2, 3)
+        require_enough_frames(("", "x", "", "x", ""), 2, "background")

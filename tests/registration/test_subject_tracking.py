@@ -10,7 +10,7 @@ import pytest
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import AlignmentError
 from longexpo_cli.geometry import project
-from longexpo_cli.stages import align as align_stage
+from longexpo_cli.registration import frame_rejection
 from longexpo_cli.stages.align import Params, align
 from longexpo_cli.types import Tracks
 from tests.registration.simulated_tracks import (
@@ -156,7 +156,7 @@ def test_a_subject_like_water_is_refused(step: float) -> None:
 def test_a_subject_that_turns_away_is_followed_as_far_as_it_looks_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(align_stage, "MAX_ROTATION_DEG", 17.0)
+    monkeypatch.setattr(frame_rejection, "MAX_ROTATION_DEG", 17.0)
 
     def turning(n: int, at: Array64) -> Array64:
         return project(similarity(np.radians(5 * (n - REFERENCE)), 1, 0, 0), at)

@@ -44,8 +44,9 @@ def test_points_everywhere_cover_the_picture() -> None:
     simulator = TrackSimulator(2, 0)
     tracks = simulator.moving_layer(simulator.random_points(5000), lambda n, at: at)
     trajectories = Trajectories.from_tracks(tracks, 0)
-    assert trajectories.coverage(trajectories.at(0)) == 1
-    left = trajectories.at(0)[trajectories.at(0)[:, 0] < 0]
+    xy = trajectories.xy[0]
+    assert trajectories.coverage(xy) == 1
+    left = xy[xy[:, 0] < 0]
     assert trajectories.coverage(left) == pytest.approx(0.5)
     assert trajectories.coverage(left[:0]) == 0
 
@@ -68,20 +69,11 @@ def test_tracks_that_start_later_get_their_position_in_the_reference() -> None:
     registration = Registration.initial(trajectories)
     assert registration.registered() == [0]
     assert np.isnan(registration.reference_xy[10:]).all()
-    assert registration.usable(trajectories, 1).sum() == 10
+    assert registration.usable(1).sum() == 10
     to_px = np.diag([NORMALIZATION.diagonal_px, NORMALIZATION.diagonal_px, 1.0])
     to_px[:2, 2] = NORMALIZATION.center_px
     homography = np.linalg.inv(to_px) @ similarity(0.01, 1.0, 20.0, 0) @ to_px
-    registration.add_frame(trajectories, 1, homography)
+    registration.add_frame(1, homography)
     assert registration.registered() == [0, 1]
     assert registration.anchor_frame.tolist() == [0] * 10 + [1] * 10
     assert NORMALIZATION.invert(registration.reference_xy) == pytest.approx(points, abs=1e-6)
-
-
-def test_selected_frames_keep_the_reference() -> None:
-    simulator = TrackSimulator(6, 3)
-    tracks = simulator.moving_layer(simulator.random_points(5), lambda n, at: at + n)
-    trajectories = Trajectories.from_tracks(tracks, 3)
-    selected = trajectories.select_frames(np.array([1, 3, 4]))
-    assert (selected.frames, selected.reference) == (3, 1)
-    assert np.array_equal(selected.at(1), trajectories.at(3))
