@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from docs import options_table
+from docs import options_table, stages_page
 from longexpo_cli.commands import COMMANDS
 from longexpo_cli.options import COMMON, GROUPS, StageOption
 from longexpo_cli.params import Parameter, parameters
@@ -156,6 +156,11 @@ def test_nothing_large_is_tracked() -> None:
 
 def test_the_readme_has_every_option_as_it_is() -> None:
     assert options_table.current() == options_table.table(), "run `make docs`"
+
+
+def test_the_page_of_the_stages_says_what_the_code_says() -> None:
+    assert text(Path("docs/stages.md")) == stages_page.page(), "run `make docs`"
+    assert {path.stem for path in (ROOT / "docs" / "stages").glob("*.jpg")} == set(ORDER)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -48,6 +48,23 @@ MADE = {
 }
 
 
+# Not the defaults, so that a replay that takes another recipe or skips a stage makes another value.
+CHANGED = {
+    ("develop", "highlights"): 0.9,
+    ("subject", "saliency_peak"): 0.4,
+    ("track", "points"): 2500,
+    ("align", "mesh_cells"): 12,
+    ("select", "trail"): 60.0,
+    ("merge", "frames"): 3,
+    ("merge", "strength"): 8.0,
+    ("blur", "soft_gamma"): 2.0,
+    ("composite", "motion_low"): 0.2,
+    ("composite", "dilate_px"): 1,
+    ("finish", "exposure_ev"): 0.5,
+    ("finish", "sharpen"): 0.25,
+}
+
+
 @pytest.fixture(scope="module")
 def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Saved:
     """Return the dump of a small burst, one frame of which cannot be decoded."""
@@ -55,7 +72,7 @@ def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Save
     write_burst(folder / "burst", frames=5, size=(120, 160), seed=3)
     damaged = folder / "burst" / "frame_01.dng"
     damaged.write_bytes(damaged.read_bytes()[:-9000])
-    recipe = Recipe().with_values({("merge", "frames"): 3, ("finish", "sharpen"): 0.25})
+    recipe = Recipe().with_values(CHANGED)
     watch = Watch(Dump(folder / "dump", recipe))
     render(folder / "burst", recipe, one_device, watch)
     return Saved(folder / "dump")
