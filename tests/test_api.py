@@ -47,10 +47,12 @@ def test_renders_a_burst_and_writes_nothing(burst: Path, device: Device) -> None
     before = sorted(burst.parent.rglob("*"))
     recorder = Recorder()
     done = longexpo_cli.render(str(burst), reference=2, device=device, observers=[recorder])
-    assert (done.print.sdr.shape, done.print.sdr.dtype) == ((*SIZE, 3), np.uint8)
-    assert (done.print.light.shape, done.print.light.dtype) == ((*SIZE, 3), np.float32)
+    assert done.print.sdr.shape == done.print.light.shape == (*SIZE, 3)
+    assert done.print.sdr.dtype == np.uint8
+    assert done.print.light.dtype == np.float32
     assert done.selection.reference == done.alignment.reference == 2
-    assert (done.alignment.mode, done.exposure_s > 0) == ("foreground", True)
+    assert done.alignment.mode == "foreground"
+    assert done.exposure_s > 0
     assert set(recorder.stages) == set(ORDER) - {"write"}
     assert sorted(burst.parent.rglob("*")) == before
 

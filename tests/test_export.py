@@ -26,6 +26,7 @@ from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.jpeg_segments import GainRange
 from longexpo_cli.geometry import upright_view
+from tests.images import read_image
 
 METADATA = OutputMetadata(
     camera="Maker Camera 7",
@@ -146,7 +147,7 @@ def test_a_tiff_beyond_4_gib_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.Mo
             photo = tiff.pages[0].tags["ExifTag"].value
         assert Fraction(*photo["ExposureTime"]) == Fraction("2.345")
         assert photo["DateTimeOriginal"] == "2024:05:06 07:08:09"
-        assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1], light)
+        assert np.array_equal(read_image(path, cv2.IMREAD_UNCHANGED), light)
 
 
 @pytest.mark.parametrize("compress", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -181,7 +182,7 @@ POCL_3 = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6"
 def avx512(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor with AVX-512, on Linux, and the fix not disabled."""
     monkeypatch.setattr(pocl, "_processor_flags", lambda: AVX512)
-    monkeypatch.setattr(pocl.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.delenv(pocl.NO_FIX, raising=False)
 
 

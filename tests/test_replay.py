@@ -33,7 +33,7 @@ from longexpo_cli.watch import Watch
 from tests.test_values import same
 
 SAMPLES = Path(__file__).parent.parent / "sample_bursts"
-MADE = {
+MADE: dict[str, type] = {
     "load": Burst,
     "subject": Subject,
     "track": Tracks,
@@ -64,7 +64,7 @@ def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Save
 @pytest.mark.parametrize("stage", MADE)
 def test_a_stage_makes_the_same_value(dumped: Saved, one_device: Device, stage: str) -> None:
     index = dumped.anchor if stage == "subject" else None
-    expected = dumped.one(stage, MADE[stage], index)
+    expected: object = dumped.one(stage, MADE[stage], index)
     assert same(replay(stage, dumped, one_device), expected)
 
 

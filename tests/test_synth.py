@@ -16,13 +16,14 @@ import tifffile
 from longexpo_cli.colour import soft_gamma
 from longexpo_cli.errors import OutputError
 from longexpo_cli.geometry import Grid, project
-from longexpo_cli.synth.burst import write_burst
+from longexpo_cli.synth.burst import Summary, write_burst
 from longexpo_cli.synth.render import coverage, frame_camera, reference_camera, render, true_long_exposure
 from longexpo_cli.synth.sensor import Sensor, exposed, record, unprocessed
 from longexpo_cli.synth.truth import masks, trail_percent, true_flow, true_position, true_to_frame
 from longexpo_cli.synth.world import World
-from longexpo_cli.types import Array32, Array64
+from longexpo_cli.types import Array32, Array64, Mode
 from tests import dng, scene
+from tests.images import read_image
 
 WORLDS = [scene.tripod, scene.handheld, scene.rolling, scene.panning]
 
@@ -232,16 +233,21 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def test_a_burst_is_the_seeds_alone(tmp_path: Path) -> None:
-    small = {"frames": 3, "size": (96, 128), "rolling_shutter": True, "parallax": True}
-    one, two = (write_burst(tmp_path / name, seed=5, **small) for name in "ab")
+    def write(name: str, seed: int) -> Summary:
+        return write_burst(
+            tmp_path / name, frames=3, size=(96, 128), seed=seed, rolling_shutter=True, parallax=True
+        )
+
+    one = write("a", seed=5)
+    two = write("b", seed=5)
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
-    write_burst(tmp_path / "c", seed=6, **small)
+    write("c", seed=6)
     assert digest(tmp_path / "a") != digest(tmp_path / "c")
     assert len(one.frames) == 3 and one.reference == two.reference == 1
 
 
 @pytest.mark.parametrize("look", ["foreground", "background"])
-def test_a_burst_comes_with_its_truth(tmp_path: Path, look: str) -> None:
+def test_a_burst_comes_with_its_truth(tmp_path: Path, look: Mode) -> None:
     made = write_burst(tmp_path, look=look, frames=3, size=(96, 128), phase="GBRG", noise=(0.0, 0.0))
     facts = json.loads((made.truth / "alignment.json").read_text())
     assert facts["mode"] == look and np.array(facts["to_frame"]).shape == (3, 3, 3)
@@ -254,24 +260,26 @@ def test_a_burst_comes_with_its_truth(tmp_path: Path, look: str) -> None:
     expected = np.clip(exposed(light, Sensor())[0::2, 0::2, 1], 0, 1)
     assert np.abs(green - expected).max() < 0.51 / (4095 - 64) + 1e-5
     long = tifffile.imread(made.truth / "long_exposure.tif")
-    static = cv2.imread(str(made.truth / "static.png"), cv2.IMREAD_GRAYSCALE) > 0
-    trail = cv2.imread(str(made.truth / "trail.png"), cv2.IMREAD_GRAYSCALE) > 0
+    static = read_image(made.truth / "static.png", cv2.IMREAD_GRAYSCALE) > 0
+    trail = read_image(made.truth / "trail.png", cv2.IMREAD_GRAYSCALE) > 0
     change = np.abs(long - light).max(-1)
     assert static.any() and trail.any()
     assert change[static].max() < 1e-3 and np.percentile(change[trail], 90) > 0.01
 
 
 @pytest.mark.parametrize(
-    ("wishes", "why"),
+    ("frames", "size", "phase", "message"),
     [
-        ({"frames": 1}, "at least 2 frames"),
-        ({"size": (95, 128)}, "even sides"),
-        ({"phase": "RGBG"}, "colour pattern"),
+        (1, (96, 128), "RGGB", "at least 2 frames"),
+        (2, (95, 128), "RGGB", "even sides"),
+        (2, (96, 128), "RGBG", "colour pattern"),
     ],
 )
-def test_wishes_that_cannot_be_met(tmp_path: Path, wishes: dict[str, object], why: str) -> None:
-    with pytest.raises(OutputError, match=why):
-        write_burst(tmp_path / "out", **{"size": (96, 128), **wishes})
+def test_settings_that_cannot_be_met_are_refused(
+    tmp_path: Path, frames: int, size: tuple[int, int], phase: str, message: str
+) -> None:
+    with pytest.raises(OutputError, match=message):
+        write_burst(tmp_path / "out", frames=frames, size=size, phase=phase)
     assert not (tmp_path / "out").exists()
 
 

@@ -6,17 +6,19 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import pytest
 
 from longexpo_cli import pipeline
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.stages import ORDER, write
+from longexpo_cli.stages import ORDER, blur, write
+from longexpo_cli.synth.burst import write_burst
 from longexpo_cli.types import BlurAccumulator, FramePair
 from tests.commands.conftest import Run, listing
+from tests.images import read_image
 
 ALL = ["street.foreground.jpg", "street.foreground.json", "street.foreground.tif"]
 
@@ -26,7 +28,7 @@ def test_writes_three_files_beside_the_burst(run: Run, burst: Path) -> None:
     assert result.exit_code == 0, result.output
     assert listing(burst.parent) == ["street", *ALL]
     assert sorted(result.stdout.splitlines()) == [str(burst.parent / name) for name in ALL]
-    picture = cv2.imread(str(burst.parent / "street.foreground.jpg"))
+    picture = read_image(burst.parent / "street.foreground.jpg")
     assert picture.shape == (120, 160, 3)
     assert 40 < picture.mean() < 215
     facts = json.loads((burst.parent / "street.foreground.json").read_text())
@@ -53,13 +55,13 @@ def test_paths_bend_by_the_lines_of_the_pairs_around(
 ) -> None:
     """Pair by pair in time order, each once; a pair waits for the motion of the one after it."""
     totals: list[BlurAccumulator] = []
-    add = pipeline.blur.add
+    add = blur.add
 
     def recorded(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
         totals.append(add(device, total, pair))
         return totals[-1]
 
-    monkeypatch.setattr(pipeline.blur, "add", recorded)
+    monkeypatch.setattr(blur, "add", recorded)
     assert run("render", made, "-o", tmp_path, "--trail", "100%").exit_code == 0
     pairs = [total.pending.motion.pair for total in totals if total.pending is not None]
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (1, 2), (2, 3), (3, 4)]
@@ -144,8 +146,6 @@ def one_frame(folder: Path) -> str:
 
 def mixed_sizes(folder: Path) -> str:
     """Put a frame of another size in the middle."""
-    from longexpo_cli.synth.burst import write_burst
-
     write_burst(folder.parent / "other", frames=2, size=(64, 96))
     shutil.move(folder.parent / "other" / "frame_00.dng", folder / "frame_02.dng")
     shutil.rmtree(folder.parent / "other")
@@ -167,8 +167,7 @@ def one_good_frame(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", [empty, one_frame, mixed_sizes, no_images, one_good_frame])
-def test_a_bad_burst_is_one_line_of_error(run: Run, burst: Path, damage: object) -> None:
-    assert callable(damage)
+def test_a_bad_burst_is_one_line_of_error(run: Run, burst: Path, damage: Callable[[Path], str]) -> None:
     named = damage(burst)
     result = run("render", burst)
     assert result.exit_code == 1
@@ -204,8 +203,6 @@ def test_an_option_that_cannot_be_met_is_an_error(
 def test_a_bug_shows_its_traceback_and_is_1(
     run: Run, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from longexpo_cli import pipeline
-
     monkeypatch.setattr(pipeline, "render", lambda *_, **__: 1 // 0)
     result = run("render", made, "-o", tmp_path / "out")
     assert result.exit_code == 1

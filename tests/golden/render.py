@@ -1,4 +1,4 @@
-"""The renders that are compared with pictures of themselves; run this file to make the pictures anew."""
+"""The renders that are compared with golden images; run this file to write new golden images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli import geometry
@@ -14,6 +13,7 @@ from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.watch import Watch
+from tests.images import read_image
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent.parent / "sample_bursts"
@@ -28,8 +28,8 @@ def printed(name: str, device: Device) -> npt.NDArray[Any]:
 
 
 def read(name: str) -> npt.NDArray[Any]:
-    """Return a golden picture, H W 3 uint8."""
-    return np.asarray(cv2.imread(str(GOLDEN[name]))[..., ::-1])
+    """Return a golden image, H W 3 uint8."""
+    return read_image(GOLDEN[name])
 
 
 if __name__ == "__main__":

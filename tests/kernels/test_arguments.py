@@ -127,7 +127,7 @@ def test_a_kernel_computes_the_same_with_ints_as_with_floats(device: Device) -> 
 
 def test_buffers_of_another_type_and_read_only_ones_are_refused(default: Device) -> None:
     light = default.upload(np.zeros((4, 4, 4), np.float32))
-    sizes = {"width": 4, "height": 4, "clip_light": 1, "k": 1, "feather": 0}
+    sizes: dict[str, Any] = {"width": 4, "height": 4, "clip_light": 1, "k": 1, "feather": 0}
     encoded = default.empty((4, 4, 4), np.float16)
     with pytest.raises(TypeError, match=r"argument light: expected a DeviceArray of float16 .* got float32"):
         default.run("blur_encode", (4, 4), light=light, encoded=encoded, **sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,27 +28,94 @@ def frame(size: tuple[int, int], seed: int, unknown: bool = False) -> Array:
     return light
 
 
-def pair_lines(size: tuple[int, int], longest: float, seed: int) -> tuple[Array, Array, Array]:
-    """Random lines 2 h w 2 in low pixels, half of them with other tangents, and weights h w."""
+@dataclass(frozen=True)
+class PathField:
+    """The motion of a pair in low pixels: lines 2 h w 2, tangents 2 h w 4, weights h w."""
+
+    lines: Array
+    tangents: Array
+    weight: Array
+
+
+def random_paths(size: tuple[int, int], longest: float, seed: int) -> PathField:
+    """Random lines and weights; half of the lines have other tangents."""
     rng = np.random.default_rng(seed)
     lines = rng.uniform(-longest, longest, (2, *size, 2)).astype(np.float32)
     bent = rng.uniform(-longest, longest, (2, *size, 4)) * (rng.random((2, *size, 1)) < 0.5)
     ends = (np.tile(lines, 2) + bent).astype(np.float32)
-    return lines, ends, rng.random(size).astype(np.float32)
+    return PathField(lines, ends, rng.random(size).astype(np.float32))
 
 
-def still(size: tuple[int, int]) -> tuple[Array, Array]:
-    """Lines and tangents of what does not move."""
-    return np.zeros((2, *size, 2), np.float32), np.zeros((2, *size, 4), np.float32)
+def still(size: tuple[int, int], weight: Array | None = None) -> PathField:
+    """No motion; without weights, both frames count alike."""
+    return PathField(
+        np.zeros((2, *size, 2), np.float32),
+        np.zeros((2, *size, 4), np.float32),
+        np.full(size, 0.5, np.float32) if weight is None else weight,
+    )
 
 
 def low_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
     return -(-size[0] // scale), -(-size[1] // scale)
 
 
-def gather(device: Device, arrays: tuple[Array, ...], *settings: float | int) -> Array:
-    result = blur.paths(device, *(device.upload(array) for array in arrays), *settings)  # type: ignore[misc]
+@dataclass(frozen=True)
+class PathSettings:
+    """The scalars of blur_paths."""
+
+    half_per_low: float = 1.0
+    start: float = 0.0
+    stop: float = 1.0
+    time_weight: float = 1.0
+    spacing_px: float = 1.0
+    max_samples: int = 64
+
+
+def add_pair(
+    device: Device,
+    total: Array,
+    first: Array,
+    second: Array,
+    field: PathField,
+    settings: PathSettings = PathSettings(),
+) -> Array:
+    """Run blur.paths: the accumulator H W 4 plus the light of one pair."""
+    result = blur.paths(
+        device,
+        device.upload(total),
+        device.upload(first),
+        device.upload(second),
+        device.upload(field.lines),
+        device.upload(field.tangents),
+        device.upload(field.weight),
+        half_per_low=settings.half_per_low,
+        start=settings.start,
+        stop=settings.stop,
+        time_weight=settings.time_weight,
+        spacing_px=settings.spacing_px,
+        max_samples=settings.max_samples,
+    )
     return np.array(result.get())
+
+
+def add_pair_twin(
+    total: Array, first: Array, second: Array, field: PathField, settings: PathSettings
+) -> Array:
+    """The same by the definition."""
+    return reference.paths(
+        total,
+        first,
+        second,
+        field.lines,
+        field.tangents,
+        field.weight,
+        half_per_low=settings.half_per_low,
+        start=settings.start,
+        stop=settings.stop,
+        time_weight=settings.time_weight,
+        spacing=settings.spacing_px,
+        max_samples=settings.max_samples,
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -101,10 +169,12 @@ def test_paths_are_their_twin(
     device: Device, size: tuple[int, int], unknown: bool, scale: int, start: float, stop: float
 ) -> None:
     total = np.random.default_rng(4).random((*size, 4)).astype(np.float32)
-    arrays = (total, frame(size, 5, unknown), frame(size, 6, unknown))
-    arrays += pair_lines(low_size(size, scale), 9.0 / scale, 7)
-    settings = (float(scale), start, stop, 0.6, 0.8, 9)
-    result, truth = gather(device, arrays, *settings), reference.paths(*arrays, *settings)
+    first = frame(size, 5, unknown)
+    second = frame(size, 6, unknown)
+    field = random_paths(low_size(size, scale), 9.0 / scale, 7)
+    settings = PathSettings(scale, start, stop, time_weight=0.6, spacing_px=0.8, max_samples=9)
+    result = add_pair(device, total, first, second, field, settings)
+    truth = add_pair_twin(total, first, second, field, settings)
     # Positions in float32 are off by 1e-6 px, times the steepest step between two pixels; where hardly
     # anything is known the quotient magnifies that.
     loose = texture_rounding(device)
@@ -114,17 +184,18 @@ def test_paths_are_their_twin(
 
 def test_a_constant_picture_stays_constant_exactly(device: Device) -> None:
     light = np.full((21, 67, 4), [0.3, 0.7, 0.123, 1], np.float16)
-    drawn = pair_lines((6, 17), 5.0, 8)
     total = np.zeros((21, 67, 4), np.float32)
-    result = gather(device, (total, light, light, *drawn), 4.0, 0.0, 1.0, 1.0, 1.0, 64)
+    field = random_paths((6, 17), 5.0, 8)
+    result = add_pair(device, total, light, light, field, PathSettings(half_per_low=4.0))
     assert (result == light.astype(np.float32)).all()
 
 
 def test_without_motion_two_equal_frames_come_back_exactly(device: Device) -> None:
-    light, size = frame((23, 71), 9), (23, 71)
-    drawn = (*still(size), pair_lines(size, 1.0, 10)[2])
+    size = (23, 71)
+    light = frame(size, 9)
     total = np.zeros((*size, 4), np.float32)
-    result = gather(device, (total, light, light, *drawn), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
+    field = still(size, weight=random_paths(size, 1.0, 10).weight)
+    result = add_pair(device, total, light, light, field)
     assert (result == light.astype(np.float32)).all()
 
 
@@ -133,25 +204,27 @@ def test_without_motion_time_shares_two_frames_out(device: Device) -> None:
     size = (3, 5)
     first, second = np.zeros((*size, 4), np.float16), np.ones((*size, 4), np.float16)
     first[..., 3] = 1
-    drawn = (*still(size), np.full(size, 0.5, np.float32))
+    total = np.zeros((*size, 4), np.float32)
     for start, stop in ((0.0, 1.0), (0.0, 0.5), (0.25, 1.0)):
-        arrays = (np.zeros((*size, 4), np.float32), first, second, *drawn)
-        result = gather(device, arrays, 1.0, start, stop, 1.0, 1.0, 64)
+        settings = PathSettings(start=start, stop=stop)
+        result = add_pair(device, total, first, second, still(size), settings)
         assert np.abs(result[..., 0] - (start + stop) / 2).max() < FLOAT32
 
 
 def test_what_one_frame_does_not_know_comes_from_the_other(device: Device) -> None:
     size = (4, 66)
-    first, second = frame(size, 11), frame(size, 12)
+    first = frame(size, 11)
+    second = frame(size, 12)
     first[:, :20] = 0
     second[:, 40:] = 0
-    first[0], second[0] = 0, 0
-    drawn = (*still(size), np.full(size, 0.5, np.float32))
+    first[0] = 0
+    second[0] = 0
     total = np.random.default_rng(13).random((*size, 4)).astype(np.float32)
-    empty = gather(device, (total, first, second, *drawn), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
-    assert (empty[0] == total[0]).all()
-    result = gather(device, (np.zeros_like(total), first, second, *drawn), 1.0, 0.0, 1.0, 1.0, 1.0, 64)
-    assert (result[1:, :20] == 0.5 * second[1:, :20].astype(np.float32)).all()  # half known, half the share
+    unchanged = add_pair(device, total, first, second, still(size))
+    assert (unchanged[0] == total[0]).all()
+    result = add_pair(device, np.zeros_like(total), first, second, still(size))
+    # With half of the confidence, the pair counts half.
+    assert (result[1:, :20] == 0.5 * second[1:, :20].astype(np.float32)).all()
     assert (result[1:, 40:] == 0.5 * first[1:, 40:].astype(np.float32)).all()
 
 

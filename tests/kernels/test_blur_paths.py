@@ -25,10 +25,23 @@ def lines_of(*motions: Array, size: tuple[int, int] = (6, 9)) -> list[Array]:
 
 
 def tangents(
-    device: Device, before: Array | None, lines: Array, after: Array | None, *scales: float
+    device: Device,
+    before: Array | None,
+    lines: Array,
+    after: Array | None,
+    before_scale: float = 1.0,
+    after_scale: float = 1.0,
 ) -> Array:
-    around = [drawn if drawn is None else device.upload(drawn) for drawn in (before, after)]
-    return np.array(blur.tangents(device, around[0], device.upload(lines), around[1], *scales).get())
+    """Run blur.tangents: 2 h w 4."""
+    result = blur.tangents(
+        device,
+        None if before is None else device.upload(before),
+        device.upload(lines),
+        None if after is None else device.upload(after),
+        before_scale,
+        after_scale,
+    )
+    return np.array(result.get())
 
 
 def random_lines(size: tuple[int, int], seed: int) -> Array:
@@ -96,7 +109,8 @@ def test_beyond_a_right_angle_tangents_fade(device: Device) -> None:
     for degrees, fade in ((60, 1.0), (90, 1.0), (120, 0.98765), (150, 0.80247), (170, 0.37570)):
         turn = np.radians(degrees)
         after = 6.0 * np.array([np.cos(turn), np.sin(turn)])
-        length = float(np.hypot(*tangents(device, None, *lines_of(here, after))[0, 2, 2, 2:]))
+        lines, lines_after = lines_of(here, after)
+        length = float(np.hypot(*tangents(device, None, lines, lines_after)[0, 2, 2, 2:]))
         arc = 6.0 * np.cos(turn / 2) * turn / np.sin(turn)
         assert abs(length / arc - fade) < 1e-4
 
@@ -161,8 +175,21 @@ def cubic_trail(device: Device, slow: Array, fast: Array, motion: Array) -> tupl
     lines = np.broadcast_to(np.array([-motion, motion])[:, None, None] / 4, (2, *low, 2)).astype(np.float32)
     both = np.array([[*-slow, *-fast], [*fast, *slow]])
     ends = np.broadcast_to(both[:, None, None] / 4, (2, *low, 4)).astype(np.float32)
-    arrays = (np.zeros((*size, 4), np.float32), *frames, lines, ends, np.full(low, 0.5, np.float32))
-    result = blur.paths(device, *(device.upload(a) for a in arrays), 4.0, 0.0, 1.0, 1.0, 1.0, 256)
+    result = blur.paths(
+        device,
+        device.zeros((*size, 4), np.float32),
+        device.upload(frames[0]),
+        device.upload(frames[1]),
+        device.upload(lines),
+        device.upload(ends),
+        device.upload(np.full(low, 0.5, np.float32)),
+        half_per_low=4.0,
+        start=0.0,
+        stop=1.0,
+        time_weight=1.0,
+        spacing_px=1.0,
+        max_samples=256,
+    )
     return np.asarray(result.get())[..., 0].astype(np.float64), frames[0][..., 0].astype(np.float64)
 
 

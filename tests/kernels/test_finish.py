@@ -33,21 +33,46 @@ def up(device: Device, values: Any) -> DeviceArray:
 
 
 def tone(device: Device, light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
-    tables = (TONE.display, TONE.colourful, stage.encoding(), to_space, LUMINANCE)
-    uploaded = [up(device, table) for table in tables]
-    scalars = {"top": TONE.top, "gain": TONE.gain, "saturation": saturation}
-    return kernels.tone(device, up(device, light), *uploaded, **scalars).get()
+    result = kernels.tone(
+        device,
+        up(device, light),
+        curve=up(device, TONE.display),
+        chroma=up(device, TONE.colourful),
+        encode=up(device, stage.encoding()),
+        to_space=up(device, to_space),
+        luminance=up(device, LUMINANCE),
+        top=TONE.top,
+        gain=TONE.gain,
+        saturation=saturation,
+    )
+    return result.get()
 
 
 def tone_twin(light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
-    tables = (t.astype(np.float64) for t in (TONE.display, TONE.colourful, stage.encoding()))
-    scalars = {"top": TONE.top, "gain": TONE.gain, "saturation": saturation}
-    return twin.tone(light, *tables, to_space, LUMINANCE, **scalars)
+    return twin.tone(
+        light,
+        curve=TONE.display.astype(np.float64),
+        chroma=TONE.colourful.astype(np.float64),
+        encode=stage.encoding().astype(np.float64),
+        to_space=to_space,
+        luminance=LUMINANCE,
+        top=TONE.top,
+        gain=TONE.gain,
+        saturation=saturation,
+    )
 
 
 def gain(device: Device, light: Any, side: int) -> Any:
-    arrays = (up(device, values) for values in (light, TONE.extra, TO_SPACE))
-    return kernels.gain_map(device, *arrays, side=side, top=TONE.top, gain=TONE.gain).get()
+    result = kernels.gain_map(
+        device,
+        up(device, light),
+        up(device, TONE.extra),
+        up(device, TO_SPACE),
+        side=side,
+        top=TONE.top,
+        gain=TONE.gain,
+    )
+    return result.get()
 
 
 def off_by_rounding(values: Any, truth: Any, slack: float) -> bool:
@@ -78,7 +103,9 @@ def test_grey_stays_grey_exactly(device: Device) -> None:
 
 def test_black_is_black_and_hostile_light_stays_inside(device: Device) -> None:
     light = np.zeros((1, 6, 3), np.float32)
-    light[0, 1:] = [[np.nan] * 3, [np.inf] * 3, [-np.inf] * 3, [np.inf, 0, -1], [-1, -2, -3]]
+    light[0, 1:4] = np.array([np.nan, np.inf, -np.inf])[:, None]
+    light[0, 4] = np.inf, 0, -1
+    light[0, 5] = -1, -2, -3
     shown = tone(device, light)
     assert np.all(shown[:, 0, [0, 1, 3, 5]] == 0)
     assert np.all(shown[:3, 0, 2] == 1)

@@ -56,7 +56,7 @@ def test_light_and_grey_are_their_definition(device: Device, size: tuple[int, in
 
 
 def test_black_is_exactly_no_light_and_white_exactly_one(device: Device) -> None:
-    curve = device.upload(np.tile(np.float32([64, 1 / 4032]), 4))
+    curve = device.upload(np.tile(np.array([64, 1 / 4032], np.float32), 4))
     for value, expected in ((64, 0.0), (64 + 4032, 1.0)):
         c = gpu.StoredPixels(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
         np.testing.assert_array_equal(gpu.light(device, c).get(), np.float32(expected))
@@ -193,6 +193,6 @@ def test_whole_cells_are_moved_exactly(device: Device) -> None:
     here, there = stored(device, values, "bayer"), stored(device, np.roll(values, (2, -4), (0, 1)), "bayer")
     reference = gpu.light(device, here)
     total = device.zeros(reference.shape, np.float32)
-    move = device.upload(np.broadcast_to(np.float32([-4, 2]), field((64, 96), 0, 0).shape).copy())
+    move = device.upload(np.broadcast_to(np.array([-4, 2], np.float32), field((64, 96), 0, 0).shape).copy())
     gpu.tiles(device, reference, there, move, total, (0.5, 0.1), 12.0, (9.0, 9.0))
     np.testing.assert_array_equal(total.get(), reference.get())  # beyond the frame the reference alone counts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from longexpo_cli.observers import pictures
+from tests.images import read_image
 
 
 def test_grey_light_stays_grey() -> None:
@@ -63,7 +63,7 @@ def test_side_by_side() -> None:
 def test_saved_as_it_is(tmp_path: Path, rng: np.random.Generator) -> None:
     picture = rng.integers(0, 256, (5, 7, 3), np.uint8)
     pictures.save(tmp_path / "a.png", picture)
-    assert np.array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], picture)
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture)
 
 
 @pytest.fixture

@@ -84,6 +84,12 @@ def bilinear(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
     return (p[y0, x0] * (1 - u) + p[y0, x1] * u) * (1 - v) + (p[y1, x0] * (1 - u) + p[y1, x1] * u) * v
 
 
+def coarse_positions(shape: tuple[int, ...], scale: float) -> tuple[Array64, Array64]:
+    """Return x and y H W of a grid's pixels, in pixels of a grid that is scale times coarser."""
+    rows, columns = np.indices(shape[:2])
+    return (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
+
+
 def clipped_samples(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
     """Samples whose weight falls to 0 one pixel outside the picture."""
     height, width = picture.shape[:2]
@@ -242,8 +248,7 @@ def paths(
     max_samples: int,
 ) -> Array64:
     """The accumulator plus one pair's mean light times time_weight (equations 6 and 8)."""
-    rows, columns = np.indices(first.shape[:2]).astype(np.float64)
-    low_x, low_y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    low_x, low_y = coarse_positions(first.shape, half_per_low)
     cells = np.concatenate([weight[..., None], *lines, *tangents], axis=-1).astype(np.float64)
     cell = bilinear(cells, low_x, low_y)
     w, *fields = np.split(cell, (1, 3, 5, 9), axis=-1)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array64
-from tests.reference.blur import bilinear
+from tests.reference.blur import bilinear, coarse_positions
 
 MIN_RANGE_WEIGHT = 0.02
 
@@ -35,8 +35,7 @@ def mask(
     guide_range: float,
 ) -> Array64:
     """The joint bilateral mean of a low mask at every half-grid pixel, over all low pixels."""
-    rows, columns = np.indices(half_guide.shape[:2]).astype(np.float64)
-    x, y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    x, y = coarse_positions(half_guide.shape, half_per_low)
     total, norm = np.zeros_like(x), np.zeros_like(x)
     for j in range(low_mask.shape[0]):
         for i in range(low_mask.shape[1]):
@@ -83,16 +82,17 @@ def detail(
     height, width = excess_map.shape
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     padded = np.pad(excess_map.astype(np.float64), 1)
-    mean = sum(padded[j : j + height, i : i + width] for j in range(3) for i in range(3)) / 9
+    mean = np.mean([padded[j : j + height, i : i + width] for j in range(3) for i in range(3)], axis=0)
     slope, difference = np.zeros(low), np.zeros(low)
     for y in range(low[0]):
         for x in range(low[1]):
             rows = np.clip(np.arange(y * cell - 2, (y + 1) * cell + 2), 0, height - 1)
             columns = np.clip(np.arange(x * cell - 2, (x + 1) * cell + 2), 0, width - 1)
-            known = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
-            b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[known]
-            s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[known]
-            slope[y, x] = guided_filter_slope(b, s, 3 * known.sum() * min_variance) if known.any() else 0.0
+            covered = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
+            b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[covered]
+            s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[covered]
+            if covered.any():
+                slope[y, x] = guided_filter_slope(b, s, 3 * covered.sum() * min_variance)
             difference[y, x] = mean[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].max()
     return slope, difference
 
@@ -110,10 +110,9 @@ def subtract_detail(
     blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], slope: npt.NDArray[Any], half_per_low: float
 ) -> Array64:
     """The blur minus slope times the sharp light; channel 4 is kept."""
-    rows, columns = np.indices(blur.shape[:2]).astype(np.float64)
-    at = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    x, y = coarse_positions(blur.shape, half_per_low)
     result = blur.astype(np.float64)
-    result[..., :3] -= bilinear(slope[..., None], *at) * half_guide[..., :3].astype(np.float64) ** 2
+    result[..., :3] -= bilinear(slope[..., None], x, y) * half_guide[..., :3].astype(np.float64) ** 2
     return result
 
 
@@ -146,14 +145,15 @@ def blend(
     low_scale: float,
 ) -> Array64:
     """S keep + (R + slope S)(1 - keep), where the blur has coverage."""
-    rows, columns = np.indices(sharp.shape[:2]).astype(np.float64)
-    x, y = 0.5 * columns - 0.25, 0.5 * rows - 0.25
+    x, y = coarse_positions(sharp.shape, 2)
+    low_x, low_y = coarse_positions(sharp.shape, low_scale)
     k = np.clip(bilinear(keep[..., None], x, y), 0, 1)
-    a = bilinear(slope[..., None], (columns + 0.5) / low_scale - 0.5, (rows + 0.5) / low_scale - 0.5)
-    known = (residual[..., 3:] > 0).astype(np.float64)
-    some = bilinear(np.concatenate([residual[..., :3] * known, known], axis=-1), x, y)
-    part = some[..., 3:]
-    around = windows(known, 2).min(axis=0)
-    whole = around[np.indices(sharp.shape[:2])[0] // 2, np.indices(sharp.shape[:2])[1] // 2] > 0
-    light = np.where(whole, cubic(residual[..., :3], x, y), some[..., :3] / np.where(part > 0, part, 1))
-    return sharp + (1 - k) * np.where(whole, 1, part) * (light + a * sharp - sharp)
+    a = bilinear(slope[..., None], low_x, low_y)
+    covered = (residual[..., 3:] > 0).astype(np.float64)
+    sample = bilinear(np.concatenate([residual[..., :3] * covered, covered], axis=-1), x, y)
+    coverage = sample[..., 3:]
+    rows, columns = np.indices(sharp.shape[:2]) // 2
+    is_inner = windows(covered, 2).min(axis=0)[rows, columns] > 0
+    edge = sample[..., :3] / np.where(coverage > 0, coverage, 1)
+    light = np.where(is_inner, cubic(residual[..., :3], x, y), edge)
+    return sharp + (1 - k) * np.where(is_inner, 1, coverage) * (light + a * sharp - sharp)

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array32, Array64
 from tests.reference.develop import clipping, working_light
 
 
 def linearize(
-    values: npt.NDArray[Any], top: int, rows: int, black: Array64, gain: Array64, pad: int, knee: float
+    values: npt.NDArray[Any],
+    top: int,
+    rows: int,
+    black: Array32 | Array64,
+    gain: Array32 | Array64,
+    pad: int,
+    knee: float,
 ) -> Array64:
     """Rows from top on, mirrored about the edge pixels, on the curve."""
     height, width = values.shape
@@ -39,7 +45,9 @@ def gradients(differences: Array64) -> Array64:
     """Gradients of the differences along their direction, summed over five pixels across it."""
     along = np.abs(np.roll(differences[..., 0], 1, 1) - np.roll(differences[..., 0], -1, 1))
     down = np.abs(np.roll(differences[..., 1], 1, 0) - np.roll(differences[..., 1], -1, 0))
-    sums = [sum(np.roll(a, n, axis) for n in range(-2, 3)) for a, axis in ((along, 0), (down, 1))]
+    sums = [
+        np.sum([np.roll(a, n, axis) for n in range(-2, 3)], axis=0) for a, axis in ((along, 0), (down, 1))
+    ]
     return _zero_border(np.stack(sums, -1), 2)
 
 
@@ -49,9 +57,9 @@ def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-
     for axis, direction in ((0, 1), (0, -1), (1, 1), (1, -1)):
         taps = [np.roll(gradients[..., 1 - axis], n * direction, axis) for n in range(5)]
         means = [np.roll(differences[..., 1 - axis], n * direction, axis) for n in range(5)]
-        weights.append(1 / (sum(taps) + floor) ** 2)
-        values.append(sum(means) / 5)
-    chroma = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        weights.append(1 / (np.sum(taps, axis=0) + floor) ** 2)
+        values.append(np.mean(means, axis=0))
+    chroma = np.sum(np.array(weights) * values, axis=0) / np.sum(weights, axis=0)
     return _zero_border(np.where(is_green(chroma.shape, red), 0.0, chroma), 4)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array32, Array64
 
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
@@ -37,7 +37,11 @@ def working_light(raw: Array64, colour: npt.NDArray[Any], clipped: Array64 | Non
 
 
 def bin_cfa(
-    values: npt.NDArray[Any], red: int, black: Array64, inverse: Array64, colour: npt.NDArray[Any]
+    values: npt.NDArray[Any],
+    red: int,
+    black: Array32 | Array64,
+    inverse: Array32 | Array64,
+    colour: npt.NDArray[Any],
 ) -> Array64:
     """Each colour interpolated to the cell's centre from the nearest samples of its own lattice."""
     height, width = values.shape
@@ -59,7 +63,7 @@ def bin_cfa(
     return _with_one(working_light(raw, colour))
 
 
-def rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> Array64:
+def rgb(values: npt.NDArray[Any], curve: Array32 | Array64, colour: npt.NDArray[Any]) -> Array64:
     """Light of every pixel; curve is 3 x levels, or not read for float32 values."""
     if values.dtype == np.float32:
         return working_light(values.astype(np.float64), colour)
@@ -67,14 +71,14 @@ def rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> A
     return working_light(raw, colour)
 
 
-def bin_rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> Array64:
+def bin_rgb(values: npt.NDArray[Any], curve: Array32 | Array64, colour: npt.NDArray[Any]) -> Array64:
     """Mean light of the pixels of each 2x2 block inside the picture."""
     light = rgb(values, curve, colour)
     height, width = light.shape[:2]
     y, x = np.arange(0, height, 2), np.arange(0, width, 2)
     y1, x1 = np.minimum(y + 1, height - 1), np.minimum(x + 1, width - 1)
     corners = [light[np.ix_(rows, columns)] for rows in (y, y1) for columns in (x, x1)]
-    return _with_one(sum(corners) / 4)
+    return _with_one(np.mean(corners, axis=0))
 
 
 def low(frame: npt.NDArray[Any], k: int) -> Array64:

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 
@@ -15,6 +16,7 @@ from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import folder, pictures, video
 from longexpo_cli.stages import load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from tests.images import read_image
 
 NOON = datetime.datetime(2024, 1, 1, 12)
 PARAMS = load.Params()
@@ -33,8 +35,12 @@ def burst(source: Path, count: int = 4, interval_s: float = 0.25, **metadata: An
     return source
 
 
+def random_values(size: tuple[int, int], kind: type) -> npt.NDArray[Any]:
+    return np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
+
+
 def picture(path: Path, size: tuple[int, int] = (20, 30), kind: type = np.uint8) -> Path:
-    values = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
+    values = random_values(size, kind)
     if path.suffix == ".tif":
         tifffile.imwrite(path, values, photometric="rgb")
     else:
@@ -187,13 +193,13 @@ def test_pictures_are_read_as_they_are(tmp_path: Path, ending: str, kind: type) 
     path = picture(tmp_path / f"a{ending}", kind=kind)
     assert pictures.image_info(path) == pictures.ImageInfo((20, 30), np.iinfo(kind).max)
     values = pictures.read_image(path)
-    want = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (20, 30, 3)).astype(kind)
     assert values.dtype == kind
+    expected = random_values((20, 30), kind)
     if ending == ".jpg":
-        want = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        expected = read_image(path)
     elif ending == ".png":
-        want = want[..., ::-1]  # cv2 writes blue first
-    assert np.array_equal(values, want)
+        expected = expected[..., ::-1]  # cv2 writes blue first
+    assert np.array_equal(values, expected)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])

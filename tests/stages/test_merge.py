@@ -206,7 +206,9 @@ def test_the_same_noise_free_frame_gives_the_reference(
     np.testing.assert_allclose(one.values, light_of(mosaic), rtol=1e-6)
     six = fold(device, [mosaic] * 6, alignment(STILL, size))
     np.testing.assert_allclose(six.values, one.values, rtol=3e-7)  # sums of six float32
-    assert (six.values.dtype, six.values.shape, one.shot) == (np.float32, values.shape, mosaic.shot)
+    assert six.values.dtype == np.float32
+    assert six.values.shape == values.shape
+    assert one.shot == mosaic.shot
 
 
 def test_every_position_of_the_pattern_has_its_own_black(device: Device) -> None:
