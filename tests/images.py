@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from longexpo_cli.arrays import Array
 
 
-def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> npt.NDArray[Any]:
+def read_image(path: Path, flags: int = cv2.IMREAD_COLOR) -> Array:
     """Return an image file's pixels, H W 3 in the order red, green, blue, or H W."""
     image = cv2.imread(str(path), flags)
     assert image is not None, f"{path} cannot be read"

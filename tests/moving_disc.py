@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
@@ -15,7 +13,6 @@ from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionField, Pair, PairMotion
 from tests.stages.test_blur import SHOT
 
-Array = npt.NDArray[Any]
 SCALE = 4  # half-resolution pixels per low pixel
 SIZE = (320, 640)  # of the half-resolution picture
 HALF = Grid(2, *SIZE)

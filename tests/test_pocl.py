@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyopencl as cl
 import pytest
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import DeviceError
 from longexpo_cli.gpu import pocl
 from longexpo_cli.gpu.device import Device, available
@@ -36,7 +36,7 @@ def found() -> Any:
     return device
 
 
-def rooted(found: Any, cache: Path | None) -> npt.NDArray[np.float32]:
+def rooted(found: Any, cache: Path | None) -> Array32:
     """What the kernel makes of VALUES, built by pocl.build or, without a cache, by OpenCL alone."""
     context, flags = cl.Context([found]), cl.mem_flags
     options = ["-cl-std=CL1.2"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy.typing as npt
 
 from longexpo_cli import geometry
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
@@ -20,14 +19,14 @@ SAMPLES = HERE.parent.parent / "sample_bursts"
 GOLDEN = {"synthetic": HERE / "synthetic.foreground.png", "overtaking": HERE / "overtaking.background.png"}
 
 
-def printed(name: str, device: Device) -> npt.NDArray[Any]:
+def printed(name: str, device: Device) -> Array:
     """Render a sample burst with its recipe; return the print's pixels upright, H W 3 uint8."""
     recipe = Recipe.from_toml(SAMPLES / name / "recipe.toml")
     result = render(SAMPLES / name, recipe, device, Watch()).print
     return geometry.upright(result.sdr, result.shot.orientation)
 
 
-def read(name: str) -> npt.NDArray[Any]:
+def read(name: str) -> Array:
     """Return a golden image, H W 3 uint8."""
     return read_image(GOLDEN[name])
 

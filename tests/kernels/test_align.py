@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import align
 from longexpo_cli.gpu.device import Device
@@ -21,17 +22,17 @@ def _frame(height: int, width: int, seed: int = 0) -> npt.NDArray[np.float16]:
     return frame
 
 
-def _moved(x: float, y: float) -> npt.NDArray[np.float64]:
+def _moved(x: float, y: float) -> Array64:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
 
 
 def _run(
     device: Device,
     frame: npt.NDArray[np.float16],
-    homography: npt.NDArray[np.float64],
-    mesh: npt.NDArray[np.float64] | None = None,
+    homography: Array64,
+    mesh: Array64 | None = None,
     cells: tuple[float, float] = (0.0, 0.0),
-) -> npt.NDArray[np.float64]:
+) -> Array64:
     return align.warp(device, device.upload(frame), homography, mesh, cells).get().astype(np.float64)
 
 

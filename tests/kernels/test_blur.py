@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
 from tests.reference import blur as reference
 from tests.tolerances import FLOAT32, HALF_RELATIVE, half_rounding, texture_rounding
 
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
-Array = npt.NDArray[Any]
 
 
 def frame(size: tuple[int, int], seed: int, unknown: bool = False) -> Array:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
 from tests.reference import blur as reference
 from tests.tolerances import FLOAT32
 
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
-Array = npt.NDArray[Any]
 
 
 def lines_of(*motions: Array, size: tuple[int, int] = (6, 9)) -> list[Array]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from longexpo_cli.arrays import Array8
+from longexpo_cli.arrays import Array, Array8
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import composite
 from longexpo_cli.gpu.device import Device
@@ -16,7 +13,6 @@ from tests.reference import composite as reference
 from tests.tolerances import FLOAT32, half_rounding
 
 SIZES = [(1, 1), (7, 13), (5, 131), (34, 71)]
-Array = npt.NDArray[Any]
 
 
 def picture(size: tuple[int, int], seed: int) -> Array:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array, Array32, Array64
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device
 from tests.reference import merge as twin
@@ -17,7 +15,6 @@ SIZES = [(1, 1), (7, 13), (37, 150)]
 KINDS = ["bayer", "rgb", "srgb"]
 # Four passes of 16 float32 products, and T D / (D^2 + T) of a D off by as much: about 10 roundings.
 DCT = 2e-5
-Array = npt.NDArray[Any]
 
 
 def stored(device: Device, values: Array, kind: str) -> gpu.StoredPixels:
@@ -40,7 +37,7 @@ def noise(size: tuple[int, int], kind: str, seed: int = 0) -> Array:
     return rng.integers(0, 4096, shape).astype(np.uint16)
 
 
-def lit(c: gpu.StoredPixels) -> npt.NDArray[np.float64]:
+def lit(c: gpu.StoredPixels) -> Array64:
     return twin.light(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
 
 
@@ -122,7 +119,7 @@ def test_match_finds_a_shift(device: Device) -> None:
     np.testing.assert_allclose(found[2:-2, 2:-2], np.broadcast_to([-4.0, 6.0], (5, 7, 2)), atol=0.5)
 
 
-def field(size: tuple[int, int], seed: int, spread: float) -> npt.NDArray[np.float32]:
+def field(size: tuple[int, int], seed: int, spread: float) -> Array32:
     rng = np.random.default_rng(seed)
     shape = (gpu.blocks(-(-size[0] // 2)), gpu.blocks(-(-size[1] // 2)), 2)
     return rng.normal(0, spread, shape).astype(np.float32)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array64
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
@@ -61,7 +59,7 @@ def confidence(coverage: Array64, feather: float) -> Array64:
     return np.where(corners < 1, feathered, coverage)
 
 
-def encode(light: npt.NDArray[Any], clip_light: float, k: float, feather: float = 0.0) -> Array64:
+def encode(light: Array, clip_light: float, k: float, feather: float = 0.0) -> Array64:
     """Light H W 4 to H W 4 under soft gamma, multiplied by its confidence."""
     v = light.astype(np.float64)
     factor = np.clip(v[..., 3:], 0, 1)
@@ -73,7 +71,7 @@ def encode(light: npt.NDArray[Any], clip_light: float, k: float, feather: float 
     return np.where(factor > 0, encoded, 0.0)
 
 
-def bilinear(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
+def bilinear(picture: Array, x: Array64, y: Array64) -> Array64:
     """Samples of a picture H W C at x, y, edges clamped."""
     height, width = picture.shape[:2]
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
@@ -90,7 +88,7 @@ def coarse_positions(shape: tuple[int, ...], scale: float) -> tuple[Array64, Arr
     return (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
 
 
-def clipped_samples(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
+def clipped_samples(picture: Array, x: Array64, y: Array64) -> Array64:
     """Samples whose weight falls to 0 one pixel outside the picture."""
     height, width = picture.shape[:2]
     inside = np.clip(np.minimum(x + 1, width - x), 0, 1) * np.clip(np.minimum(y + 1, height - y), 0, 1)
@@ -150,9 +148,9 @@ def path_tangents(line: Array64, previous: Array64, following: Array64) -> Array
 
 
 def tangents(
-    before: npt.NDArray[Any] | None,
-    lines: npt.NDArray[Any],
-    after: npt.NDArray[Any] | None,
+    before: Array | None,
+    lines: Array,
+    after: Array | None,
     before_scale: float = 1.0,
     after_scale: float = 1.0,
 ) -> Array64:
@@ -207,7 +205,7 @@ def count(
 
 
 def weighted_sum(
-    frame: npt.NDArray[Any],
+    frame: Array,
     line: Array64,
     tangents: Array64,
     begin: float,
@@ -234,12 +232,12 @@ def weighted_sum(
 
 
 def paths(
-    total: npt.NDArray[Any],
-    first: npt.NDArray[Any],
-    second: npt.NDArray[Any],
-    lines: npt.NDArray[Any],
-    tangents: npt.NDArray[Any],
-    weight: npt.NDArray[Any],
+    total: Array,
+    first: Array,
+    second: Array,
+    lines: Array,
+    tangents: Array,
+    weight: Array,
     half_per_low: float,
     start: float,
     stop: float,
@@ -265,7 +263,7 @@ def paths(
     return np.where(coverage > MIN_WEIGHT, total + time_weight * mean_confidence * mean, total)
 
 
-def resolve(total: npt.NDArray[Any], clip_light: float, k: float) -> Array64:
+def resolve(total: Array, clip_light: float, k: float) -> Array64:
     """An accumulator H W 4 to light H W 4, channel 4 = 1 where any pair has coverage."""
     total = total.astype(np.float64)
     covered = total[..., 3:] > 0

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array64
 from tests.reference.blur import bilinear, coarse_positions
 
 MIN_RANGE_WEIGHT = 0.02
 
 
-def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array64:
+def guide(light: Array, shape: tuple[int, int], scale: int) -> Array64:
     """The square root of the mean light in each scale x scale cell, or its part inside the picture, h w 3."""
     rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
     padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
@@ -27,9 +24,9 @@ def biweight(squared: Array64) -> Array64:
 
 
 def mask(
-    low_mask: npt.NDArray[Any],
-    low_guide: npt.NDArray[Any],
-    half_guide: npt.NDArray[Any],
+    low_mask: Array,
+    low_guide: Array,
+    half_guide: Array,
     half_per_low: float,
     radius: float,
     guide_range: float,
@@ -49,9 +46,7 @@ def mask(
     return np.where(norm > 0, total / np.where(norm > 0, norm, 1), low_mask[near_y, near_x])
 
 
-def excess(
-    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], noise: tuple[float, float], part: float
-) -> Array64:
+def excess(blur: Array, half_guide: Array, noise: tuple[float, float], part: float) -> Array64:
     """How far the blur is outside the 3 x 3 range of the sharp light, in standard deviations of noise."""
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     around = windows(sharp, 1)
@@ -71,9 +66,9 @@ def windows(values: Array64, radius: int) -> Array64:
 
 
 def detail(
-    blur: npt.NDArray[Any],
-    half_guide: npt.NDArray[Any],
-    excess_map: npt.NDArray[Any],
+    blur: Array,
+    half_guide: Array,
+    excess_map: Array,
     low: tuple[int, int],
     cell: int,
     min_variance: float,
@@ -106,9 +101,7 @@ def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
     return float(np.clip(covariance / variance_s, 0, 1) * confidence)
 
 
-def subtract_detail(
-    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], slope: npt.NDArray[Any], half_per_low: float
-) -> Array64:
+def subtract_detail(blur: Array, half_guide: Array, slope: Array, half_per_low: float) -> Array64:
     """The blur minus slope times the sharp light; channel 4 is kept."""
     x, y = coarse_positions(blur.shape, half_per_low)
     result = blur.astype(np.float64)
@@ -116,7 +109,7 @@ def subtract_detail(
     return result
 
 
-def cubic(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
+def cubic(picture: Array, x: Array64, y: Array64) -> Array64:
     """Catmull-Rom samples of H W C at x, y, edges repeated, within the range of the four nearest pixels."""
     height, width = picture.shape[:2]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
@@ -138,10 +131,10 @@ def cubic(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
 
 
 def blend(
-    sharp: npt.NDArray[Any],
-    residual: npt.NDArray[Any],
-    keep: npt.NDArray[Any],
-    slope: npt.NDArray[Any],
+    sharp: Array,
+    residual: Array,
+    keep: Array,
+    slope: Array,
     low_scale: float,
 ) -> Array64:
     """S keep + (R + slope S)(1 - keep), where the blur has coverage."""

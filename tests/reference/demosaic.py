@@ -5,17 +5,15 @@ red is the position of red in the pattern, 0 1 / 2 3; colour is the vector of gp
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array32, Array64
+from longexpo_cli.arrays import Array, Array32, Array64, Flags
 from tests.reference.develop import clipping, working_light
 
 
 def linearize(
-    values: npt.NDArray[Any],
+    values: Array,
     top: int,
     rows: int,
     black: Array32 | Array64,
@@ -63,9 +61,7 @@ def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-
     return _zero_border(np.where(is_green(chroma.shape, red), 0.0, chroma), 4)
 
 
-def interpolate(
-    band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: npt.NDArray[Any]
-) -> Array64:
+def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: Array) -> Array64:
     """Light of the band's inner pixels."""
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
@@ -91,13 +87,13 @@ def interpolate(
     return working_light(raw, colour, np.stack(shares, -1)[pad:-pad, pad:-pad])
 
 
-def is_green(shape: tuple[int, ...], red: int) -> npt.NDArray[np.bool_]:
+def is_green(shape: tuple[int, ...], red: int) -> Flags:
     """Where the pattern has green."""
     y, x = np.indices(shape[:2])
     return ((x ^ (red & 1)) ^ (y ^ (red >> 1))) & 1 == 1
 
 
-def mosaic_of(picture: npt.NDArray[Any], cfa: str) -> npt.NDArray[Any]:
+def mosaic_of(picture: Array, cfa: str) -> Array:
     """The colour filter array H W of a picture H W 3."""
     y, x = np.indices(picture.shape[:2])
     channel = np.array(["RGB".index(letter) for letter in cfa])[(y & 1) * 2 + (x & 1)]

@@ -5,12 +5,9 @@ colour is the vector of gpu.develop.colour_vector; red the position of red in th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array32, Array64
+from longexpo_cli.arrays import Array, Array32, Array64
 
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
@@ -21,7 +18,7 @@ def clipping(raw: Array64, start: float) -> Array64:
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def working_light(raw: Array64, colour: npt.NDArray[Any], clipped: Array64 | None = None) -> Array64:
+def working_light(raw: Array64, colour: Array, clipped: Array64 | None = None) -> Array64:
     """Balance, lift of clipped channels, matrix and exposure scale of raw ... 3."""
     c = np.asarray(colour, np.float64)
     matrix = np.stack([c[4:7], c[8:11], c[12:15]])
@@ -37,11 +34,11 @@ def working_light(raw: Array64, colour: npt.NDArray[Any], clipped: Array64 | Non
 
 
 def bin_cfa(
-    values: npt.NDArray[Any],
+    values: Array,
     red: int,
     black: Array32 | Array64,
     inverse: Array32 | Array64,
-    colour: npt.NDArray[Any],
+    colour: Array,
 ) -> Array64:
     """Each colour interpolated to the cell's centre from the nearest samples of its own lattice."""
     height, width = values.shape
@@ -63,7 +60,7 @@ def bin_cfa(
     return _with_one(working_light(raw, colour))
 
 
-def rgb(values: npt.NDArray[Any], curve: Array32 | Array64, colour: npt.NDArray[Any]) -> Array64:
+def rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
     """Light of every pixel; curve is 3 x levels, or not read for float32 values."""
     if values.dtype == np.float32:
         return working_light(values.astype(np.float64), colour)
@@ -71,7 +68,7 @@ def rgb(values: npt.NDArray[Any], curve: Array32 | Array64, colour: npt.NDArray[
     return working_light(raw, colour)
 
 
-def bin_rgb(values: npt.NDArray[Any], curve: Array32 | Array64, colour: npt.NDArray[Any]) -> Array64:
+def bin_rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
     """Mean light of the pixels of each 2x2 block inside the picture."""
     light = rgb(values, curve, colour)
     height, width = light.shape[:2]
@@ -81,7 +78,7 @@ def bin_rgb(values: npt.NDArray[Any], curve: Array32 | Array64, colour: npt.NDAr
     return _with_one(np.mean(corners, axis=0))
 
 
-def low(frame: npt.NDArray[Any], k: int) -> Array64:
+def low(frame: Array, k: int) -> Array64:
     """Mean over k x k pixels weighted by channel 4; fourth, the known part of the pixels inside."""
     known = frame[..., 3].astype(np.float64)
     light = frame[..., :3].astype(np.float64) * known[..., None]
@@ -90,7 +87,7 @@ def low(frame: npt.NDArray[Any], k: int) -> Array64:
     return np.concatenate([mean, (weight / inside)[..., None]], -1)
 
 
-def energy(frame: npt.NDArray[Any], k: int, dark: float) -> Array64:
+def energy(frame: Array, k: int, dark: float) -> Array64:
     """Mean squared luminance gradient over squared mean luminance of each k x k block."""
     light = frame[..., :3].astype(np.float64) @ LUMINANCE
     dx = np.diff(light, axis=1, append=light[:, -1:])

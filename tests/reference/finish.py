@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array64
 
 GAMUT_KNEE = 0.9
 CORING = 0.004
@@ -16,7 +13,7 @@ TAPS = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def tone(
-    light: npt.NDArray[Any],
+    light: Array,
     curve: Array64,
     chroma: Array64,
     encode: Array64,
@@ -57,7 +54,7 @@ def look_up(table: Array64, t: Array64) -> Array64:
     return np.interp(t, np.linspace(0, 1, len(table)), table)
 
 
-def sharpen(display: npt.NDArray[Any], amount: float) -> Array64:
+def sharpen(display: Array, amount: float) -> Array64:
     """Planes 4 H W to values H W 3 in 0..255, not yet rounded."""
     values = display.astype(np.float64)
     luma = values[3]
@@ -80,7 +77,7 @@ def sharpen(display: npt.NDArray[Any], amount: float) -> Array64:
 
 
 def gain_map(
-    light: npt.NDArray[Any],
+    light: Array,
     table: Array64,
     to_space: Array64,
     *,

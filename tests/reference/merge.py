@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
-
-Array = npt.NDArray[Any]
+from longexpo_cli.arrays import Array, Array64
 
 SIDE = 16
 STRIDE = 8

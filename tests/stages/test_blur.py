@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from longexpo_cli import metrics
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
@@ -16,7 +14,6 @@ from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionField, Pair, PairMotion
 from tests.reference.blur import inverse_soft_gamma, soft_gamma
 
-Array = npt.NDArray[Any]
 LINEAR = blur.Params(soft_gamma=1.0)
 SIZE = (48, 320)
 HALF, LOW = Grid(2, *SIZE), Grid(8, SIZE[0] // 4, SIZE[1] // 4)

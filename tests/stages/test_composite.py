@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import composite
 from longexpo_cli.types import Frame, MotionBlur, Photograph, Subject
 from tests.stages.test_blur import SHOT
 
-Array = npt.NDArray[Any]
 FULL, HALF, LOW = Grid.over(256, 384, 1), Grid.over(256, 384, 2), Grid.over(256, 384, 8)
 PARAMS = composite.Params()
 

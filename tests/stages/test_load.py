@@ -8,10 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 import tifffile
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import folder, pictures, video
 from longexpo_cli.stages import load
@@ -35,7 +35,7 @@ def burst(source: Path, count: int = 4, interval_s: float = 0.25, **metadata: An
     return source
 
 
-def random_values(size: tuple[int, int], kind: type) -> npt.NDArray[Any]:
+def random_values(size: tuple[int, int], kind: type) -> Array:
     return np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
 
 

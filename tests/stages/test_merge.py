@@ -8,14 +8,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import merge as stage
 from longexpo_cli.types import Alignment, Mosaic, NoiseProfile, Shot
 
-Array = npt.NDArray[Any]
 Shifts = list[tuple[float, float]]
 HEIGHT, WIDTH = 224, 288
 NOISE = NoiseProfile(2e-3, 1e-6)

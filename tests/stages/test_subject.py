@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from longexpo_cli import colour, geometry
-from longexpo_cli.arrays import Array32
+from longexpo_cli.arrays import Array, Array32
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages.subject import Params, from_mask, read_mask, subject
@@ -23,7 +21,7 @@ from tests.drawings import ball, disc, iou, portrait, sky, small_ball_on_meadow
 STAGE = "longexpo_cli.stages.subject."  # the module; the package holds the function of that name
 
 
-def frame(picture: npt.NDArray[Any], orientation: int = 1, exposure: float = 1.0, scale: int = 8) -> Frame:
+def frame(picture: Array, orientation: int = 1, exposure: float = 1.0, scale: int = 8) -> Frame:
     """An sRGB picture H W 3, 0..255, as the low frame of a photo that is scale times as large."""
     light = colour.srgb_decode(picture.astype(np.float32) / 255) * np.float32(exposure)
     light = light @ colour.between("srgb", "rec2020").T.astype(np.float32)
@@ -201,7 +199,7 @@ def test_masks_of_every_type_give_the_same_subject() -> None:
     truth = flags.astype(np.float32)
     colours = np.repeat(truth[..., None], 3, 2)
     transparent = np.dstack([colours, np.ones_like(truth)])
-    kinds: list[npt.NDArray[Any]] = [
+    kinds: list[Array] = [
         flags,
         truth,
         truth.astype(np.float64),
