@@ -21,7 +21,7 @@ from longexpo_cli.synth.burst import write_frames
 from longexpo_cli.synth.render import frame_camera, render
 from longexpo_cli.synth.sensor import Sensor
 from longexpo_cli.watch import Watch
-from tests import scene
+from tests import worlds
 
 SAMPLE = Path(__file__).parent.parent / "sample_bursts" / "synthetic"
 MIB = 1 << 20
@@ -37,7 +37,7 @@ def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
 @pytest.mark.parametrize("coloured", [False, True])
 def test_a_burst_allocates_what_was_estimated(tmp_path: Path, coloured: bool) -> None:
     """The peak is the demosaic of the sharp exposure or, with three colours per pixel, the blur of a pair."""
-    world = scene.handheld(size_px=(240, 320))
+    world = worlds.handheld(size_px=(240, 320))
     burst, mask = tmp_path / "burst", np.zeros((240, 320), np.uint8)
     burst.mkdir()
     mask[100:140, 100:200] = 255  # spares the network
@@ -73,7 +73,7 @@ def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None
     assert 1.1 < coloured.total_bytes / need.total_bytes < 1.3
 
 
-@pytest.mark.parametrize("size_px", [(1, 1), scene.SIZE_PX, (97, 5001)])
+@pytest.mark.parametrize("size_px", [(1, 1), worlds.SIZE_PX, (97, 5001)])
 def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
     shot = dataclasses.replace(load.load(SAMPLE, load.Params()).shots[0], size_px=size_px)
     larger = dataclasses.replace(shot, size_px=(size_px[0] + 2, size_px[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.replay import Saved, replay
 from longexpo_cli.stages import ORDER
-from longexpo_cli.synth.burst import write_burst
 from longexpo_cli.types import (
     Alignment,
     Burst,
@@ -49,10 +49,10 @@ MADE: dict[str, type] = {
 
 
 @pytest.fixture(scope="module")
-def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Saved:
+def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device, shared_burst: Path) -> Saved:
     """Return the dump of a small burst, one frame of which cannot be decoded."""
     folder = tmp_path_factory.mktemp("replay")
-    write_burst(folder / "burst", frames=5, size=(120, 160), seed=3)
+    shutil.copytree(shared_burst, folder / "burst")
     damaged = folder / "burst" / "frame_01.dng"
     damaged.write_bytes(damaged.read_bytes()[:-9000])
     recipe = Recipe().with_values({("merge", "frames"): 3, ("finish", "sharpen"): 0.25})

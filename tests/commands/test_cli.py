@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -17,14 +17,18 @@ from longexpo_cli.errors import AlignmentError, BurstError, DeviceError, OutputE
 from tests.commands.conftest import Run, in_a_process
 
 
+def processor_seconds(*words: str) -> float:
+    """Return the processor time of one run in its own process; other programs do not add to it."""
+    before = os.times()
+    assert in_a_process(*words).returncode == 0
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
+
+
 @pytest.mark.parametrize(("words", "limit_s"), [(("--help",), 0.15), (("render", "--help"), 0.6)])
 def test_help_is_quick(words: tuple[str, ...], limit_s: float) -> None:
-    seconds: list[float] = []
-    while len(seconds) < 20 and min(seconds, default=limit_s + 1) > limit_s:  # others may hold the processor
-        start = time.perf_counter()
-        assert in_a_process(*words).returncode == 0
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) <= limit_s
+    runs = (processor_seconds(*words) for _ in range(10))
+    assert any(seconds <= limit_s for seconds in runs)
 
 
 def test_help_imports_no_command() -> None:
@@ -107,8 +111,8 @@ def test_a_bug_raises_with_its_traceback(run: Run, monkeypatch: pytest.MonkeyPat
         run("fail")
 
 
-def test_without_a_linker_one_line_names_the_package(made: Path, tmp_path: Path) -> None:
-    result = in_a_process("render", made, "-o", tmp_path, "--device", "Portable", PATH=str(tmp_path))
+def test_without_a_linker_one_line_names_the_package(shared_burst: Path, tmp_path: Path) -> None:
+    result = in_a_process("render", shared_burst, "-o", tmp_path, "--device", "Portable", PATH=str(tmp_path))
     assert result.returncode == 1
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1

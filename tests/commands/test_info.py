@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.commands.conftest import Run
 
 
-def test_shows_what_a_burst_contains(run: Run, made: Path) -> None:
-    result = run("info", made)
+def test_shows_what_a_burst_contains(run: Run, shared_burst: Path) -> None:
+    result = run("info", shared_burst)
     assert result.exit_code == 0
     assert "5 frames of 160x120" in result.stdout
     assert "exif with fractions" in result.stdout
