@@ -101,7 +101,7 @@ def test_hdr_screens_and_plain_viewers_read_the_same_file() -> None:
     assert hdr[:, 44:].mean() == pytest.approx(brighter, rel=0.03)
 
 
-def test_the_second_picture_lies_where_the_first_says() -> None:
+def test_the_second_picture_is_where_the_first_says() -> None:
     gain = np.arange(192, dtype=np.uint8).reshape(12, 16)
     data = export.encode_jpeg(picture(), "srgb", METADATA, 90, gain, GainRange(0.0, 2.5))
     start = data.index(b"MPF\0") + 4

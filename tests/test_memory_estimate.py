@@ -28,7 +28,7 @@ MIB = 1 << 20
 
 
 def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
-    """The device chosen by default, said to be a GPU with memory of its own."""
+    """The device chosen by default, described as a GPU with memory of its own."""
     found = available()[0]
     info = replace(device_info(found), memory_bytes=memory_bytes, max_buffer_bytes=max_buffer_bytes)
     return Device(found, replace(info, is_cpu=False, max_image_px=(4096, 4096)))
@@ -84,13 +84,13 @@ def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory_mib", "largest_mib", "said"),
+    ("memory_mib", "largest_mib", "message"),
     [(4, 4, "need 6 MiB .* which has 4 MiB"), (64, 0.5, ".* 1 MiB in one buffer, of which it allows 0 MiB")],
 )
 def test_too_small_a_device_is_refused_before_any_work(
-    memory_mib: float, largest_mib: float, said: str
+    memory_mib: float, largest_mib: float, message: str
 ) -> None:
     device = device_of(int(memory_mib * MIB), int(largest_mib * MIB))
-    with pytest.raises(DeviceError, match=rf"synthetic: frames of 320 x 240 px {said}.*--device"):
+    with pytest.raises(DeviceError, match=rf"synthetic: frames of 320 x 240 px {message}.*--device"):
         pipeline.render(SAMPLE, Recipe(), device, Watch())
     assert device.peak_bytes == 0

@@ -196,7 +196,7 @@ def test_a_wrong_name_is_replaced_and_logged_in_pocl_3(caplog: pytest.LogCapture
 
 
 @pytest.mark.usefixtures("avx512")
-def test_a_right_name_stays_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_right_name_is_kept_and_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, pocl.__name__)
     device = Record(POCL_3, b"icelake-server")
     pocl.fix_processor_name(device)

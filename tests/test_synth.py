@@ -43,7 +43,7 @@ def typical(difference: Array32) -> float:
     return float(np.nanmedian(np.abs(difference)))
 
 
-def test_light_lies_where_it_should() -> None:
+def test_the_light_is_in_range_and_the_lamp_above_white() -> None:
     light = render(worlds.tripod())
     backdrop = coverage_of_all(worlds.tripod()) == 0
     assert light.shape == (96, 128, 3) and light.dtype == np.float32
@@ -232,7 +232,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_a_burst_is_the_seeds_alone(tmp_path: Path) -> None:
+def test_a_burst_depends_only_on_the_seed(tmp_path: Path) -> None:
     def write(name: str, seed: int) -> Summary:
         return write_burst(
             tmp_path / name, frames=3, size=(64, 64), seed=seed, rolling_shutter=True, parallax=True

@@ -32,12 +32,12 @@ def test_writes_three_files_beside_the_burst(run: Run, burst: Path) -> None:
     picture = read_image(burst.parent / "street.foreground.jpg")
     assert picture.shape == (120, 160, 3)
     assert 40 < picture.mean() < 215
-    facts = json.loads((burst.parent / "street.foreground.json").read_text())
-    assert facts["mode"] == "foreground"
-    assert set(facts["stages"]) == set(ORDER)
-    assert facts["predictor"]
-    assert facts["dropped"] == facts["refused"] == []
-    assert len(facts["frames"]) >= 2
+    sidecar = json.loads((burst.parent / "street.foreground.json").read_text())
+    assert sidecar["mode"] == "foreground"
+    assert set(sidecar["stages"]) == set(ORDER)
+    assert sidecar["predictor"]
+    assert sidecar["dropped"] == sidecar["refused"] == []
+    assert len(sidecar["frames"]) >= 2
 
 
 def test_background_mode_with_options_into_a_folder(run: Run, panning_burst: Path, tmp_path: Path) -> None:
@@ -45,8 +45,8 @@ def test_background_mode_with_options_into_a_folder(run: Run, panning_burst: Pat
     result = run("render", panning_burst, "--mode", "background", "-o", out, "--dump", dump, "--trail", "2%")
     assert result.exit_code == 0, result.output
     assert listing(out) == [name.replace("street.foreground", "car.background") for name in ALL]
-    facts = json.loads((out / "car.background.json").read_text())
-    assert facts["trail"]["target_percent"] == 2.0
+    sidecar = json.loads((out / "car.background.json").read_text())
+    assert sidecar["trail"]["target_percent"] == 2.0
     stages = {path.name.split("-")[1] for path in dump.iterdir() if path.name != "recipe.toml"}
     assert stages == set(ORDER)
 
@@ -131,9 +131,9 @@ def test_a_truncated_frame_in_the_middle_is_skipped(run: Run, burst: Path) -> No
     result = run("render", burst)
     assert result.exit_code == 0, result.output
     assert "frame_01.dng" in result.stderr
-    facts = json.loads((burst.parent / "street.foreground.json").read_text())
-    assert [entry["file"] for entry in facts["refused"]] == ["frame_01.dng"]
-    assert "frame_01.dng" not in [entry["file"] for entry in facts["frames"]]
+    sidecar = json.loads((burst.parent / "street.foreground.json").read_text())
+    assert [entry["file"] for entry in sidecar["refused"]] == ["frame_01.dng"]
+    assert "frame_01.dng" not in [entry["file"] for entry in sidecar["frames"]]
 
 
 def empty(folder: Path) -> str:
@@ -221,19 +221,19 @@ def test_verbose_logs_stages_and_decisions(run: Run, shared_burst: Path, tmp_pat
     assert result.exit_code == 0, result.output
     lines = result.stderr.splitlines()
     assert all(line.startswith("longexpo: ") for line in lines)
-    facts = json.loads((tmp_path / "street.foreground.json").read_text())
-    assert all(any(f"street: {stage} " in line for line in lines) for stage in facts["stages"])
-    said = "\n".join(lines)
-    assert f"device: {facts['device']['name']}" in said
-    assert f"reference frame {facts['reference']}" in said
-    assert f"{sum(frame['merged'] for frame in facts['frames'])} frames merged" in said
-    assert "Burst" not in said
+    sidecar = json.loads((tmp_path / "street.foreground.json").read_text())
+    assert all(any(f"street: {stage} " in line for line in lines) for stage in sidecar["stages"])
+    log = "\n".join(lines)
+    assert f"device: {sidecar['device']['name']}" in log
+    assert f"reference frame {sidecar['reference']}" in log
+    assert f"{sum(frame['merged'] for frame in sidecar['frames'])} frames merged" in log
+    assert "Burst" not in log
     assert "Burst" not in run("render", shared_burst, "-o", tmp_path, "--overwrite").stderr
 
 
 def test_more_verbose_logs_every_value(run: Run, shared_burst: Path, tmp_path: Path) -> None:
-    said = run("-vv", "render", shared_burst, "-o", tmp_path).stderr
-    assert all(f"street: develop {frame}: Preview" in said for frame in range(5))
+    log = run("-vv", "render", shared_burst, "-o", tmp_path).stderr
+    assert all(f"street: develop {frame}: Preview" in log for frame in range(5))
 
 
 def test_a_full_disk_leaves_no_partial_files(

@@ -58,15 +58,15 @@ def test_the_signature_is_the_compilers(kernel: str, defines: tuple[str, ...]) -
     declared = signature(kernel, defines).parameters
     assert len(declared) == compiled.num_args
     for index, parameter in enumerate(declared):
-        said = {what: compiled.get_arg_info(index, getattr(info, what)) for what in ("NAME", "TYPE_NAME")}
-        place = compiled.get_arg_info(index, info.ADDRESS_QUALIFIER)
+        reported = {what: compiled.get_arg_info(index, getattr(info, what)) for what in ("NAME", "TYPE_NAME")}
+        address_space = compiled.get_arg_info(index, info.ADDRESS_QUALIFIER)
         is_const = bool(
             compiled.get_arg_info(index, info.TYPE_QUALIFIER) & cl.kernel_arg_type_qualifier.CONST
         )
-        assert said["NAME"] == parameter.name
-        assert said["TYPE_NAME"] == parameter.type + ("*" if parameter.kind == "buffer" else "")
+        assert reported["NAME"] == parameter.name
+        assert reported["TYPE_NAME"] == parameter.type + ("*" if parameter.kind == "buffer" else "")
         if parameter.kind == "buffer":
-            assert place == cl.kernel_arg_address_qualifier.GLOBAL
+            assert address_space == cl.kernel_arg_address_qualifier.GLOBAL
             assert is_const == parameter.is_const
 
 

@@ -16,12 +16,12 @@ from tests.tolerances import FLOAT32, HALF_RELATIVE, half_rounding, texture_roun
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
 
 
-def frame(size: tuple[int, int], seed: int, unknown: bool = False) -> Array:
-    """A random encoded frame H W 4 half; with unknown, a third of it is not known."""
+def frame(size: tuple[int, int], seed: int, partial: bool = False) -> Array:
+    """A random encoded frame H W 4 half; with partial, a third of it has no coverage."""
     rng = np.random.default_rng(seed)
     light = np.ones((*size, 4), np.float16)
     light[..., :3] = rng.random((*size, 3))
-    if unknown:
+    if partial:
         light[rng.random(size) < 0.3] = 0
     return light
 
@@ -119,7 +119,7 @@ def add_pair_twin(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("k", [1.0, 3.0])
 def test_encode_is_its_twin(device: Device, size: tuple[int, int], k: float) -> None:
-    light = frame(size, 1, unknown=True)
+    light = frame(size, 1, partial=True)
     light[..., :3] = np.random.default_rng(2).uniform(-0.2, 2.5, (*size, 3))
     encoded = blur.encode(device, device.upload(light), 1.7, k).get()
     truth = reference.encode(light, 1.7, k)
@@ -129,7 +129,7 @@ def test_encode_is_its_twin(device: Device, size: tuple[int, int], k: float) -> 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("fade", [0.5, 3.0, 40.0])
 def test_fading_is_its_twin(device: Device, size: tuple[int, int], fade: float) -> None:
-    light = frame(size, 4, unknown=True)
+    light = frame(size, 4, partial=True)
     encoded = blur.encode(device, device.upload(light), 1.0, 1.0, fade).get()
     truth = reference.encode(light, 1.0, 1.0, fade)
     assert (np.abs(encoded.astype(np.float64) - truth) <= 2 * half_rounding(truth)).all()
@@ -139,11 +139,11 @@ def test_a_frame_fades_towards_its_own_edge_and_not_towards_the_pictures(device:
     light = np.ones((20, 100, 4), np.float16)
     assert (blur.encode(device, device.upload(light), 1.0, 1.0, 16.0).get() == 1).all()
     light[:, :40] = 0  # the frame ends here
-    known = blur.encode(device, device.upload(light), 1.0, 1.0, 16.0).get()[10, :, 3].astype(np.float64)
-    assert (known[:40] == 0).all()
-    assert 0.019 < known[40] < 0.03
-    assert (np.diff(known[40:]) >= 0).all()
-    assert (known[40 + 16 :] == 1).all()
+    confidence = blur.encode(device, device.upload(light), 1.0, 1.0, 16.0).get()[10, :, 3].astype(np.float64)
+    assert (confidence[:40] == 0).all()
+    assert 0.019 < confidence[40] < 0.03
+    assert (np.diff(confidence[40:]) >= 0).all()
+    assert (confidence[40 + 16 :] == 1).all()
 
 
 def test_encode_without_soft_gamma_is_the_identity(device: Device) -> None:
@@ -152,7 +152,7 @@ def test_encode_without_soft_gamma_is_the_identity(device: Device) -> None:
     assert (blur.encode(device, device.upload(light), 1.0, 1.0).get() == light).all()
 
 
-def test_encode_keeps_black_and_white_and_forgets_the_unknown(device: Device) -> None:
+def test_encode_keeps_black_and_white_and_clears_pixels_without_coverage(device: Device) -> None:
     light = np.zeros((1, 3, 4), np.float16)
     light[0, 0] = [2.0, 0.0, 5.0, 1.0]
     light[0, 1] = [np.nan, np.inf, 1.0, 0.0]
@@ -161,20 +161,20 @@ def test_encode_keeps_black_and_white_and_forgets_the_unknown(device: Device) ->
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("unknown", [False, True])
+@pytest.mark.parametrize("partial", [False, True])
 @pytest.mark.parametrize(("scale", "start", "stop"), [(1, 0.0, 1.0), (4, 0.0, 1.0), (3, 0.2, 0.7)])
 def test_paths_are_their_twin(
-    device: Device, size: tuple[int, int], unknown: bool, scale: int, start: float, stop: float
+    device: Device, size: tuple[int, int], partial: bool, scale: int, start: float, stop: float
 ) -> None:
     total = np.random.default_rng(4).random((*size, 4)).astype(np.float32)
-    first = frame(size, 5, unknown)
-    second = frame(size, 6, unknown)
+    first = frame(size, 5, partial)
+    second = frame(size, 6, partial)
     field = random_paths(low_size(size, scale), 9.0 / scale, 7)
     settings = PathSettings(scale, start, stop, time_weight=0.6, spacing_px=0.8, max_samples=9)
     result = add_pair(device, total, first, second, field, settings)
     truth = add_pair_twin(total, first, second, field, settings)
     # Positions in float32 are off by 1e-6 px, times the steepest step between two pixels; where hardly
-    # anything is known the quotient magnifies that.
+    # anything is covered the quotient magnifies that.
     loose = texture_rounding(device)
     assert np.abs(result - truth)[truth[..., 3] - total[..., 3] > 0].max(initial=0) < 2e-4 + loose
     assert np.median(np.abs(result - truth)) < FLOAT32 + loose / 16
@@ -209,7 +209,7 @@ def test_without_motion_time_shares_two_frames_out(device: Device) -> None:
         assert np.abs(result[..., 0] - (start + stop) / 2).max() < FLOAT32
 
 
-def test_what_one_frame_does_not_know_comes_from_the_other(device: Device) -> None:
+def test_pixels_that_one_frame_does_not_cover_come_from_the_other(device: Device) -> None:
     size = (4, 66)
     first = frame(size, 11)
     second = frame(size, 12)
@@ -229,7 +229,7 @@ def test_what_one_frame_does_not_know_comes_from_the_other(device: Device) -> No
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("k", [1.0, 3.0])
 def test_resolve_is_its_twin_and_undoes_encode(device: Device, size: tuple[int, int], k: float) -> None:
-    light = frame(size, 14, unknown=True)
+    light = frame(size, 14, partial=True)
     light[..., :3] = np.random.default_rng(15).uniform(-0.1, 1.7, (*size, 3)) * light[..., 3:]
     encoded = np.asarray(blur.encode(device, device.upload(light), 1.7, k).get(), np.float32)
     total = np.ascontiguousarray(2.5 * encoded)

@@ -112,7 +112,7 @@ def test_beyond_a_right_angle_tangents_fade(device: Device) -> None:
         assert abs(length / arc - fade) < 1e-4
 
 
-def test_a_small_things_neighbours_are_read_where_it_lies(device: Device) -> None:
+def test_the_neighbouring_lines_of_a_small_object_are_read_along_its_path(device: Device) -> None:
     """A thing of 3 x 3 px goes right, then down: nothing else moves anywhere."""
     size, right, down = (40, 60), np.array([16.0, 0.0]), np.array([0.0, 12.0])
     here, after = np.zeros((2, *size, 2), np.float32), np.zeros((2, *size, 2), np.float32)
@@ -131,7 +131,7 @@ def test_a_longer_interval_before_is_no_faster(device: Device) -> None:
 
 
 @pytest.mark.parametrize("spacing", [0.25, 1.0, 8.0])
-def test_samples_lie_within_their_bound(spacing: float) -> None:
+def test_samples_are_within_their_bound(spacing: float) -> None:
     """Neighbours no further apart than the spacing, arcs between them no further from their chords than its
     sixteenth; half of the paths use more than two thirds of that."""
     rng = np.random.default_rng(6)

@@ -76,7 +76,7 @@ def gain(device: Device, light: Any, side: int) -> Any:
 
 
 def off_by_rounding(values: Any, truth: Any, slack: float) -> bool:
-    """Whether 8-bit values are the truth rounded, either way where it lies within slack of a half."""
+    """Whether 8-bit values are the truth rounded, either way where it is within slack of a half."""
     return bool(np.all(np.abs(values.astype(np.float64) - truth) <= 0.5 + slack))
 
 
@@ -177,7 +177,7 @@ def test_gain_map_is_its_twin(device: Device, size: tuple[int, int], side: int) 
     assert off_by_rounding(values, truth, 0.02)
 
 
-def test_gain_is_nothing_in_the_shadows_and_all_at_white(device: Device) -> None:
+def test_gain_is_0_in_the_shadows_and_full_at_white(device: Device) -> None:
     light = np.full((4, 12, 3), 1e-3, np.float32)
     light[:, 4:] = 0.1 / TONE.gain
     light[:, 8:] = 1e3

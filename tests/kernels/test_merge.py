@@ -37,17 +37,19 @@ def noise(size: tuple[int, int], kind: str, seed: int = 0) -> Array:
     return rng.integers(0, 4096, shape).astype(np.uint16)
 
 
-def lit(c: gpu.StoredPixels) -> Array64:
-    return twin.light(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
+def light_twin(pixels: gpu.StoredPixels) -> Array64:
+    return twin.light(pixels.values.get(), pixels.curve.get(), pixels.cfa_period, pixels.is_gamma_encoded)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_light_and_grey_are_their_definition(device: Device, size: tuple[int, int], kind: str) -> None:
-    c = stored(device, noise(size, kind), kind)
-    np.testing.assert_allclose(gpu.light(device, c).get(), lit(c), rtol=FLOAT32, atol=FLOAT32)
-    expected = twin.grey(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
-    difference = gpu.grey(device, c).get().astype(int) - expected
+    pixels = stored(device, noise(size, kind), kind)
+    np.testing.assert_allclose(
+        gpu.light(device, pixels).get(), light_twin(pixels), rtol=FLOAT32, atol=FLOAT32
+    )
+    expected = twin.grey(pixels.values.get(), pixels.curve.get(), pixels.cfa_period, pixels.is_gamma_encoded)
+    difference = gpu.grey(device, pixels).get().astype(int) - expected
     assert np.abs(difference).max() <= 1  # a mean near a half may round either way
     assert np.mean(difference != 0) < 0.02
 
@@ -55,9 +57,9 @@ def test_light_and_grey_are_their_definition(device: Device, size: tuple[int, in
 def test_black_is_exactly_no_light_and_white_exactly_one(device: Device) -> None:
     curve = device.upload(np.tile(np.array([64, 1 / 4032], np.float32), 4))
     for value, expected in ((64, 0.0), (64 + 4032, 1.0)):
-        c = gpu.StoredPixels(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
-        np.testing.assert_array_equal(gpu.light(device, c).get(), np.float32(expected))
-        np.testing.assert_array_equal(gpu.grey(device, c).get(), round(expected * 32768))
+        pixels = gpu.StoredPixels(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
+        np.testing.assert_array_equal(gpu.light(device, pixels).get(), np.float32(expected))
+        np.testing.assert_array_equal(gpu.grey(device, pixels).get(), round(expected * 32768))
 
 
 @pytest.mark.parametrize("size", [*SIZES, (64, 2)])
@@ -130,12 +132,12 @@ def field(size: tuple[int, int], seed: int, spread: float) -> Array32:
 @pytest.mark.parametrize("spread", [0.0, 3.0])
 def test_tiles_are_their_definition(device: Device, size: tuple[int, int], kind: str, spread: float) -> None:
     here, there = stored(device, noise(size, kind, 5), kind), stored(device, noise(size, kind, 6), kind)
-    reference = lit(here).astype(np.float32)
+    reference = light_twin(here).astype(np.float32)
     field_px = field(size, 7, spread)
     for noise_profile, clips in (((0.05, 0.01), (9.0, 9.0)), ((0.5, 0.1), (0.9, 0.8))):
         expected = twin.tiles(
             reference,
-            lit(there),
+            light_twin(there),
             field_px,
             np.zeros_like(reference),
             here.cfa_period,
@@ -162,12 +164,12 @@ def test_tiles_are_their_definition(device: Device, size: tuple[int, int], kind:
 def test_the_same_frame_again_adds_the_reference_exactly(
     device: Device, size: tuple[int, int], kind: str
 ) -> None:
-    c = stored(device, noise(size, kind, 9), kind)
-    reference = gpu.light(device, c)
+    pixels = stored(device, noise(size, kind, 9), kind)
+    reference = gpu.light(device, pixels)
     still = device.upload(np.zeros_like(field(size, 0, 0)))
     for profile in ((1e-3, 1e-6), (0.0, 0.0)):
         total = device.zeros(reference.shape, np.float32)
-        gpu.tiles(device, reference, c, still, total, profile, 12.0, (9.0, 9.0))
+        gpu.tiles(device, reference, pixels, still, total, profile, 12.0, (9.0, 9.0))
         np.testing.assert_array_equal(total.get(), reference.get())
 
 

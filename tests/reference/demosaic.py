@@ -71,9 +71,9 @@ def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float,
     reds, blues = red_row & red_column, ~red_row & ~red_column
     planes = []
     for mine, other in ((reds, blues), (blues, reds)):
-        known = np.where(mine, chroma, 0)
-        spread = sum(prb[j, i] * np.roll(known, (3 - j, 3 - i), (0, 1)) for j in range(7) for i in range(7))
-        both = np.where(other, spread, known)
+        sampled = np.where(mine, chroma, 0)
+        spread = sum(prb[j, i] * np.roll(sampled, (3 - j, 3 - i), (0, 1)) for j in range(7) for i in range(7))
+        both = np.where(other, spread, sampled)
         cross = sum(np.roll(both, n, axis) for n in (1, -1) for axis in (0, 1)) / 4
         planes.append(np.where(mine | other, both, cross))
     full = np.where(is_green(band.shape, red), band, band + chroma)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from longexpo_cli import metrics
 from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.metrics import psnr
 from longexpo_cli.stages import blur
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionField, Pair, PairMotion
@@ -46,8 +46,8 @@ def render(
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
     total = blur.begin(device, SHOT, LOW, 1.0, params)
     for motion, pair in zip(motions, pairs, strict=True):
-        known = FramePair(PairMotion(pair, motion), encoded[pair.first], encoded[pair.second])
-        total = blur.add(device, total, known)
+        frame_pair = FramePair(PairMotion(pair, motion), encoded[pair.first], encoded[pair.second])
+        total = blur.add(device, total, frame_pair)
     blurred = blur.finish(device, total)
     return blurred, np.asarray(blurred.light.get())
 
@@ -56,11 +56,6 @@ def truth(begin: float, end: float, radius: float, k: float = 1.0) -> Array:
     """The mean of 400 sub-frames under soft gamma, undone afterwards."""
     at = begin + (np.arange(400) + 0.5) / 400 * (end - begin)
     return inverse_soft_gamma(np.mean([soft_gamma(light_at(x, radius), k) for x in at], axis=0), k)
-
-
-def psnr(error: Array) -> float:
-    """The PSNR in dB of an error, peak 1."""
-    return metrics.psnr(error, np.zeros_like(error), 1.0)
 
 
 @pytest.mark.parametrize("k", [1.0, 3.0])
@@ -72,8 +67,8 @@ def test_true_lines_give_the_true_trail(device: Device, distance: float, radius:
     expected = truth(110.0, 110.0 + distance, radius, k)
     trail = expected[..., 0] > 0.051
     assert (result[..., 3] == 1).all()
-    assert psnr((result[..., :3] - expected)[trail]) > 43
-    assert psnr((np.mean(frames, axis=0) - expected)[trail]) < 30  # the mean of the frames is no trail
+    assert psnr(result[trail, :3], expected[trail], 1.0) > 43
+    assert psnr(np.mean(frames, axis=0)[trail], expected[trail], 1.0) < 30  # the frames' mean is no trail
 
 
 def test_a_small_light_draws_an_even_trail_without_beads_or_gaps(device: Device) -> None:
@@ -92,7 +87,7 @@ def test_a_part_of_an_interval_makes_that_part_of_the_trail(device: Device) -> N
         pair = Pair(0, 1, start, stop, stop - start)
         blurred, result = render(device, frames, [moved(80)], [pair], LINEAR)
         expected = truth(110 + 80 * start, 110 + 80 * stop, 8.0)
-        assert psnr(result[..., :3] - expected) > 40
+        assert psnr(result[..., :3], expected, 1.0) > 40
         assert np.allclose(blurred.motion_px, 20 * (stop - start))
 
 

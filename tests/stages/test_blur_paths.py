@@ -29,7 +29,7 @@ def both(
 @pytest.mark.parametrize(
     ("source", "least_db", "strobe"), [("exact", 55, 0.5), ("dis", 55, 0.5), ("network", 50, 0.7)]
 )
-def test_curves_are_truer_than_lines_and_do_not_flicker(
+def test_curves_are_closer_to_the_truth_than_lines_and_do_not_flicker(
     device: Device, source: str, least_db: int, strobe: float
 ) -> None:
     """Optical flow's lines are all but exact on this even ground, the network's are not quite."""
@@ -44,7 +44,7 @@ def test_curves_are_truer_than_lines_and_do_not_flicker(
         assert curved < strobe * straight
 
 
-def test_curves_are_truer_before_a_textured_ground(device: Device) -> None:
+def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device) -> None:
     """What the things uncover is smeared either way; the curve still gains more than 1 dB with flow's lines.
 
     With the network's, straight lines are better, so that curves gain less, yet are the truest.

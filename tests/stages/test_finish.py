@@ -53,7 +53,7 @@ def test_exposure_is_lifted_by_no_more_than_asked() -> None:
 
 
 @pytest.mark.parametrize("light", [np.zeros((4, 4, 3)), np.full((4, 4, 3), np.nan)])
-def test_a_picture_of_nothing_is_black(device: Device, light: Any) -> None:
+def test_a_picture_without_light_is_black(device: Device, light: Any) -> None:
     made = finish(device, photograph(light), Params())
     assert not made.sdr.any()
     assert not made.gain.any()

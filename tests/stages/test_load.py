@@ -81,7 +81,7 @@ def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
     assert {shot.timestamp_source for shot in found.shots} == {"exif whole seconds"}
 
 
-def test_without_times_the_files_order_is_taken(tmp_path: Path) -> None:
+def test_without_times_the_file_order_is_used(tmp_path: Path) -> None:
     for n in (1, 2, 10):
         picture(tmp_path / f"{n}.png")
     found = load.load(tmp_path, PARAMS)
@@ -101,7 +101,7 @@ def test_longer_frames_are_brackets_and_light_agrees(tmp_path: Path) -> None:
     assert scales == pytest.approx([1, 1, 1, 1.1], rel=1e-5)
 
 
-def test_a_burst_says_what_it_is(tmp_path: Path) -> None:
+def test_a_burst_has_the_metadata_of_its_files(tmp_path: Path) -> None:
     found = load.load(burst(tmp_path, iso=400, noise=(1e-3, 2e-6), orientation=3), PARAMS)
     shot = found.shots[0]
     assert (shot.size_px, shot.cfa, shot.iso, shot.orientation) == ((32, 48), "RGGB", 400, 3)
@@ -144,7 +144,7 @@ def test_a_first_frame_without_light_is_refused(tmp_path: Path) -> None:
     assert len(found.shots) == 3
 
 
-def test_what_is_no_burst_is_an_error(tmp_path: Path) -> None:
+def test_a_source_that_is_no_burst_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BurstError, match="no such"):
         load.load(tmp_path / "absent", PARAMS)
     with pytest.raises(BurstError, match="empty"):

@@ -90,10 +90,10 @@ def test_a_rotated_photo_gives_the_rotated_subject(red_ball: Subject, orientatio
 
 def test_pixels_outside_the_frame_do_not_affect_the_exposure(red_ball: Subject) -> None:
     low = frame(ball())
-    known = np.ones(low.grid.shape, np.float32)
-    known[:, 250:] = 0
-    light = low.light * known[..., None]
-    cut = subject(Frame(light, low.grid, low.shot, known), Params())
+    coverage = np.ones(low.grid.shape, np.float32)
+    coverage[:, 250:] = 0
+    light = low.light * coverage[..., None]
+    cut = subject(Frame(light, low.grid, low.shot, coverage), Params())
     assert cut.found and iou(cut.weight > 0, red_ball.weight > 0) >= 0.9
 
 
@@ -226,14 +226,14 @@ def test_a_mask_fits_a_grid_that_extends_beyond_the_photo() -> None:
 
 def test_unusable_masks_are_rejected() -> None:
     low = frame(sky())
-    for mask, why in (
+    for mask, reason in (
         (np.zeros((240, 320), np.uint8), "black everywhere"),
         (np.full((240, 320), np.nan, np.float32), "black everywhere"),
         (np.ones((320, 240), np.uint8), "240 x 320 px but the photo, seen upright, 2560 x 1920"),
         (np.ones((5,), np.uint8), "no picture"),
         (np.ones((0, 0), np.uint8), "no picture"),
     ):
-        with pytest.raises(LongexpoError, match=why):
+        with pytest.raises(LongexpoError, match=reason):
             from_mask(mask, low)
     from_mask(np.ones((320, 240), np.uint8), frame(sky(320, 240), orientation=6))
 

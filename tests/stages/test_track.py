@@ -103,7 +103,7 @@ def test_tracks_are_as_dense_as_the_weight() -> None:
         assert np.allclose(tracks.weight, np.where(left, 0.8, 0), atol=1e-6)
 
 
-def test_a_small_subject_is_given_denser_points_in_the_background_look(
+def test_a_small_subject_is_given_denser_points_in_the_background_mode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weight = np.zeros((HEIGHT, WIDTH), np.float32)

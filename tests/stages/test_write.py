@@ -35,7 +35,7 @@ def print_of(orientation: int = 1, high_ev: float = 2.0) -> Print:
     return Print(sdr, gain, 0.0, high_ev, "srgb", light, replace(SHOT, orientation=orientation))
 
 
-def test_results_lie_beside_the_burst_or_in_a_folder(tmp_path: Path) -> None:
+def test_results_are_written_beside_the_burst_or_into_a_folder(tmp_path: Path) -> None:
     burst = tmp_path / "2024.05.06 sea"
     burst.mkdir()
     film = tmp_path / "sea.mp4"
@@ -71,7 +71,7 @@ def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert targets(Path(), "foreground", None)[0] == tmp_path / "sea.foreground.tif"
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+def test_existing_files_are_kept_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     stage.refuse_existing((path,), overwrite=False)
     path.write_bytes(b"old")
