@@ -18,7 +18,7 @@ SMALL = DeviceInfo(is_cpu=False, memory_bytes=1 << 20, max_buffer_bytes=1 << 18,
 
 @pytest.fixture(scope="module")
 def small() -> Device:
-    """The device chosen by default, described as a GPU of 1 MiB."""
+    """Return the device chosen by default, described as a GPU of 1 MiB."""
     return Device(available()[0], SMALL)
 
 

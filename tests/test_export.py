@@ -39,13 +39,13 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def picture(size: tuple[int, int] = (48, 64)) -> Any:
-    """A smooth picture H W 3 uint8, which JPEG keeps well."""
+    """Return a smooth picture H W 3 uint8, which JPEG keeps well."""
     y, x = np.mgrid[: size[0], : size[1]]
     return np.stack([x * 3, y * 4, 255 - x - y], axis=-1).astype(np.uint8)
 
 
 def segments_of(data: bytes) -> list[tuple[int, bytes]]:
-    """The marker segments of a JPEG before its scan."""
+    """Return the marker segments of a JPEG before its scan."""
     found, at = [], 2
     while data[at + 1] != 0xDA:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -263,7 +263,7 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path, umask: Callable[[i
 
 @pytest.fixture
 def umask() -> Any:
-    """Sets the process's umask for the length of a test."""
+    """Set the umask of the process for one test."""
     old = os.umask(0)
     os.umask(old)
     yield os.umask

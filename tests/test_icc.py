@@ -35,7 +35,7 @@ def test_profiles_are_valid_and_mean_the_space(space: Space) -> None:
 
 
 def profile_tags(profile: bytes) -> dict[bytes, bytes]:
-    """The tags of a profile by their signature."""
+    """Return the tags of a profile by their signature."""
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * count])
     return {name: profile[at : at + length] for name, at, length in entries}

@@ -28,7 +28,7 @@ MIB = 1 << 20
 
 
 def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
-    """The device chosen by default, described as a GPU with memory of its own."""
+    """Return the device chosen by default, described as a GPU with memory of its own."""
     found = available()[0]
     info = replace(device_info(found), memory_bytes=memory_bytes, max_buffer_bytes=max_buffer_bytes)
     return Device(found, replace(info, is_cpu=False, max_image_px=(4096, 4096)))

@@ -30,14 +30,14 @@ VALUES = np.random.default_rng(0).random(4096).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    """PoCL's device."""
+    """Return PoCL's device."""
     (device,) = (one for one in available() if one.platform.name.strip() == pocl.PLATFORM)
     Device(device)  # fixes its processor's name
     return device
 
 
 def rooted(found: Any, cache: Path | None) -> Array32:
-    """What the kernel makes of VALUES, built by pocl.build or, without a cache, by OpenCL alone."""
+    """Run the kernel on VALUES, built by pocl.build or, without a cache, by OpenCL alone."""
     context, flags = cl.Context([found]), cl.mem_flags
     options = ["-cl-std=CL1.2"]
     built: Any = cl.Program(context, SOURCE)
@@ -54,7 +54,7 @@ def rooted(found: Any, cache: Path | None) -> Array32:
 
 
 def binaries(folder: Path) -> list[Path]:
-    """The cached binaries in a folder."""
+    """Return the cached binaries in a folder."""
     return list(folder.glob("*.bin"))
 
 
@@ -180,7 +180,7 @@ POCL_3 = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6"
 
 @pytest.fixture
 def avx512(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor with AVX-512, on Linux, and the fix not disabled."""
+    """Simulate a processor with AVX-512, on Linux, with the fix enabled."""
     monkeypatch.setattr(pocl, "_processor_flags", lambda: AVX512)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.delenv(pocl.NO_FIX, raising=False)

@@ -45,7 +45,7 @@ def arguments(device: Device, declared: Signature, kind: type = int) -> dict[str
 
 @pytest.fixture(scope="module")
 def default() -> Device:
-    """The device chosen by default."""
+    """Return the device chosen by default."""
     return Device(available()[0])
 
 

@@ -17,7 +17,7 @@ SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
 
 
 def frame(size: tuple[int, int], seed: int, partial: bool = False) -> Array:
-    """A random encoded frame H W 4 half; with partial, a third of it has no coverage."""
+    """Return a random encoded frame H W 4 half; with partial, a third of it has no coverage."""
     rng = np.random.default_rng(seed)
     light = np.ones((*size, 4), np.float16)
     light[..., :3] = rng.random((*size, 3))
@@ -36,7 +36,7 @@ class PathField:
 
 
 def random_paths(size: tuple[int, int], longest: float, seed: int) -> PathField:
-    """Random lines and weights; half of the lines have other tangents."""
+    """Return random lines and weights; half of the lines have other tangents."""
     rng = np.random.default_rng(seed)
     lines = rng.uniform(-longest, longest, (2, *size, 2)).astype(np.float32)
     bent = rng.uniform(-longest, longest, (2, *size, 4)) * (rng.random((2, *size, 1)) < 0.5)
@@ -45,7 +45,7 @@ def random_paths(size: tuple[int, int], longest: float, seed: int) -> PathField:
 
 
 def still(size: tuple[int, int], weight: Array | None = None) -> PathField:
-    """No motion; without weights, both frames count alike."""
+    """Return no motion; without weights, both frames count alike."""
     return PathField(
         np.zeros((2, *size, 2), np.float32),
         np.zeros((2, *size, 4), np.float32),
@@ -99,7 +99,7 @@ def add_pair(
 def add_pair_twin(
     total: Array, first: Array, second: Array, field: PathField, settings: PathSettings
 ) -> Array:
-    """The same by the definition."""
+    """Return the same by the definition."""
     return reference.paths(
         total,
         first,

@@ -15,7 +15,7 @@ SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
 
 
 def lines_of(*motions: Array, size: tuple[int, int] = (6, 9)) -> list[Array]:
-    """The lines 2 h w 2 of pairs in which everything moves alike."""
+    """Return the lines 2 h w 2 of pairs in which everything moves alike."""
     return [
         np.broadcast_to(np.array([-m, m], np.float32)[:, None, None], (2, *size, 2)).copy() for m in motions
     ]
@@ -42,7 +42,7 @@ def tangents(
 
 
 def random_lines(size: tuple[int, int], seed: int) -> Array:
-    """Random lines up to 8 px long, a third of them 0."""
+    """Return random lines up to 8 px long, a third of them 0."""
     rng = np.random.default_rng(seed)
     lines = rng.uniform(-8, 8, (2, *size, 2)) * (rng.random((2, *size, 1)) < 0.67)
     return lines.astype(np.float32)
@@ -157,7 +157,7 @@ def test_what_does_not_move_is_read_once() -> None:
 
 
 def cubic_trail(device: Device, slow: Array, fast: Array, motion: Array) -> tuple[Array, Array]:
-    """The light of a soft spot that speeds up from slow to fast while it moves by motion, and its frame."""
+    """Return the trail of a soft spot that moves by motion from speed slow to fast, and its first frame."""
     size = (100, 300)
     rows, columns = np.indices(size)
 

@@ -104,7 +104,7 @@ def test_mask_hardly_crosses_an_edge_of_the_guide(device: Device) -> None:
 
 
 def random_blur(size: tuple[int, int], seed: int, covered: float = 0.7) -> Array:
-    """Random light H W 4 with coverage 1 on a fraction of the pixels, 0 elsewhere."""
+    """Return random light H W 4 with coverage 1 on a fraction of the pixels, 0 elsewhere."""
     rng = np.random.default_rng(seed)
     blur = rng.random((*size, 4)).astype(np.float32)
     blur[..., 3] = rng.random(size) < covered
@@ -219,7 +219,7 @@ def test_blend_is_its_twin(device: Device, size: tuple[int, int], covered: float
 
 
 def constant_slope(sharp: Array, slope: float) -> Array:
-    """The same slope h w everywhere on the low grid of 4 full pixels."""
+    """Return the same slope h w everywhere on the low grid of 4 full pixels."""
     height, width = sharp.shape[:2]
     return np.full(Grid.over(height, width, 4).shape, slope, np.float32)
 

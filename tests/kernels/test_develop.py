@@ -42,7 +42,7 @@ def colour(shot: Shot = SHOT) -> Any:
 
 
 def mosaic(size: tuple[int, ...], kind: type = np.uint16) -> Any:
-    """Random values from under black to over white."""
+    """Return random values from under black to over white."""
     return np.random.default_rng(sum(size)).integers(0, 256 if kind is np.uint8 else 1100, size).astype(kind)
 
 
@@ -108,7 +108,7 @@ def test_merged_pictures_are_taken_as_they_are(device: Device) -> None:
 
 
 def raw_to_light(device: Device, raw: Any, shot: Shot) -> Any:
-    """Light of raw values N 3 before the matrix, as the device computes it."""
+    """Return light of raw values N 3 before the matrix, as the device computes it."""
     values = np.asarray(raw, np.float32)[None]
     table = device.upload(kernels.curve_table(shot, values.dtype))
     return kernels.rgb(device, device.upload(values), table, colour(shot)).get()[0]

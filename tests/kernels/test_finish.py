@@ -23,7 +23,7 @@ TONE = stage.tone_of(np.repeat([[0.001], [0.05], [0.2], [3.0]], 3, axis=1), stag
 
 
 def scene(size: tuple[int, int], seed: int = 1) -> Any:
-    """Light from far below to far above white, some of it negative or outside every gamut."""
+    """Return light from far below to far above white, some of it negative or outside every gamut."""
     random = np.random.default_rng(seed)
     return (random.normal(1, 0.4, (*size, 3)) * 2 ** random.uniform(-12, 5, (*size, 1))).astype(np.float32)
 

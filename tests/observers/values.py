@@ -42,12 +42,12 @@ class OnHost:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
+        """Return the array's shape."""
         return self.array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The array's type."""
+        """Return the array's type."""
         return self.array.dtype
 
     def get(self) -> Array:

@@ -11,7 +11,7 @@ MIN_RANGE_WEIGHT = 0.02
 
 
 def guide(light: Array, shape: tuple[int, int], scale: int) -> Array64:
-    """The square root of the mean light in each scale x scale cell, or its part inside the picture, h w 3."""
+    """Return the square root h w 3 of the mean light in the part of each cell that is inside the picture."""
     rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
     padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
     sums = np.add.reduceat(np.add.reduceat(padded, rows, axis=0), columns, axis=1)
@@ -19,7 +19,7 @@ def guide(light: Array, shape: tuple[int, int], scale: int) -> Array64:
 
 
 def biweight(squared: Array64) -> Array64:
-    """(1 - t^2)^2 up to t = 1, then 0."""
+    """Return Tukey's biweight (1 - t^2)^2 of t^2, 0 beyond t = 1."""
     return np.maximum(1 - squared, 0) ** 2
 
 
@@ -31,7 +31,7 @@ def mask(
     radius: float,
     guide_range: float,
 ) -> Array64:
-    """The joint bilateral mean of a low mask at every half-grid pixel, over all low pixels."""
+    """Return the joint bilateral mean of a low mask at every half-grid pixel, over all low pixels."""
     x, y = coarse_positions(half_guide.shape, half_per_low)
     total, norm = np.zeros_like(x), np.zeros_like(x)
     for j in range(low_mask.shape[0]):
@@ -47,7 +47,7 @@ def mask(
 
 
 def excess(blur: Array, half_guide: Array, noise: tuple[float, float], part: float) -> Array64:
-    """How far the blur is outside the 3 x 3 range of the sharp light, in standard deviations of noise."""
+    """Return the distance of the blur from the 3 x 3 range of the sharp light, in standard deviations."""
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     around = windows(sharp, 1)
     light = blur[..., :3].astype(np.float64)
@@ -57,7 +57,7 @@ def excess(blur: Array, half_guide: Array, noise: tuple[float, float], part: flo
 
 
 def windows(values: Array64, radius: int) -> Array64:
-    """All values within a radius of each pixel, n H W ..., edges repeated."""
+    """Return all values within a radius of each pixel, n H W ..., edges repeated."""
     height, width = values.shape[:2]
     sides = [(radius, radius)] * 2 + [(0, 0)] * (values.ndim - 2)
     padded = np.pad(values, sides, mode="edge")
@@ -73,7 +73,7 @@ def detail(
     cell: int,
     min_variance: float,
 ) -> tuple[Array64, Array64]:
-    """The part of the sharp detail in the blur and their largest difference, for every low pixel."""
+    """Return the fraction of the sharp detail in the blur and their largest difference, h w each."""
     height, width = excess_map.shape
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     padded = np.pad(excess_map.astype(np.float64), 1)
@@ -93,7 +93,7 @@ def detail(
 
 
 def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
-    """The part of the detail s that b holds, n 3 each, where they vary alike."""
+    """Return the fraction of the detail s n 3 that b n 3 contains, where both vary alike."""
     covariance = max(float(((b - b.mean(0)) * (s - s.mean(0))).sum()), 0.0)
     variance_b = float(((b - b.mean(0)) ** 2).sum()) + min_variance
     variance_s = float(((s - s.mean(0)) ** 2).sum()) + min_variance
@@ -102,7 +102,7 @@ def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
 
 
 def subtract_detail(blur: Array, half_guide: Array, slope: Array, half_per_low: float) -> Array64:
-    """The blur minus slope times the sharp light; channel 4 is kept."""
+    """Return the blur minus slope times the sharp light; channel 4 is kept."""
     x, y = coarse_positions(blur.shape, half_per_low)
     result = blur.astype(np.float64)
     result[..., :3] -= bilinear(slope[..., None], x, y) * half_guide[..., :3].astype(np.float64) ** 2
@@ -110,7 +110,7 @@ def subtract_detail(blur: Array, half_guide: Array, slope: Array, half_per_low: 
 
 
 def cubic(picture: Array, x: Array64, y: Array64) -> Array64:
-    """Catmull-Rom samples of H W C at x, y, edges repeated, within the range of the four nearest pixels."""
+    """Return Catmull-Rom samples of H W C at x, y, edges repeated, clamped to the four nearest pixels."""
     height, width = picture.shape[:2]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
 
@@ -137,7 +137,7 @@ def blend(
     slope: Array,
     low_scale: float,
 ) -> Array64:
-    """S keep + (R + slope S)(1 - keep), where the blur has coverage."""
+    """Return S keep + (R + slope S)(1 - keep), where the blur has coverage."""
     x, y = coarse_positions(sharp.shape, 2)
     low_x, low_y = coarse_positions(sharp.shape, low_scale)
     k = np.clip(bilinear(keep[..., None], x, y), 0, 1)

@@ -21,7 +21,7 @@ def linearize(
     pad: int,
     knee: float,
 ) -> Array64:
-    """Rows from top on, mirrored about the edge pixels, on the curve."""
+    """Return rows from top on, mirrored about the edge pixels, as square roots of balanced light."""
     height, width = values.shape
     y, x = _mirror(np.arange(top, top + rows), height), _mirror(np.arange(-pad, width + pad), width)
     position = (y[:, None] & 1) * 2 + (x[None, :] & 1)
@@ -30,7 +30,7 @@ def linearize(
 
 
 def color_differences(band: Array64, red: int) -> Array64:
-    """Green minus the other colour along rows and down columns; the outer two pixels 0."""
+    """Return green minus the other colour along rows and down columns; the outer two pixels 0."""
     result = np.zeros((*band.shape, 2))
     sign = np.where(is_green(band.shape, red), -1.0, 1.0)
     for axis in (1, 0):
@@ -40,7 +40,7 @@ def color_differences(band: Array64, red: int) -> Array64:
 
 
 def gradients(differences: Array64) -> Array64:
-    """Gradients of the differences along their direction, summed over five pixels across it."""
+    """Return gradients of the differences along their direction, summed over five pixels across it."""
     along = np.abs(np.roll(differences[..., 0], 1, 1) - np.roll(differences[..., 0], -1, 1))
     down = np.abs(np.roll(differences[..., 1], 1, 0) - np.roll(differences[..., 1], -1, 0))
     sums = [
@@ -50,7 +50,7 @@ def gradients(differences: Array64) -> Array64:
 
 
 def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-5) -> Array64:
-    """Green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
+    """Return green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
     weights, values = [], []
     for axis, direction in ((0, 1), (0, -1), (1, 1), (1, -1)):
         taps = [np.roll(gradients[..., 1 - axis], n * direction, axis) for n in range(5)]
@@ -62,7 +62,7 @@ def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-
 
 
 def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: Array) -> Array64:
-    """Light of the band's inner pixels."""
+    """Return light of the band's inner pixels."""
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
     prb[np.ix_((0, 6), (2, 4))] = prb[np.ix_((2, 4), (0, 6))] = -1 / 32
@@ -88,13 +88,13 @@ def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float,
 
 
 def is_green(shape: tuple[int, ...], red: int) -> Flags:
-    """Where the pattern has green."""
+    """Return where the pattern has green, H W."""
     y, x = np.indices(shape[:2])
     return ((x ^ (red & 1)) ^ (y ^ (red >> 1))) & 1 == 1
 
 
 def mosaic_of(picture: Array, cfa: str) -> Array:
-    """The colour filter array H W of a picture H W 3."""
+    """Return the colour filter array H W of a picture H W 3."""
     y, x = np.indices(picture.shape[:2])
     channel = np.array(["RGB".index(letter) for letter in cfa])[(y & 1) * 2 + (x & 1)]
     return np.take_along_axis(picture, channel[..., None], -1)[..., 0]

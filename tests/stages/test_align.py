@@ -32,18 +32,18 @@ from tests.registration.simulated_tracks import (
 
 
 def drift(n: int, at: Array64) -> Array64:
-    """A hand that drifts 225 px over 30 frames and turns: what a waterfall clip shows, at this size."""
+    """Move points as a hand that turns and drifts by 225 px over 30 frames."""
     k = n - 15
     return project(similarity(1e-3 * np.sin(k), 1 + 2e-4 * k, 7.5 * k, 4 * np.sin(0.7 * k)), at)
 
 
 def still(n: int, at: Array64) -> Array64:
-    """No motion at all."""
+    """Return the points where they were: nothing moves."""
     return at
 
 
 def leftward(step: float) -> Motion:
-    """The drift of the hand, and a motion to the left by step pixels a frame."""
+    """Return the drift of the hand plus a motion to the left by step pixels a frame."""
     return lambda n, at: drift(n, at) - np.array([step * (n - 15), 0])
 
 
@@ -188,13 +188,13 @@ def test_an_unreliable_alignment_is_an_error() -> None:
 
 
 def approaching(n: int, at: Array64) -> Array64:
-    """A subject that comes nearer by 2.5 % a frame, sways and sinks: it lives around the centre."""
+    """Move points as a subject in the centre that approaches by 2.5 % a frame, sways and sinks."""
     k = n - 6
     return project(similarity(2e-3 * np.sin(k), 1.025**k, 9 * k, 12 * np.sin(0.8 * k)), at)
 
 
 def passing(n: int, at: Array64) -> Array64:
-    """The background, seen by a camera that follows the subject."""
+    """Move points as the background, seen by a camera that follows the subject."""
     return at + np.array([-60.0 * (n - 6) + 6 * np.sin(n - 6), 0])
 
 

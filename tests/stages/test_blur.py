@@ -21,7 +21,7 @@ SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
 
 
 def light_at(x: float, radius: float, ground: float = 0.05, y: float = 23.3) -> Array:
-    """A round light on even ground, H W 3; its rim is as soft as a lens makes it, 3 px."""
+    """Return a round light on even ground, H W 3; its rim is as soft as a lens makes it, 3 px."""
     rows, columns = np.indices(SIZE)
     cover = np.clip((radius + 1.5 - np.hypot(columns - x, rows - y)) / 3, 0, 1)[..., None]
     return np.repeat(ground + (1 - ground) * cover, 3, axis=-1)
@@ -34,7 +34,7 @@ def on_device(device: Device, light: Array) -> DeviceFrame:
 
 
 def moved(distance: float) -> MotionField:
-    """The lines of everything moving right by a distance in half-resolution pixels."""
+    """Return the lines of everything moving right by a distance in half-resolution pixels."""
     delta = np.zeros((2, *LOW.shape, 2), np.float32)
     delta[0, ..., 0], delta[1, ..., 0] = -distance / 4, distance / 4
     return MotionField(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
@@ -53,7 +53,7 @@ def render(
 
 
 def truth(begin: float, end: float, radius: float, k: float = 1.0) -> Array:
-    """The mean of 400 sub-frames under soft gamma, undone afterwards."""
+    """Return the mean of 400 sub-frames under soft gamma, undone afterwards."""
     at = begin + (np.arange(400) + 0.5) / 400 * (end - begin)
     return inverse_soft_gamma(np.mean([soft_gamma(light_at(x, radius), k) for x in at], axis=0), k)
 

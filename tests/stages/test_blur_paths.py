@@ -47,7 +47,7 @@ def example(scene: curves.Scene) -> Example:
 
 @pytest.fixture(scope="module")
 def even_wheel() -> Example:
-    """A lamp and a larger disc on arcs before an even background."""
+    """Return a lamp and a larger disc on arcs before an even background."""
     return example(curves.wheel(0.05, 25.0))
 
 

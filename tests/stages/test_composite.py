@@ -21,7 +21,7 @@ PARAMS = composite.Params()
 def blur(
     device: Device, motion_px: Array, level: float = 0.5, coverage: float = 1.0, of: Array | None = None
 ) -> MotionBlur:
-    """A blur of one level, or of what a sharp picture shows at half resolution."""
+    """Return a blur of one level, or of a picture at half resolution."""
     light = np.full((*HALF.shape, 4), [level * coverage] * 3 + [coverage], np.float32)
     if of is not None:
         light[..., :3] = of.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))

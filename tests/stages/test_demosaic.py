@@ -21,7 +21,7 @@ from tests.stages.test_develop import CFAS, PARAMS, SHOT, photo, srgb_psnr, stor
 
 
 def bilinear(picture: Any, cfa: str) -> Any:
-    """The plain demosaic, as a measure of how hard a picture is."""
+    """Demosaic bilinearly, to measure how difficult a picture is."""
     mosaic, out = mosaic_of(picture, cfa), []
     for letter, kernel in (("R", [1, 2, 1]), ("G", None), ("B", [1, 2, 1])):
         mask = mosaic_of(np.ones_like(picture) * [letter == c for c in "RGB"], cfa)

@@ -27,7 +27,7 @@ SHOT = plain_shot(cfa="RGGB", black_dn=(0.0, 0.0, 0.0, 0.0), white_dn=65535.0, n
 
 
 def photo(height: int = 128, width: int = 160) -> Any:
-    """A picture of soft colour, texture, and coloured edges at every angle; light 0.02 to 0.9."""
+    """Return a picture of soft colour, texture, and coloured edges at every angle; light 0.02 to 0.9."""
     generator = np.random.default_rng(4)
     y, x = np.indices((height, width))
     colours = cv2.GaussianBlur(generator.normal(size=(height, width, 3)), (0, 0), 12) * 12

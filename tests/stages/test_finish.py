@@ -24,7 +24,7 @@ def photograph(light: Any) -> Photograph:
 
 
 def tones(middle: float, spread_ev: float, seed: int = 4) -> Any:
-    """Light H W 3 of grey textures around a middle tone."""
+    """Return light H W 3 of grey textures around a middle tone."""
     level = np.random.default_rng(seed).normal(0, spread_ev, (60, 80, 1))
     return np.repeat(middle * 2**level, 3, axis=2)
 

@@ -23,7 +23,7 @@ STAGE = "longexpo_cli.stages.subject."  # the module; the package holds the func
 
 
 def frame(picture: Array, orientation: int = 1, exposure: float = 1.0, scale: int = 8) -> Frame:
-    """An sRGB picture H W 3, 0..255, as the low frame of a photo that is scale times as large."""
+    """Return an sRGB picture H W 3, 0..255, as the low frame of a photo that is scale times as large."""
     light = colour.srgb_decode(picture.astype(np.float32) / 255) * np.float32(exposure)
     light = light @ colour.between("srgb", "rec2020").T.astype(np.float32)
     stored = np.asarray(geometry.as_stored(light, orientation), np.float32)

@@ -27,7 +27,7 @@ SHOT = plain_shot((40, 64), exposure_s=0.01, iso=100, camera="Maker Camera 7")
 
 
 def print_of(orientation: int = 1, high_ev: float = 2.0) -> Print:
-    """A print whose four corners differ."""
+    """Return a print whose four corners differ."""
     y, x = np.mgrid[:40, :64]
     sdr = np.stack([x * 4, y * 6, 255 - x * 2 - y], axis=-1).astype(np.uint8)
     gain = np.full((10, 16), 128, np.uint8)
