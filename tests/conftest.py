@@ -25,7 +25,10 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "stages/test_subject.py",
     "test_api.py",
     "test_memory_estimate.py",
+    "test_replay.py",
     "test_synth.py",
+    "vision/test_networks.py",
+    "vision/test_saliency.py",
 )
 
 NetworkResults = dict[tuple[str, tuple[str, ...], str], list[Array]]

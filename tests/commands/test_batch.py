@@ -12,7 +12,7 @@ import pytest
 
 from longexpo_cli import batch
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run, in_a_process, listing
+from tests.commands.conftest import Run, listing
 
 ENDINGS = ("jpg", "json", "tif")
 
@@ -41,10 +41,12 @@ def test_a_dry_run_lists_the_bursts_and_renders_none(run: Run, tree: Path, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failure_stops_no_other_and_resume_skips_finished_bursts(tree: Path, tmp_path: Path) -> None:
+def test_a_failure_stops_no_other_and_resume_skips_finished_bursts(
+    run: Run, tree: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
-    result = in_a_process("batch", tree, "-o", out, "--log", log, "--workers", "2")
-    assert result.returncode == 1
+    result = run("batch", tree, "-o", out, "--log", log, "--workers", "2")
+    assert result.exit_code == 1
     assert "2 rendered, 0 skipped, 1 failed" in result.stderr
     for day in ("monday", "tuesday"):
         assert listing(out / day) == [f"street.foreground.{ending}" for ending in ENDINGS]
@@ -54,13 +56,13 @@ def test_a_failure_stops_no_other_and_resume_skips_finished_bursts(tree: Path, t
         "broken": True,
     }
     assert len(lines) == 3
-    assert "street: align" not in result.stderr
+    assert "street: align" not in capfd.readouterr().err
 
     shutil.rmtree(tree / "tuesday" / "broken")
     (out / "monday" / "street.foreground.jpg").unlink()
-    result = in_a_process("-v", "batch", tree, "-o", out, "--resume")
-    assert result.returncode == 0, result.stderr
-    assert "longexpo: street: align " in result.stderr  # worker processes log at the same level
+    result = run("-v", "batch", tree, "-o", out, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "longexpo: street: align " in capfd.readouterr().err  # worker processes log at the same level
     assert "1 rendered, 1 skipped, 0 failed" in result.stderr
     assert listing(out / "monday") == [f"street.foreground.{ending}" for ending in ENDINGS]
 

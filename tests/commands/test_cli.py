@@ -11,6 +11,7 @@ import click
 import pytest
 
 from longexpo_cli import __version__
+from longexpo_cli.__main__ import main
 from longexpo_cli.cli import longexpo
 from longexpo_cli.commands import COMMANDS
 from longexpo_cli.errors import AlignmentError, BurstError, DeviceError, OutputError, RecipeError
@@ -61,6 +62,16 @@ def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
 
 def test_version(run: Run) -> None:
     assert run("--version").output == f"longexpo {__version__}\n"
+
+
+def test_the_entry_point_runs_the_command_line_and_exits(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["longexpo", "--version"])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    assert exited.value.code == 0
+    assert capsys.readouterr().out == f"longexpo {__version__}\n"
 
 
 @pytest.mark.parametrize(
