@@ -13,6 +13,7 @@ Array32 = npt.NDArray[np.float32]
 Array64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
+Array = npt.NDArray[Any]  # of any type
 
 
 class OnDevice(Protocol):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device, available
+from longexpo_cli.vision import networks
+from tests import worlds
 
 HERE = Path(__file__).parent
 LONG = (  # most of the time: kernels against their twins, whole renders, networks, synthetic bursts
@@ -20,8 +25,13 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "stages/test_subject.py",
     "test_api.py",
     "test_memory_estimate.py",
+    "test_replay.py",
     "test_synth.py",
+    "vision/test_networks.py",
+    "vision/test_saliency.py",
 )
+
+NetworkResults = dict[tuple[str, tuple[str, ...], str], list[Array]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,3 +56,43 @@ def device(request: pytest.FixtureRequest) -> Device:
 def one_device() -> Device:
     """Return the device that is chosen by default, for tests of what does not depend on the device."""
     return _device(0)
+
+
+@pytest.fixture(scope="session")
+def shared_burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder "street" with a burst of five frames of 160 x 120 pixels: do not change it."""
+    return worlds.write_frames(tmp_path_factory.mktemp("bursts") / "street", "foreground", (120, 160))
+
+
+@pytest.fixture(scope="session")
+def panning_burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder "car" with a burst that follows a car: do not change it."""
+    return worlds.write_frames(tmp_path_factory.mktemp("bursts") / "car", "background", (180, 240))
+
+
+@pytest.fixture(scope="session")
+def _network_results() -> NetworkResults:
+    return {}
+
+
+@pytest.fixture
+def cached_networks(monkeypatch: pytest.MonkeyPatch, _network_results: NetworkResults) -> None:
+    """Run a network once per input and session: U2NetP takes most of the time of a small render.
+
+    tests/vision/test_networks.py checks that a network gives the same output for the same input.
+    """
+    run = networks.run
+
+    def run_once(
+        name: str, inputs: Mapping[str, Array], outputs: Sequence[str], weights: Path | None = None
+    ) -> list[Array]:
+        digest = hashlib.sha256(str(weights).encode())
+        for key, values in sorted(inputs.items()):
+            digest.update(f"{key} {values.shape} {values.dtype}".encode())
+            digest.update(values.tobytes())
+        call = (name, tuple(outputs), digest.hexdigest())
+        if call not in _network_results:
+            _network_results[call] = run(name, inputs, outputs, weights)
+        return [values.copy() for values in _network_results[call]]
+
+    monkeypatch.setattr(networks, "run", run_once)

@@ -1,25 +1,22 @@
-"""A textured disc that moves over a textured ground, and the blur that lines make of it."""
+"""A textured disc that moves over a textured ground, and its blur along motion lines."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import DeviceFrame, Frame, FramePair, MotionField, Pair, PairMotion
-from tests.stages.test_blur import SHOT
 
-Array = npt.NDArray[Any]
 SCALE = 4  # half-resolution pixels per low pixel
 SIZE = (320, 640)  # of the half-resolution picture
 HALF = Grid(2, *SIZE)
 LOW = Grid(8, SIZE[0] // SCALE, SIZE[1] // SCALE)
+SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
 CENTRE = (320.0, 160.0)  # x, y
 
 
@@ -65,9 +62,9 @@ def long_exposure(motion: tuple[float, float], radius: float, times: int = 60) -
     return np.asarray(np.mean(pictures, axis=0))
 
 
-def low(light: Array, known: Array | None = None) -> Frame:
+def low(light: Array, coverage: Array | None = None) -> Frame:
     """Return a picture as a frame at low resolution."""
-    return Frame(cv2.resize(light, LOW.shape[::-1], interpolation=cv2.INTER_AREA), LOW, SHOT, known)
+    return Frame(cv2.resize(light, LOW.shape[::-1], interpolation=cv2.INTER_AREA), LOW, SHOT, coverage)
 
 
 def render(device: Device, frames: list[Array], lines: MotionField) -> Array:
@@ -79,6 +76,6 @@ def render(device: Device, frames: list[Array], lines: MotionField) -> Array:
         rgba[..., :3] = light
         encoded.append(blur.encode(device, DeviceFrame(device.upload(rgba), HALF, SHOT), 1.0, params))
     pair = Pair(0, 1, 0.0, 1.0, 1.0)
-    total = blur.begin(device, plain_shot((2 * SIZE[0], 2 * SIZE[1])), LOW, 1.0, params)
+    total = blur.begin(device, SHOT, LOW, 1.0, params)
     total = blur.add(device, total, FramePair(PairMotion(pair, lines), encoded[0], encoded[1]))
     return np.asarray(blur.finish(device, total).light.get())[..., :3]

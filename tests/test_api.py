@@ -15,7 +15,6 @@ from longexpo_cli.errors import BurstError, RecipeError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import ORDER
-from longexpo_cli.synth.burst import write_burst
 
 ROOT = Path(__file__).parent.parent
 SIZE = (120, 160)
@@ -35,39 +34,35 @@ class Recorder:
         """Ignore the loop."""
 
 
-@pytest.fixture(scope="module")
-def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a burst of five small frames."""
-    folder = tmp_path_factory.mktemp("bursts") / "street"
-    write_burst(folder, frames=5, size=SIZE, seed=3)
-    return folder
-
-
-def test_renders_a_burst_and_writes_nothing(burst: Path, device: Device) -> None:
-    before = sorted(burst.parent.rglob("*"))
+@pytest.mark.usefixtures("cached_networks")
+def test_renders_a_burst_and_writes_nothing(shared_burst: Path, device: Device) -> None:
+    before = sorted(shared_burst.parent.rglob("*"))
     recorder = Recorder()
-    done = longexpo_cli.render(str(burst), reference=2, device=device, observers=[recorder])
-    assert (done.print.sdr.shape, done.print.sdr.dtype) == ((*SIZE, 3), np.uint8)
-    assert (done.print.light.shape, done.print.light.dtype) == ((*SIZE, 3), np.float32)
+    done = longexpo_cli.render(str(shared_burst), reference=2, device=device, observers=[recorder])
+    assert done.print.sdr.shape == done.print.light.shape == (*SIZE, 3)
+    assert done.print.sdr.dtype == np.uint8
+    assert done.print.light.dtype == np.float32
     assert done.selection.reference == done.alignment.reference == 2
-    assert (done.alignment.mode, done.exposure_s > 0) == ("foreground", True)
+    assert done.alignment.mode == "foreground"
+    assert done.exposure_s > 0
     assert set(recorder.stages) == set(ORDER) - {"write"}
-    assert sorted(burst.parent.rglob("*")) == before
+    assert sorted(shared_burst.parent.rglob("*")) == before
 
 
-def test_the_mode_is_that_of_the_recipe_unless_given(tmp_path: Path, device: Device) -> None:
-    write_burst(tmp_path / "car", look="background", frames=5, size=(180, 240), seed=3)
-    panning = Recipe(mode="background")
-    one = longexpo_cli.render(tmp_path / "car", recipe=panning, device=device)
-    other = longexpo_cli.render(tmp_path / "car", recipe=panning, mode="foreground", device=device)
-    assert (one.alignment.mode, other.alignment.mode) == ("background", "foreground")
+@pytest.mark.usefixtures("cached_networks")
+def test_the_mode_is_that_of_the_recipe_unless_given(panning_burst: Path, device: Device) -> None:
+    recipe = Recipe(mode="background")
+    by_recipe = longexpo_cli.render(panning_burst, recipe=recipe, device=device)
+    given = longexpo_cli.render(panning_burst, recipe=recipe, mode="foreground", device=device)
+    assert by_recipe.alignment.mode == "background"
+    assert given.alignment.mode == "foreground"
 
 
-def test_errors_are_of_the_library(burst: Path, tmp_path: Path) -> None:
+def test_errors_are_of_the_library(shared_burst: Path, tmp_path: Path) -> None:
     with pytest.raises(BurstError, match=str(tmp_path)):
         longexpo_cli.render(tmp_path)
     with pytest.raises(RecipeError, match="must be 'foreground' or 'background', got 'sideways'"):
-        longexpo_cli.render(burst, mode="sideways")  # type: ignore[arg-type]
+        longexpo_cli.render(shared_burst, mode="sideways")  # type: ignore[arg-type]
 
 
 def test_importing_the_package_loads_no_library() -> None:

@@ -18,7 +18,7 @@ SMALL = DeviceInfo(is_cpu=False, memory_bytes=1 << 20, max_buffer_bytes=1 << 18,
 
 @pytest.fixture(scope="module")
 def small() -> Device:
-    """The device chosen by default, said to be a GPU of 1 MiB."""
+    """Return the device chosen by default, described as a GPU of 1 MiB."""
     return Device(available()[0], SMALL)
 
 
@@ -34,10 +34,10 @@ def test_uploads_and_kernels_overlap_in_order(small: Device) -> None:
     rng = np.random.default_rng(0)
     frames = [rng.random((40, 50, 4)).astype(np.float16) for _ in range(8)]
     encoded = [blur.encode(small, small.upload(frame), 1.0, 1.0) for frame in frames]
-    frames_too = [rng.random((40, 50, 4)).astype(np.float16) for _ in range(3)]
-    raw = [small.upload(frame) for frame in frames_too]
+    more_frames = [rng.random((40, 50, 4)).astype(np.float16) for _ in range(3)]
+    raw = [small.upload(frame) for frame in more_frames]
     assert all((one.get()[..., 3] == frame[..., 3]).all() for one, frame in zip(encoded, frames, strict=True))
-    assert all((one.get() == frame).all() for one, frame in zip(raw, frames_too, strict=True))
+    assert all((one.get() == frame).all() for one, frame in zip(raw, more_frames, strict=True))
 
 
 def test_an_empty_array_is_uploaded(small: Device) -> None:
@@ -80,11 +80,11 @@ def test_a_failed_allocation_is_one_line() -> None:
 
 @pytest.mark.parametrize("code", [-4, -5, -6])
 def test_running_out_of_memory_is_one_line(code: int) -> None:
-    said = str(capabilities.out_of_memory_error("a device", SMALL, 3 << 18, code))
-    assert "out of memory" in said
-    assert "with 1 MiB of its 1 MiB" in said
-    assert "--device" in said
-    assert "\n" not in said
+    message = str(capabilities.out_of_memory_error("a device", SMALL, 3 << 18, code))
+    assert "out of memory" in message
+    assert "with 1 MiB of its 1 MiB" in message
+    assert "--device" in message
+    assert "\n" not in message
 
 
 def test_other_errors_are_bugs(small: Device) -> None:

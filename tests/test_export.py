@@ -26,6 +26,7 @@ from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.jpeg_segments import GainRange
 from longexpo_cli.geometry import upright_view
+from tests.images import read_image
 
 METADATA = OutputMetadata(
     camera="Maker Camera 7",
@@ -38,13 +39,13 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def picture(size: tuple[int, int] = (48, 64)) -> Any:
-    """A smooth picture H W 3 uint8, which JPEG keeps well."""
+    """Return a smooth picture H W 3 uint8, which JPEG keeps well."""
     y, x = np.mgrid[: size[0], : size[1]]
     return np.stack([x * 3, y * 4, 255 - x - y], axis=-1).astype(np.uint8)
 
 
 def segments_of(data: bytes) -> list[tuple[int, bytes]]:
-    """The marker segments of a JPEG before its scan."""
+    """Return the marker segments of a JPEG before its scan."""
     found, at = [], 2
     while data[at + 1] != 0xDA:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -100,7 +101,7 @@ def test_hdr_screens_and_plain_viewers_read_the_same_file() -> None:
     assert hdr[:, 44:].mean() == pytest.approx(brighter, rel=0.03)
 
 
-def test_the_second_picture_lies_where_the_first_says() -> None:
+def test_the_second_picture_is_where_the_first_says() -> None:
     gain = np.arange(192, dtype=np.uint8).reshape(12, 16)
     data = export.encode_jpeg(picture(), "srgb", METADATA, 90, gain, GainRange(0.0, 2.5))
     start = data.index(b"MPF\0") + 4
@@ -146,7 +147,7 @@ def test_a_tiff_beyond_4_gib_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.Mo
             photo = tiff.pages[0].tags["ExifTag"].value
         assert Fraction(*photo["ExposureTime"]) == Fraction("2.345")
         assert photo["DateTimeOriginal"] == "2024:05:06 07:08:09"
-        assert np.array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1], light)
+        assert np.array_equal(read_image(path, cv2.IMREAD_UNCHANGED), light)
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -262,7 +263,7 @@ def test_new_files_have_the_usual_permissions(tmp_path: Path, umask: Callable[[i
 
 @pytest.fixture
 def umask() -> Any:
-    """Sets the process's umask for the length of a test."""
+    """Set the umask of the process for one test."""
     old = os.umask(0)
     os.umask(old)
     yield os.umask

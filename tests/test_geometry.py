@@ -49,7 +49,7 @@ def test_a_homography_of_a_grid_is_the_same_map() -> None:
     assert np.abs(project(grid.homography(TURN), at) - there).max() < 1e-9
 
 
-def test_mesh_corners_lie_on_the_outer_edges() -> None:
+def test_mesh_corners_are_on_the_outer_edges() -> None:
     mesh = np.zeros((3, 5, 2))
     mesh[0, 0], mesh[2, 4], mesh[1, 2] = (1, 2), (3, 4), (5, 6)
     size = (30, 40)
@@ -73,7 +73,7 @@ def test_push_undoes_pull() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_upright_is_what_exif_says(orientation: int) -> None:
     stored = np.arange(6).reshape(2, 3)
-    # EXIF 2.32, 4.6.4: where the stored first row and first column lie in the upright picture.
+    # EXIF 2.32, 4.6.4: where the stored first row and first column are in the upright picture.
     first_row = ("top", "top", "bottom", "bottom", "left", "right", "right", "left")[orientation - 1]
     first_column = ("left", "right", "right", "left", "top", "top", "bottom", "bottom")[orientation - 1]
     turned = upright_view(stored, orientation)

@@ -60,7 +60,7 @@ def test_a_stage_is_a_file_with_its_function_or_fold_and_params(stage: str) -> N
     module = import_module(f"longexpo_cli.stages.{stage}")
     folds = all(callable(getattr(module, step, None)) for step in ("begin", "add", "finish"))
     assert folds or callable(getattr(module, stage))
-    assert all(known.meaning for known in declared_by(module))
+    assert all(parameter.meaning for parameter in declared_by(module))
     assert (ROOT / "tests" / "stages" / f"test_{stage}.py").is_file()
 
 
@@ -182,7 +182,9 @@ def test_every_stage_parameter_is_an_option_of_render() -> None:
     shown = options_table.options_of("render")
     options = {(option.stage, option.parameter.name) for option in shown if isinstance(option, StageOption)}
     modules = {stage: import_module(f"longexpo_cli.stages.{stage}") for stage in ORDER}
-    assert options == {(s, known.name) for s, module in modules.items() for known in declared_by(module)}
+    assert options == {
+        (s, parameter.name) for s, module in modules.items() for parameter in declared_by(module)
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -19,8 +19,14 @@ def test_profiles_are_valid_and_mean_the_space(space: Space) -> None:
     imagecodecs.cms_profile_validate(profile)
     linear = space == "rec2020-linear"
     values = np.random.default_rng(1).uniform(0.25, 0.7, (5, 7, 3)).astype(np.float32)
-    kinds = {"colorspace": "rgb", "outcolorspace": "rgb", "outdtype": "f4"}
-    shown = imagecodecs.cms_transform(values, profile, icc_profile("display-p3"), **kinds)
+    shown = imagecodecs.cms_transform(
+        values,
+        profile,
+        icc_profile("display-p3"),
+        colorspace="rgb",
+        outcolorspace="rgb",
+        outdtype="f4",
+    )
     light = values.astype(np.float64) if linear else colour.srgb_decode(values.astype(np.float64))
     truth = colour.srgb_encode(light @ colour.between("rec2020" if linear else space, "display-p3").T)
     inside = np.all((truth > 0) & (truth < 1), axis=-1)
@@ -29,7 +35,7 @@ def test_profiles_are_valid_and_mean_the_space(space: Space) -> None:
 
 
 def profile_tags(profile: bytes) -> dict[bytes, bytes]:
-    """The tags of a profile by their signature."""
+    """Return the tags of a profile by their signature."""
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = struct.iter_unpack(">4sII", profile[132 : 132 + 12 * count])
     return {name: profile[at : at + length] for name, at, length in entries}
@@ -55,9 +61,10 @@ def test_a_profile_has_the_primaries_the_curve_and_the_name(space: Space, primar
     columns = [np.frombuffer(tags[key][8:], ">i4") / 65536 for key in (b"rXYZ", b"gXYZ", b"bXYZ")]
     assert np.abs(np.stack(columns, axis=1) - adapted).max() < 2e-5
     kind, *curve = struct.unpack(f">H2x{(len(tags[b'rTRC']) - 12) // 4}i", tags[b"rTRC"][8:])
-    srgb = (3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045])  # IEC 61966-2-1 as g, a, b, c, d
-    wanted_kind, wanted = (0, [1.0]) if space == "rec2020-linear" else srgb
-    assert (kind, np.array(curve) / 65536) == (wanted_kind, pytest.approx(wanted, abs=1e-5))
+    is_linear = space == "rec2020-linear"
+    srgb = [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]  # IEC 61966-2-1 as g, a, b, c, d
+    assert kind == (0 if is_linear else 3)
+    assert np.array(curve) / 65536 == pytest.approx([1.0] if is_linear else srgb, abs=1e-5)
     assert tags[b"gTRC"] == tags[b"bTRC"] == tags[b"rTRC"]
     assert tags[b"desc"][28:].decode("utf-16-be") == name
 
@@ -77,6 +84,11 @@ def test_a_profile_has_the_same_bytes_at_any_time(monkeypatch: pytest.MonkeyPatc
 
 def test_the_srgb_profile_agrees_with_littlecms() -> None:
     values = np.random.default_rng(2).integers(0, 256, (16, 16, 3), np.uint8)
-    kinds = {"colorspace": "rgb", "outcolorspace": "rgb"}
-    shown = imagecodecs.cms_transform(values, icc_profile("srgb"), imagecodecs.cms_profile("srgb"), **kinds)
+    shown = imagecodecs.cms_transform(
+        values,
+        icc_profile("srgb"),
+        imagecodecs.cms_profile("srgb"),
+        colorspace="rgb",
+        outcolorspace="rgb",
+    )
     assert np.abs(shown.astype(int) - values).max() <= 1

@@ -29,9 +29,9 @@ def peak_bytes(burst: Path, mask: Path) -> int:
     out = burst.parent / "out"
     words = ("render", str(burst), "--trail", "100%", "--mask", str(mask), "-o", str(out))
     subprocess.run([sys.executable, "-m", "longexpo_cli", "-q", *words], check=True)
-    facts = json.loads((out / f"{burst.name}.foreground.json").read_text("utf-8"))
-    assert len(facts["frames"]) == len(list(burst.iterdir()))
-    return int(facts["peak_bytes"])
+    sidecar = json.loads((out / f"{burst.name}.foreground.json").read_text("utf-8"))
+    assert len(sidecar["frames"]) == len(list(burst.iterdir()))
+    return int(sidecar["peak_bytes"])
 
 
 @pytest.mark.slow

@@ -21,14 +21,14 @@ from longexpo_cli.synth.burst import write_frames
 from longexpo_cli.synth.render import frame_camera, render
 from longexpo_cli.synth.sensor import Sensor
 from longexpo_cli.watch import Watch
-from tests import scene
+from tests import worlds
 
 SAMPLE = Path(__file__).parent.parent / "sample_bursts" / "synthetic"
 MIB = 1 << 20
 
 
 def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
-    """The device chosen by default, said to be a GPU with memory of its own."""
+    """Return the device chosen by default, described as a GPU with memory of its own."""
     found = available()[0]
     info = replace(device_info(found), memory_bytes=memory_bytes, max_buffer_bytes=max_buffer_bytes)
     return Device(found, replace(info, is_cpu=False, max_image_px=(4096, 4096)))
@@ -37,7 +37,7 @@ def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
 @pytest.mark.parametrize("coloured", [False, True])
 def test_a_burst_allocates_what_was_estimated(tmp_path: Path, coloured: bool) -> None:
     """The peak is the demosaic of the sharp exposure or, with three colours per pixel, the blur of a pair."""
-    world = scene.handheld(size_px=(240, 320))
+    world = worlds.handheld(size_px=(240, 320))
     burst, mask = tmp_path / "burst", np.zeros((240, 320), np.uint8)
     burst.mkdir()
     mask[100:140, 100:200] = 255  # spares the network
@@ -73,7 +73,7 @@ def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None
     assert 1.1 < coloured.total_bytes / need.total_bytes < 1.3
 
 
-@pytest.mark.parametrize("size_px", [(1, 1), scene.SIZE_PX, (97, 5001)])
+@pytest.mark.parametrize("size_px", [(1, 1), worlds.SIZE_PX, (97, 5001)])
 def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
     shot = dataclasses.replace(load.load(SAMPLE, load.Params()).shots[0], size_px=size_px)
     larger = dataclasses.replace(shot, size_px=(size_px[0] + 2, size_px[1]))
@@ -84,13 +84,13 @@ def test_images_and_larger_frames_need_more(size_px: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory_mib", "largest_mib", "said"),
+    ("memory_mib", "largest_mib", "message"),
     [(4, 4, "need 6 MiB .* which has 4 MiB"), (64, 0.5, ".* 1 MiB in one buffer, of which it allows 0 MiB")],
 )
 def test_too_small_a_device_is_refused_before_any_work(
-    memory_mib: float, largest_mib: float, said: str
+    memory_mib: float, largest_mib: float, message: str
 ) -> None:
     device = device_of(int(memory_mib * MIB), int(largest_mib * MIB))
-    with pytest.raises(DeviceError, match=rf"synthetic: frames of 320 x 240 px {said}.*--device"):
+    with pytest.raises(DeviceError, match=rf"synthetic: frames of 320 x 240 px {message}.*--device"):
         pipeline.render(SAMPLE, Recipe(), device, Watch())
     assert device.peak_bytes == 0

@@ -23,7 +23,7 @@ def mosaic() -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
 
 
 def tiff(entries: list[Entry], order: str = "<") -> bytes:
-    """A TIFF structure of one directory; values longer than four bytes follow it."""
+    """Return a TIFF structure of one directory; values longer than four bytes follow it."""
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
     at, inline, outside = 8 + 2 + 12 * len(entries) + 4, b"", b""
     for tag, kind, count, value in sorted(entries):

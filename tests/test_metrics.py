@@ -75,7 +75,7 @@ def test_psnr_by_its_definition() -> None:
 
 
 def slow_ssim(a: np.ndarray, b: np.ndarray, data_range: float) -> float:
-    """Wang 2004, equations 13 to 16, window by window."""
+    """Return the SSIM of Wang 2004, equations 13 to 16, window by window."""
     at = np.arange(-5, 6)
     weight = np.exp(-(at**2) / (2 * 1.5**2))
     window = np.outer(weight, weight) / weight.sum() ** 2

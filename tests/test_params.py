@@ -22,13 +22,13 @@ class Params:
     on: bool = parameter(True, "a switch")
 
 
-KNOWN = {known.name: known for known in parameters(Params)}
+PARAMETERS = {declared.name: declared for declared in parameters(Params)}
 
 
 def test_a_declaration_becomes_a_parameter() -> None:
-    assert list(KNOWN) == ["part", "count", "name", "on"]
-    assert KNOWN["count"] == Parameter("count", 3, int, "a count", unit="px", low=1)
-    assert list(parameters(Params())) == list(KNOWN.values())
+    assert list(PARAMETERS) == ["part", "count", "name", "on"]
+    assert PARAMETERS["count"] == Parameter("count", 3, int, "a count", unit="px", low=1)
+    assert list(parameters(Params())) == list(PARAMETERS.values())
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_declaration_becomes_a_parameter() -> None:
     [("part", 0, 0.0), ("part", 1.0, 1.0), ("count", 1, 1), ("name", "b", "b"), ("on", False, False)],
 )
 def test_accepts_values_of_its_type_and_range(name: str, value: Any, checked_value: Any) -> None:
-    checked = KNOWN[name].check(value)
+    checked = PARAMETERS[name].check(value)
     assert checked == checked_value
     assert type(checked) is type(checked_value)
 
@@ -61,14 +61,14 @@ def test_accepts_values_of_its_type_and_range(name: str, value: Any, checked_val
 )
 def test_rejects_other_values(name: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        KNOWN[name].check(value)
+        PARAMETERS[name].check(value)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "value"), [("part", "0.25", 0.25), ("count", "7", 7), ("name", "b", "b")]
 )
 def test_parses_command_line_words(name: str, text: str, value: Any) -> None:
-    assert KNOWN[name].parse(text) == value
+    assert PARAMETERS[name].parse(text) == value
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_parses_command_line_words(name: str, text: str, value: Any) -> None:
 )
 def test_rejects_command_line_words(name: str, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        KNOWN[name].parse(text)
+        PARAMETERS[name].parse(text)
 
 
 def test_a_percentage_may_carry_its_sign() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyopencl as cl
 import pytest
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import DeviceError
 from longexpo_cli.gpu import pocl
 from longexpo_cli.gpu.device import Device, available
@@ -29,14 +30,14 @@ VALUES = np.random.default_rng(0).random(4096).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def found() -> Any:
-    """PoCL's device."""
+    """Return PoCL's device."""
     (device,) = (one for one in available() if one.platform.name.strip() == pocl.PLATFORM)
     Device(device)  # fixes its processor's name
     return device
 
 
-def rooted(found: Any, cache: Path | None) -> npt.NDArray[np.float32]:
-    """What the kernel makes of VALUES, built by pocl.build or, without a cache, by OpenCL alone."""
+def rooted(found: Any, cache: Path | None) -> Array32:
+    """Run the kernel on VALUES, built by pocl.build or, without a cache, by OpenCL alone."""
     context, flags = cl.Context([found]), cl.mem_flags
     options = ["-cl-std=CL1.2"]
     built: Any = cl.Program(context, SOURCE)
@@ -53,7 +54,7 @@ def rooted(found: Any, cache: Path | None) -> npt.NDArray[np.float32]:
 
 
 def binaries(folder: Path) -> list[Path]:
-    """The cached binaries in a folder."""
+    """Return the cached binaries in a folder."""
     return list(folder.glob("*.bin"))
 
 
@@ -179,9 +180,9 @@ POCL_3 = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6"
 
 @pytest.fixture
 def avx512(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor with AVX-512, on Linux, and the fix not disabled."""
+    """Simulate a processor with AVX-512, on Linux, with the fix enabled."""
     monkeypatch.setattr(pocl, "_processor_flags", lambda: AVX512)
-    monkeypatch.setattr(pocl.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.delenv(pocl.NO_FIX, raising=False)
 
 
@@ -195,7 +196,7 @@ def test_a_wrong_name_is_replaced_and_logged_in_pocl_3(caplog: pytest.LogCapture
 
 
 @pytest.mark.usefixtures("avx512")
-def test_a_right_name_stays_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_right_name_is_kept_and_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, pocl.__name__)
     device = Record(POCL_3, b"icelake-server")
     pocl.fix_processor_name(device)

@@ -1,4 +1,4 @@
-"""rawpy's door: what a DNG says through it, and what is refused."""
+"""Reading RAW files with rawpy: what a DNG returns, and what is refused."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_values_outlive_the_file(tmp_path: Path) -> None:
 def test_each_files_own_black_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     write_dng(path, noisy(), DngMetadata(black_dn=(64,) * 4))
-    known = shot(path)
+    before = shot(path)
     write_dng(path, noisy(), DngMetadata(black_dn=(70,) * 4))
-    assert raw.read_mosaic(known).shot.black_dn == (70.0,) * 4
+    assert raw.read_mosaic(before).shot.black_dn == (70.0,) * 4
 
 
 def test_saturation_below_the_stated_white_is_found(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_bright_wall_is_not_taken_for_saturation(tmp_path: Path) -> None:
     assert raw_metadata(path).white_dn == 4095
 
 
-def test_a_file_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_raw_image_with_black_rows_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     for values in (np.zeros((64, 96), np.uint16), np.where(np.arange(64)[:, None] < 50, noisy(), 0)):
         write_dng(path, values.astype(np.uint16))
@@ -98,7 +98,7 @@ def test_a_dark_night_is_not_refused(tmp_path: Path) -> None:
         assert raw_metadata(path).cfa == "RGGB"
 
 
-def test_what_is_no_raw_file_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_raw_image_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     for data in (b"not an image at all", b"", b"II*\0" + b"\0" * 100):
         path.write_bytes(data)
@@ -111,11 +111,11 @@ def test_what_is_no_raw_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     write_dng(path, noisy())
-    known = shot(path)
+    before = shot(path)
     with pytest.raises(UnreadableFrameError, match="header"):
-        raw.read_mosaic(replace(known, size_px=(64, 64)))
+        raw.read_mosaic(replace(before, size_px=(64, 64)))
     with pytest.raises(UnreadableFrameError, match="pattern"):
-        raw.read_mosaic(replace(known, cfa="BGGR"))
+        raw.read_mosaic(replace(before, cfa="BGGR"))
 
 
 class Camera:
@@ -129,7 +129,7 @@ DAYLIGHT = [2.0, 1.0, 1.5, 0.0]
 
 
 @pytest.mark.parametrize("bad", [[0, 1, 0, 0], [-1, 0.98, 1.0, 0], [float("nan"), 1, 1, 1], [500, 1, 1, 1]])
-def test_an_unusable_balance_is_replaced_and_said(bad: list[float]) -> None:
+def test_an_unusable_balance_is_replaced_and_noted(bad: list[float]) -> None:
     gains, note = raw._white_balance(Camera(bad, DAYLIGHT), None, None)
     assert gains == (2.0, 1.0, 1.5)
     assert "daylight" in note
@@ -146,7 +146,7 @@ def test_a_good_balance_is_divided_by_its_smallest_gain() -> None:
     assert raw._white_balance(Camera([4, 2, 3, 0], DAYLIGHT), (0.5, 1, 1), None) == ((2.0, 1.0, 1.0), "")
 
 
-def test_without_a_matrix_colours_are_srgbs_and_it_is_said() -> None:
+def test_without_a_matrix_colours_are_srgb_and_it_is_noted() -> None:
     for own, libraw in ((None, np.zeros((3, 3))), (np.full((3, 3), np.nan), np.ones((3, 3)))):
         to_working, matrix, note = raw._camera_to_working(own, libraw)
         assert np.array_equal(to_working, colour.between("srgb", "rec2020"))

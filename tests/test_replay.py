@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.replay import Saved, replay
 from longexpo_cli.stages import ORDER
-from longexpo_cli.synth.burst import write_burst
 from longexpo_cli.types import (
     Alignment,
     Burst,
@@ -33,7 +33,7 @@ from longexpo_cli.watch import Watch
 from tests.test_values import same
 
 SAMPLES = Path(__file__).parent.parent / "sample_bursts"
-MADE = {
+MADE: dict[str, type] = {
     "load": Burst,
     "subject": Subject,
     "track": Tracks,
@@ -66,10 +66,10 @@ CHANGED = {
 
 
 @pytest.fixture(scope="module")
-def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Saved:
+def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device, shared_burst: Path) -> Saved:
     """Return the dump of a small burst, one frame of which cannot be decoded."""
     folder = tmp_path_factory.mktemp("replay")
-    write_burst(folder / "burst", frames=5, size=(120, 160), seed=3)
+    shutil.copytree(shared_burst, folder / "burst")
     damaged = folder / "burst" / "frame_01.dng"
     damaged.write_bytes(damaged.read_bytes()[:-9000])
     recipe = Recipe().with_values(CHANGED)
@@ -81,7 +81,7 @@ def dumped(tmp_path_factory: pytest.TempPathFactory, one_device: Device) -> Save
 @pytest.mark.parametrize("stage", MADE)
 def test_a_stage_makes_the_same_value(dumped: Saved, one_device: Device, stage: str) -> None:
     index = dumped.anchor if stage == "subject" else None
-    expected = dumped.one(stage, MADE[stage], index)
+    expected: object = dumped.one(stage, MADE[stage], index)
     assert same(replay(stage, dumped, one_device), expected)
 
 

@@ -8,7 +8,7 @@ import pytest
 from longexpo_cli.robust import cauchy_weight, geman_mcclure_weight, irls_scale, weighted_median
 
 
-def test_weights_are_one_at_zero_and_known_at_the_scale() -> None:
+def test_weights_have_their_values_at_0_and_at_the_scale() -> None:
     distance = np.array([0.0, 2.0, 6.0])
     assert cauchy_weight((distance / 2.0) ** 2) == pytest.approx([1, 1 / 2, 1 / 10])
     assert geman_mcclure_weight((distance / 2.0) ** 2) == pytest.approx([1, 1 / 4, 1 / 100])

@@ -97,6 +97,6 @@ def test_numbers_that_do_not_fit_are_refused(parameter: Parameter, given: Any, m
 
 def test_vectors_are_cast_and_one_of_three_is_padded() -> None:
     four = value("float4", np.float32, 4).convert((1, 2, 3, 4))
-    assert (four == np.float32([1, 2, 3, 4])).all()
+    assert (four == np.array([1, 2, 3, 4], np.float32)).all()
     assert four.dtype == np.float32
     assert value("float3", np.float32, 3).convert(np.arange(3.0)).nbytes == 16

@@ -35,7 +35,7 @@ def test_dng_values_come_back(
         assert raw.other.iso_speed == 123 and raw.other.shutter_speed == pytest.approx(1 / 125)
 
 
-def test_dng_tags_hold_what_rawpy_does_not_tell(tmp_path: Path) -> None:
+def test_dng_tags_hold_what_rawpy_does_not_report(tmp_path: Path) -> None:
     path = tmp_path / "one.dng"
     dng.tiny(path, noise=(1e-3, 2e-6), start=datetime.datetime(2024, 5, 6, 7, 8, 9, 12), orientation=6)
     with tifffile.TiffFile(path) as file:

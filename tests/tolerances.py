@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.gpu.pocl import PLATFORM
 
@@ -15,7 +15,7 @@ HALF_RELATIVE = 2.0**-11
 HALF_SMALLEST = 2.0**-25  # half the smallest subnormal
 
 
-def half_rounding(truth: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def half_rounding(truth: Array64) -> Array64:
     """Return the largest error that storing truth as a half float makes, with room for float32 arithmetic."""
     return np.abs(truth) * (HALF_RELATIVE + FLOAT32) + HALF_SMALLEST + FLOAT32
 

@@ -1,4 +1,4 @@
-"""Tiny bursts and a way to run the command line in this process."""
+"""Ways to run the command line, in this process and in another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from longexpo_cli.cli import longexpo
-from longexpo_cli.synth.burst import write_burst
 
 Run = Callable[..., Result]
 
@@ -29,30 +28,10 @@ def run() -> Run:
     return run_with
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a burst of five frames of 160 x 120 pixels, shared: do not change it."""
-    folder = tmp_path_factory.mktemp("bursts") / "street"
-    write_burst(folder, frames=5, size=(120, 160), seed=3)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def panned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a burst that follows a car, shared: do not change it."""
-    folder = tmp_path_factory.mktemp("bursts") / "car"
-    write_burst(folder, look="background", frames=5, size=(180, 240), seed=3)
-    return folder
-
-
 @pytest.fixture
-def burst(made: Path, tmp_path: Path) -> Path:
+def burst(shared_burst: Path, tmp_path: Path) -> Path:
     """Return a copy of a burst that the test may change."""
-    folder = tmp_path / "street"
-    folder.mkdir()
-    for frame in made.glob("*.dng"):
-        shutil.copy(frame, folder)
-    return folder
+    return Path(shutil.copytree(shared_burst, tmp_path / "street"))
 
 
 def in_a_process(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:

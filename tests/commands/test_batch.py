@@ -12,27 +12,27 @@ import pytest
 
 from longexpo_cli import batch
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run, in_a_process, listing
+from tests.commands.conftest import Run, listing
 
 ENDINGS = ("jpg", "json", "tif")
 
 
 @pytest.fixture
-def tree(made: Path, tmp_path: Path) -> Path:
+def tree(shared_burst: Path, tmp_path: Path) -> Path:
     """Return a tree: two good bursts, one that is broken, a folder with one picture, one with none."""
     root = tmp_path / "photos"
     for name in ("monday/street", "tuesday/street", "tuesday/broken", "single", "texts"):
         (root / name).mkdir(parents=True)
-    for frame in sorted(made.glob("*.dng"))[:3]:
+    for frame in sorted(shared_burst.glob("*.dng"))[:3]:
         shutil.copy(frame, root / "monday" / "street")
         shutil.copy(frame, root / "tuesday" / "street")
         (root / "tuesday" / "broken" / frame.name).write_bytes(frame.read_bytes()[:3000])
-    shutil.copy(made / "frame_00.dng", root / "single")
+    shutil.copy(shared_burst / "frame_00.dng", root / "single")
     (root / "texts" / "a.txt").write_text("a")
     return root
 
 
-def test_plans_without_doing(run: Run, tree: Path, tmp_path: Path) -> None:
+def test_a_dry_run_lists_the_bursts_and_renders_none(run: Run, tree: Path, tmp_path: Path) -> None:
     result = run("batch", tree, "-o", tmp_path / "out", "--dry-run")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
@@ -41,7 +41,9 @@ def test_plans_without_doing(run: Run, tree: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_failure_stops_no_other_and_resume_skips_the_done(run: Run, tree: Path, tmp_path: Path) -> None:
+def test_a_failure_stops_no_other_and_resume_skips_finished_bursts(
+    run: Run, tree: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out, log = tmp_path / "out", tmp_path / "log.jsonl"
     result = run("batch", tree, "-o", out, "--log", log, "--workers", "2")
     assert result.exit_code == 1
@@ -54,11 +56,13 @@ def test_a_failure_stops_no_other_and_resume_skips_the_done(run: Run, tree: Path
         "broken": True,
     }
     assert len(lines) == 3
+    assert "street: align" not in capfd.readouterr().err
 
     shutil.rmtree(tree / "tuesday" / "broken")
     (out / "monday" / "street.foreground.jpg").unlink()
-    result = run("batch", tree, "-o", out, "--resume")
+    result = run("-v", "batch", tree, "-o", out, "--resume")
     assert result.exit_code == 0, result.output
+    assert "longexpo: street: align " in capfd.readouterr().err  # worker processes log at the same level
     assert "1 rendered, 1 skipped, 0 failed" in result.stderr
     assert listing(out / "monday") == [f"street.foreground.{ending}" for ending in ENDINGS]
 
@@ -75,12 +79,6 @@ def test_roots_that_collide_are_refused(run: Run, tree: Path, tmp_path: Path) ->
     assert "several bursts would write this file" in result.stderr
 
 
-def test_worker_processes_log_at_the_same_level(tree: Path, tmp_path: Path) -> None:
-    words = ("batch", tree / "monday", "-o", tmp_path / "out", "--overwrite")
-    assert "longexpo: street: align " in in_a_process("-v", *words).stderr
-    assert "street: align" not in in_a_process(*words).stderr
-
-
 class Fatal:
     """A value that kills the process that unpickles it, as a driver that aborts would."""
 
@@ -93,10 +91,10 @@ class Fatal:
         return "fatal"
 
 
-def test_a_killed_process_fails_only_its_own_burst(made: Path, tmp_path: Path) -> None:
+def test_a_killed_process_fails_only_its_own_burst(shared_burst: Path, tmp_path: Path) -> None:
     fatal = batch.Job(cast(Path, Fatal()), tmp_path / "a", Recipe())
-    good = batch.Job(made, tmp_path / "b", Recipe())
+    good = batch.Job(shared_burst, tmp_path / "b", Recipe())
     outcomes = {str(outcome.source): outcome for outcome in batch.run([fatal, good], workers=1)}
     assert "the process was killed, possibly out of memory" in outcomes["fatal"].error
-    assert not outcomes[str(made)].error
+    assert not outcomes[str(shared_burst)].error
     assert listing(tmp_path / "b") == [f"street.foreground.{ending}" for ending in ENDINGS]

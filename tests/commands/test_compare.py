@@ -7,14 +7,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from longexpo_cli import metrics
+from longexpo_cli.arrays import Array8
 from tests.commands.conftest import Run
 
 
-def picture(path: Path, shift: float = 0.0, shape: tuple[int, int] = (600, 40)) -> npt.NDArray[np.uint8]:
+def picture(path: Path, shift: float = 0.0, shape: tuple[int, int] = (600, 40)) -> Array8:
     """Write a random picture, brighter by shift, and return it, red first."""
     noise = np.random.default_rng(5).integers(20, 200, (*shape, 3))
     values = np.clip(noise + shift, 0, 255).astype(np.uint8)

@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.commands.conftest import Run
 
 
-def test_shows_what_a_burst_contains(run: Run, made: Path) -> None:
-    result = run("info", made)
+def test_shows_what_a_burst_contains(run: Run, shared_burst: Path) -> None:
+    result = run("info", shared_burst)
     assert result.exit_code == 0
     assert "5 frames of 160x120" in result.stdout
     assert "exif with fractions" in result.stdout
@@ -20,12 +20,12 @@ def test_shows_what_a_burst_contains(run: Run, made: Path) -> None:
 def test_json_lists_frames_and_refused_files(run: Run, burst: Path) -> None:
     (burst / "frame_02.dng").write_text("no image")
     result = run("info", burst, "--json")
-    facts = json.loads(result.stdout)
-    assert [Path(frame["path"]).name for frame in facts["frames"]] == [
+    info = json.loads(result.stdout)
+    assert [Path(frame["path"]).name for frame in info["frames"]] == [
         f"frame_{n:02}.dng" for n in (0, 1, 3, 4)
     ]
-    assert facts["frames"][0]["cfa"] == "RGGB"
-    assert [Path(entry["file"]).name for entry in facts["refused"]] == ["frame_02.dng"]
+    assert info["frames"][0]["cfa"] == "RGGB"
+    assert [Path(entry["file"]).name for entry in info["refused"]] == ["frame_02.dng"]
 
 
 def test_an_empty_folder_is_1(run: Run, tmp_path: Path) -> None:

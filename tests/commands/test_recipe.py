@@ -21,8 +21,8 @@ def test_prints_the_defaults(run: Run) -> None:
 def test_options_override_the_recipe(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("mode = 'background'\n[blur]\nsoft_gamma = 2\n[finish]\nsharpen = 0.25\n")
-    made = Recipe.from_toml(run("recipe", "--recipe", file, "--blur-soft-gamma", "1").stdout)
-    assert (made.mode, made.blur.soft_gamma, made.finish.sharpen) == ("background", 1.0, 0.25)
+    printed = Recipe.from_toml(run("recipe", "--recipe", file, "--blur-soft-gamma", "1").stdout)
+    assert (printed.mode, printed.blur.soft_gamma, printed.finish.sharpen) == ("background", 1.0, 0.25)
     assert (
         Recipe.from_toml(run("recipe", "--recipe", file, "--mode", "foreground").stdout).mode == "foreground"
     )

@@ -1,35 +1,34 @@
-"""The renders that are compared with pictures of themselves; run this file to make the pictures anew."""
+"""The renders that are compared with golden images; run this file to write new golden images."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy as np
-import numpy.typing as npt
 
 from longexpo_cli import geometry
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.watch import Watch
+from tests.images import read_image
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent.parent / "sample_bursts"
 GOLDEN = {"synthetic": HERE / "synthetic.foreground.png", "overtaking": HERE / "overtaking.background.png"}
 
 
-def printed(name: str, device: Device) -> npt.NDArray[Any]:
+def printed(name: str, device: Device) -> Array:
     """Render a sample burst with its recipe; return the print's pixels upright, H W 3 uint8."""
     recipe = Recipe.from_toml(SAMPLES / name / "recipe.toml")
     result = render(SAMPLES / name, recipe, device, Watch()).print
     return geometry.upright(result.sdr, result.shot.orientation)
 
 
-def read(name: str) -> npt.NDArray[Any]:
-    """Return a golden picture, H W 3 uint8."""
-    return np.asarray(cv2.imread(str(GOLDEN[name]))[..., ::-1])
+def read(name: str) -> Array:
+    """Return a golden image, H W 3 uint8."""
+    return read_image(GOLDEN[name])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_renders_are_identical_from_run_to_run(device: Device, name: str) -> Non
     assert np.array_equal(render.printed(name, device), render.printed(name, device))
 
 
-def test_a_golden_picture_would_tell(device: Device) -> None:
+def test_the_bound_detects_one_wrong_pixel(device: Device) -> None:
     """The bound fails when one pixel in the middle is a shade off."""
     golden = render.read("synthetic")
     shade = golden.copy()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import align
 from longexpo_cli.gpu.device import Device
@@ -21,17 +22,17 @@ def _frame(height: int, width: int, seed: int = 0) -> npt.NDArray[np.float16]:
     return frame
 
 
-def _moved(x: float, y: float) -> npt.NDArray[np.float64]:
+def _moved(x: float, y: float) -> Array64:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
 
 
 def _run(
     device: Device,
     frame: npt.NDArray[np.float16],
-    homography: npt.NDArray[np.float64],
-    mesh: npt.NDArray[np.float64] | None = None,
+    homography: Array64,
+    mesh: Array64 | None = None,
     cells: tuple[float, float] = (0.0, 0.0),
-) -> npt.NDArray[np.float64]:
+) -> Array64:
     return align.warp(device, device.upload(frame), homography, mesh, cells).get().astype(np.float64)
 
 
@@ -57,13 +58,13 @@ def test_constant_light_stays_constant_up_to_the_edge(device: Device) -> None:
     frame[..., 3] = 1
     homography = np.array([[1.01, 0.02, -3.3], [-0.015, 0.99, 2.7], [1e-4, -2e-4, 1]])
     out = _run(device, frame, homography)
-    known = out[..., 3] > 0
-    assert 0 < known.mean() < 1
-    assert np.array_equal(out[known][:, :3], frame[known][:, :3])
-    assert not out[~known].any()
+    covered = out[..., 3] > 0
+    assert 0 < covered.mean() < 1
+    assert np.array_equal(out[covered][:, :3], frame[covered][:, :3])
+    assert not out[~covered].any()
 
 
-def test_known_falls_to_nothing_over_one_pixel(device: Device) -> None:
+def test_coverage_falls_to_0_over_one_pixel(device: Device) -> None:
     out = _run(device, _frame(8, 16), _moved(-0.25, 0))
     assert np.all(out[:, 0, 3] == 0.75)
     assert np.all(out[:, 1:, 3] == 1)
@@ -90,19 +91,19 @@ def test_a_fine_pattern_keeps_more_contrast_than_bilinear(device: Device) -> Non
     assert np.abs(out - truth).mean() < 0.75 * np.abs(bilinear - truth).mean()
 
 
-def test_unknown_light_never_bleeds_in(device: Device) -> None:
+def test_light_without_coverage_never_bleeds_in(device: Device) -> None:
     frame = _frame(12, 40)
     frame[..., :3] = 0.5
     frame[:, :10] = (60000, 60000, 60000, 0)
     out = _run(device, frame, _moved(0.4, 0.3))
-    known = out[..., 3] > 0
-    assert np.abs(out[known][:, :3] - 0.5).max() <= 2**-11
+    covered = out[..., 3] > 0
+    assert np.abs(out[covered][:, :3] - 0.5).max() <= 2**-11
     assert out[5, 9, 3] == pytest.approx(0.4, abs=1e-3)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scale", [1, 2])
-def test_twin(device: Device, size: tuple[int, int], scale: int) -> None:
+def test_warp_is_its_twin(device: Device, size: tuple[int, int], scale: int) -> None:
     full = (size[0] * scale - (scale - 1), size[1] * scale)
     grid = Grid.over(*full, scale)
     random = np.random.default_rng(1)
@@ -115,17 +116,17 @@ def test_twin(device: Device, size: tuple[int, int], scale: int) -> None:
     out = _run(device, frame, homography, mesh, cells)
     at = twin.positions(grid.shape, homography, mesh, full, scale)
     truth = twin.warp(frame.astype(np.float64), at)
-    # float32 positions of a few dozen pixels are 4e-6 off; light and known change by at most ~1.5 a pixel,
+    # float32 positions of a few dozen pixels are 4e-6 off; light and coverage change by at most ~1.5 a pixel,
     # light by ten times that where negative weights leave little to divide by.
-    wholly = np.isclose(truth[..., 3], 1)
+    is_covered = np.isclose(truth[..., 3], 1)
     error = np.abs(out - truth) - half_rounding(truth)
-    assert error[wholly].max(initial=0) < 2e-5
+    assert error[is_covered].max(initial=0) < 2e-5
     sure = np.abs(at - np.rint(at)).min(-1) > 1e-4  # a whole pixel decides which neighbours count
     assert np.quantile(error[sure], 0.99) < 2e-5
     assert error[sure].max(initial=0) < 2e-3
 
 
-def test_wild_maps_give_nothing(device: Device) -> None:
+def test_extreme_maps_give_no_light(device: Device) -> None:
     frame = _frame(7, 13)
     for homography in (
         _moved(1e7, 0),

@@ -43,12 +43,6 @@ def arguments(device: Device, declared: Signature, kind: type = int) -> dict[str
     return given
 
 
-@pytest.fixture(scope="module")
-def default() -> Device:
-    """The device chosen by default."""
-    return Device(available()[0])
-
-
 @pytest.mark.parametrize("defines", [DEFINES, IMAGES], ids=["buffers", "images"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_signature_is_the_compilers(kernel: str, defines: tuple[str, ...]) -> None:
@@ -58,22 +52,22 @@ def test_the_signature_is_the_compilers(kernel: str, defines: tuple[str, ...]) -
     declared = signature(kernel, defines).parameters
     assert len(declared) == compiled.num_args
     for index, parameter in enumerate(declared):
-        said = {what: compiled.get_arg_info(index, getattr(info, what)) for what in ("NAME", "TYPE_NAME")}
-        place = compiled.get_arg_info(index, info.ADDRESS_QUALIFIER)
+        reported = {what: compiled.get_arg_info(index, getattr(info, what)) for what in ("NAME", "TYPE_NAME")}
+        address_space = compiled.get_arg_info(index, info.ADDRESS_QUALIFIER)
         is_const = bool(
             compiled.get_arg_info(index, info.TYPE_QUALIFIER) & cl.kernel_arg_type_qualifier.CONST
         )
-        assert said["NAME"] == parameter.name
-        assert said["TYPE_NAME"] == parameter.type + ("*" if parameter.kind == "buffer" else "")
+        assert reported["NAME"] == parameter.name
+        assert reported["TYPE_NAME"] == parameter.type + ("*" if parameter.kind == "buffer" else "")
         if parameter.kind == "buffer":
-            assert place == cl.kernel_arg_address_qualifier.GLOBAL
+            assert address_space == cl.kernel_arg_address_qualifier.GLOBAL
             assert is_const == parameter.is_const
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_whole_numbers_may_be_ints_or_floats(default: Device, kernel: str) -> None:
+def test_whole_numbers_may_be_ints_or_floats(one_device: Device, kernel: str) -> None:
     declared = signature(kernel)
-    given = arguments(default, declared)
+    given = arguments(one_device, declared)
     as_int, as_float = (
         declared.bind(given | values)
         for values in (
@@ -90,27 +84,27 @@ def test_whole_numbers_may_be_ints_or_floats(default: Device, kernel: str) -> No
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_a_missing_and_an_unknown_argument_are_named(default: Device, kernel: str) -> None:
+def test_a_missing_and_an_unknown_argument_are_named(one_device: Device, kernel: str) -> None:
     declared = signature(kernel)
-    given = arguments(default, declared)
+    given = arguments(one_device, declared)
     for name in given:
         others = {other: value for other, value in given.items() if other != name}
         with pytest.raises(TypeError, match=rf"kernel {kernel}: missing argument {name}$"):
-            default.run(kernel, (4, 4), defines=DEFINES, **others)
+            one_device.run(kernel, (4, 4), defines=DEFINES, **others)
     with pytest.raises(TypeError, match=rf"kernel {kernel}: no parameter is called unheard_of$"):
-        default.run(kernel, (4, 4), defines=DEFINES, **given, unheard_of=1)
+        one_device.run(kernel, (4, 4), defines=DEFINES, **given, unheard_of=1)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_an_argument_of_the_wrong_type_is_named(default: Device, kernel: str) -> None:
+def test_an_argument_of_the_wrong_type_is_named(one_device: Device, kernel: str) -> None:
     declared = signature(kernel)
-    given = arguments(default, declared)
+    given = arguments(one_device, declared)
     for parameter in declared.parameters:
-        wrong: Any = default.zeros((16,), np.uint32)
+        wrong: Any = one_device.zeros((16,), np.uint32)
         if parameter.kind == "value":
             wrong = 0.5 if parameter.dtype.kind == "i" and parameter.lanes == 1 else "2"
         with pytest.raises(TypeError, match=rf"kernel {kernel}, argument {parameter.name}: expected"):
-            default.run(kernel, (4, 4), defines=DEFINES, **{**given, parameter.name: wrong})
+            one_device.run(kernel, (4, 4), defines=DEFINES, **{**given, parameter.name: wrong})
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -125,12 +119,12 @@ def test_a_kernel_computes_the_same_with_ints_as_with_floats(device: Device) -> 
     assert whole.get().any()
 
 
-def test_buffers_of_another_type_and_read_only_ones_are_refused(default: Device) -> None:
-    light = default.upload(np.zeros((4, 4, 4), np.float32))
-    sizes = {"width": 4, "height": 4, "clip_light": 1, "k": 1, "feather": 0}
-    encoded = default.empty((4, 4, 4), np.float16)
+def test_buffers_of_another_type_and_read_only_ones_are_refused(one_device: Device) -> None:
+    light = one_device.upload(np.zeros((4, 4, 4), np.float32))
+    sizes: dict[str, Any] = {"width": 4, "height": 4, "clip_light": 1, "k": 1, "feather": 0}
+    encoded = one_device.empty((4, 4, 4), np.float16)
     with pytest.raises(TypeError, match=r"argument light: expected a DeviceArray of float16 .* got float32"):
-        default.run("blur_encode", (4, 4), light=light, encoded=encoded, **sizes)
-    half = default.upload(np.zeros((4, 4, 4), np.float16))
+        one_device.run("blur_encode", (4, 4), light=light, encoded=encoded, **sizes)
+    half = one_device.upload(np.zeros((4, 4, 4), np.float16))
     with pytest.raises(TypeError, match="argument encoded: the kernel writes to it"):
-        default.run("blur_encode", (4, 4), light=half, encoded=half, **sizes)
+        one_device.run("blur_encode", (4, 4), light=half, encoded=half, **sizes)

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
 from tests.reference import blur as reference
 from tests.tolerances import FLOAT32
 
 SIZES = [(1, 1), (7, 13), (5, 131), (33, 70)]
-Array = npt.NDArray[Any]
 
 
 def lines_of(*motions: Array, size: tuple[int, int] = (6, 9)) -> list[Array]:
-    """The lines 2 h w 2 of pairs in which everything moves alike."""
+    """Return the lines 2 h w 2 of pairs in which everything moves alike."""
     return [
         np.broadcast_to(np.array([-m, m], np.float32)[:, None, None], (2, *size, 2)).copy() for m in motions
     ]
 
 
 def tangents(
-    device: Device, before: Array | None, lines: Array, after: Array | None, *scales: float
+    device: Device,
+    before: Array | None,
+    lines: Array,
+    after: Array | None,
+    before_scale: float = 1.0,
+    after_scale: float = 1.0,
 ) -> Array:
-    around = [drawn if drawn is None else device.upload(drawn) for drawn in (before, after)]
-    return np.array(blur.tangents(device, around[0], device.upload(lines), around[1], *scales).get())
+    """Run blur.tangents: 2 h w 4."""
+    result = blur.tangents(
+        device,
+        None if before is None else device.upload(before),
+        device.upload(lines),
+        None if after is None else device.upload(after),
+        before_scale,
+        after_scale,
+    )
+    return np.array(result.get())
 
 
 def random_lines(size: tuple[int, int], seed: int) -> Array:
-    """Random lines up to 8 px long, a third of them 0."""
+    """Return random lines up to 8 px long, a third of them 0."""
     rng = np.random.default_rng(seed)
     lines = rng.uniform(-8, 8, (2, *size, 2)) * (rng.random((2, *size, 1)) < 0.67)
     return lines.astype(np.float32)
@@ -96,12 +106,13 @@ def test_beyond_a_right_angle_tangents_fade(device: Device) -> None:
     for degrees, fade in ((60, 1.0), (90, 1.0), (120, 0.98765), (150, 0.80247), (170, 0.37570)):
         turn = np.radians(degrees)
         after = 6.0 * np.array([np.cos(turn), np.sin(turn)])
-        length = float(np.hypot(*tangents(device, None, *lines_of(here, after))[0, 2, 2, 2:]))
+        lines, lines_after = lines_of(here, after)
+        length = float(np.hypot(*tangents(device, None, lines, lines_after)[0, 2, 2, 2:]))
         arc = 6.0 * np.cos(turn / 2) * turn / np.sin(turn)
         assert abs(length / arc - fade) < 1e-4
 
 
-def test_a_small_things_neighbours_are_read_where_it_lies(device: Device) -> None:
+def test_the_neighbouring_lines_of_a_small_object_are_read_along_its_path(device: Device) -> None:
     """A thing of 3 x 3 px goes right, then down: nothing else moves anywhere."""
     size, right, down = (40, 60), np.array([16.0, 0.0]), np.array([0.0, 12.0])
     here, after = np.zeros((2, *size, 2), np.float32), np.zeros((2, *size, 2), np.float32)
@@ -120,7 +131,7 @@ def test_a_longer_interval_before_is_no_faster(device: Device) -> None:
 
 
 @pytest.mark.parametrize("spacing", [0.25, 1.0, 8.0])
-def test_samples_lie_within_their_bound(spacing: float) -> None:
+def test_samples_are_within_their_bound(spacing: float) -> None:
     """Neighbours no further apart than the spacing, arcs between them no further from their chords than its
     sixteenth; half of the paths use more than two thirds of that."""
     rng = np.random.default_rng(6)
@@ -146,7 +157,7 @@ def test_what_does_not_move_is_read_once() -> None:
 
 
 def cubic_trail(device: Device, slow: Array, fast: Array, motion: Array) -> tuple[Array, Array]:
-    """The light of a soft spot that speeds up from slow to fast while it moves by motion, and its frame."""
+    """Return the trail of a soft spot that moves by motion from speed slow to fast, and its first frame."""
     size = (100, 300)
     rows, columns = np.indices(size)
 
@@ -161,8 +172,21 @@ def cubic_trail(device: Device, slow: Array, fast: Array, motion: Array) -> tupl
     lines = np.broadcast_to(np.array([-motion, motion])[:, None, None] / 4, (2, *low, 2)).astype(np.float32)
     both = np.array([[*-slow, *-fast], [*fast, *slow]])
     ends = np.broadcast_to(both[:, None, None] / 4, (2, *low, 4)).astype(np.float32)
-    arrays = (np.zeros((*size, 4), np.float32), *frames, lines, ends, np.full(low, 0.5, np.float32))
-    result = blur.paths(device, *(device.upload(a) for a in arrays), 4.0, 0.0, 1.0, 1.0, 1.0, 256)
+    result = blur.paths(
+        device,
+        device.zeros((*size, 4), np.float32),
+        device.upload(frames[0]),
+        device.upload(frames[1]),
+        device.upload(lines),
+        device.upload(ends),
+        device.upload(np.full(low, 0.5, np.float32)),
+        half_per_low=4.0,
+        start=0.0,
+        stop=1.0,
+        time_weight=1.0,
+        spacing_px=1.0,
+        max_samples=256,
+    )
     return np.asarray(result.get())[..., 0].astype(np.float64), frames[0][..., 0].astype(np.float64)
 
 

@@ -26,17 +26,18 @@ def test_every_step_of_the_demosaic_is_its_twin(device: Device, size: tuple[int,
     pad, knee = kernels.PAD, kernels.KNEE
     rows = size[0] + 2 * pad
     band = kernels.linearize(device, device.upload(values), -pad, rows, black, gain)
-    own = band.get().astype(np.float64)
-    assert np.abs(own - twin.linearize(values, -pad, rows, black, gain, pad, knee)).max() <= LARGE
+    linear = band.get().astype(np.float64)
+    assert np.abs(linear - twin.linearize(values, -pad, rows, black, gain, pad, knee)).max() <= LARGE
     differences = kernels.color_differences(device, band, red)
-    two = differences.get().astype(np.float64)
-    assert np.abs(two - twin.color_differences(own, red)).max() <= LARGE
+    differences_64 = differences.get().astype(np.float64)
+    assert np.abs(differences_64 - twin.color_differences(linear, red)).max() <= LARGE
     gradients = kernels.gradients(device, differences)
-    assert np.abs(gradients.get() - twin.gradients(two)).max() <= 4 * LARGE
+    assert np.abs(gradients.get() - twin.gradients(differences_64)).max() <= 4 * LARGE
     chroma = kernels.green(device, differences, gradients, red)
-    assert np.abs(chroma.get() - twin.green(two, gradients.get().astype(np.float64), red)).max() <= LARGE
+    expected_chroma = twin.green(differences_64, gradients.get().astype(np.float64), red)
+    assert np.abs(chroma.get() - expected_chroma).max() <= LARGE
     light = device.zeros((*size, 3), np.float32)
-    got = kernels.interpolate(device, band, chroma, light, 0, red, colour(shot)).get()
-    want = twin.interpolate(own, chroma.get().astype(np.float64), red, pad, knee, colour(shot))
+    result = kernels.interpolate(device, band, chroma, light, 0, red, colour(shot)).get()
+    expected = twin.interpolate(linear, chroma.get().astype(np.float64), red, pad, knee, colour(shot))
     # Near white the lift's slope, up to 40 of the raw value's error, adds to the rounding.
-    assert np.abs(got - want).max() <= 40 * LARGE
+    assert np.abs(result - expected).max() <= 40 * LARGE

@@ -42,7 +42,7 @@ def colour(shot: Shot = SHOT) -> Any:
 
 
 def mosaic(size: tuple[int, ...], kind: type = np.uint16) -> Any:
-    """Random values from under black to over white."""
+    """Return random values from under black to over white."""
     return np.random.default_rng(sum(size)).integers(0, 256 if kind is np.uint8 else 1100, size).astype(kind)
 
 
@@ -51,31 +51,31 @@ def mosaic(size: tuple[int, ...], kind: type = np.uint16) -> Any:
 def test_bin_is_its_twin(device: Device, size: tuple[int, int], red: int) -> None:
     values = mosaic(size)
     black, inverse = kernels.levels(SHOT, values.dtype)
-    got = kernels.bin_cfa(device, device.upload(values), red, black, inverse, colour()).get()
-    want = twin.bin_cfa(values, red, black, inverse, colour())
-    assert got.shape == want.shape
-    assert np.all(np.abs(got.astype(np.float64) - want) <= half_rounding(want) + LARGE)
+    result = kernels.bin_cfa(device, device.upload(values), red, black, inverse, colour()).get()
+    expected = twin.bin_cfa(values, red, black, inverse, colour())
+    assert result.shape == expected.shape
+    assert np.all(np.abs(result.astype(np.float64) - expected) <= half_rounding(expected) + LARGE)
 
 
 @pytest.mark.parametrize("red", range(4))
 def test_bin_of_a_constant_is_that_constant(device: Device, red: int) -> None:
     values = np.full((7, 13), 0.25, np.float32)
     unit = np.zeros(4, np.float32), np.ones(4, np.float32)
-    got = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN)).get()
-    assert np.all(got == np.float16([0.25, 0.25, 0.25, 1]))
+    result = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN)).get()
+    assert np.all(result == np.array([0.25, 0.25, 0.25, 1], np.float16))
 
 
 @pytest.mark.parametrize("red", range(4))
 def test_bin_reproduces_a_ramp_at_the_cells_centre(device: Device, red: int) -> None:
-    """All colours lie on one ramp: away from the edges each half pixel is the ramp at its centre, exactly."""
+    """All colours are on one ramp: away from the edges each half pixel is the ramp at its centre, exactly."""
     y, x = np.indices((16, 24))
     values = ((x + 2 * y) / 128).astype(np.float32)
     unit = np.zeros(4, np.float32), np.ones(4, np.float32)
-    got = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN)).get()
+    result = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN)).get()
     y, x = np.indices((8, 12)) * 2 + 0.5
-    want = ((x + 2 * y) / 128).astype(np.float16)
+    expected = ((x + 2 * y) / 128).astype(np.float16)
     inside = (slice(1, -1), slice(1, -1))
-    assert all(np.array_equal(got[..., channel][inside], want[inside]) for channel in range(3))
+    assert all(np.array_equal(result[..., channel][inside], expected[inside]) for channel in range(3))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -86,9 +86,9 @@ def test_pictures_are_their_twins(device: Device, size: tuple[int, int], kind: t
     for encoding in ("linear", "srgb"):
         curve = kernels.curve_table(replace(shot, encoding=encoding), values.dtype)
         held, table = device.upload(values), device.upload(curve)
-        got = kernels.bin_rgb(device, held, table, colour(shot)).get()
-        want = twin.bin_rgb(values, curve, colour(shot))
-        assert np.all(np.abs(got.astype(np.float64) - want) <= half_rounding(want) + LARGE)
+        result = kernels.bin_rgb(device, held, table, colour(shot)).get()
+        expected = twin.bin_rgb(values, curve, colour(shot))
+        assert np.all(np.abs(result.astype(np.float64) - expected) <= half_rounding(expected) + LARGE)
         full = kernels.rgb(device, held, table, colour(shot)).get()
         assert np.abs(full - twin.rgb(values, curve, colour(shot))).max() <= LARGE
 
@@ -97,8 +97,8 @@ def test_black_white_and_srgb_of_a_picture_are_exact(device: Device) -> None:
     values = np.array([[[0, 0, 0], [255, 255, 255], [0, 255, 0]]], np.uint8)
     shot = replace(PLAIN, cfa=None, encoding="srgb", black_dn=(0.0,) * 3, white_dn=255.0)
     table = device.upload(kernels.curve_table(shot, values.dtype))
-    got = kernels.rgb(device, device.upload(values), table, colour(shot)).get()
-    assert np.array_equal(got, values.astype(np.float32) / 255)
+    result = kernels.rgb(device, device.upload(values), table, colour(shot)).get()
+    assert np.array_equal(result, values.astype(np.float32) / 255)
 
 
 def test_merged_pictures_are_taken_as_they_are(device: Device) -> None:
@@ -107,8 +107,8 @@ def test_merged_pictures_are_taken_as_they_are(device: Device) -> None:
     assert np.array_equal(kernels.rgb(device, device.upload(values), table, colour(PLAIN)).get(), values)
 
 
-def lit(device: Device, raw: Any, shot: Shot) -> Any:
-    """Light of raw values N 3 before the matrix, as the device computes it."""
+def raw_to_light(device: Device, raw: Any, shot: Shot) -> Any:
+    """Return light of raw values N 3 before the matrix, as the device computes it."""
     values = np.asarray(raw, np.float32)[None]
     table = device.upload(kernels.curve_table(shot, values.dtype))
     return kernels.rgb(device, device.upload(values), table, colour(shot)).get()[0]
@@ -117,19 +117,19 @@ def lit(device: Device, raw: Any, shot: Shot) -> Any:
 def test_unclipped_light_is_untouched_and_noise_below_black_is_kept(device: Device) -> None:
     raw = np.random.default_rng(2).uniform(-0.2, 0.95, (500, 3)).astype(np.float32)
     shot = replace(PLAIN, wb_gains=(2.0, 1.0, 1.5))
-    assert np.array_equal(lit(device, raw, shot), raw * np.float32([2, 1, 1.5]))
+    assert np.array_equal(raw_to_light(device, raw, shot), raw * np.array([2, 1, 1.5], np.float32))
 
 
 def test_clipped_light_is_neutral_at_the_largest_gain(device: Device) -> None:
     shot = replace(PLAIN, wb_gains=(2.1, 1.0, 1.57))
-    assert np.all(lit(device, [[1, 1, 1], [0.99, 1.3, 1]], shot)[0] == np.float32(2.1))
-    assert np.all(lit(device, [[1, 1.3, 1]], shot) == np.float32(2.1))
+    assert np.all(raw_to_light(device, [[1, 1, 1], [0.99, 1.3, 1]], shot)[0] == np.float32(2.1))
+    assert np.all(raw_to_light(device, [[1, 1.3, 1]], shot) == np.float32(2.1))
 
 
 def test_clipped_green_is_lifted_to_the_mean_of_the_others(device: Device) -> None:
     shot = replace(PLAIN, wb_gains=(2.0, 1.0, 1.5))
-    got = lit(device, [[0.9, 1.0, 0.8], [0.2, 1.0, 0.2]], shot)
-    assert np.abs(got - [[1.8, 1.5, 1.2], [0.4, 1.0, 0.3]]).max() <= FLOAT32
+    result = raw_to_light(device, [[0.9, 1.0, 0.8], [0.2, 1.0, 0.2]], shot)
+    assert np.abs(result - [[1.8, 1.5, 1.2], [0.4, 1.0, 0.3]]).max() <= FLOAT32
 
 
 def test_highlights_never_darken_and_never_jump(device: Device) -> None:
@@ -137,10 +137,10 @@ def test_highlights_never_darken_and_never_jump(device: Device) -> None:
     t = np.linspace(0.5, 1.0, 2001)[:, None]
     for towards in ([1, 1, 1], [0.7, 1, 0.9], [1, 1, 0.3], [0.2, 0.4, 1]):
         raw = t * np.array(towards)
-        got = lit(device, raw, shot)
-        assert np.all(got >= (raw * [2, 1, 1.5]).astype(np.float32) - FLOAT32)
+        result = raw_to_light(device, raw, shot)
+        assert np.all(result >= (raw * [2, 1, 1.5]).astype(np.float32) - FLOAT32)
         # A lift of at most 1 over a ramp of 0.04 whose steepest slope is 1.5 of its mean.
-        assert np.abs(np.diff(got, axis=0)).max() <= (0.5 / 2000) * (2 + 2 * 1.5 * 1 / 0.04)
+        assert np.abs(np.diff(result, axis=0)).max() <= (0.5 / 2000) * (2 + 2 * 1.5 * 1 / 0.04)
 
 
 def frame(size: tuple[int, int], seed: int = 3) -> Any:
@@ -154,16 +154,16 @@ def frame(size: tuple[int, int], seed: int = 3) -> Any:
 @pytest.mark.parametrize("size", SIZES)
 def test_low_and_energy_are_their_twins(device: Device, size: tuple[int, int], k: int) -> None:
     half = frame(size)
-    want = twin.low(half, k)
-    got = kernels.low(device, device.upload(half), k).get()
-    assert got.shape == want.shape
-    assert np.abs(got - want).max() <= LARGE
+    expected = twin.low(half, k)
+    result = kernels.low(device, device.upload(half), k).get()
+    assert result.shape == expected.shape
+    assert np.abs(result - expected).max() <= LARGE
     sharp = twin.energy(half, k, 0.1)
     measured = kernels.energy(device, device.upload(half), k, 0.1).get().astype(np.float64)
     assert np.all(np.abs(measured - sharp) <= half_rounding(sharp) + 8 * FLOAT32 * (1 + sharp))
 
 
-def test_low_of_blocks_of_one_is_the_frame_and_of_nothing_is_nothing(device: Device) -> None:
+def test_low_of_single_pixels_is_the_frame_and_without_coverage_is_0(device: Device) -> None:
     half = frame((6, 9))
     half[..., 3] = 1
     assert np.array_equal(kernels.low(device, device.upload(half), 1).get(), half.astype(np.float32))
@@ -171,7 +171,7 @@ def test_low_of_blocks_of_one_is_the_frame_and_of_nothing_is_nothing(device: Dev
     assert not kernels.low(device, device.upload(half), 4).get().any()
 
 
-def test_energy_of_a_flat_frame_is_nothing_and_of_brightness_independent(device: Device) -> None:
+def test_energy_of_a_flat_frame_is_0_and_independent_of_brightness(device: Device) -> None:
     flat = np.full((9, 9, 4), 0.7, np.float16)
     assert not kernels.energy(device, device.upload(flat), 3, 1e-3).get().any()
     half = frame((12, 12))

@@ -23,7 +23,7 @@ TONE = stage.tone_curve(np.repeat([[0.001], [0.05], [0.2], [3.0]], 3, axis=1), s
 
 
 def scene(size: tuple[int, int], seed: int = 1) -> Any:
-    """Light from far below to far above white, some of it negative or outside every gamut."""
+    """Return light from far below to far above white, some of it negative or outside every gamut."""
     random = np.random.default_rng(seed)
     return (random.normal(1, 0.4, (*size, 3)) * 2 ** random.uniform(-12, 5, (*size, 1))).astype(np.float32)
 
@@ -33,25 +33,50 @@ def up(device: Device, values: Any) -> DeviceArray:
 
 
 def tone(device: Device, light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
-    tables = (TONE.display, TONE.chroma, stage.encoding(), to_space, LUMINANCE)
-    uploaded = [up(device, table) for table in tables]
-    scalars = {"top": TONE.top, "gain": TONE.gain, "saturation": saturation}
-    return kernels.tone(device, up(device, light), *uploaded, **scalars).get()
+    result = kernels.tone(
+        device,
+        up(device, light),
+        curve=up(device, TONE.display),
+        chroma=up(device, TONE.chroma),
+        encode=up(device, stage.encoding()),
+        to_space=up(device, to_space),
+        luminance=up(device, LUMINANCE),
+        top=TONE.top,
+        gain=TONE.gain,
+        saturation=saturation,
+    )
+    return result.get()
 
 
 def tone_twin(light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
-    tables = (t.astype(np.float64) for t in (TONE.display, TONE.chroma, stage.encoding()))
-    scalars = {"top": TONE.top, "gain": TONE.gain, "saturation": saturation}
-    return twin.tone(light, *tables, to_space, LUMINANCE, **scalars)
+    return twin.tone(
+        light,
+        curve=TONE.display.astype(np.float64),
+        chroma=TONE.chroma.astype(np.float64),
+        encode=stage.encoding().astype(np.float64),
+        to_space=to_space,
+        luminance=LUMINANCE,
+        top=TONE.top,
+        gain=TONE.gain,
+        saturation=saturation,
+    )
 
 
 def gain(device: Device, light: Any, side: int) -> Any:
-    arrays = (up(device, values) for values in (light, TONE.gain_share, TO_SPACE))
-    return kernels.gain_map(device, *arrays, side=side, top=TONE.top, gain=TONE.gain).get()
+    result = kernels.gain_map(
+        device,
+        up(device, light),
+        up(device, TONE.gain_share),
+        up(device, TO_SPACE),
+        side=side,
+        top=TONE.top,
+        gain=TONE.gain,
+    )
+    return result.get()
 
 
 def off_by_rounding(values: Any, truth: Any, slack: float) -> bool:
-    """Whether 8-bit values are the truth rounded, either way where it lies within slack of a half."""
+    """Whether 8-bit values are the truth rounded, either way where it is within slack of a half."""
     return bool(np.all(np.abs(values.astype(np.float64) - truth) <= 0.5 + slack))
 
 
@@ -78,7 +103,9 @@ def test_grey_stays_grey_exactly(device: Device) -> None:
 
 def test_black_is_black_and_hostile_light_stays_inside(device: Device) -> None:
     light = np.zeros((1, 6, 3), np.float32)
-    light[0, 1:] = [[np.nan] * 3, [np.inf] * 3, [-np.inf] * 3, [np.inf, 0, -1], [-1, -2, -3]]
+    light[0, 1:4] = np.array([np.nan, np.inf, -np.inf])[:, None]
+    light[0, 4] = np.inf, 0, -1
+    light[0, 5] = -1, -2, -3
     shown = tone(device, light)
     assert np.all(shown[:, 0, [0, 1, 3, 5]] == 0)
     assert np.all(shown[:3, 0, 2] == 1)
@@ -150,7 +177,7 @@ def test_gain_map_is_its_twin(device: Device, size: tuple[int, int], side: int) 
     assert off_by_rounding(values, truth, 0.02)
 
 
-def test_gain_is_nothing_in_the_shadows_and_all_at_white(device: Device) -> None:
+def test_gain_is_0_in_the_shadows_and_full_at_white(device: Device) -> None:
     light = np.full((4, 12, 3), 1e-3, np.float32)
     light[:, 4:] = 0.1 / TONE.gain
     light[:, 8:] = 1e3

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+from longexpo_cli.arrays import Array, Array32, Array64
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device
 from tests.reference import merge as twin
@@ -17,7 +15,6 @@ SIZES = [(1, 1), (7, 13), (37, 150)]
 KINDS = ["bayer", "rgb", "srgb"]
 # Four passes of 16 float32 products, and T D / (D^2 + T) of a D off by as much: about 10 roundings.
 DCT = 2e-5
-Array = npt.NDArray[Any]
 
 
 def stored(device: Device, values: Array, kind: str) -> gpu.StoredPixels:
@@ -40,27 +37,29 @@ def noise(size: tuple[int, int], kind: str, seed: int = 0) -> Array:
     return rng.integers(0, 4096, shape).astype(np.uint16)
 
 
-def lit(c: gpu.StoredPixels) -> npt.NDArray[np.float64]:
-    return twin.light(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
+def light_twin(pixels: gpu.StoredPixels) -> Array64:
+    return twin.light(pixels.values.get(), pixels.curve.get(), pixels.cfa_period, pixels.is_gamma_encoded)
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_light_and_grey_are_their_definition(device: Device, size: tuple[int, int], kind: str) -> None:
-    c = stored(device, noise(size, kind), kind)
-    np.testing.assert_allclose(gpu.light(device, c).get(), lit(c), rtol=FLOAT32, atol=FLOAT32)
-    expected = twin.grey(c.values.get(), c.curve.get(), c.cfa_period, c.is_gamma_encoded)
-    difference = gpu.grey(device, c).get().astype(int) - expected
+    pixels = stored(device, noise(size, kind), kind)
+    np.testing.assert_allclose(
+        gpu.light(device, pixels).get(), light_twin(pixels), rtol=FLOAT32, atol=FLOAT32
+    )
+    expected = twin.grey(pixels.values.get(), pixels.curve.get(), pixels.cfa_period, pixels.is_gamma_encoded)
+    difference = gpu.grey(device, pixels).get().astype(int) - expected
     assert np.abs(difference).max() <= 1  # a mean near a half may round either way
     assert np.mean(difference != 0) < 0.02
 
 
 def test_black_is_exactly_no_light_and_white_exactly_one(device: Device) -> None:
-    curve = device.upload(np.tile(np.float32([64, 1 / 4032]), 4))
+    curve = device.upload(np.tile(np.array([64, 1 / 4032], np.float32), 4))
     for value, expected in ((64, 0.0), (64 + 4032, 1.0)):
-        c = gpu.StoredPixels(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
-        np.testing.assert_array_equal(gpu.light(device, c).get(), np.float32(expected))
-        np.testing.assert_array_equal(gpu.grey(device, c).get(), round(expected * 32768))
+        pixels = gpu.StoredPixels(device.upload(np.full((5, 7), value, np.uint16)), curve, (2, 2), False)
+        np.testing.assert_array_equal(gpu.light(device, pixels).get(), np.float32(expected))
+        np.testing.assert_array_equal(gpu.grey(device, pixels).get(), round(expected * 32768))
 
 
 @pytest.mark.parametrize("size", [*SIZES, (64, 2)])
@@ -122,7 +121,7 @@ def test_match_finds_a_shift(device: Device) -> None:
     np.testing.assert_allclose(found[2:-2, 2:-2], np.broadcast_to([-4.0, 6.0], (5, 7, 2)), atol=0.5)
 
 
-def field(size: tuple[int, int], seed: int, spread: float) -> npt.NDArray[np.float32]:
+def field(size: tuple[int, int], seed: int, spread: float) -> Array32:
     rng = np.random.default_rng(seed)
     shape = (gpu.blocks(-(-size[0] // 2)), gpu.blocks(-(-size[1] // 2)), 2)
     return rng.normal(0, spread, shape).astype(np.float32)
@@ -133,12 +132,12 @@ def field(size: tuple[int, int], seed: int, spread: float) -> npt.NDArray[np.flo
 @pytest.mark.parametrize("spread", [0.0, 3.0])
 def test_tiles_are_their_definition(device: Device, size: tuple[int, int], kind: str, spread: float) -> None:
     here, there = stored(device, noise(size, kind, 5), kind), stored(device, noise(size, kind, 6), kind)
-    reference = lit(here).astype(np.float32)
+    reference = light_twin(here).astype(np.float32)
     field_px = field(size, 7, spread)
     for noise_profile, clips in (((0.05, 0.01), (9.0, 9.0)), ((0.5, 0.1), (0.9, 0.8))):
         expected = twin.tiles(
             reference,
-            lit(there),
+            light_twin(there),
             field_px,
             np.zeros_like(reference),
             here.cfa_period,
@@ -165,12 +164,12 @@ def test_tiles_are_their_definition(device: Device, size: tuple[int, int], kind:
 def test_the_same_frame_again_adds_the_reference_exactly(
     device: Device, size: tuple[int, int], kind: str
 ) -> None:
-    c = stored(device, noise(size, kind, 9), kind)
-    reference = gpu.light(device, c)
+    pixels = stored(device, noise(size, kind, 9), kind)
+    reference = gpu.light(device, pixels)
     still = device.upload(np.zeros_like(field(size, 0, 0)))
     for profile in ((1e-3, 1e-6), (0.0, 0.0)):
         total = device.zeros(reference.shape, np.float32)
-        gpu.tiles(device, reference, c, still, total, profile, 12.0, (9.0, 9.0))
+        gpu.tiles(device, reference, pixels, still, total, profile, 12.0, (9.0, 9.0))
         np.testing.assert_array_equal(total.get(), reference.get())
 
 
@@ -193,6 +192,6 @@ def test_whole_cells_are_moved_exactly(device: Device) -> None:
     here, there = stored(device, values, "bayer"), stored(device, np.roll(values, (2, -4), (0, 1)), "bayer")
     reference = gpu.light(device, here)
     total = device.zeros(reference.shape, np.float32)
-    move = device.upload(np.broadcast_to(np.float32([-4, 2]), field((64, 96), 0, 0).shape).copy())
+    move = device.upload(np.broadcast_to(np.array([-4, 2], np.float32), field((64, 96), 0, 0).shape).copy())
     gpu.tiles(device, reference, there, move, total, (0.5, 0.1), 12.0, (9.0, 9.0))
     np.testing.assert_array_equal(total.get(), reference.get())  # beyond the frame the reference alone counts

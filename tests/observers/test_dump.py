@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +11,7 @@ from longexpo_cli.observers.dump import Dump
 from longexpo_cli.observers.pictures import ZOOM
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.values import load
+from tests.images import read_image
 from tests.observers import values
 
 
@@ -80,11 +80,11 @@ def test_values_are_whole_and_exact(folder: Path) -> None:
 
 def test_the_sum_of_a_blur_is_shown_as_light(folder: Path) -> None:
     # the sum of 0.75 over a weight of 0.75 is the brightest light there is
-    assert cv2.imread(str(folder / "10-blur-sum-so-far-001.png")).min() == 255
+    assert read_image(folder / "10-blur-sum-so-far-001.png").min() == 255
 
 
 def test_tracks_move_only_where_they_are_seen(folder: Path) -> None:
-    seen = cv2.imread(str(folder / "06-align-tracks-as-seen.png"))
+    seen = read_image(folder / "06-align-tracks-as-seen.png")
     assert seen.shape[0] == values.LOW.shape[0] * ZOOM
     assert seen.max() > 200  # a bright path on darkened grey
     assert np.median(seen) == 64

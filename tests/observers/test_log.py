@@ -41,16 +41,16 @@ def test_a_loop_is_announced_and_summed_up_when_it_is_over(lines: list[str]) -> 
 
 
 def test_decisions_and_refusals_are_named(lines: list[str]) -> None:
-    said = "\n".join(lines)
-    assert "bad.dng refused: the file is empty" in said
-    assert "3 frames of 60x40" in said
-    assert "saliency peak 0.98, subject found" in said
-    assert "2 tracks" in said
-    assert "frame 2 dropped: too few tracks agree" in said
-    assert "reference frame 1, 2 of 3 frames, median 0.05 px" in said
-    assert "frames 0 to 1, trail inf % of the diagonal, 30.0 % wanted" in said
-    assert "2 frames merged" in said
-    assert "out.jpg" in said
+    log_text = "\n".join(lines)
+    assert "bad.dng refused: the file is empty" in log_text
+    assert "3 frames of 60x40" in log_text
+    assert "saliency peak 0.98, subject found" in log_text
+    assert "2 tracks" in log_text
+    assert "frame 2 dropped: too few tracks agree" in log_text
+    assert "reference frame 1, 2 of 3 frames, median 0.05 px" in log_text
+    assert "frames 0 to 1, trail inf % of the diagonal, 30.0 % wanted" in log_text
+    assert "2 frames merged" in log_text
+    assert "out.jpg" in log_text
 
 
 def test_every_value_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> None:

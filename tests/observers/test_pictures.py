@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from longexpo_cli.observers import pictures
+from tests.images import read_image
 
 
 def test_grey_light_stays_grey() -> None:
@@ -17,12 +17,12 @@ def test_grey_light_stays_grey() -> None:
     assert set(np.unique(shown)) == {188}  # sRGB of 0.5
 
 
-def test_light_scales_itself_and_bears_black() -> None:
+def test_light_is_scaled_to_its_brightest_and_may_be_black() -> None:
     assert pictures.light(np.full((4, 4, 3), 7.0)).min() == 255
     assert pictures.light(np.zeros((4, 4, 3))).max() == 0
 
 
-def test_weights_clamp_and_bear_nan() -> None:
+def test_weights_are_clamped_and_nan_is_0() -> None:
     shown = pictures.weights(np.array([[0.0, 0.5, 1.0, 2.0, -1.0, np.nan]]))
     assert shown[0, :, 0].tolist() == [0, 128, 255, 255, 0, 0]
 
@@ -63,7 +63,7 @@ def test_side_by_side() -> None:
 def test_saved_as_it_is(tmp_path: Path, rng: np.random.Generator) -> None:
     picture = rng.integers(0, 256, (5, 7, 3), np.uint8)
     pictures.save(tmp_path / "a.png", picture)
-    assert np.array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], picture)
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def document() -> dict[str, Any]:
     for stage, value, index in values.SHOWN:
         clock.on_value(stage, value, index)
     device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
-    facts = sidecar.document(
+    written = sidecar.document(
         recipe=Recipe(),
         device=cast(Device, device),
         burst=values.BURST,
@@ -38,7 +38,7 @@ def document() -> dict[str, Any]:
         clock=clock,
         outputs=(Path("out.jpg"),),
     )
-    result: dict[str, Any] = json.loads(json.dumps(facts, allow_nan=False))
+    result: dict[str, Any] = json.loads(json.dumps(written, allow_nan=False))
     return result
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array, Array32
 from longexpo_cli.geometry import Grid
 from longexpo_cli.types import (
     Alignment,
@@ -38,19 +38,19 @@ FRAMES = 3
 class OnHost:
     """An array that stands for one on a device."""
 
-    array: npt.NDArray[Any]
+    array: Array
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
+        """Return the array's shape."""
         return self.array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The array's type."""
+        """Return the array's type."""
         return self.array.dtype
 
-    def get(self) -> npt.NDArray[Any]:
+    def get(self) -> Array:
         """Return the array."""
         return self.array
 
@@ -83,7 +83,7 @@ SHOTS = tuple(shot(number) for number in range(FRAMES))
 BURST = Burst(Path("burst"), SHOTS, (), ((Path("burst/bad.dng"), "the file is empty"),))
 
 
-def ones(grid: Grid, *channels: int) -> npt.NDArray[np.float32]:
+def ones(grid: Grid, *channels: int) -> Array32:
     """Return a grid of ones."""
     return np.ones((*grid.shape, *channels), np.float32)
 

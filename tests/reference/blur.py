@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array64
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
@@ -23,7 +21,7 @@ STRAIGHT_TOLERANCE = 0.03
 
 
 def soft_gamma(v: Array64, k: float) -> Array64:
-    """Equation 9, its tangent v / k below 0, clamped to 1 above; v itself for k = 1."""
+    """Return equation 9: v / k (its tangent) below 0, 1 above 1; v itself for k = 1."""
     if k == 1:
         return v
     bounded = np.clip(v, 0, 1)
@@ -31,7 +29,7 @@ def soft_gamma(v: Array64, k: float) -> Array64:
 
 
 def inverse_soft_gamma(g: Array64, k: float) -> Array64:
-    """The inverse of soft_gamma on its range."""
+    """Return the inverse of soft_gamma on its range."""
     if k == 1:
         return g
     bounded = np.clip(g, 0, 1)
@@ -39,7 +37,7 @@ def inverse_soft_gamma(g: Array64, k: float) -> Array64:
 
 
 def confidence(coverage: Array64, feather: float) -> Array64:
-    """Coverage H W, feathered over some pixels towards the edges of the covered area inside the picture."""
+    """Feather coverage H W towards the edges of the covered area inside the picture, over feather pixels."""
     rows, columns = np.indices(coverage.shape)
     means = []
     for dx, dy in ((feather, 0.0), (0.0, feather)):
@@ -61,8 +59,8 @@ def confidence(coverage: Array64, feather: float) -> Array64:
     return np.where(corners < 1, feathered, coverage)
 
 
-def encode(light: npt.NDArray[Any], clip_light: float, k: float, feather: float = 0.0) -> Array64:
-    """Light H W 4 to H W 4 under soft gamma, multiplied by its confidence."""
+def encode(light: Array, clip_light: float, k: float, feather: float = 0.0) -> Array64:
+    """Encode light H W 4 with soft gamma and multiply it by its confidence."""
     v = light.astype(np.float64)
     factor = np.clip(v[..., 3:], 0, 1)
     if feather >= 1:
@@ -73,8 +71,8 @@ def encode(light: npt.NDArray[Any], clip_light: float, k: float, feather: float 
     return np.where(factor > 0, encoded, 0.0)
 
 
-def bilinear(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
-    """Samples of a picture H W C at x, y, edges clamped."""
+def bilinear(picture: Array, x: Array64, y: Array64) -> Array64:
+    """Sample a picture H W C bilinearly at x, y; edges are clamped."""
     height, width = picture.shape[:2]
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     x0, y0 = x.astype(int), y.astype(int)
@@ -84,20 +82,26 @@ def bilinear(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
     return (p[y0, x0] * (1 - u) + p[y0, x1] * u) * (1 - v) + (p[y1, x0] * (1 - u) + p[y1, x1] * u) * v
 
 
-def clipped_samples(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
-    """Samples whose weight falls to 0 one pixel outside the picture."""
+def coarse_positions(shape: tuple[int, ...], scale: float) -> tuple[Array64, Array64]:
+    """Return x and y H W of a grid's pixels, in pixels of a grid that is scale times coarser."""
+    rows, columns = np.indices(shape[:2])
+    return (columns + 0.5) / scale - 0.5, (rows + 0.5) / scale - 0.5
+
+
+def clipped_samples(picture: Array, x: Array64, y: Array64) -> Array64:
+    """Sample a picture bilinearly; the samples fall to 0 one pixel outside it."""
     height, width = picture.shape[:2]
     inside = np.clip(np.minimum(x + 1, width - x), 0, 1) * np.clip(np.minimum(y + 1, height - y), 0, 1)
     return bilinear(picture, x, y) * inside[..., None]
 
 
 def length(vectors: Array64) -> Array64:
-    """Lengths ... of vectors ... x 2."""
+    """Return lengths ... of vectors ... x 2."""
     return np.asarray(np.hypot(vectors[..., 0], vectors[..., 1]))
 
 
 def flow(following: Array64, back: Array64) -> Array64:
-    """Equation 7 with H as a vector: the instantaneous flow of two lines ... x 2."""
+    """Return the instantaneous flow of two lines ... x 2 (equation 7 with H as a vector)."""
     a, b = length(following)[..., None], length(back)[..., None]
     mean = (b * following + a * back) / np.where(a + b > 0, a + b, 1)
     cross = following[..., 0] * back[..., 1] - following[..., 1] * back[..., 0]
@@ -108,7 +112,7 @@ def flow(following: Array64, back: Array64) -> Array64:
 
 
 def most_similar(lines: Array64, chord: Array64, target: Array64) -> Array64:
-    """The line most similar to target along a chord and arcs beside it; 0 where none is MIN_LENGTH long."""
+    """Return the line most similar to target along a chord and arcs beside it; 0 if all are short."""
     height, width = chord.shape[:2]
     rows, columns = np.indices((height, width))
     taps = np.clip(np.ceil(length(chord)), 1, TANGENT_TAPS).astype(int)
@@ -128,7 +132,7 @@ def most_similar(lines: Array64, chord: Array64, target: Array64) -> Array64:
 
 
 def extrapolate(b: Array64, a: Array64) -> Array64:
-    """The point after C = 0 of a path through B = b and A = b + a; a = 0: there is no A."""
+    """Return the point after C = 0 of a path through B = b and A = b + a; a = 0: there is no A."""
     along = np.maximum((b * b).sum(-1, keepdims=True), 1e-30)
     mirrored = b + a - 2 * ((b / 2 + a) * b).sum(-1, keepdims=True) / along * b
     shorter = np.minimum(1, length(b) / np.maximum(length(mirrored), 1e-30))[..., None]
@@ -136,7 +140,7 @@ def extrapolate(b: Array64, a: Array64) -> Array64:
 
 
 def path_tangents(line: Array64, previous: Array64, following: Array64) -> Array64:
-    """The tangents H W 4 of a path along line, at its pair's first frame and at its second."""
+    """Return the tangents H W 4 of a path along line, at its pair's first frame and at its second."""
     back = np.where((previous != 0).any(-1, keepdims=True), -previous, -extrapolate(line, following))
     ahead = np.where((following != 0).any(-1, keepdims=True), following, extrapolate(-line, previous))
     curved = np.concatenate([flow(line, back), flow(ahead, line)], -1)
@@ -144,13 +148,13 @@ def path_tangents(line: Array64, previous: Array64, following: Array64) -> Array
 
 
 def tangents(
-    before: npt.NDArray[Any] | None,
-    lines: npt.NDArray[Any],
-    after: npt.NDArray[Any] | None,
+    before: Array | None,
+    lines: Array,
+    after: Array | None,
     before_scale: float = 1.0,
     after_scale: float = 1.0,
 ) -> Array64:
-    """Tangents 2 h w 4 of the paths of a pair's lines 2 h w 2, given those of the pairs before and after."""
+    """Return tangents 2 h w 4 of a pair's paths, given the lines 2 h w 2 of the pairs before and after."""
     first, second = lines.astype(np.float64)
     previous, following = np.zeros_like(first), np.zeros_like(second)
     if before is not None:
@@ -169,7 +173,7 @@ def tangents(
 
 
 def cubic(line: Array64, tangents: Array64) -> tuple[Array64, Array64, Array64]:
-    """The coefficients of path(s) = s (a + s (b + s c)), tangents H W 4; straight where nearly so."""
+    """Return the coefficients of path(s) = s (a + s (b + s c)), tangents H W 4; straight where nearly so."""
     d0, d1 = tangents[..., :2] - line, tangents[..., 2:] - line
     straight = (length(d0) + length(d1) < STRAIGHT_TOLERANCE)[..., None]
     d0, d1 = np.where(straight, 0.0, d0), np.where(straight, 0.0, d1)
@@ -177,13 +181,13 @@ def cubic(line: Array64, tangents: Array64) -> tuple[Array64, Array64, Array64]:
 
 
 def path(line: Array64, tangents: Array64, s: Array64) -> Array64:
-    """Where the light of parameter s is read, relative to its pixel."""
+    """Return the position of parameter s on a path, relative to its pixel."""
     a, b, c = cubic(line, tangents)
     return s[..., None] * (a + s[..., None] * (b + s[..., None] * c))
 
 
 def speed(line: Array64, tangents: Array64, s: Array64) -> Array64:
-    """The length of the path's derivative at s."""
+    """Return the length of the path's derivative at s."""
     a, b, c = cubic(line, tangents)
     return length(a + s[..., None] * (2 * b + s[..., None] * 3 * c))
 
@@ -191,7 +195,7 @@ def speed(line: Array64, tangents: Array64, s: Array64) -> Array64:
 def count(
     line: Array64, tangents: Array64, interval: float, spacing: float, max_samples: int
 ) -> npt.NDArray[np.int_]:
-    """How many samples of a part of the paths keep their neighbours within spacing and arcs flat."""
+    """Return the number of samples that keeps neighbours within spacing and arcs between them flat."""
     a, b, c = cubic(line, tangents)
     d0, m, d1 = a, a + b, a + 2 * b + 3 * c  # control points of the derivative
     max_speed = np.maximum(np.maximum(length(d0), length(d1)), length(m))
@@ -201,7 +205,7 @@ def count(
 
 
 def weighted_sum(
-    frame: npt.NDArray[Any],
+    frame: Array,
     line: Array64,
     tangents: Array64,
     begin: float,
@@ -209,7 +213,7 @@ def weighted_sum(
     spacing: float,
     max_samples: int,
 ) -> tuple[Array64, Array64]:
-    """The mean over midpoints of w coverage I and of w coverage, for one frame's paths in half pixels."""
+    """Return the means over midpoints of w coverage I and of w coverage along one frame's paths."""
     rows, columns = np.indices(frame.shape[:2]).astype(np.float64)
     samples = count(line, tangents, end - begin, spacing, max_samples)
     middle, apart = (begin + end) / 2, np.sqrt(0.15) * (end - begin)
@@ -228,12 +232,12 @@ def weighted_sum(
 
 
 def paths(
-    total: npt.NDArray[Any],
-    first: npt.NDArray[Any],
-    second: npt.NDArray[Any],
-    lines: npt.NDArray[Any],
-    tangents: npt.NDArray[Any],
-    weight: npt.NDArray[Any],
+    total: Array,
+    first: Array,
+    second: Array,
+    lines: Array,
+    tangents: Array,
+    weight: Array,
     half_per_low: float,
     start: float,
     stop: float,
@@ -241,9 +245,8 @@ def paths(
     spacing: float,
     max_samples: int,
 ) -> Array64:
-    """The accumulator plus one pair's mean light times time_weight (equations 6 and 8)."""
-    rows, columns = np.indices(first.shape[:2]).astype(np.float64)
-    low_x, low_y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    """Return the accumulator plus one pair's mean light times time_weight (equations 6 and 8)."""
+    low_x, low_y = coarse_positions(first.shape, half_per_low)
     cells = np.concatenate([weight[..., None], *lines, *tangents], axis=-1).astype(np.float64)
     cell = bilinear(cells, low_x, low_y)
     w, *fields = np.split(cell, (1, 3, 5, 9), axis=-1)
@@ -260,8 +263,8 @@ def paths(
     return np.where(coverage > MIN_WEIGHT, total + time_weight * mean_confidence * mean, total)
 
 
-def resolve(total: npt.NDArray[Any], clip_light: float, k: float) -> Array64:
-    """An accumulator H W 4 to light H W 4, channel 4 = 1 where any pair has coverage."""
+def resolve(total: Array, clip_light: float, k: float) -> Array64:
+    """Return the light H W 4 of an accumulator; channel 4 is 1 where any pair has coverage."""
     total = total.astype(np.float64)
     covered = total[..., 3:] > 0
     g = total[..., :3] / np.where(covered, total[..., 3:], 1)

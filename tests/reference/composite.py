@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
-from tests.reference.blur import bilinear
+from longexpo_cli.arrays import Array, Array64
+from tests.reference.blur import bilinear, coarse_positions
 
 MIN_RANGE_WEIGHT = 0.02
 
 
-def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array64:
-    """The square root of the mean light in each scale x scale cell, or its part inside the picture, h w 3."""
+def guide(light: Array, shape: tuple[int, int], scale: int) -> Array64:
+    """Return the square root h w 3 of the mean light in the part of each cell that is inside the picture."""
     rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
     padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
     sums = np.add.reduceat(np.add.reduceat(padded, rows, axis=0), columns, axis=1)
@@ -22,21 +19,20 @@ def guide(light: npt.NDArray[Any], shape: tuple[int, int], scale: int) -> Array6
 
 
 def biweight(squared: Array64) -> Array64:
-    """(1 - t^2)^2 up to t = 1, then 0."""
+    """Return Tukey's biweight (1 - t^2)^2 of t^2, 0 beyond t = 1."""
     return np.maximum(1 - squared, 0) ** 2
 
 
 def mask(
-    low_mask: npt.NDArray[Any],
-    low_guide: npt.NDArray[Any],
-    half_guide: npt.NDArray[Any],
+    low_mask: Array,
+    low_guide: Array,
+    half_guide: Array,
     half_per_low: float,
     radius: float,
     guide_range: float,
 ) -> Array64:
-    """The joint bilateral mean of a low mask at every half-grid pixel, over all low pixels."""
-    rows, columns = np.indices(half_guide.shape[:2]).astype(np.float64)
-    x, y = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+    """Return the joint bilateral mean of a low mask at every half-grid pixel, over all low pixels."""
+    x, y = coarse_positions(half_guide.shape, half_per_low)
     total, norm = np.zeros_like(x), np.zeros_like(x)
     for j in range(low_mask.shape[0]):
         for i in range(low_mask.shape[1]):
@@ -50,10 +46,8 @@ def mask(
     return np.where(norm > 0, total / np.where(norm > 0, norm, 1), low_mask[near_y, near_x])
 
 
-def excess(
-    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], noise: tuple[float, float], part: float
-) -> Array64:
-    """How far the blur is outside the 3 x 3 range of the sharp light, in standard deviations of noise."""
+def excess(blur: Array, half_guide: Array, noise: tuple[float, float], part: float) -> Array64:
+    """Return the distance of the blur from the 3 x 3 range of the sharp light, in standard deviations."""
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     around = windows(sharp, 1)
     light = blur[..., :3].astype(np.float64)
@@ -63,7 +57,7 @@ def excess(
 
 
 def windows(values: Array64, radius: int) -> Array64:
-    """All values within a radius of each pixel, n H W ..., edges repeated."""
+    """Return all values within a radius of each pixel, n H W ..., edges repeated."""
     height, width = values.shape[:2]
     sides = [(radius, radius)] * 2 + [(0, 0)] * (values.ndim - 2)
     padded = np.pad(values, sides, mode="edge")
@@ -72,33 +66,34 @@ def windows(values: Array64, radius: int) -> Array64:
 
 
 def detail(
-    blur: npt.NDArray[Any],
-    half_guide: npt.NDArray[Any],
-    excess_map: npt.NDArray[Any],
+    blur: Array,
+    half_guide: Array,
+    excess_map: Array,
     low: tuple[int, int],
     cell: int,
     min_variance: float,
 ) -> tuple[Array64, Array64]:
-    """The part of the sharp detail in the blur and their largest difference, for every low pixel."""
+    """Return the fraction of the sharp detail in the blur and their largest difference, h w each."""
     height, width = excess_map.shape
     sharp = half_guide[..., :3].astype(np.float64) ** 2
     padded = np.pad(excess_map.astype(np.float64), 1)
-    mean = sum(padded[j : j + height, i : i + width] for j in range(3) for i in range(3)) / 9
+    mean = np.mean([padded[j : j + height, i : i + width] for j in range(3) for i in range(3)], axis=0)
     slope, difference = np.zeros(low), np.zeros(low)
     for y in range(low[0]):
         for x in range(low[1]):
             rows = np.clip(np.arange(y * cell - 2, (y + 1) * cell + 2), 0, height - 1)
             columns = np.clip(np.arange(x * cell - 2, (x + 1) * cell + 2), 0, width - 1)
-            known = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
-            b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[known]
-            s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[known]
-            slope[y, x] = guided_filter_slope(b, s, 3 * known.sum() * min_variance) if known.any() else 0.0
+            covered = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
+            b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[covered]
+            s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[covered]
+            if covered.any():
+                slope[y, x] = guided_filter_slope(b, s, 3 * covered.sum() * min_variance)
             difference[y, x] = mean[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].max()
     return slope, difference
 
 
 def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
-    """The part of the detail s that b holds, n 3 each, where they vary alike."""
+    """Return the fraction of the detail s n 3 that b n 3 contains, where both vary alike."""
     covariance = max(float(((b - b.mean(0)) * (s - s.mean(0))).sum()), 0.0)
     variance_b = float(((b - b.mean(0)) ** 2).sum()) + min_variance
     variance_s = float(((s - s.mean(0)) ** 2).sum()) + min_variance
@@ -106,19 +101,16 @@ def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
     return float(np.clip(covariance / variance_s, 0, 1) * confidence)
 
 
-def subtract_detail(
-    blur: npt.NDArray[Any], half_guide: npt.NDArray[Any], slope: npt.NDArray[Any], half_per_low: float
-) -> Array64:
-    """The blur minus slope times the sharp light; channel 4 is kept."""
-    rows, columns = np.indices(blur.shape[:2]).astype(np.float64)
-    at = (columns + 0.5) / half_per_low - 0.5, (rows + 0.5) / half_per_low - 0.5
+def subtract_detail(blur: Array, half_guide: Array, slope: Array, half_per_low: float) -> Array64:
+    """Return the blur minus slope times the sharp light; channel 4 is kept."""
+    x, y = coarse_positions(blur.shape, half_per_low)
     result = blur.astype(np.float64)
-    result[..., :3] -= bilinear(slope[..., None], *at) * half_guide[..., :3].astype(np.float64) ** 2
+    result[..., :3] -= bilinear(slope[..., None], x, y) * half_guide[..., :3].astype(np.float64) ** 2
     return result
 
 
-def cubic(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
-    """Catmull-Rom samples of H W C at x, y, edges repeated, within the range of the four nearest pixels."""
+def cubic(picture: Array, x: Array64, y: Array64) -> Array64:
+    """Return Catmull-Rom samples of H W C at x, y, edges repeated, clamped to the four nearest pixels."""
     height, width = picture.shape[:2]
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
 
@@ -139,21 +131,22 @@ def cubic(picture: npt.NDArray[Any], x: Array64, y: Array64) -> Array64:
 
 
 def blend(
-    sharp: npt.NDArray[Any],
-    residual: npt.NDArray[Any],
-    keep: npt.NDArray[Any],
-    slope: npt.NDArray[Any],
+    sharp: Array,
+    residual: Array,
+    keep: Array,
+    slope: Array,
     low_scale: float,
 ) -> Array64:
-    """S keep + (R + slope S)(1 - keep), where the blur has coverage."""
-    rows, columns = np.indices(sharp.shape[:2]).astype(np.float64)
-    x, y = 0.5 * columns - 0.25, 0.5 * rows - 0.25
+    """Return S keep + (R + slope S)(1 - keep), where the blur has coverage."""
+    x, y = coarse_positions(sharp.shape, 2)
+    low_x, low_y = coarse_positions(sharp.shape, low_scale)
     k = np.clip(bilinear(keep[..., None], x, y), 0, 1)
-    a = bilinear(slope[..., None], (columns + 0.5) / low_scale - 0.5, (rows + 0.5) / low_scale - 0.5)
-    known = (residual[..., 3:] > 0).astype(np.float64)
-    some = bilinear(np.concatenate([residual[..., :3] * known, known], axis=-1), x, y)
-    part = some[..., 3:]
-    around = windows(known, 2).min(axis=0)
-    whole = around[np.indices(sharp.shape[:2])[0] // 2, np.indices(sharp.shape[:2])[1] // 2] > 0
-    light = np.where(whole, cubic(residual[..., :3], x, y), some[..., :3] / np.where(part > 0, part, 1))
-    return sharp + (1 - k) * np.where(whole, 1, part) * (light + a * sharp - sharp)
+    a = bilinear(slope[..., None], low_x, low_y)
+    covered = (residual[..., 3:] > 0).astype(np.float64)
+    sample = bilinear(np.concatenate([residual[..., :3] * covered, covered], axis=-1), x, y)
+    coverage = sample[..., 3:]
+    rows, columns = np.indices(sharp.shape[:2]) // 2
+    is_inner = windows(covered, 2).min(axis=0)[rows, columns] > 0
+    edge = sample[..., :3] / np.where(coverage > 0, coverage, 1)
+    light = np.where(is_inner, cubic(residual[..., :3], x, y), edge)
+    return sharp + (1 - k) * np.where(is_inner, 1, coverage) * (light + a * sharp - sharp)

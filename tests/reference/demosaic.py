@@ -5,19 +5,23 @@ red is the position of red in the pattern, 0 1 / 2 3; colour is the vector of gp
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array32, Array64, Flags
 from tests.reference.develop import clipping, working_light
 
 
 def linearize(
-    values: npt.NDArray[Any], top: int, rows: int, black: Array64, gain: Array64, pad: int, knee: float
+    values: Array,
+    top: int,
+    rows: int,
+    black: Array32 | Array64,
+    gain: Array32 | Array64,
+    pad: int,
+    knee: float,
 ) -> Array64:
-    """Rows from top on, mirrored about the edge pixels, on the curve."""
+    """Return rows from top on, mirrored about the edge pixels, as square roots of balanced light."""
     height, width = values.shape
     y, x = _mirror(np.arange(top, top + rows), height), _mirror(np.arange(-pad, width + pad), width)
     position = (y[:, None] & 1) * 2 + (x[None, :] & 1)
@@ -26,7 +30,7 @@ def linearize(
 
 
 def color_differences(band: Array64, red: int) -> Array64:
-    """Green minus the other colour along rows and down columns; the outer two pixels 0."""
+    """Return green minus the other colour along rows and down columns; the outer two pixels 0."""
     result = np.zeros((*band.shape, 2))
     sign = np.where(is_green(band.shape, red), -1.0, 1.0)
     for axis in (1, 0):
@@ -36,29 +40,29 @@ def color_differences(band: Array64, red: int) -> Array64:
 
 
 def gradients(differences: Array64) -> Array64:
-    """Gradients of the differences along their direction, summed over five pixels across it."""
+    """Return gradients of the differences along their direction, summed over five pixels across it."""
     along = np.abs(np.roll(differences[..., 0], 1, 1) - np.roll(differences[..., 0], -1, 1))
     down = np.abs(np.roll(differences[..., 1], 1, 0) - np.roll(differences[..., 1], -1, 0))
-    sums = [sum(np.roll(a, n, axis) for n in range(-2, 3)) for a, axis in ((along, 0), (down, 1))]
+    sums = [
+        np.sum([np.roll(a, n, axis) for n in range(-2, 3)], axis=0) for a, axis in ((along, 0), (down, 1))
+    ]
     return _zero_border(np.stack(sums, -1), 2)
 
 
 def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-5) -> Array64:
-    """Green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
+    """Return green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
     weights, values = [], []
     for axis, direction in ((0, 1), (0, -1), (1, 1), (1, -1)):
         taps = [np.roll(gradients[..., 1 - axis], n * direction, axis) for n in range(5)]
         means = [np.roll(differences[..., 1 - axis], n * direction, axis) for n in range(5)]
-        weights.append(1 / (sum(taps) + floor) ** 2)
-        values.append(sum(means) / 5)
-    chroma = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
+        weights.append(1 / (np.sum(taps, axis=0) + floor) ** 2)
+        values.append(np.mean(means, axis=0))
+    chroma = np.sum(np.array(weights) * values, axis=0) / np.sum(weights, axis=0)
     return _zero_border(np.where(is_green(chroma.shape, red), 0.0, chroma), 4)
 
 
-def interpolate(
-    band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: npt.NDArray[Any]
-) -> Array64:
-    """Light of the band's inner pixels."""
+def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: Array) -> Array64:
+    """Return light of the band's inner pixels."""
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
     prb[np.ix_((0, 6), (2, 4))] = prb[np.ix_((2, 4), (0, 6))] = -1 / 32
@@ -67,9 +71,9 @@ def interpolate(
     reds, blues = red_row & red_column, ~red_row & ~red_column
     planes = []
     for mine, other in ((reds, blues), (blues, reds)):
-        known = np.where(mine, chroma, 0)
-        spread = sum(prb[j, i] * np.roll(known, (3 - j, 3 - i), (0, 1)) for j in range(7) for i in range(7))
-        both = np.where(other, spread, known)
+        sampled = np.where(mine, chroma, 0)
+        spread = sum(prb[j, i] * np.roll(sampled, (3 - j, 3 - i), (0, 1)) for j in range(7) for i in range(7))
+        both = np.where(other, spread, sampled)
         cross = sum(np.roll(both, n, axis) for n in (1, -1) for axis in (0, 1)) / 4
         planes.append(np.where(mine | other, both, cross))
     full = np.where(is_green(band.shape, red), band, band + chroma)
@@ -83,14 +87,14 @@ def interpolate(
     return working_light(raw, colour, np.stack(shares, -1)[pad:-pad, pad:-pad])
 
 
-def is_green(shape: tuple[int, ...], red: int) -> npt.NDArray[np.bool_]:
-    """Where the pattern has green."""
+def is_green(shape: tuple[int, ...], red: int) -> Flags:
+    """Return where the pattern has green, H W."""
     y, x = np.indices(shape[:2])
     return ((x ^ (red & 1)) ^ (y ^ (red >> 1))) & 1 == 1
 
 
-def mosaic_of(picture: npt.NDArray[Any], cfa: str) -> npt.NDArray[Any]:
-    """The colour filter array H W of a picture H W 3."""
+def mosaic_of(picture: Array, cfa: str) -> Array:
+    """Return the colour filter array H W of a picture H W 3."""
     y, x = np.indices(picture.shape[:2])
     channel = np.array(["RGB".index(letter) for letter in cfa])[(y & 1) * 2 + (x & 1)]
     return np.take_along_axis(picture, channel[..., None], -1)[..., 0]

@@ -5,41 +5,42 @@ colour is the vector of gpu.develop.colour_vector; red the position of red in th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array32, Array64
 
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
 
 def clipping(raw: Array64, start: float) -> Array64:
-    """Clipping of raw values: 0 up to start, 1 from 0.99 on, smooth between."""
+    """Return how clipped raw values are: 0 up to start, 1 from 0.99 on, smooth between."""
     t = np.clip((raw - start) / (np.float64(np.float32(0.99)) - start), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def working_light(raw: Array64, colour: npt.NDArray[Any], clipped: Array64 | None = None) -> Array64:
-    """Balance, lift of clipped channels, matrix and exposure scale of raw ... 3."""
+def working_light(raw: Array64, colour: Array, clipped: Array64 | None = None) -> Array64:
+    """Apply white balance, highlight recovery, matrix and exposure scale to raw ... 3."""
     c = np.asarray(colour, np.float64)
     matrix = np.stack([c[4:7], c[8:11], c[12:15]])
     clipped = clipping(raw, c[3]) if clipped is None else clipped
     raw = np.where(clipped.max(axis=-1, keepdims=True) > 0, np.minimum(raw, 1), raw)
     light = raw * c[0:3]
-    known = (1 - clipped) * light
+    unclipped = (1 - clipped) * light
     weight = np.roll(1 - clipped, 1, -1) + np.roll(1 - clipped, 2, -1)
-    total = np.roll(known, 1, -1) + np.roll(known, 2, -1)
+    total = np.roll(unclipped, 1, -1) + np.roll(unclipped, 2, -1)
     others = (total + np.maximum(1 - weight, 0) * c[11]) / np.maximum(weight, 1)
     light = (1 - clipped) * light + clipped * np.maximum(others, light)
     return np.asarray(c[7] * light @ matrix.T)
 
 
 def bin_cfa(
-    values: npt.NDArray[Any], red: int, black: Array64, inverse: Array64, colour: npt.NDArray[Any]
+    values: Array,
+    red: int,
+    black: Array32 | Array64,
+    inverse: Array32 | Array64,
+    colour: Array,
 ) -> Array64:
-    """Each colour interpolated to the cell's centre from the nearest samples of its own lattice."""
+    """Interpolate each colour to the centre of its 2x2 cell from the nearest samples of that colour."""
     height, width = values.shape
     shape = (-(-height // 2), -(-width // 2))
     raw = np.empty((*shape, 3))
@@ -59,35 +60,37 @@ def bin_cfa(
     return _with_one(working_light(raw, colour))
 
 
-def rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> Array64:
-    """Light of every pixel; curve is 3 x levels, or not read for float32 values."""
+def rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
+    """Return light of every pixel; curve is 3 x levels, or not read for float32 values."""
     if values.dtype == np.float32:
         return working_light(values.astype(np.float64), colour)
     raw = np.stack([np.asarray(curve[c], np.float64)[values[..., c]] for c in range(3)], -1)
     return working_light(raw, colour)
 
 
-def bin_rgb(values: npt.NDArray[Any], curve: Array64, colour: npt.NDArray[Any]) -> Array64:
-    """Mean light of the pixels of each 2x2 block inside the picture."""
+def bin_rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
+    """Return mean light of the pixels of each 2x2 block inside the picture."""
     light = rgb(values, curve, colour)
     height, width = light.shape[:2]
     y, x = np.arange(0, height, 2), np.arange(0, width, 2)
     y1, x1 = np.minimum(y + 1, height - 1), np.minimum(x + 1, width - 1)
     corners = [light[np.ix_(rows, columns)] for rows in (y, y1) for columns in (x, x1)]
-    return _with_one(sum(corners) / 4)
+    return _with_one(np.mean(corners, axis=0))
 
 
-def low(frame: npt.NDArray[Any], k: int) -> Array64:
-    """Mean over k x k pixels weighted by channel 4; fourth, the known part of the pixels inside."""
-    known = frame[..., 3].astype(np.float64)
-    light = frame[..., :3].astype(np.float64) * known[..., None]
-    total, weight, inside = (_blocks(a, k) for a in (light, known, np.ones_like(known)))
+def low(frame: Array, k: int) -> Array64:
+    """Return means over k x k pixels, weighted by coverage; channel 4 is the mean coverage inside."""
+    coverage = frame[..., 3].astype(np.float64)
+    light = frame[..., :3].astype(np.float64) * coverage[..., None]
+    total = _blocks(light, k)
+    weight = _blocks(coverage, k)
+    inside = _blocks(np.ones_like(coverage), k)
     mean = np.divide(total, weight[..., None], out=np.zeros_like(total), where=weight[..., None] > 0)
     return np.concatenate([mean, (weight / inside)[..., None]], -1)
 
 
-def energy(frame: npt.NDArray[Any], k: int, dark: float) -> Array64:
-    """Mean squared luminance gradient over squared mean luminance of each k x k block."""
+def energy(frame: Array, k: int, dark: float) -> Array64:
+    """Return mean squared luminance gradient over squared mean luminance of each k x k block."""
     light = frame[..., :3].astype(np.float64) @ LUMINANCE
     dx = np.diff(light, axis=1, append=light[:, -1:])
     dy = np.diff(light, axis=0, append=light[-1:])

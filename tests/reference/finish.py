@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array, Array64
 
 GAMUT_KNEE = 0.9
 CORING = 0.004
@@ -16,7 +13,7 @@ TAPS = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def tone(
-    light: npt.NDArray[Any],
+    light: Array,
     curve: Array64,
     chroma: Array64,
     encode: Array64,
@@ -27,7 +24,7 @@ def tone(
     gain: float,
     saturation: float,
 ) -> Array64:
-    """Light H W 3 to planes 4 H W: encoded red, green, blue, and luma."""
+    """Convert light H W 3 to planes 4 H W: encoded red, green, blue, and luma."""
     c = gain * np.clip(light.astype(np.float64), -65504, 65504) @ to_space.T
     n = np.maximum(c.max(axis=-1), 0)
     t = np.sqrt(n / top)
@@ -53,12 +50,12 @@ def compress_gamut(c: Array64, grey: Array64) -> Array64:
 
 
 def look_up(table: Array64, t: Array64) -> Array64:
-    """The table at t in 0..1, straight between entries; 1 beyond."""
+    """Look t in 0..1 up in a table, linear between entries; beyond 1, its last entry."""
     return np.interp(t, np.linspace(0, 1, len(table)), table)
 
 
-def sharpen(display: npt.NDArray[Any], amount: float) -> Array64:
-    """Planes 4 H W to values H W 3 in 0..255, not yet rounded."""
+def sharpen(display: Array, amount: float) -> Array64:
+    """Sharpen planes 4 H W to values H W 3 in 0..255, not yet rounded."""
     values = display.astype(np.float64)
     luma = values[3]
     height, width = luma.shape
@@ -80,7 +77,7 @@ def sharpen(display: npt.NDArray[Any], amount: float) -> Array64:
 
 
 def gain_map(
-    light: npt.NDArray[Any],
+    light: Array,
     table: Array64,
     to_space: Array64,
     *,
@@ -88,7 +85,7 @@ def gain_map(
     top: float,
     gain: float,
 ) -> Array64:
-    """The gain map's cells, 0..255, not yet rounded."""
+    """Return the gain map's cells, 0..255, not yet rounded."""
     height, width = light.shape[:2]
     means = np.array(
         [

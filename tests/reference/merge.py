@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
-
-Array = npt.NDArray[Any]
+from longexpo_cli.arrays import Array, Array64
 
 SIDE = 16
 STRIDE = 8
@@ -202,7 +197,7 @@ def tiles(
     """Return total + reference - the corrections of all planes' tiles; reference and frame are light."""
     result = np.asarray(total, np.float64).reshape(total.shape[0], -1) + reference.reshape(total.shape[0], -1)
     for py, px in np.ndindex(*cfa_period):
-        planes = (
+        plane_of_reference, plane_of_frame = (
             np.asarray(a, np.float64).reshape(a.shape[0], -1)[py :: cfa_period[0], px :: cfa_period[1]]
             for a in (reference, frame)
         )
@@ -210,7 +205,9 @@ def tiles(
             -(-reference.shape[0] // cfa_period[0]),
             -(-(reference.size // reference.shape[0]) // cfa_period[1]),
         )
-        corrections = _plane(*planes, counts, field_px, cfa_period[0], noise, strength, clips)
+        corrections = _plane(
+            plane_of_reference, plane_of_frame, counts, field_px, cfa_period[0], noise, strength, clips
+        )
         result[py :: cfa_period[0], px :: cfa_period[1]] -= corrections
     return result.reshape(total.shape)
 

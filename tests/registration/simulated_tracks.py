@@ -52,7 +52,7 @@ class TrackSimulator:
         random = np.random.default_rng(self.seed + 7 * len(points))
         at = np.stack([motion(n, points) for n in range(self.frames)])
         at += random.normal(0, noise, at.shape)
-        inside = ((at >= 0) & (at <= (WIDTH - 1, HEIGHT - 1))).all(-1)
+        inside: Flags = np.all((at >= 0) & (at <= (WIDTH - 1, HEIGHT - 1)), axis=-1)
         weights = np.full(len(points), weight, np.float32)
         return Tracks(
             at, _until_it_leaves(inside, self.reference), weights, inside.astype(np.float32), SIZE, SCALE

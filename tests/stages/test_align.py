@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ from longexpo_cli.geometry import Grid, project
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.registration import joint
 from longexpo_cli.stages.align import Params, align, warp
-from longexpo_cli.types import Alignment, DeviceFrame, NoiseProfile, Shot
+from longexpo_cli.synth.shot import plain_shot
+from longexpo_cli.types import Alignment, DeviceFrame
 from tests.registration.simulated_tracks import (
     CENTER,
     HEIGHT,
@@ -32,12 +32,18 @@ from tests.registration.simulated_tracks import (
 
 
 def drift(n: int, at: Array64) -> Array64:
-    """A hand that drifts 225 px over 30 frames and turns: what a waterfall clip shows, at this size."""
+    """Move points as a hand that turns and drifts by 225 px over 30 frames."""
     k = n - 15
     return project(similarity(1e-3 * np.sin(k), 1 + 2e-4 * k, 7.5 * k, 4 * np.sin(0.7 * k)), at)
 
 
+def still(n: int, at: Array64) -> Array64:
+    """Return the points where they were: nothing moves."""
+    return at
+
+
 def leftward(step: float) -> Motion:
+    """Return the drift of the hand plus a motion to the left by step pixels a frame."""
     return lambda n, at: drift(n, at) - np.array([step * (n - 15), 0])
 
 
@@ -59,7 +65,7 @@ def test_a_drifting_hand_is_undone_to_a_fraction_of_a_low_pixel() -> None:
 
 
 @pytest.mark.parametrize("step", [3, 10, 60])
-def test_a_mover_with_more_tracks_than_the_background_is_not_taken_for_it(step: float) -> None:
+def test_a_mover_with_more_tracks_than_the_background_is_not_the_background(step: float) -> None:
     simulator = TrackSimulator(30, 15)
     around = simulator.random_points(500)
     middle = (np.abs(around - CENTER) < (0.38 * WIDTH, 0.38 * HEIGHT)).all(1)
@@ -73,7 +79,6 @@ def test_a_mover_with_more_tracks_than_the_background_is_not_taken_for_it(step: 
 
 def test_a_tripod_stays_exactly_where_it_is() -> None:
     simulator = TrackSimulator(12, 6)
-    still: Motion = lambda n, at: at  # noqa: E731
     tracks = concatenate(
         simulator.moving_layer(simulator.random_points(500), still),
         simulator.moving_layer(simulator.random_points(200), leftward(60)),
@@ -96,7 +101,7 @@ def test_perspective_is_followed() -> None:
     assert alignment_error_px(alignment, turning).max() < 0.15 * SCALE
 
 
-def test_a_rolling_shutter_is_taken_by_the_mesh() -> None:
+def test_a_rolling_shutter_is_corrected_by_the_mesh() -> None:
     def rolling(n: int, at: Array64) -> Array64:
         wobble = 12 * np.sin(at[..., 1] / HEIGHT * 4 + n) * (n != 5)
         return drift(n + 10, at) + np.stack([wobble, 0 * wobble], -1)
@@ -116,7 +121,7 @@ def test_a_rolling_shutter_is_taken_by_the_mesh() -> None:
     assert np.nanmean(with_mesh.residual_px) < 0.7 * np.nanmean(without.residual_px)
 
 
-def test_parallax_is_taken_by_the_mesh_and_never_more_than_allowed() -> None:
+def test_parallax_is_corrected_by_the_mesh_within_its_limit() -> None:
     def near_and_far(n: int, at: Array64) -> Array64:
         near = 1 / (1 + np.exp(-(at[..., 1] - 2000) / 200))
         return drift(n + 10, at) + np.stack([2.5 * (n - 5) * near, 0 * near], -1)
@@ -129,7 +134,7 @@ def test_parallax_is_taken_by_the_mesh_and_never_more_than_allowed() -> None:
     assert np.median(alignment_error_px(alignment, near_and_far)) < 0.5 * SCALE
 
 
-def test_tracks_the_reference_never_saw_carry_on_where_its_own_have_left() -> None:
+def test_tracks_that_start_later_align_frames_without_tracks_of_the_reference() -> None:
     def sweep(n: int, at: Array64) -> Array64:
         return at + np.array([400.0 * (n - 2), 0])
 
@@ -164,7 +169,7 @@ def test_a_frame_that_went_wrong_is_dropped_and_named() -> None:
     assert np.array_equal(alignment.to_frame[7], np.eye(3))
 
 
-def test_what_cannot_be_trusted_is_an_error() -> None:
+def test_an_unreliable_alignment_is_an_error() -> None:
     simulator = TrackSimulator(9, 4)
     nothing = simulator.moving_layer(simulator.random_points(0), drift)
     with pytest.raises(AlignmentError, match=r"too few inlier tracks \(0\)"):
@@ -183,13 +188,13 @@ def test_what_cannot_be_trusted_is_an_error() -> None:
 
 
 def approaching(n: int, at: Array64) -> Array64:
-    """A subject that comes nearer by 2.5 % a frame, sways and sinks: it lives around the centre."""
+    """Move points as a subject in the centre that approaches by 2.5 % a frame, sways and sinks."""
     k = n - 6
     return project(similarity(2e-3 * np.sin(k), 1.025**k, 9 * k, 12 * np.sin(0.8 * k)), at)
 
 
 def passing(n: int, at: Array64) -> Array64:
-    """The background, seen by a camera that follows the subject."""
+    """Move points as the background, seen by a camera that follows the subject."""
     return at + np.array([-60.0 * (n - 6) + 6 * np.sin(n - 6), 0])
 
 
@@ -251,7 +256,7 @@ def test_without_a_subject_the_layer_that_moves_on_its_own_stands_still() -> Non
     assert alignment_error_px(alignment, approaching, simulator.random_points(50, BOX)).max() < 0.6 * SCALE
 
 
-def test_without_anything_that_moves_on_its_own_the_background_look_is_refused() -> None:
+def test_without_anything_that_moves_on_its_own_the_background_mode_is_refused() -> None:
     simulator = TrackSimulator(13, 6)
     tracks = concatenate(
         simulator.moving_layer(simulator.random_points(500), passing), simulator.random_walks(100)
@@ -262,22 +267,10 @@ def test_without_anything_that_moves_on_its_own_the_background_look_is_refused()
 
 def test_a_still_subject_in_a_still_scene_is_aligned_too() -> None:
     simulator = TrackSimulator(7, 3)
-    subject = simulator.moving_layer(simulator.random_points(150, BOX), lambda n, at: at, weight=1.0)
-    tracks = concatenate(subject, simulator.moving_layer(simulator.random_points(300), lambda n, at: at))
+    subject = simulator.moving_layer(simulator.random_points(150, BOX), still, weight=1.0)
+    tracks = concatenate(subject, simulator.moving_layer(simulator.random_points(300), still))
     alignment = align(tracks, "background", 3, Params())
-    assert (
-        alignment_error_px(alignment, lambda n, at: at, simulator.random_points(50, BOX)).max() < 0.3 * SCALE
-    )
-
-
-def _shot(size_px: tuple[int, int]) -> Shot:
-    noise = NoiseProfile(1e-4, 1e-7)
-    camera = np.eye(3)
-    black, balance = (0.0,) * 4, (1.0, 1.0, 1.0)
-    return Shot(
-        Path("a.dng"), 0, size_px, 1, 0.0, "file order", None, None, "RGGB", "linear", black, 1023.0,
-        balance, camera, noise, 1.0, "",
-    )  # fmt: skip
+    assert alignment_error_px(alignment, still, simulator.random_points(50, BOX)).max() < 0.3 * SCALE
 
 
 def test_warp_brings_a_moved_picture_back(device: Device) -> None:
@@ -290,9 +283,9 @@ def test_warp_brings_a_moved_picture_back(device: Device) -> None:
     mesh[..., 0] = 4.0
     maps = np.array([[[1, 0, 6.0], [0, 1, -4.0], [0, 0, 1]]])
     alignment = Alignment("foreground", 0, (2 * height, 2 * width), maps, mesh, np.zeros(1), ("",))
-    frame = DeviceFrame(device.upload(light), grid, _shot((2 * height, 2 * width)))
+    frame = DeviceFrame(device.upload(light), grid, plain_shot((2 * height, 2 * width)))
     out = warp(device, frame, alignment, 0)  # 6 + 4 full pixels are 5 half ones
     assert out.grid == grid
     assert np.array_equal(out.light.get()[2:, :-5], light[:-2, 5:])
-    still = replace(alignment, mesh=None, to_frame=np.eye(3)[None])
-    assert np.array_equal(warp(device, frame, still, 0).light.get(), light)
+    unmoved = replace(alignment, mesh=None, to_frame=np.eye(3)[None])
+    assert np.array_equal(warp(device, frame, unmoved, 0).light.get(), light)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from longexpo_cli import metrics
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.metrics import psnr
 from longexpo_cli.stages import blur
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionField, Pair, PairMotion
 from tests.reference.blur import inverse_soft_gamma, soft_gamma
 
-Array = npt.NDArray[Any]
 LINEAR = blur.Params(soft_gamma=1.0)
 SIZE = (48, 320)
 HALF, LOW = Grid(2, *SIZE), Grid(8, SIZE[0] // 4, SIZE[1] // 4)
@@ -24,7 +21,7 @@ SHOT = plain_shot((2 * SIZE[0], 2 * SIZE[1]))
 
 
 def light_at(x: float, radius: float, ground: float = 0.05, y: float = 23.3) -> Array:
-    """A round light on even ground, H W 3; its rim is as soft as a lens makes it, 3 px."""
+    """Return a round light on even ground, H W 3; its rim is as soft as a lens makes it, 3 px."""
     rows, columns = np.indices(SIZE)
     cover = np.clip((radius + 1.5 - np.hypot(columns - x, rows - y)) / 3, 0, 1)[..., None]
     return np.repeat(ground + (1 - ground) * cover, 3, axis=-1)
@@ -37,7 +34,7 @@ def on_device(device: Device, light: Array) -> DeviceFrame:
 
 
 def moved(distance: float) -> MotionField:
-    """The lines of everything moving right by a distance in half-resolution pixels."""
+    """Return the lines of everything moving right by a distance in half-resolution pixels."""
     delta = np.zeros((2, *LOW.shape, 2), np.float32)
     delta[0, ..., 0], delta[1, ..., 0] = -distance / 4, distance / 4
     return MotionField(delta, np.full(LOW.shape, 0.5, np.float32), LOW, "true")
@@ -49,21 +46,16 @@ def render(
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
     total = blur.begin(device, SHOT, LOW, 1.0, params)
     for motion, pair in zip(motions, pairs, strict=True):
-        known = FramePair(PairMotion(pair, motion), encoded[pair.first], encoded[pair.second])
-        total = blur.add(device, total, known)
+        frame_pair = FramePair(PairMotion(pair, motion), encoded[pair.first], encoded[pair.second])
+        total = blur.add(device, total, frame_pair)
     blurred = blur.finish(device, total)
     return blurred, np.asarray(blurred.light.get())
 
 
 def truth(begin: float, end: float, radius: float, k: float = 1.0) -> Array:
-    """The mean of 400 sub-frames under soft gamma, undone afterwards."""
+    """Return the mean of 400 sub-frames under soft gamma, undone afterwards."""
     at = begin + (np.arange(400) + 0.5) / 400 * (end - begin)
     return inverse_soft_gamma(np.mean([soft_gamma(light_at(x, radius), k) for x in at], axis=0), k)
-
-
-def psnr(error: Array) -> float:
-    """The PSNR in dB of an error, peak 1."""
-    return metrics.psnr(error, np.zeros_like(error), 1.0)
 
 
 @pytest.mark.parametrize("k", [1.0, 3.0])
@@ -75,8 +67,8 @@ def test_true_lines_give_the_true_trail(device: Device, distance: float, radius:
     expected = truth(110.0, 110.0 + distance, radius, k)
     trail = expected[..., 0] > 0.051
     assert (result[..., 3] == 1).all()
-    assert psnr((result[..., :3] - expected)[trail]) > 43
-    assert psnr((np.mean(frames, axis=0) - expected)[trail]) < 30  # the mean of the frames is no trail
+    assert psnr(result[trail, :3], expected[trail], 1.0) > 43
+    assert psnr(np.mean(frames, axis=0)[trail], expected[trail], 1.0) < 30  # the frames' mean is no trail
 
 
 def test_a_small_light_draws_an_even_trail_without_beads_or_gaps(device: Device) -> None:
@@ -95,7 +87,7 @@ def test_a_part_of_an_interval_makes_that_part_of_the_trail(device: Device) -> N
         pair = Pair(0, 1, start, stop, stop - start)
         blurred, result = render(device, frames, [moved(80)], [pair], LINEAR)
         expected = truth(110 + 80 * start, 110 + 80 * stop, 8.0)
-        assert psnr(result[..., :3] - expected) > 40
+        assert psnr(result[..., :3], expected, 1.0) > 40
         assert np.allclose(blurred.motion_px, 20 * (stop - start))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from benchmarks import curves
+from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
 from longexpo_cli.types import FramePair, MotionField, Pair, PairMotion
@@ -17,59 +18,85 @@ LINEAR = blur.Params(soft_gamma=1.0)
 PAIRS = 4
 
 
-def both(
-    device: Device, scene: curves.Scene, lines: list[MotionField]
-) -> tuple[curves.Array, curves.Array, curves.Array]:
-    """The picture along straight lines, that along curves, and the true one."""
+@dataclass(frozen=True)
+class Example:
+    """A scene with its frames, its true long exposure H W 3 and the pixels H W in which anything moves."""
+
+    scene: curves.Scene
+    frames: list[Array]
+    truth: Array
+    trail: Array
+
+    def straight(self, device: Device, lines: list[MotionField]) -> Array:
+        """Return the blur along straight lines."""
+        return curves.gather_straight(device, self.frames, lines)
+
+    def curved(self, device: Device, lines: list[MotionField]) -> Array:
+        """Return the blur along curved paths."""
+        return curves.gather(device, self.frames, lines, LINEAR)
+
+    def psnr(self, picture: Array) -> float:
+        """Return the PSNR in dB of a blur in the trail."""
+        return curves.psnr(picture, self.truth, self.trail)
+
+
+def example(scene: curves.Scene) -> Example:
     frames = [scene.light(n) for n in range(PAIRS + 1)]
-    line = curves.gather_straight(device, frames, lines)
-    return line, curves.gather(device, frames, lines, LINEAR), scene.truth(PAIRS)
+    return Example(scene, frames, scene.truth(PAIRS), scene.trail(PAIRS))
+
+
+@pytest.fixture(scope="module")
+def even_wheel() -> Example:
+    """Return a lamp and a larger disc on arcs before an even background."""
+    return example(curves.wheel(0.05, 25.0))
 
 
 @pytest.mark.parametrize(
     ("source", "least_db", "strobe"), [("exact", 55, 0.5), ("dis", 55, 0.5), ("network", 50, 0.7)]
 )
-def test_curves_are_truer_than_lines_and_do_not_flicker(
-    device: Device, source: str, least_db: int, strobe: float
+def test_curves_are_closer_to_the_truth_than_lines_and_do_not_flicker(
+    device: Device, even_wheel: Example, source: str, least_db: int, strobe: float
 ) -> None:
-    """Optical flow's lines are all but exact on this even ground, the network's are not quite."""
-    scene = curves.wheel(0.05, 25.0)
+    """The lines of optical flow are nearly exact on this even background, those of the network less so."""
+    scene = even_wheel.scene
     lines = [scene.lines(n) if source == "exact" else scene.predicted(n, source) for n in range(PAIRS)]
-    line, spline, truth = both(device, scene, lines)
-    trail = scene.trail(PAIRS)
-    assert curves.psnr(line, truth, trail) > 39
-    assert curves.psnr(spline, truth, trail) > max(curves.psnr(line, truth, trail) + 10, least_db)
+    straight = even_wheel.straight(device, lines)
+    curved = even_wheel.curved(device, lines)
+    assert even_wheel.psnr(straight) > 39
+    assert even_wheel.psnr(curved) > max(even_wheel.psnr(straight) + 10, least_db)
     for thing in scene.things:
-        straight, curved = (curves.strobe(picture, truth, thing, PAIRS) for picture in (line, spline))
-        assert curved < strobe * straight
+        flicker = curves.strobe(curved, even_wheel.truth, thing, PAIRS)
+        assert flicker < strobe * curves.strobe(straight, even_wheel.truth, thing, PAIRS)
 
 
-def test_curves_are_truer_before_a_textured_ground(device: Device) -> None:
-    """What the things uncover is smeared either way; the curve still gains more than 1 dB with flow's lines.
+def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device) -> None:
+    """Uncovered background is smeared either way; with optical flow, curves still gain more than 1 dB.
 
-    With the network's, straight lines are better, so that curves gain less, yet are the truest.
+    With the network, straight lines are better, so that curves gain less, yet are the closest.
     """
-    scene = curves.wheel(None, 40.0)
-    trail, db = scene.trail(PAIRS), {}
+    wheel = example(curves.wheel(None, 40.0))
+    straight_db = {}
+    curved_db = {}
     for source in ("dis", "network"):
-        line, spline, truth = both(device, scene, [scene.predicted(n, source) for n in range(PAIRS)])
-        db[source] = [curves.psnr(picture, truth, trail) for picture in (line, spline)]
-    assert db["dis"][1] > db["dis"][0] + 1
-    assert db["network"][0] > db["dis"][0] and db["network"][1] > max(db["network"][0] + 0.5, db["dis"][1])
+        lines = [wheel.scene.predicted(n, source) for n in range(PAIRS)]
+        straight_db[source] = wheel.psnr(wheel.straight(device, lines))
+        curved_db[source] = wheel.psnr(wheel.curved(device, lines))
+    assert curved_db["dis"] > straight_db["dis"] + 1
+    assert straight_db["network"] > straight_db["dis"]
+    assert curved_db["network"] > max(straight_db["network"] + 0.5, curved_db["dis"])
 
 
 def test_a_trail_keeps_its_light(device: Device) -> None:
     """An isolated spot's total light, soft gamma off: within 1 %, and as much in every part of the trail."""
     thing = curves.Thing(6.0, (160.0, 120.0), 70.0, 0.0, 35.0, 0.8)
-    scene = curves.Scene(np.zeros((*curves.SIZE, 3)), (thing,))
-    line, spline, truth = both(device, scene, [scene.lines(n) for n in range(PAIRS)])
-    spot = scene.light(0).sum()
-    assert abs(spline.sum() / spot - 1) < 0.01
-    straight, curved = (
-        curves.along(picture, thing, PAIRS) / curves.along(truth, thing, PAIRS) for picture in (line, spline)
-    )
-    assert np.abs(curved - 1).max() < 0.01
-    assert np.abs(straight - 1).max() > 0.03
+    spot = example(curves.Scene(np.zeros((*curves.SIZE, 3)), (thing,)))
+    lines = [spot.scene.lines(n) for n in range(PAIRS)]
+    curved = spot.curved(device, lines)
+    assert abs(curved.sum() / spot.frames[0].sum() - 1) < 0.01
+    expected = curves.along(spot.truth, thing, PAIRS)
+    straight = spot.straight(device, lines)
+    assert np.abs(curves.along(curved, thing, PAIRS) / expected - 1).max() < 0.01
+    assert np.abs(curves.along(straight, thing, PAIRS) / expected - 1).max() > 0.03
 
 
 def test_straight_uniform_motion_is_the_same_picture(device: Device) -> None:

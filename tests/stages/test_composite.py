@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import composite
+from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Frame, MotionBlur, Photograph, Subject
-from tests.stages.test_blur import SHOT
 
-Array = npt.NDArray[Any]
+SHOT = plain_shot((256, 384))
 FULL, HALF, LOW = Grid.over(256, 384, 1), Grid.over(256, 384, 2), Grid.over(256, 384, 8)
 PARAMS = composite.Params()
 
 
 def blur(
-    device: Device, motion_px: Array, level: float = 0.5, known: float = 1.0, of: Array | None = None
+    device: Device, motion_px: Array, level: float = 0.5, coverage: float = 1.0, of: Array | None = None
 ) -> MotionBlur:
-    """A blur of one level, or of what a sharp picture shows at half resolution."""
-    light = np.full((*HALF.shape, 4), [level * known] * 3 + [known], np.float32)
+    """Return a blur of one level, or of a picture at half resolution."""
+    light = np.full((*HALF.shape, 4), [level * coverage] * 3 + [coverage], np.float32)
     if of is not None:
         light[..., :3] = of.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))
     return MotionBlur(device.upload(light), HALF, motion_px.astype(np.float32), LOW, SHOT, 1.0, 1)
@@ -84,10 +83,10 @@ def test_line_noise_does_not_open_the_mask(device: Device) -> None:
     assert mask.sum() == 6
 
 
-def test_where_no_frame_knew_the_light_the_sharp_exposure_shows(device: Device) -> None:
+def test_without_coverage_the_sharp_exposure_shows(device: Device) -> None:
     frame = sharp()
-    unknown = blur(device, motion(slice(None), 9.0), known=0.0)
-    assert (composite.composite(device, unknown, frame, subject(), PARAMS).light == frame.light).all()
+    uncovered = blur(device, motion(slice(None), 9.0), coverage=0.0)
+    assert (composite.composite(device, uncovered, frame, subject(), PARAMS).light == frame.light).all()
 
 
 def test_a_face_that_hardly_moves_stays_sharp_and_one_that_runs_does_not(device: Device) -> None:
@@ -128,7 +127,7 @@ def test_light_that_other_lines_left_shows_where_no_line_says_so(device: Device)
 
 
 def test_detail_that_stood_still_half_the_time_is_half_there(device: Device) -> None:
-    """Full-resolution detail under a trail, of which the blur at half size knows but a mean."""
+    """Full-resolution detail under a trail, of which the blur at half size has only the mean."""
     frame = sharp(3)
     truth = 0.5 * frame.light + np.float32(0.2)
     moved = blur(device, motion(slice(None), 9.0), of=truth)

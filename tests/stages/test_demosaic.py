@@ -17,11 +17,11 @@ from longexpo_cli.stages import demosaic
 from longexpo_cli.types import Mosaic
 from tests.reference.demosaic import mosaic_of
 from tests.reference.develop import working_light
-from tests.stages.test_develop import CFAS, PARAMS, SHOT, photo, psnr, stored
+from tests.stages.test_develop import CFAS, PARAMS, SHOT, photo, srgb_psnr, stored
 
 
 def bilinear(picture: Any, cfa: str) -> Any:
-    """The plain demosaic, as a measure of how hard a picture is."""
+    """Demosaic bilinearly, to measure how difficult a picture is."""
     mosaic, out = mosaic_of(picture, cfa), []
     for letter, kernel in (("R", [1, 2, 1]), ("G", None), ("B", [1, 2, 1])):
         mask = mosaic_of(np.ones_like(picture) * [letter == c for c in "RGB"], cfa)
@@ -35,11 +35,11 @@ def bilinear(picture: Any, cfa: str) -> Any:
 def test_demosaic_is_close_to_the_truth_up_to_the_border(device: Device, cfa: str) -> None:
     truth = photo()
     light = demosaic.demosaic(device, stored(truth, cfa), PARAMS.highlights).light
-    assert psnr(bilinear(truth, cfa), truth) < 25
-    assert 32.5 < psnr(light, truth) < 36
+    assert srgb_psnr(bilinear(truth, cfa), truth) < 25
+    assert 32.5 < srgb_psnr(light, truth) < 36
     rim = np.ones(truth.shape[:2], bool)
     rim[3:-3, 3:-3] = False
-    assert psnr(light[rim], truth[rim]) > 32
+    assert srgb_psnr(light[rim], truth[rim]) > 32
 
 
 @pytest.mark.parametrize("cfa", CFAS)

@@ -27,7 +27,7 @@ SHOT = plain_shot(cfa="RGGB", black_dn=(0.0, 0.0, 0.0, 0.0), white_dn=65535.0, n
 
 
 def photo(height: int = 128, width: int = 160) -> Any:
-    """A picture of soft colour, texture, and coloured edges at every angle; light 0.02 to 0.9."""
+    """Return a picture of soft colour, texture, and coloured edges at every angle; light 0.02 to 0.9."""
     generator = np.random.default_rng(4)
     y, x = np.indices((height, width))
     colours = cv2.GaussianBlur(generator.normal(size=(height, width, 3)), (0, 0), 12) * 12
@@ -37,8 +37,8 @@ def photo(height: int = 128, width: int = 160) -> Any:
     return np.clip(2.0 ** (colours - 2.2 + texture[..., None] + edges), 0.02, 0.9)
 
 
-def psnr(light: Any, truth: Any) -> float:
-    """In sRGB values."""
+def srgb_psnr(light: Any, truth: Any) -> float:
+    """Return the PSNR in dB of sRGB values, for light."""
     return metrics.psnr(colour.srgb_encode(np.asarray(light, np.float64)), colour.srgb_encode(truth), 1.0)
 
 
@@ -74,7 +74,7 @@ def test_exposure_balance_and_matrix_reach_the_light(device: Device) -> None:
     assert np.abs(full - 0.2).max() < 2e-6
 
 
-def test_low_counts_only_what_is_known(device: Device) -> None:
+def test_low_counts_only_covered_pixels(device: Device) -> None:
     half = develop.develop(device, stored(photo(60, 90), "RGGB"), PARAMS)
     light = half.light.get().copy()
     light[:, :15] = [7, 7, 7, 0]
@@ -138,8 +138,8 @@ def test_white_is_the_largest_unclipped_light() -> None:
 def test_a_dng_becomes_the_light_it_was_made_from(device: Device, tmp_path: Path) -> None:
     """Camera values of a patch of working-space grey and of a colour, written, read and developed."""
     matrix = colour.camera_to_working(np.array(XYZ_TO_CAMERA))
-    want = np.ones((32, 32, 3)) * [0.3, 0.2, 0.15]
-    camera = want @ np.linalg.inv(matrix).T * [0.5, 1.0, 0.625]
+    expected = np.ones((32, 32, 3)) * [0.3, 0.2, 0.15]
+    camera = expected @ np.linalg.inv(matrix).T * [0.5, 1.0, 0.625]
     values = np.rint(mosaic_of(camera, "GBRG") * (4000 - 64) + 64).astype(np.uint16)
     metadata = DngMetadata(
         cfa="GBRG", white_dn=4000, as_shot_neutral=(0.5, 1, 0.625), color_matrix=XYZ_TO_CAMERA
@@ -153,7 +153,7 @@ def test_a_dng_becomes_the_light_it_was_made_from(device: Device, tmp_path: Path
         develop.develop(device, mosaic, PARAMS).light.get()[..., :3].astype(np.float64),
         demosaic.demosaic(device, mosaic, PARAMS.highlights).light,
     ):
-        assert np.abs(light - want[0, 0]).max() < 1e-3
+        assert np.abs(light - expected[0, 0]).max() < 1e-3
 
 
 def test_pictures_are_linear_light_in_the_working_space(device: Device, tmp_path: Path) -> None:
@@ -162,10 +162,10 @@ def test_pictures_are_linear_light_in_the_working_space(device: Device, tmp_path
         (tmp_path / f"{n}.png").write_bytes(cv2.imencode(".png", values[..., ::-1])[1].tobytes())
     mosaic = develop.read(load.load(tmp_path, load.Params()).shots[1])
     assert np.array_equal(mosaic.values, values)
-    want = colour.srgb_decode(values / 255) @ colour.between("srgb", "rec2020").T
-    assert np.abs(demosaic.demosaic(device, mosaic, PARAMS.highlights).light - want).max() < 2e-6
+    expected = colour.srgb_decode(values / 255) @ colour.between("srgb", "rec2020").T
+    assert np.abs(demosaic.demosaic(device, mosaic, PARAMS.highlights).light - expected).max() < 2e-6
     half = develop.develop(device, mosaic, PARAMS).light.get()[..., :3].astype(np.float64)
-    assert np.abs(half - want.reshape(5, 2, 7, 2, 3).mean(axis=(1, 3))).max() < 1e-3
+    assert np.abs(half - expected.reshape(5, 2, 7, 2, 3).mean(axis=(1, 3))).max() < 1e-3
 
 
 def test_a_frame_that_is_gone_or_changed_is_unreadable(tmp_path: Path) -> None:

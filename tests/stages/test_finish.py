@@ -24,7 +24,7 @@ def photograph(light: Any) -> Photograph:
 
 
 def tones(middle: float, spread_ev: float, seed: int = 4) -> Any:
-    """Light H W 3 of grey textures around a middle tone."""
+    """Return light H W 3 of grey textures around a middle tone."""
     level = np.random.default_rng(seed).normal(0, spread_ev, (60, 80, 1))
     return np.repeat(middle * 2**level, 3, axis=2)
 
@@ -53,7 +53,7 @@ def test_exposure_is_lifted_by_no_more_than_asked() -> None:
 
 
 @pytest.mark.parametrize("light", [np.zeros((4, 4, 3)), np.full((4, 4, 3), np.nan)])
-def test_a_picture_of_nothing_is_black(device: Device, light: Any) -> None:
+def test_a_picture_without_light_is_black(device: Device, light: Any) -> None:
     made = finish(device, photograph(light), Params())
     assert not made.sdr.any()
     assert not made.gain.any()

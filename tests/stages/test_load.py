@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import tifffile
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import folder, pictures, video
 from longexpo_cli.stages import load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from tests.images import read_image
 
 NOON = datetime.datetime(2024, 1, 1, 12)
 PARAMS = load.Params()
@@ -33,8 +35,12 @@ def burst(source: Path, count: int = 4, interval_s: float = 0.25, **metadata: An
     return source
 
 
+def random_values(size: tuple[int, int], kind: type) -> Array:
+    return np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
+
+
 def picture(path: Path, size: tuple[int, int] = (20, 30), kind: type = np.uint8) -> Path:
-    values = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
+    values = random_values(size, kind)
     if path.suffix == ".tif":
         tifffile.imwrite(path, values, photometric="rgb")
     else:
@@ -75,7 +81,7 @@ def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
     assert {shot.timestamp_source for shot in found.shots} == {"exif whole seconds"}
 
 
-def test_without_times_the_files_order_is_taken(tmp_path: Path) -> None:
+def test_without_times_the_file_order_is_used(tmp_path: Path) -> None:
     for n in (1, 2, 10):
         picture(tmp_path / f"{n}.png")
     found = load.load(tmp_path, PARAMS)
@@ -95,7 +101,7 @@ def test_longer_frames_are_brackets_and_light_agrees(tmp_path: Path) -> None:
     assert scales == pytest.approx([1, 1, 1, 1.1], rel=1e-5)
 
 
-def test_a_burst_says_what_it_is(tmp_path: Path) -> None:
+def test_a_burst_has_the_metadata_of_its_files(tmp_path: Path) -> None:
     found = load.load(burst(tmp_path, iso=400, noise=(1e-3, 2e-6), orientation=3), PARAMS)
     shot = found.shots[0]
     assert (shot.size_px, shot.cfa, shot.iso, shot.orientation) == ((32, 48), "RGGB", 400, 3)
@@ -138,7 +144,7 @@ def test_a_first_frame_without_light_is_refused(tmp_path: Path) -> None:
     assert len(found.shots) == 3
 
 
-def test_what_is_no_burst_is_an_error(tmp_path: Path) -> None:
+def test_a_source_that_is_no_burst_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BurstError, match="no such"):
         load.load(tmp_path / "absent", PARAMS)
     with pytest.raises(BurstError, match="empty"):
@@ -187,13 +193,13 @@ def test_pictures_are_read_as_they_are(tmp_path: Path, ending: str, kind: type) 
     path = picture(tmp_path / f"a{ending}", kind=kind)
     assert pictures.image_info(path) == pictures.ImageInfo((20, 30), np.iinfo(kind).max)
     values = pictures.read_image(path)
-    want = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (20, 30, 3)).astype(kind)
     assert values.dtype == kind
+    expected = random_values((20, 30), kind)
     if ending == ".jpg":
-        want = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        expected = read_image(path)
     elif ending == ".png":
-        want = want[..., ::-1]  # cv2 writes blue first
-    assert np.array_equal(values, want)
+        expected = expected[..., ::-1]  # cv2 writes blue first
+    assert np.array_equal(values, expected)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])

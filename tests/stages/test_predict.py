@@ -9,12 +9,14 @@ import pytest
 
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.metrics import psnr
 from longexpo_cli.stages import predict
 from longexpo_cli.types import Frame
 from tests.moving_disc import (
     CENTRE,
     GROUND,
     LOW,
+    SHOT,
     SIZE,
     long_exposure,
     low,
@@ -23,7 +25,6 @@ from tests.moving_disc import (
     render,
     scene,
 )
-from tests.stages.test_blur import SHOT, psnr
 
 PARAMS = predict.Params(predictor="dis")  # for the network see tests/vision/test_motion_network.py
 
@@ -40,11 +41,11 @@ def test_a_moving_disc_draws_its_true_trail(
     truth = long_exposure(motion, radius)
     trail = np.abs(truth - GROUND).max(axis=-1) > 0.01
     lines = predict.predict(low(frames[0]), low(frames[1]), PARAMS)
-    found = psnr((render(device, frames, lines) - truth)[trail])
+    found = psnr(render(device, frames, lines)[trail], truth[trail], 1.0)
     swapped = dataclasses.replace(lines, displacement=np.ascontiguousarray(lines.displacement[::-1]))
     assert found > min_db
-    assert found > psnr((np.mean(frames, axis=0) - truth)[trail]) + 5
-    assert found > psnr((render(device, frames, swapped) - truth)[trail]) + 5
+    assert found > psnr(np.mean(frames, axis=0)[trail], truth[trail], 1.0) + 5
+    assert found > psnr(render(device, frames, swapped)[trail], truth[trail], 1.0) + 5
 
 
 def test_lines_are_the_motion_of_the_passing_disc_and_0_beside_it() -> None:
@@ -85,9 +86,12 @@ def test_a_followed_subject_stays_and_the_ground_streaks(device: Device) -> None
     distance = np.hypot(columns - CENTRE[0], rows - CENTRE[1])
     result = render(device, frames, lines)
     inside = np.abs(columns - 320) < 290
-    assert psnr((result - truth)[(distance > 115) & inside]) > 45
-    assert psnr((result - truth)[(distance > 82) & (distance < 115)]) > 34
-    assert psnr((result - frames[0])[distance < 76]) > 60
+    far = (distance > 115) & inside
+    near = (distance > 82) & (distance < 115)
+    disc = distance < 76
+    assert psnr(result[far], truth[far], 1.0) > 45
+    assert psnr(result[near], truth[near], 1.0) > 34
+    assert psnr(result[disc], frames[0][disc], 1.0) > 60
     assert (lines.displacement[:, 25:55, 65:95] == 0).all()
     assert (lines.blend_weight == 0.5).all()
 
@@ -95,19 +99,21 @@ def test_a_followed_subject_stays_and_the_ground_streaks(device: Device) -> None
 def test_different_borders_make_no_motion() -> None:
     """Two static frames that cover different parts: what one lacks does not count as motion."""
     light = scene(*CENTRE, 40)
-    known = np.ones((2, *LOW.shape), np.float32)
-    known[0, :, :9] = 0
-    known[1, :, -7:] = 0
-    known[0, :, 9] = 0.3
-    frames = [low(light, known[n]) for n in (0, 1)]
-    dark = [dataclasses.replace(f, light=f.light * (known[n] > 0)[..., None]) for n, f in enumerate(frames)]
+    coverage = np.ones((2, *LOW.shape), np.float32)
+    coverage[0, :, :9] = 0
+    coverage[1, :, -7:] = 0
+    coverage[0, :, 9] = 0.3
+    frames = [low(light, coverage[n]) for n in (0, 1)]
+    dark = [
+        dataclasses.replace(f, light=f.light * (coverage[n] > 0)[..., None]) for n, f in enumerate(frames)
+    ]
     assert (predict.predict(dark[0], dark[1], PARAMS).displacement == 0).all()
 
 
 def test_outside_a_frame_lines_are_the_dominant_motion() -> None:
-    known = np.ones(LOW.shape, np.float32)
-    known[:, :12] = 0
-    lines = predict.predict(low(panned_ground(0)), low(panned_ground(24), known), PARAMS)
+    coverage = np.ones(LOW.shape, np.float32)
+    coverage[:, :12] = 0
+    lines = predict.predict(low(panned_ground(0)), low(panned_ground(24), coverage), PARAMS)
     assert np.abs(lines.displacement[1, 2:-2, :12] - [6, 0]).max() < 0.5
 
 

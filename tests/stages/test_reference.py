@@ -27,7 +27,7 @@ def test_the_sharpest_frame_is_the_reference_and_the_middle_one_among_equals() -
     assert reference(_tracks([0, 0, 0]), "background", None) == 1
 
 
-def test_the_subject_decides_in_the_background_look_only() -> None:
+def test_the_subject_decides_in_the_background_mode_only() -> None:
     tracks = _tracks([1, 1, 1, 1, 1])
     tracks.weight[:5] = 1
     tracks.sharpness[4, :5] = 3
@@ -36,7 +36,7 @@ def test_the_subject_decides_in_the_background_look_only() -> None:
     assert reference(tracks, "foreground", None) == 0
 
 
-def test_a_frame_that_sees_less_of_the_subject_is_no_reference_of_the_background_look() -> None:
+def test_a_frame_that_sees_less_of_the_subject_is_no_reference_of_the_background_mode() -> None:
     tracks = _tracks([1, 1, 1, 1, 3], weight=1)
     tracks.seen[4, :2] = False
     assert reference(tracks, "background", None) == 4  # 90 % of it are enough

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from longexpo_cli import colour, geometry
-from longexpo_cli.arrays import Array32
+from longexpo_cli.arrays import Array, Array32
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.stages.subject import Params, from_mask, read_mask, subject
@@ -20,11 +18,12 @@ from longexpo_cli.types import Frame, Subject
 from longexpo_cli.vision import saliency
 from tests.drawings import ball, disc, iou, portrait, sky, small_ball_on_meadow
 
+pytestmark = pytest.mark.usefixtures("cached_networks")
 STAGE = "longexpo_cli.stages.subject."  # the module; the package holds the function of that name
 
 
-def frame(picture: npt.NDArray[Any], orientation: int = 1, exposure: float = 1.0, scale: int = 8) -> Frame:
-    """An sRGB picture H W 3, 0..255, as the low frame of a photo that is scale times as large."""
+def frame(picture: Array, orientation: int = 1, exposure: float = 1.0, scale: int = 8) -> Frame:
+    """Return an sRGB picture H W 3, 0..255, as the low frame of a photo that is scale times as large."""
     light = colour.srgb_decode(picture.astype(np.float32) / 255) * np.float32(exposure)
     light = light @ colour.between("srgb", "rec2020").T.astype(np.float32)
     stored = np.asarray(geometry.as_stored(light, orientation), np.float32)
@@ -66,7 +65,8 @@ def test_every_weight_is_0_or_above_the_floor(red_ball: Subject) -> None:
     assert ((red_ball.alpha > 0) & (red_ball.alpha < 0.43)).any()  # the floor made a difference
 
 
-def test_the_same_frame_gives_the_same_bits(red_ball: Subject) -> None:
+def test_the_same_frame_gives_the_same_bits(red_ball: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the networks run again
     low = frame(ball())
     before = low.light.copy()
     assert is_same(subject(low, Params()), red_ball)
@@ -90,10 +90,10 @@ def test_a_rotated_photo_gives_the_rotated_subject(red_ball: Subject, orientatio
 
 def test_pixels_outside_the_frame_do_not_affect_the_exposure(red_ball: Subject) -> None:
     low = frame(ball())
-    known = np.ones(low.grid.shape, np.float32)
-    known[:, 250:] = 0
-    light = low.light * known[..., None]
-    cut = subject(Frame(light, low.grid, low.shot, known), Params())
+    coverage = np.ones(low.grid.shape, np.float32)
+    coverage[:, 250:] = 0
+    light = low.light * coverage[..., None]
+    cut = subject(Frame(light, low.grid, low.shot, coverage), Params())
     assert cut.found and iou(cut.weight > 0, red_ball.weight > 0) >= 0.9
 
 
@@ -201,7 +201,7 @@ def test_masks_of_every_type_give_the_same_subject() -> None:
     truth = flags.astype(np.float32)
     colours = np.repeat(truth[..., None], 3, 2)
     transparent = np.dstack([colours, np.ones_like(truth)])
-    kinds: list[npt.NDArray[Any]] = [
+    kinds: list[Array] = [
         flags,
         truth,
         truth.astype(np.float64),
@@ -226,14 +226,14 @@ def test_a_mask_fits_a_grid_that_extends_beyond_the_photo() -> None:
 
 def test_unusable_masks_are_rejected() -> None:
     low = frame(sky())
-    for mask, why in (
+    for mask, reason in (
         (np.zeros((240, 320), np.uint8), "black everywhere"),
         (np.full((240, 320), np.nan, np.float32), "black everywhere"),
         (np.ones((320, 240), np.uint8), "240 x 320 px but the photo, seen upright, 2560 x 1920"),
         (np.ones((5,), np.uint8), "no picture"),
         (np.ones((0, 0), np.uint8), "no picture"),
     ):
-        with pytest.raises(LongexpoError, match=why):
+        with pytest.raises(LongexpoError, match=reason):
             from_mask(mask, low)
     from_mask(np.ones((320, 240), np.uint8), frame(sky(320, 240), orientation=6))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ OVERSAMPLING = 4  # the texture is drawn this many times finer
 BORDER = 50  # pixels of the texture beyond the picture, to the left, above and below
 
 
+@cache
 def _texture(right: int = 100) -> Array64:
     """Return a texture of four octaves, OVERSAMPLING times finer than the previews, with a border."""
     random = np.random.default_rng(0)
@@ -96,14 +98,15 @@ def test_tracks_are_as_dense_as_the_weight() -> None:
     weight = np.zeros((HEIGHT, WIDTH), np.float32)
     weight[:, : WIDTH // 2] = 0.8
     grey = _preview(_view(_texture(), (0, 0)))
-    for mode, expected in (("background", 0.8 / 0.1), ("foreground", 0.2 / 1.0)):
-        tracks = track([grey, grey], _subject(weight), 0, mode, FULL, Params())  # type: ignore[arg-type]
+    density: dict[Mode, float] = {"background": 0.8 / 0.1, "foreground": 0.2 / 1.0}
+    for mode, expected in density.items():
+        tracks = track([grey, grey], _subject(weight), 0, mode, FULL, Params())
         left = tracks.at_px[0, :, 0] < FULL[1] / 2
         assert 0.8 < left.sum() / max((~left).sum(), 1) / expected < 1.25
         assert np.allclose(tracks.weight, np.where(left, 0.8, 0), atol=1e-6)
 
 
-def test_a_small_subject_is_given_denser_points_in_the_background_look(
+def test_a_small_subject_is_given_denser_points_in_the_background_mode(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weight = np.zeros((HEIGHT, WIDTH), np.float32)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import imagecodecs
 import numpy as np
 import pytest
@@ -20,12 +21,13 @@ from longexpo_cli.stages import write as stage
 from longexpo_cli.stages.write import Params, targets
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Print
+from tests.images import read_image
 
 SHOT = plain_shot((40, 64), exposure_s=0.01, iso=100, camera="Maker Camera 7")
 
 
 def print_of(orientation: int = 1, high_ev: float = 2.0) -> Print:
-    """A print whose four corners differ."""
+    """Return a print whose four corners differ."""
     y, x = np.mgrid[:40, :64]
     sdr = np.stack([x * 4, y * 6, 255 - x * 2 - y], axis=-1).astype(np.uint8)
     gain = np.full((10, 16), 128, np.uint8)
@@ -33,7 +35,7 @@ def print_of(orientation: int = 1, high_ev: float = 2.0) -> Print:
     return Print(sdr, gain, 0.0, high_ev, "srgb", light, replace(SHOT, orientation=orientation))
 
 
-def test_results_lie_beside_the_burst_or_in_a_folder(tmp_path: Path) -> None:
+def test_results_are_written_beside_the_burst_or_into_a_folder(tmp_path: Path) -> None:
     burst = tmp_path / "2024.05.06 sea"
     burst.mkdir()
     film = tmp_path / "sea.mp4"
@@ -69,7 +71,7 @@ def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert targets(Path(), "foreground", None)[0] == tmp_path / "sea.foreground.tif"
 
 
-def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+def test_existing_files_are_kept_without_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     stage.refuse_existing((path,), overwrite=False)
     path.write_bytes(b"old")
@@ -82,8 +84,6 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_files_are_upright(tmp_path: Path, orientation: int) -> None:
-    import cv2
-
     made = print_of(orientation)
     paths = stage.write(made, (tmp_path / "x.tif", tmp_path / "x.jpg"), Params(quality=98))
     light = tifffile.imread(paths[0])
@@ -98,8 +98,8 @@ def test_files_are_upright(tmp_path: Path, orientation: int) -> None:
     assert turned is not None
     assert np.abs(turned[..., ::-1] - light * 100).max() < 12
     # And a decoder reads ours the same, whether it obeys or not.
-    obeyed = cv2.imread(str(paths[1]), cv2.IMREAD_COLOR)
-    ignored = cv2.imread(str(paths[1]), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    obeyed = read_image(paths[1])
+    ignored = read_image(paths[1], cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     assert np.array_equal(obeyed, ignored)
     assert imagecodecs.ultrahdr_decode(paths[1].read_bytes()).shape[:2] == shown.shape[:2]
 

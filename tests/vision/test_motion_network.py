@@ -9,12 +9,12 @@ import pytest
 
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.metrics import psnr
 from longexpo_cli.stages import predict
 from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import motion_network, networks
 from longexpo_cli.vision.frame_pair import fill_from_other
-from tests.moving_disc import GROUND, LOW, long_exposure, low, path, render, scene
-from tests.stages.test_blur import SHOT, psnr
+from tests.moving_disc import GROUND, LOW, SHOT, long_exposure, low, path, render, scene
 
 NETWORK = predict.Params()
 OPTICAL_FLOW = predict.Params(predictor="dis")
@@ -54,7 +54,7 @@ def test_the_network_is_not_worse_than_the_lines_it_starts_from(device: Device, 
     truth = long_exposure((step, 0), 40)
     trail = np.abs(truth - GROUND).max(axis=-1) > 0.01
     start, found = (
-        psnr((render(device, frames, lines) - truth)[trail])
+        psnr(render(device, frames, lines)[trail], truth[trail], 1.0)
         for lines in (
             predict.predict(low(frames[0]), low(frames[1]), params) for params in (OPTICAL_FLOW, NETWORK)
         )
@@ -64,10 +64,10 @@ def test_the_network_is_not_worse_than_the_lines_it_starts_from(device: Device, 
 
 def test_outside_a_frame_the_initial_lines_are_kept() -> None:
     frames = [low(scene(x, 160, 32)) for x in (300, 320)]
-    known = np.ones(LOW.shape, np.float32)
-    known[:, :30] = 0
-    first = dataclasses.replace(frames[0], coverage=known)
-    second = dataclasses.replace(frames[1], coverage=np.ones_like(known))
+    coverage = np.ones(LOW.shape, np.float32)
+    coverage[:, :30] = 0
+    first = dataclasses.replace(frames[0], coverage=coverage)
+    second = dataclasses.replace(frames[1], coverage=np.ones_like(coverage))
     start = predict.from_optical_flow(first, second)
     lines = predict.predict(first, second, NETWORK)
     assert np.array_equal(lines.displacement[:, :, :30], start.displacement[:, :, :30])

@@ -11,6 +11,8 @@ from longexpo_cli.vision.resize import resize
 from longexpo_cli.vision.saliency import saliency_map
 from tests.drawings import ball, disc, iou, sky, small_ball_on_meadow
 
+pytestmark = pytest.mark.usefixtures("cached_networks")
+
 
 def values(picture: Array8) -> Array32:
     return np.asarray(picture / 255, np.float32)
