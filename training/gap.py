@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 
+from longexpo_cli.arrays import Array32
 from training import classical, light
 from training.models import from_checkpoint
 from training.net import ABLATED, MotionNet, render
@@ -29,12 +30,12 @@ _MIDDLE = 0.2  # part of the way over which the middle's brightness is taken
 _ENLARGED = 4
 
 
-def scene() -> tuple[light.Array32, light.Array32, light.Array32]:
+def scene() -> tuple[Array32, Array32, Array32]:
     """Return both frames and the true trail, H W 3 sRGB."""
     rows, columns = np.indices(SIZE, np.float32)
     ground = _GROUND * (1 + 0.5 * np.sin(columns / 9) * np.cos(rows / 7))
 
-    def seen(time: float) -> light.Array32:
+    def seen(time: float) -> Array32:
         x = SIZE[1] / 2 + (time - 0.5) * _MOVES_PX
         cover = np.clip(_RADIUS_PX + 0.5 - np.hypot(columns - x, rows - SIZE[0] / 2), 0, 1)
         return np.asarray(np.repeat((ground + cover * (_DISC - ground))[..., None], 3, axis=2), np.float32)
@@ -42,17 +43,19 @@ def scene() -> tuple[light.Array32, light.Array32, light.Array32]:
     instants = np.linspace(0, 1, _SUBFRAMES)
     share = np.where((instants == 0) | (instants == 1), 0.5, 1.0) / (_SUBFRAMES - 1)
     truth = sum(part * seen(float(time)) for part, time in zip(share, instants, strict=True))
-    first, second = (np.rint(255 * encoded(seen(time))) / np.float32(255) for time in (0.0, 1.0))
+    first, second = (
+        np.asarray(np.rint(255 * encoded(seen(time))) / np.float32(255), np.float32) for time in (0.0, 1.0)
+    )
     return first, second, encoded(np.asarray(truth, np.float32))
 
 
-def encoded(picture: light.Array32) -> light.Array32:
+def encoded(picture: Array32) -> Array32:
     """Return linear light as sRGB values."""
     return np.asarray(light.encode(torch.from_numpy(picture)).numpy())
 
 
 @torch.inference_mode()
-def trail(net: MotionNet, first: light.Array32, second: light.Array32, ramp: bool) -> light.Array32:
+def trail(net: MotionNet, first: Array32, second: Array32, ramp: bool) -> Array32:
     """Return the blurred picture that a network makes, H W 3 sRGB."""
     frames = torch.cat([light.to_tensor(first), light.to_tensor(second)], 1)
     init = [light.to_tensor(classical.dis(first, second))] if net.shape.refine else []
@@ -61,7 +64,7 @@ def trail(net: MotionNet, first: light.Array32, second: light.Array32, ramp: boo
     return np.asarray(found[0].permute(1, 2, 0).numpy())
 
 
-def middle(found: light.Array32, truth: light.Array32) -> float:
+def middle(found: Array32, truth: Array32) -> float:
     """Return the light in the middle of the trail over what is true there."""
     reach = round(_MIDDLE * _MOVES_PX / 2)
     rows, columns = (np.s_[side // 2 - reach : side // 2 + reach + 1] for side in SIZE)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from longexpo_cli.arrays import Array32
 from training import classical, light
 
 LINES = "halfway.npy"
@@ -138,7 +139,7 @@ def _resized(x: Tensor, scale: float) -> Tensor:
 
 
 @torch.inference_mode()
-def lines(net: Halfway, first: light.Array32, second: light.Array32) -> light.Array32:
+def lines(net: Halfway, first: Array32, second: Array32) -> Array32:
     """Return a pair's lines H W 4 (px) for pictures H W 3 of any size."""
     height, width = first.shape[:2]
     multiple = multiple_of(net.scales)

@@ -121,7 +121,7 @@ class MotionNet(nn.Module):
         # Lines 4, weights 2; by how much each start line is to be lengthened; the classical ones' shares.
         self.leave = nn.Conv2d(widths[0], (6 + 2 * starts) * cells, 1)
         nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.leave.bias)
         if shape.halfway:
             self.halfway = Halfway(shape.halfway)
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longexpo_cli.arrays import Array8
+from longexpo_cli.arrays import Array8, Array32
 from training import classical, light, scenes
 from training.halfway import LINES
 from training.textures import Textures
@@ -80,13 +80,21 @@ def load(path: Path) -> list[Pair]:
     with np.load(path) as packed:
         data, ends = packed["data"], packed["ends"]
     pictures = [
-        cv2.imdecode(data[start:end], cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+        np.asarray(_decoded(data[start:end]) / np.float32(255), np.float32)
         for start, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
     return [_pair(*pictures[n : n + 3]) for n in range(0, len(pictures), 3)]
 
 
-def _pair(first: light.Array32, second: light.Array32, blurred: light.Array32) -> Pair:
+def _decoded(file: Array8) -> Array8:
+    """Return the picture H W 3 (R G B) in an image file's bytes; ValueError if OpenCV cannot decode it."""
+    picture = cv2.imdecode(file, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("a packed picture cannot be decoded")
+    return np.asarray(picture[..., ::-1], np.uint8)
+
+
+def _pair(first: Array32, second: Array32, blurred: Array32) -> Pair:
     stacked = np.concatenate([first, second, blurred], axis=2).transpose(2, 0, 1)
     lines = classical.dis(first, second).transpose(2, 0, 1)
     return Pair(

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ def main() -> None:
     photos = _lot(photos, options.keep[0], random)
     stamps = _lot([s for path in _files(options.stamps) for s in _stamp(path)], options.keep[1], random)
     stamps += [_word(random) for _ in range(_WORDS)]
-    packed = {
+    packed: dict[str, Any] = {
         **_packed("photos", [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, _JPEG])[1] for p in photos]),
         **_packed("stamps", [cv2.imencode(".webp", s, [cv2.IMWRITE_WEBP_QUALITY, _WEBP])[1] for s in stamps]),
     }
@@ -166,6 +167,8 @@ def _parts(packed: np.lib.npyio.NpzFile, name: str) -> Iterator[Array8]:
     data, ends = packed[name], packed[f"{name}_ends"]
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         picture = cv2.imdecode(data[start:end], cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise ValueError(f"{name}: a packed picture cannot be decoded")
         order = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
         yield np.asarray(cv2.cvtColor(picture, order), np.uint8)
 

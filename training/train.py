@@ -170,7 +170,7 @@ def _step(
     frames = light.decode(batch.frames)
     found = light.encode(render(frames, lines, weights, options.samples, ramp=ramp, jitter=jitter))
     loss = _loss(found, batch, lines, options.gradient)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     most = _CLIP * float(np.median(state.norms)) if state.norms else math.inf
     learning = [p for group in state.optimiser.param_groups for p in group["params"]]
     state.norms.append(float(torch.nn.utils.clip_grad_norm_(learning, most)))

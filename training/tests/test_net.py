@@ -111,15 +111,25 @@ def test_the_renderer_is_the_kernels_twin() -> None:
     lines = torch.stack([part for a in angle for part in (5 * a.cos(), 5 * a.sin())])[None]
     weight = torch.rand(1, 1, height, width, generator=random)
     found = render(frames, lines, torch.cat([weight, 1 - weight], 1), count)[0].permute(1, 2, 0).numpy()
-    known = [
+    first, second = (
         np.concatenate([f.permute(1, 2, 0).numpy(), np.ones((height, width, 1))], 2)
         for f in frames[0].split(3)
-    ]
+    )
     delta = np.stack([part.permute(1, 2, 0).numpy() for part in lines[0].split(2)])
     truth = blur.paths(
-        np.zeros((height, width, 4)), *known, delta, np.tile(delta, 2), weight[0, 0].numpy(),
-        1.0, 0.0, 1.0, 1.0, 5.0001 / count, 64,
-    )  # fmt: skip
+        np.zeros((height, width, 4)),
+        first,
+        second,
+        delta,
+        np.tile(delta, 2),
+        weight[0, 0].numpy(),
+        half_per_low=1.0,
+        start=0.0,
+        stop=1.0,
+        time_weight=1.0,
+        spacing=5.0001 / count,
+        max_samples=64,
+    )
     inside = np.s_[6:-6, 6:-6]
     assert np.abs(found[inside] - truth[inside][..., :3]).max() < 2e-5
 

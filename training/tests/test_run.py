@@ -74,7 +74,7 @@ def test_a_networks_own_stages_lie_beside_the_checkpoint(tmp_path: Path, run: Pa
     optimiser = torch.optim.AdamW([{"params": rest, "share": 1.0}, {"params": own, "share": 0.1}])
     frames, init = torch.rand(1, 6, 32, 32), torch.randn(1, 4, 32, 32)
     lines, _ = net(frames, init)
-    lines.square().sum().backward()  # type: ignore[no-untyped-call]
+    lines.square().sum().backward()
     optimiser.step()
     save(State(net, average, optimiser, step=1), options)
     assert not any(
@@ -163,7 +163,7 @@ def test_scores_know_the_truth(pictures: tuple[np.ndarray, ...]) -> None:
     moves = np.full(truth.shape[:2], 5.0, np.float32)
     perfect = evaluate.score("a", "b", truth, truth, moves, 0.0)
     assert perfect.db == 100 and perfect.ssim == pytest.approx(1, abs=1e-4)
-    off = evaluate.score("a", "b", truth + 0.1, truth, moves, 0.0)
+    off = evaluate.score("a", "b", truth + np.float32(0.1), truth, moves, 0.0)
     assert off.db == pytest.approx(20, abs=0.01)
     assert off.classes_db["2-8"] == pytest.approx(20, abs=0.01) and np.isnan(off.classes_db["8-24"])
 
