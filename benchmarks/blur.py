@@ -1,11 +1,11 @@
 """Sampling rate of the blur kernel, compared with a kernel that only fetches and adds, and with cv2.remap.
 
-The fetch-and-add kernel is the roofline: the samples alone, without paths, weights and coverage. All take bilinear samples of
-four channels along the same lines, so their rates (million samples per second) are comparable; the ratios
-matter, not the rates. Times are the best of several rounds in which the tasks alternate, so that load from
-other programs affects all of them; cv2's tasks have rounds of their own because its threads keep spinning for
-a while after each call. cv2.remap is measured alone, with precomputed maps, and as a complete blur, which also
-computes the maps of every sample and sums.
+The fetch-and-add kernel is the roofline: the samples alone, without paths, weights and coverage. All take
+bilinear samples of four channels along the same lines, so their rates (million samples per second) are
+comparable; the ratios matter, not the rates. Times are the best of several rounds in which the tasks
+alternate, so that load from other programs affects all of them; cv2's tasks have separate rounds because its
+threads keep spinning for a while after each call. cv2.remap is measured alone, with precomputed maps, and as
+a complete blur, which also computes the maps of every sample and sums.
 """
 
 from __future__ import annotations

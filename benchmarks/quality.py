@@ -1,8 +1,8 @@
-"""How near renders of synthetic bursts come to their true long exposures.
+"""Quality: PSNR of renders of synthetic bursts against their true long exposures.
 
-Three worlds: a hand-held foreground burst with soft gamma off (against the linear truth) and on (against the
-same operator applied to the sub-frames), and a panning burst (how much of the subject's gradient energy
-survives). Figures are PSNR in dB of sRGB-encoded values, and of linear light beside them.
+Three renders: a hand-held foreground burst with soft gamma off (against the mean of linear light) and on
+(against the same operator applied to the sub-frames), and a panning burst (also: how much of the subject's
+gradient energy is kept). PSNR is in dB, of sRGB-encoded values and of linear light.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ def gradient_energy(light: Picture, where: Flags) -> float:
 
 
 def rendered(burst: Path, device: Device, mode: Mode, soft_gamma: float) -> tuple[Picture, int]:
-    """Render a whole burst about its true reference; return scene-linear light and the reference."""
-    facts = json.loads((burst / "truth" / "alignment.json").read_text())
-    wishes = {("blur", "soft_gamma"): soft_gamma, ("select", "trail"): 100.0}
-    recipe = Recipe(mode=mode).with_values(wishes)
-    result = render(burst, recipe, device, Watch(), reference=facts["reference"])
-    return result.print.light, facts["reference"]
+    """Render a whole burst with its true reference frame; return scene-linear light and the reference."""
+    truth = json.loads((burst / "truth" / "alignment.json").read_text())
+    values = {("blur", "soft_gamma"): soft_gamma, ("select", "trail"): 100.0}
+    recipe = Recipe(mode=mode).with_values(values)
+    result = render(burst, recipe, device, Watch(), reference=truth["reference"])
+    return result.print.light, truth["reference"]
 
 
 def foreground(folder: Path, device: Device, **world: object) -> list[Score]:

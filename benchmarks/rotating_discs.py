@@ -1,4 +1,4 @@
-"""Discs that rotate about fixed centres over a static background: frames, exact motion field, long exposure."""
+"""Discs on circular orbits over a static background: frames, exact motion fields, true long exposure."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Scene:
         return np.asarray(np.max([d.coverage(time) for d in self.discs for time in times], axis=0) > 0)
 
     def motion_field(self, first: int) -> MotionField:
-        """Return a pair's exact motion field: the chord of each disc where it passes and 1 low pixel around."""
+        """Return a pair's exact motion field: each disc's chord where it passes, plus 1 low pixel around."""
         import cv2
 
         displacement = np.zeros((2, *LOW.shape, 2), np.float32)

@@ -6,8 +6,8 @@
 A bright disc moves over a dark, smooth background. Without the ramp both frames' samples have equal weight
 along the whole line, so each frame's lines learn to cover one half of the trail, and there is a gap where
 they meet (Tabellion et al. 2023, section 4.6). Writes the trails below one another and prints the brightness
-in the middle of each, relative to the ground truth. Networks whose name ends in -abl are rendered as they were
-trained, without the ramp.
+in the middle of each, relative to the ground truth. Networks whose name ends in -abl are rendered as they
+were trained, without the ramp.
 """
 
 from __future__ import annotations
