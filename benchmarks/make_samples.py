@@ -22,7 +22,7 @@ import numpy as np
 
 from longexpo_cli.synth.burst import write_burst
 from longexpo_cli.synth.dng import DngMetadata, write_dng
-from longexpo_cli.synth.sensor import Sensor, record, unprocessed
+from longexpo_cli.synth.sensor import Sensor, record, unprocess
 from longexpo_cli.types import Array8
 
 SAMPLES = Path(__file__).parent.parent / "sample_bursts"
@@ -72,7 +72,7 @@ def write_clip(folder: Path, path: Path, clip: Clip) -> None:
     """Write one burst."""
     sensor = Sensor()
     for n, (time_s, picture) in enumerate(pictures(path, clip)):
-        mosaic = record(unprocessed(picture, clip.exposure), sensor, np.random.default_rng(n))
+        mosaic = record(unprocess(picture, clip.exposure), sensor, np.random.default_rng(n))
         metadata = DngMetadata(
             noise=sensor.noise,
             exposure_s=EXPOSURE_S,

@@ -16,10 +16,10 @@ from longexpo_cli import colour
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop, load
 from longexpo_cli.synth.burst import SUB_FRAMES, write_frames
+from longexpo_cli.synth.ground_truth import masks
 from longexpo_cli.synth.render import true_long_exposure
 from longexpo_cli.synth.scenes import foreground_world
 from longexpo_cli.synth.sensor import Sensor
-from longexpo_cli.synth.truth import masks
 
 MASK_SUB_FRAMES = 16  # per pair, for the masks of static and moving pixels
 UNCOMPRESSED = (cv2.IMWRITE_TIFF_COMPRESSION, 1)

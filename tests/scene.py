@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from longexpo_cli.synth.scenes import THINGS, background_world, foreground_world
+from longexpo_cli.synth.scenes import MOVER_KINDS, background_world, foreground_world
 from longexpo_cli.synth.world import World
 
 SIZE_PX = (96, 128)
@@ -13,7 +13,7 @@ SIZE_PX = (96, 128)
 @cache
 def still() -> World:
     """Return a world in which nothing moves, seen by a camera on a tripod."""
-    return foreground_world(SIZE_PX, frames=3, shake_px=0.0, things=())
+    return foreground_world(SIZE_PX, frames=3, shake_px=0.0, movers=())
 
 
 @cache
@@ -36,9 +36,9 @@ def rolling(size_px: tuple[int, int] = SIZE_PX, frames: int = 5) -> World:
 
 @cache
 def only(thing: str, size_px: tuple[int, int] = SIZE_PX, frames: int = 5) -> World:
-    """Return a tripod world in which one kind of thing (scenes.THINGS) moves."""
-    things = tuple(known for known in THINGS if known == thing)
-    return foreground_world(size_px, frames=frames, shake_px=0.0, things=things)
+    """Return a tripod world in which one kind of thing (scenes.MOVER_KINDS) moves."""
+    things = tuple(known for known in MOVER_KINDS if known == thing)
+    return foreground_world(size_px, frames=frames, shake_px=0.0, movers=things)
 
 
 @cache
