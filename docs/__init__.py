@@ -1,1 +1,1 @@
-"""What the documentation is made with."""
+"""Generators of the documentation."""
