@@ -1,1 +1,1 @@
-"""Figures the project answers for, measured: `make bench`."""
+"""Benchmarks of quality, speed and memory: `make bench` writes their results to RESULTS.md."""

@@ -1,5 +1,5 @@
-/* A lower bound for a blur of count samples: bilinear fetches along one line, added up.
-   Pixels whose line leaves the picture are left out. */
+/* The roofline of a blur with count samples: bilinear samples along one line, summed.
+   Pixels whose line leaves the picture are skipped. */
 __kernel void blur_roofline(FRAME frame, __global float *result, int width, int height, float line_x,
                             float line_y, int count)
 {

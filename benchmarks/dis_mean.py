@@ -1,9 +1,10 @@
-"""A long exposure by DIS optical flow: pictures between the frames, and the mean of their linear light.
+"""A long exposure by DIS optical flow: interpolated pictures, and the mean of their linear light.
 
-`python -m benchmarks.dis_mean OUT FRAME...`: a peer of the benchmarks, what a few lines of OpenCV can do.
-Each picture between two frames is both of them moved along the flow, the nearer one counting more. Pairs
-are taken one after the other, so that memory does not grow with the burst (Kroeger 2016,
-doi:10.1007/978-3-319-46493-0_29).
+    python -m benchmarks.dis_mean OUT FRAME...
+
+The simplest alternative with OpenCV, for comparison. Each interpolated picture is the mean of both frames
+warped along the flow (Kroeger 2016, doi:10.1007/978-3-319-46493-0_29), weighted by their distance in time.
+Pairs are processed one by one, so that memory does not grow with the burst.
 """
 
 from __future__ import annotations
@@ -16,30 +17,29 @@ import numpy as np
 
 from longexpo_cli.colour import srgb_decode, srgb_encode
 
-BETWEEN = 32  # pictures between two frames
+BETWEEN = 32  # interpolated pictures between two frames
 _DECODED = srgb_decode(np.arange(256, dtype=np.float32) / 255)
 _ENCODED = np.rint(65535 * srgb_encode(np.arange(65536, dtype=np.float64) / 65535)).astype(np.uint16)
 
 
-def add_between(total: Any, frames: tuple[Any, Any], grid: Any, share: float) -> None:
-    """Add the pictures between two 8-bit frames H W 3 to a sum of linear light, each weighing share.
+def add_between(total: Any, frames: tuple[Any, Any], grid: Any, weight: float) -> None:
+    """Add the pictures between two 8-bit frames H W 3 to a sum of linear light, each with weight `weight`.
 
-    grid holds every pixel's own place, H W 2.
+    grid has the coordinates of every pixel, H W 2.
     """
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     first, second = (cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames)
     forward, back = flow.calc(first, second, None), flow.calc(second, first, None)
-    lights = [_DECODED[frame] for frame in frames]
-    moved, where = np.empty_like(total), np.empty_like(grid)
+    light_1 = _DECODED[frames[0]]
+    light_2 = _DECODED[frames[1]]
+    warped = np.empty_like(total)
+    coordinates = np.empty_like(grid)
     for n in range(BETWEEN):
-        part = (n + 0.5) / BETWEEN
-        for light, line, way, weight in (
-            (lights[0], back, part, 1 - part),
-            (lights[1], forward, 1 - part, part),
-        ):
-            cv2.scaleAdd(line, way, grid, where)
-            cv2.remap(light, where, None, cv2.INTER_LINEAR, moved, borderMode=cv2.BORDER_REPLICATE)
-            cv2.scaleAdd(moved, weight * share, total, total)
+        time = (n + 0.5) / BETWEEN
+        for light, flow_to, distance in ((light_1, back, time), (light_2, forward, 1 - time)):
+            cv2.scaleAdd(flow_to, distance, grid, coordinates)
+            cv2.remap(light, coordinates, None, cv2.INTER_LINEAR, warped, borderMode=cv2.BORDER_REPLICATE)
+            cv2.scaleAdd(warped, (1 - distance) * weight, total, total)
 
 
 def main(out: str, *paths: str) -> None:

@@ -1,10 +1,10 @@
-"""Make the sample bursts from footage by unprocessing: the mosaics that an under-exposed sensor would read.
+"""Create the sample bursts from video by unprocessing: the mosaics that an under-exposed sensor would read.
 
-    python benchmarks/make_samples.py sea=graxono_sea.mp4 traffic=car-detection.mp4 \\
+    python -m benchmarks.make_samples sea=graxono_sea.mp4 traffic=car-detection.mp4 \\
         overtaking=car-detection.mp4 panning=test_video.mp4 synthetic=
 
-Each argument names a burst and the clip that it comes from (none for the synthetic one); its DNG files are
-written anew under sample_bursts/. The clips, their authors and licences are named in each ORIGIN.md.
+Each argument names a burst and its source clip (none for the synthetic one); the burst's DNG files under
+sample_bursts/ are replaced. The clips, their authors and licences are named in each ORIGIN.md.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ import numpy as np
 
 from longexpo_cli.synth.burst import write_burst
 from longexpo_cli.synth.dng import DngMetadata, write_dng
-from longexpo_cli.synth.sensor import Sensor, record, unprocessed
+from longexpo_cli.synth.sensor import Sensor, record, unprocess
 from longexpo_cli.types import Array8
 
 SAMPLES = Path(__file__).parent.parent / "sample_bursts"
 START = datetime.datetime(2024, 6, 1, 12, 0, 0)
-EXPOSURE_S, ISO = 1 / 250, 100
+EXPOSURE_S = 1 / 250  # plausible for a phone, as is the ISO
+ISO = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """Which frames of a clip make a burst, and what of them.
+    """The part of a clip that becomes a burst: first frame, stride, number of frames, crop and exposure.
 
-    crop is (left, top, width, height) in the clip's pixels, never enlarged; exposure is the light of the
-    clip's white, of sensor white.
+    crop is (left, top, width, height) in the clip's pixels; exposure is the light of the clip's white
+    relative to sensor white.
     """
 
     first: int
@@ -60,8 +61,8 @@ def pictures(path: Path, clip: Clip) -> Iterator[tuple[float, Array8]]:
     left, top, width, height = clip.crop
     wanted = range(clip.first, clip.first + clip.stride * clip.frames, clip.stride)
     for n in range(wanted.stop):
-        held, picture = video.read()
-        if not held:
+        success, picture = video.read()
+        if not success:
             raise SystemExit(f"{path}: ends before frame {n}")
         if n in wanted:
             yield (n - clip.first) / rate, np.ascontiguousarray(picture[top:, left:, ::-1][:height, :width])
@@ -71,7 +72,7 @@ def write_clip(folder: Path, path: Path, clip: Clip) -> None:
     """Write one burst."""
     sensor = Sensor()
     for n, (time_s, picture) in enumerate(pictures(path, clip)):
-        mosaic = record(unprocessed(picture, clip.exposure), sensor, np.random.default_rng(n))
+        mosaic = record(unprocess(picture, clip.exposure), sensor, np.random.default_rng(n))
         metadata = DngMetadata(
             noise=sensor.noise,
             exposure_s=EXPOSURE_S,
@@ -84,7 +85,7 @@ def write_clip(folder: Path, path: Path, clip: Clip) -> None:
 
 
 def write_synthetic(folder: Path) -> None:
-    """Write the small burst of the synthetic world, without its truth, which `longexpo synth` gives."""
+    """Write the small synthetic burst, without the ground truth that `longexpo synth` writes."""
     with tempfile.TemporaryDirectory() as scratch:
         burst = write_burst(Path(scratch), frames=6, size=(240, 320), seed=1)
         for frame in burst.frames:
@@ -92,7 +93,7 @@ def write_synthetic(folder: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the bursts that the arguments name."""
+    """Write the bursts named by the arguments."""
     for argument in arguments:
         name, _, path = argument.partition("=")
         folder = SAMPLES / name

@@ -1,8 +1,8 @@
-"""How near renders of synthetic bursts come to their true long exposures.
+"""Quality: PSNR of renders of synthetic bursts against their true long exposures.
 
-Three worlds: a hand-held foreground burst with soft gamma off (against the linear truth) and on (against the
-same operator applied to the sub-frames), and a panning burst (how much of the subject's gradient energy
-survives). Figures are PSNR in dB of sRGB-encoded values, and of linear light beside them.
+Three renders: a hand-held foreground burst with soft gamma off (against the mean of linear light) and on
+(against the same operator applied to the sub-frames), and a panning burst (also: how much of the subject's
+gradient energy is kept). PSNR is in dB, of sRGB-encoded values and of linear light.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.synth.burst import write_burst
+from longexpo_cli.types import Mode
 from longexpo_cli.watch import Watch
 
 SIZE = (960, 1280)
@@ -47,29 +49,36 @@ def score(name: str, result: Picture, truth: Picture, where: Flags, light_white:
 
 
 def mask(path: Path) -> Flags:
-    """Read a mask of the truth."""
-    return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 127)
+    """Read a mask of the ground truth, H W; OSError if there is none."""
+    return np.asarray(_read(path, cv2.IMREAD_GRAYSCALE) > 127, np.bool_)
 
 
 def picture(path: Path) -> Picture:
-    """Read a float TIFF of the truth, H W 3."""
-    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1], np.float32)
+    """Read a float TIFF, H W 3 in R G B; OSError if there is none."""
+    return np.asarray(_read(path, cv2.IMREAD_UNCHANGED)[..., ::-1], np.float32)
+
+
+def _read(path: Path, flags: int) -> npt.NDArray[Any]:
+    values = cv2.imread(str(path), flags)
+    if values is None:
+        raise OSError(f"{path}: not an image that OpenCV reads")
+    return np.asarray(values)
 
 
 def gradient_energy(light: Picture, where: Flags) -> float:
     """Return the mean squared luminance gradient inside a mask."""
     luminance = light @ colour.LUMINANCE.astype(np.float32)
-    dy, dx = np.gradient(luminance)
+    dy, dx = (np.asarray(np.gradient(luminance, axis=axis), np.float32) for axis in (0, 1))
     return float(np.mean((dx**2 + dy**2)[where]))
 
 
-def rendered(burst: Path, device: Device, mode: str, soft_gamma: float) -> tuple[Picture, int]:
-    """Render a whole burst about its true reference; return scene-linear light and the reference."""
-    facts = json.loads((burst / "truth" / "alignment.json").read_text())
-    wishes = {("blur", "soft_gamma"): soft_gamma, ("select", "trail"): 100.0}
-    recipe = Recipe(mode=mode).with_values(wishes)
-    result = render(burst, recipe, device, Watch(), reference=facts["reference"])
-    return result.print.light, facts["reference"]
+def rendered(burst: Path, device: Device, mode: Mode, soft_gamma: float) -> tuple[Picture, int]:
+    """Render a whole burst with its true reference frame; return scene-linear light and the reference."""
+    truth = json.loads((burst / "truth" / "alignment.json").read_text())
+    values = {("blur", "soft_gamma"): soft_gamma, ("select", "trail"): 100.0}
+    recipe = Recipe(mode=mode).with_values(values)
+    result = render(burst, recipe, device, Watch(), reference=truth["reference"])
+    return result.print.light, truth["reference"]
 
 
 def foreground(folder: Path, device: Device, **world: object) -> list[Score]:

@@ -1,4 +1,4 @@
-"""The figures on paper: tables as text, the facts of the machine, and RESULTS.md, a section a benchmark."""
+"""Output of the benchmarks: text tables, the description of the machine, the sections of RESULTS.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PROCESSORS = Path("/proc/cpuinfo")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], indent: str = "  ") -> str:
-    """Return a table as lines of text: the first column to the left, numbers to the right."""
+    """Return a text table: the first column left-aligned, the others right-aligned."""
     lines = [head, *rows]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join((indent + "  ".join(_padded(line, widths))).rstrip() for line in lines)
@@ -29,26 +29,26 @@ def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def with_section(document: str, name: str, body: str) -> str:
-    """Return a document whose section of that name holds body; a new section goes to the end.
+    """Return the document with body as its section of that name; a new section is appended.
 
-    A section stands between two comments; what lies outside them is left as it is. ValueError for a section
-    that does not end.
+    A section is enclosed in two comments; text outside them is unchanged. ValueError if a section has no end.
     """
-    begins, ends = f"<!-- {name}: written by `make bench` -->\n", f"<!-- end of {name} -->\n"
+    begins = f"<!-- {name}: written by `make bench` -->\n"
+    ends = f"<!-- end of {name} -->\n"
     section = f"{begins}\n{body.strip()}\n\n{ends}"
     before, found, rest = document.partition(begins)
     if not found:
         return f"{document.rstrip()}\n\n{section}" if document.strip() else section
     _, ended, after = rest.partition(ends)
     if not ended:
-        raise ValueError(f"the section {name} does not end")
+        raise ValueError(f"the section {name} has no end")
     return before + section + after
 
 
-def section_body(title: str, meaning: str, machine: str, printed: str) -> str:
-    """Return a section's text: a title, what is measured, where and when, and what the benchmark printed."""
+def section_body(title: str, description: str, machine: str, printed: str) -> str:
+    """Return a section's text: title, description, machine and the benchmark's output."""
     figures = "\n".join(line.rstrip() for line in printed.rstrip().splitlines())
-    return f"## {title}\n\n{meaning.strip()}\n\n*{machine}*\n\n```\n{figures}\n```"
+    return f"## {title}\n\n{description.strip()}\n\n*{machine}*\n\n```\n{figures}\n```"
 
 
 def write(name: str, body: str, path: Path = RESULTS) -> None:
@@ -58,7 +58,7 @@ def write(name: str, body: str, path: Path = RESULTS) -> None:
 
 
 def machine() -> str:
-    """Return, in a sentence, when and on what the figures are taken: processor, load, OpenCL, libraries."""
+    """Return the date and the machine in one sentence: processor, load, OpenCL device, library versions."""
     chosen = available()[0]
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     return (
@@ -70,14 +70,14 @@ def machine() -> str:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def processor(facts: Path = _PROCESSORS) -> str:
-    """Return the processor's name as the system gives it."""
+    """Return the processor's name as reported by the system."""
     try:
         lines = facts.read_text("utf-8", "replace").splitlines()
     except OSError:

@@ -1,6 +1,6 @@
-"""Size of the code: lines of code and tokens a line of every file, as tinygrad's sz.py counts them.
+"""Size of the code: lines of code and tokens per line of every file, as tinygrad's sz.py counts them.
 
-A line counts when a token other than a comment or a docstring starts on it; many tokens a line mean dense
+A line counts when a token other than a comment or a docstring starts on it; many tokens per line mean dense
 code. OpenCL is split by a regular expression: words, numbers and operators, without comments.
 """
 
@@ -70,7 +70,7 @@ def tracked() -> list[Path]:
 
 
 def main() -> None:
-    """Print a row a file, the longest first, and a row a folder."""
+    """Print one row per file, the longest first, and one per folder."""
     rows = []
     folders: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     for path in tracked():

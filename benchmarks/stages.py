@@ -1,9 +1,9 @@
-"""Seconds and peak memory of every stage of a whole render, 10 frames of 1.2 and of 12 MP, both looks.
+"""Seconds and peak memory of every stage of a render, 10 frames of 1.2 and of 12 MP, both looks.
 
-A stage is charged with the time since the value before; decoding ahead, in threads of its own, shows only
-where the others wait for it. Its memory is the largest resident size of the process in that time, exactly:
-the kernel's count is set back after every value. Each render is a process of its own, the quicker of two;
-the first row is what comes before the first stage: Python, libraries, the OpenCL device.
+A stage's seconds are those since the previous value was produced; decoding ahead in other threads counts only
+where a stage waits for it. Its memory is the peak resident size of the process in that time, exactly: the
+operating system's peak is reset after every value. Each render is a separate process, the faster of two. The
+first row is the time before the first stage: Python, libraries, the OpenCL device.
 """
 
 from __future__ import annotations
@@ -30,53 +30,53 @@ SIZES = ((960, 1280), (3000, 4000))  # height, width: 1.2 and 12 MP
 FRAMES = 10
 TRIES = 2
 BEFORE, WHOLE = "(start)", "whole"
-_FORGET_PEAK = Path("/proc/self/clear_refs")  # proc(5): 5 sets the peak back to what is resident now
+_CLEAR_REFS = Path("/proc/self/clear_refs")  # writing 5 resets the peak to the current size, see proc(5)
 
 Stages = dict[str, Spent]
 
 
 @dataclass(slots=True)
-class Ledger:
-    """An observer that charges each stage with its time and with the largest resident size within it."""
+class StageProfiler:
+    """An observer that records the seconds and the peak resident size of each stage."""
 
     spent: Stages = field(default_factory=dict)
     _last: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
-        """Charge what came before to the start."""
+        """Record the memory until now as the start's."""
         self.spent[BEFORE] = Spent(0.0, peak_bytes())
-        _FORGET_PEAK.write_text("5")
+        _CLEAR_REFS.write_text("5")
 
     def on_loop(self, stage: str, steps: int) -> None:
-        """A ledger needs no totals."""
+        """Totals are not needed."""
 
     def on_value(self, stage: str, value: object, index: int | None) -> None:
-        """Charge the time since the last value, and the peak in it, to this stage."""
+        """Add the time since the last value, and its peak memory, to this stage."""
         now = time.perf_counter()
         entry = self.spent.setdefault(stage, Spent())
         entry.seconds += now - self._last
         entry.peak_bytes = max(entry.peak_bytes, peak_bytes())
-        _FORGET_PEAK.write_text("5")
+        _CLEAR_REFS.write_text("5")
         self._last = time.perf_counter()
 
 
-def record(burst: Path, look: Mode, facts: Path) -> None:
-    """Render a burst as the command does and write what its stages took to a JSON file."""
+def record(burst: Path, look: Mode, out: Path) -> None:
+    """Render a burst as the command does and write the cost of its stages to a JSON file."""
     recipe = Recipe(mode=look).with_values({("select", "trail"): 100.0})
-    ledger = Ledger()
-    outcome = batch.render_one(batch.Job(burst, facts.parent / "out", recipe, overwrite=True), None, ledger)
+    profiler = StageProfiler()
+    outcome = batch.render_one(batch.Job(burst, out.parent / "out", recipe, overwrite=True), None, profiler)
     if outcome.error:
         raise SystemExit(outcome.error)
-    facts.write_text(json.dumps({name: (s.seconds, s.peak_bytes) for name, s in ledger.spent.items()}))
+    out.write_text(json.dumps({name: (s.seconds, s.peak_bytes) for name, s in profiler.spent.items()}))
 
 
 def measured(burst: Path, look: Mode) -> Stages:
-    """Return what the stages took in the quickest of a few renders, and WHOLE, the process."""
+    """Return the cost of the stages in the fastest of TRIES renders, and of WHOLE, the process."""
     tries = []
     for _ in range(TRIES):
-        facts = burst.parent / "stages.json"
-        whole = cost(sys.executable, "-m", "benchmarks.stages", str(burst), look, str(facts))
-        spent = {name: Spent(*values) for name, values in json.loads(facts.read_text()).items()}
+        out = burst.parent / "stages.json"
+        whole = cost(sys.executable, "-m", "benchmarks.stages", str(burst), look, str(out))
+        spent = {name: Spent(*values) for name, values in json.loads(out.read_text()).items()}
         spent[BEFORE].seconds = whole.wall_s - sum(entry.seconds for entry in spent.values())
         spent[WHOLE] = Spent(whole.wall_s, max(entry.peak_bytes for entry in spent.values()))
         tries.append(spent)
@@ -84,15 +84,15 @@ def measured(burst: Path, look: Mode) -> Stages:
 
 
 def rows(looks: dict[Mode, Stages]) -> list[list[str]]:
-    """Return a row a stage; for each look its share of the time, seconds and peak MB."""
+    """Return one row per stage: for each look its part of the time, seconds and peak MB."""
     names = list(dict.fromkeys(name for spent in looks.values() for name in spent))
     result = []
     for name in names:
         cells = [name]
         for spent in looks.values():
             entry = spent.get(name, Spent())
-            share = entry.seconds / spent[WHOLE].seconds
-            cells += [f"{share:.0%}", f"{entry.seconds:.2f}", f"{entry.peak_bytes / 2**20:.0f}"]
+            part = entry.seconds / spent[WHOLE].seconds
+            cells += [f"{part:.0%}", f"{entry.seconds:.2f}", f"{entry.peak_bytes / 2**20:.0f}"]
         result.append(cells)
     return result
 

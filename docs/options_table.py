@@ -54,7 +54,7 @@ def current() -> str:
 
 
 def main() -> None:
-    """Rewrite the README between the markers."""
+    """Replace the README's text between the markers."""
     before, rest = README.read_text("utf-8").split(START)
     README.write_text(f"{before}{START}\n{table()}\n{END}{rest.split(END)[1]}", "utf-8")
 
@@ -64,7 +64,7 @@ def _names(option: click.Option) -> str:
 
 
 def _default(option: click.Option) -> str:
-    """Return the default as --help shows it; "" for a switch that is off and for options without one."""
+    """Return the default as --help shows it; "" for flags that are off and options without a default."""
     with click.Context(click.Command("options"), show_default=True) as context:
         return option.get_help_extra(context).get("default", "").strip("()")
 

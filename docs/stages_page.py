@@ -1,4 +1,4 @@
-"""Write docs/stages.md and its pictures: what every stage does, shown on a sample burst.
+"""Write docs/stages.md and its pictures: every stage on a sample burst.
 
     python -m docs.stages_page
 
@@ -49,17 +49,17 @@ HEAD = """# The stages
 What each stage takes and makes, on the sample burst `traffic` (foreground look). `make docs` writes this
 page; `longexpo render BURST --dump DIR` writes the same values and pictures of your own burst, and
 `longexpo replay STAGE DIR` runs one stage again on them."""
-WIDTH_PX = 720  # of a picture
+WIDTH_PX = 720  # of the pictures
 QUALITY = 82  # JPEG; 14 pictures stay well under 1.5 MB
-ZOOM = 4  # of crops that show single pixels
+ZOOM = 4  # of crops in which single pixels are visible
 
 
 def fitted(picture: Array8) -> Array8:
     """Return a picture at the width of the page."""
     height, width = picture.shape[:2]
     size = WIDTH_PX, round(height * WIDTH_PX / width)
-    how = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+    method = cv2.INTER_AREA if width > WIDTH_PX else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)
 
 
 def grey(preview: Preview) -> Array8:
@@ -120,7 +120,7 @@ def zoomed(picture: Array8, crop: tuple[slice, slice]) -> Array8:
 
 
 def crop_of(height: int, width: int) -> tuple[slice, slice]:
-    """Return the crop that the merge and the demosaic are shown on: the middle, 90 x 60 pixels."""
+    """Return the crop for the pictures of merge and demosaic: the middle, 90 x 60 pixels."""
     y, x = height // 2 // 2 * 2, width // 2 // 2 * 2
     return slice(y - 30, y + 30), slice(x - 45, x + 45)
 
@@ -219,7 +219,7 @@ def page() -> str:
 
 
 def options_of(stage: str) -> list[str]:
-    """Return the lines that name a stage's options and what they change."""
+    """Return the lines of a stage's options."""
     params = getattr(import_module(f"longexpo_cli.stages.{stage}"), "Params", None)
     if params is None:
         return ["- **Options**: none"]
@@ -235,8 +235,8 @@ def main() -> None:
         render(BURST, recipe, choose(), Watch(Dump(Path(folder), recipe)))
         saved = Saved(Path(folder))
         for stage, picture in PICTURES.items():
-            shown = np.ascontiguousarray(picture(saved)[..., ::-1])
-            cv2.imwrite(str(DOCS / "stages" / f"{stage}.jpg"), shown, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+            bgr = np.ascontiguousarray(picture(saved)[..., ::-1])
+            cv2.imwrite(str(DOCS / "stages" / f"{stage}.jpg"), bgr, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
     (DOCS / "stages.md").write_text(page(), "utf-8")
 
 

@@ -8,7 +8,7 @@
    before it is added to p.
 
    Light is interpolated by Catmull-Rom (Keys 1981, a = -1/2), clamped to the range of the four nearest pixels, so
-   that a clipped light has no dark ring. Extremes: fraction 0 -> that pixel, exactly; constant light -> itself.
+   that clipped lights have no dark halo. Extremes: fraction 0 -> that pixel, exactly; constant light -> itself.
    Pixels without coverage have no weight; light is not multiplied by the coverage.
 
    Coverage is bilinear, times 1 inside the frame falling to 0 one pixel outside; light is 0 where coverage is. */

@@ -12,8 +12,8 @@
 
      confidence = coverage MIN_CONFIDENCE^(2 (1 - min(m_x, m_y)))
 
-   Outside the picture nothing is read: the picture's own edge is not feathered. The covered area is convex, so
-   where the four corners of the square of points are covered all of it is, and nothing is feathered. Covered
+   Points outside the picture repeat its edge, so the picture's own edge is not feathered. The covered area is
+   convex: where the four corners of the square of points are covered, all of it is, and nothing is feathered. Covered
    all around, or feather 0 -> 1 exactly; beside a straight edge m = 1/2 -> MIN_CONFIDENCE. */
 #define TAPS 8
 #define MIN_CONFIDENCE 0.02f

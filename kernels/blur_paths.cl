@@ -8,33 +8,34 @@
      w_n = (1 - s_n) (|path'(s_n)| + MIN_SPEED) / (mean |path'| + MIN_SPEED)
      mean = sum_i W_i / N_i sum_n w_n I_i(p + path(s_n)) / sum_i W_i / N_i sum_n w_n coverage_i(p + path(s_n))
 
-   with both passes in one numerator and one weight: where W = 1/2 the two ramps add to the same weight at every
-   instant, and a trail is as bright where a thing was fast within the pair as where it was slow. Equation 8
-   has no mean speed. Both paths share it where both see the same thing; where they do not, the longer path
-   would outweigh the other. A path whose tangents equal its line is straight and weighted by the ramp alone.
+   with both passes in one numerator and one weight: where W = 1/2 the two ramps add up to the same weight at every
+   instant, and a trail has the same brightness where an object is fast within the pair and where it is slow.
+   Equation 8 has no mean speed. It is the same for both paths where both frames show the same object; where they do
+   not, the longer path would outweigh the other. A path whose tangents equal its line is straight and weighted by
+   the ramp alone.
 
    N is the smallest count at which neighbouring samples are no further apart than the spacing and the arc
    between them deviates from its chord by at most MAX_SAGITTA of it: the hodograph's control points d0,
    m = 3 line - d0 - d1, d1 bound the speed, twice their differences the second derivative; N is at least 1 and
    at most max_samples.
 
-   What is summed are differences to the light at p, read as the samples are, and 0 where they are rounding only,
-   so equal samples return that light exactly: a zero line reads its frame once. What is outside the picture or
-   unknown (channel 4 = 0) has no weight. total.xyz += time_weight * confidence * mean and
-   total.w += time_weight * confidence, where confidence is the mean of both frames' channel 4 at p: a pair that
-   hardly covers a pixel hardly counts there. */
+   The sum is of differences to the light at p (sampled in the same way; differences within rounding are 0), so
+   equal samples return that light exactly; a zero line samples its frame once. Samples outside the picture or
+   without coverage (channel 4 = 0) have no weight. total.xyz += time_weight * confidence * mean and total.w +=
+   time_weight * confidence, where confidence is the mean of both frames' channel 4 at p: a pair with little
+   coverage of a pixel has little weight there. */
 
-/* Sums of less weight than this (of at most 1/2) are left out. */
+/* Sums with less weight than this (of at most 1/2) are discarded. */
 #define MIN_WEIGHT 1e-4f
-/* From here on a confidence differs from 1 by rounding only. */
+/* A confidence above this differs from 1 only by rounding. */
 #define FULL_CONFIDENCE 0.9995f
 
-/* Added to speeds, half-resolution pixels: where there is hardly any motion, time alone is the weight. */
+/* Added to speeds, half-resolution pixels: with almost no motion, samples are weighted by time alone. */
 #define MIN_SPEED 0.1f
 /* Part of the spacing by which an arc between two samples may deviate from its chord. */
 #define MAX_SAGITTA 0.0625f
-/* A path whose tangents differ from its line by less, half-resolution pixels, is taken as straight, which
-   moves it by less than 4/27 of that. */
+/* A path whose tangents differ from its line by less, half-resolution pixels, is replaced by a straight
+   one, which moves it by less than 4/27 of that. */
 #define STRAIGHT_TOLERANCE 0.03f
 /* Distance of the outer nodes of three-point Gauss-Legendre quadrature from the middle, of the interval. */
 #define GAUSS_OFFSET 0.38729833f
@@ -98,7 +99,7 @@ inline float inside_weight(int width, int height, float2 at)
    and .y the second's. curved and inside are -1 for true. */
 typedef struct { float4 a, b, c; float2 from, step, inv_mean_speed; int2 count, curved, inside; } Paths;
 
-/* One of the two. */
+/* One frame's path; members as in Paths. */
 typedef struct { float2 a, b, c; float from, step, inv_mean_speed; int count, curved; } Path;
 
 inline float2 position(Path path, float s)

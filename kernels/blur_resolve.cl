@@ -1,4 +1,4 @@
-/* The accumulator back to light: g = total.xyz / total.w, then the inverse of soft gamma, times clip_light:
+/* The accumulator decoded to light: g = total.xyz / total.w, then the inverse of soft gamma, times clip_light:
 
      g <= 0      g k
      0 < g < 1   g / (g + (1 - g) / k)

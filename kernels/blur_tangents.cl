@@ -1,6 +1,6 @@
 /* Tangents of a pair's two paths at its two frames (Tabellion 2023, equation 7), in low pixels.
 
-   Lines pull: in frame i a thing's line towards the next frame is next = -motion; its line towards the previous
+   Lines pull: in frame i an object's line towards the next frame is next = -motion; its line towards the previous
    frame, negated, is back = -motion too. The instantaneous flow of the two, theta the angle between them:
 
      flow(next, back) = (|back| next + |next| back) / (|next| + |back|) * theta / sin(theta) * f(theta)
@@ -11,11 +11,11 @@
 
      tangents(line) = flow(line, -previous), flow(following, line)
 
-   previous and following are read at the thing's position in the frame that both pairs share: on the line or an arc
-   beside it, where the motion is most similar to the line's. Where there is none of at least MIN_LENGTH px, as
-   at the ends of the burst, the path is extrapolated: with A, B, C = 0 its points two steps away, one step away
-   and here, A' is A mirrored in the perpendicular bisector of BC, and the next point is A' min(1, |BC| / |A'|);
-   without A it is -B. A line shorter than MIN_LENGTH stays straight: both tangents are it. */
+   previous and following are sampled at the object's position in the frame that both pairs share: on the line or an
+   arc beside it, where the motion is most similar to the line's. Where there is none of at least MIN_LENGTH px, as
+   at the ends of the burst, the path is extrapolated: with A, B, C = 0 its points two steps away, one step away and
+   here, A' is A mirrored in the perpendicular bisector of BC, and the next point is A' min(1, |BC| / |A'|); without
+   A it is -B. A line shorter than MIN_LENGTH stays straight: both tangents are it. */
 #define MIN_LENGTH 0.5f
 #define TAPS 64
 /* Four times the height of those arcs, as a part of the chord: they turn by about 60 degrees. */

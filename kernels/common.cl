@@ -25,13 +25,13 @@ inline float4 sample4(FRAME frame, int width, int height, float x, float y)
     return read_imagef(frame, BETWEEN, (float2)(x + 0.5f, y + 0.5f));
 }
 
-/* Pixel (x, y), which exists, read as samples are. */
+/* Pixel (x, y) inside the frame, through the same sampler as sample4. */
 inline float4 pixel4(FRAME frame, int width, int x, int y)
 {
     return read_imagef(frame, BETWEEN, (float2)(x + 0.5f, y + 0.5f));
 }
 
-/* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
+/* Bilinear sample whose four pixels are all inside the frame: 0 <= at < size - 1. */
 inline float4 sample_inside(FRAME frame, int width, float2 at)
 {
     return read_imagef(frame, BETWEEN, at + 0.5f);
@@ -40,7 +40,7 @@ inline float4 sample_inside(FRAME frame, int width, float2 at)
 #define FRAME __global const half *
 #define SAMPLE_ROUNDING 0.0f
 
-/* Bilinear sample at (x, y), edges clamped. On an integer position it is that pixel exactly: the weight of
+/* Bilinear sample at (x, y), edges clamped. At an integer position it is that pixel exactly: the weight of
    the neighbours is exactly 0 and a + 0 * (b - a) = a for finite light. */
 inline float4 sample4(FRAME frame, int width, int height, float x, float y)
 {
@@ -55,13 +55,13 @@ inline float4 sample4(FRAME frame, int width, int height, float x, float y)
     return top + v * (bottom - top);
 }
 
-/* Pixel (x, y), which exists. */
+/* Pixel (x, y) inside the frame. */
 inline float4 pixel4(FRAME frame, int width, int x, int y)
 {
     return vload_half4((size_t)y * width + x, frame);
 }
 
-/* Bilinear sample whose four pixels all exist: 0 <= at < size - 1. */
+/* Bilinear sample whose four pixels are all inside the frame: 0 <= at < size - 1. */
 inline float4 sample_inside(FRAME frame, int width, float2 at)
 {
     int2 corner = convert_int2(at);
@@ -95,7 +95,7 @@ inline float3 clipped_light(float3 raw, float3 clipped, float16 colour)
                                 light.x * colour.sc + light.y * colour.sd + light.z * colour.se);
 }
 
-/* The same, clipping judged by each channel's own raw value: 0 up to the start, 1 from 0.99 on, smoothstep
+/* The same, with clipping from each channel's raw value: 0 up to the start, 1 from 0.99 on, smoothstep
    between. */
 inline float3 working_light(float3 raw, float16 colour)
 {

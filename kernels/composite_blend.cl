@@ -2,9 +2,9 @@
 
    S is the sharp exposure, R the residual of the blur on the half grid (composite_residual), slope that of the
    detail on the low grid. R is enlarged by Catmull-Rom (Keys 1981, a = -1/2), clamped to the range of the four
-   nearest pixels so that lights have no ring; where some of the 5 x 5 pixels around have no coverage (channel 4
-   = 0) it is the bilinear mean of those that have, and where none has, S shows. keep and slope are bilinear.
-   keep 1 -> S exactly; slope 0, keep 0 -> the blur. */
+   nearest pixels so that bright lights have no halo; where some of the 5 x 5 pixels around have no coverage
+   (channel 4 = 0) it is the bilinear mean of the covered ones, and where none is covered, the result is S. keep and
+   slope are bilinear. keep 1 -> S exactly; slope 0, keep 0 -> the blur. */
 
 /* Catmull-Rom a quarter pixel after the second of four samples. */
 #define QUARTER (float4)(-0.0703125f, 0.8671875f, 0.2265625f, -0.0234375f)

@@ -7,8 +7,8 @@
    B is the blur, S the guide squared; covariance and variances are over the low pixel's cell x cell half pixels
    and 2 more on every side, edges clamped, where the blur has coverage, summed over the colours; 3 min_variance
    is added to the variances. This is the slope of a guided filter (He and Sun 2015, arXiv 1505.00996), clamped to
-   0..1: a thing that is still for a part of the time leaves that part of its detail, and little else. Where
-   other detail is mixed in, r^2 is low and the slope 0. Still -> 1, fully smeared or flat -> 0. */
+   0..1: an object that is static for a part of the time keeps that part of its detail in the blur. Where the blur
+   contains other detail, r^2 is low and the slope 0. Static -> 1, fully smeared or flat -> 0. */
 #define MARGIN 2
 
 __kernel void composite_detail(__global const float *blur, __global const half *guide,

@@ -1,13 +1,14 @@
-/* All three colours of the band's inner pixels, off the curve again, as working-space light.
+/* All three colours of the band's inner pixels, with the curve of demosaic_linearize inverted, as working-space
+   light.
 
-   chroma holds green minus the measured colour at red and blue pixels. Green is measured + chroma, or the
-   measured value at green pixels. A missing difference is interpolated from those of its colour: at pixels of the
-   other colour by the 7x7 filter of Pekkucuksen and Altunbasak 2010 (equation 8: 10/32 for the four diagonal
-   neighbours, -1/32 for the eight next ones), at green pixels as the mean of the four neighbours' differences
-   found so. The measured colour is kept. The inverse of the curve is sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE).
-   Clipping is judged by measured samples, not by interpolated values, which are unreliable next to clipped
-   ones: the mean over the colour's samples in the 3x3 pixels around, weighted (1 2 1) x (1 2 1). Where all nine
-   are below the start of clipping nothing is lifted. */
+   chroma holds green minus the measured colour at red and blue pixels. Green is measured + chroma, or the measured
+   value at green pixels. A missing difference is interpolated from those of its colour: at pixels of the other
+   colour by the 7x7 filter of Pekkucuksen and Altunbasak 2010 (equation 8: 10/32 for the four diagonal neighbours,
+   -1/32 for the eight next ones), at green pixels as the mean of the four neighbours' differences,
+   measured or interpolated. The measured colour is kept. The inverse of the curve is sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE). Clipping is judged by
+   measured samples, not by interpolated values, which are unreliable next to clipped ones: the mean over the
+   colour's samples in the 3x3 pixels around, weighted (1 2 1) x (1 2 1). Where all nine are below the start of
+   clipping, the clipping is 0. */
 
 inline float filter_7x7(__global const float *chroma, size_t at, int width)
 {

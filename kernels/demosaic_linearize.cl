@@ -1,5 +1,5 @@
 /* A band of rows of a colour filter array with PAD pixels on every side: black subtracted, white balanced, and
-   on the curve in which colours are interpolated:
+   transformed by the curve on which colours are interpolated:
 
        curve(v) = sign(v) * (sqrt(|v| + KNEE) - sqrt(KNEE)),   v = (value - black) * inverse * balance.
 

@@ -1,12 +1,12 @@
 /* One 2x2 cell of a colour filter array to one half-resolution pixel of working-space light.
 
-   Each colour is interpolated to the cell's centre, half a full pixel from every sample: green is the mean of
-   the cell's two; red and blue, a quarter of their own spacing away, are (3/4, 1/4) of the two nearest in each
-   direction. A linear ramp is reproduced exactly, whatever the phase. Beyond the picture's edge the nearest
-   sample of the colour is repeated. red is the position of red in the cell: 0 1 / 2 3; black and inverse hold
-   one value for each position: raw = (value - black) * inverse. Channel 4 is 1. */
+   Each colour is interpolated to the cell's centre, half a full pixel from every sample: green is the mean of the
+   cell's two; red and blue, a quarter of their own spacing away, are (3/4, 1/4) of the two nearest in each
+   direction. A linear ramp is reproduced exactly for every phase of the pattern. Beyond the picture's edge the
+   nearest sample of the colour is repeated. red is the position of red in the cell: 0 1 / 2 3; black and inverse
+   hold one value for each position: raw = (value - black) * inverse. Channel 4 is 1. */
 
-/* A coordinate nearest_sample the picture of the same place in the pattern. */
+/* The nearest coordinate inside the picture that has the same position in the pattern. */
 inline int nearest_sample(int at, int size)
 {
     return clamp(at < 0 ? at + 2 : at >= size ? at - 2 : at, 0, size - 1);

@@ -1,4 +1,4 @@
-/* How much brighter an HDR screen may show each cell than the print: the gain map, as 8 bits.
+/* The gain map: log2 of how much brighter an HDR display shows each cell than the SDR print, as 8 bits.
 
      n = largest channel of the cell's mean light in the display's primaries, times gain
      out = round(255 table(n)),  table: 0 where print and HDR rendition agree, 1 at the largest gain

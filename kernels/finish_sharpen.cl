@@ -6,8 +6,8 @@
      out = round(255 clamp(rgb + s, 0, 1))
 
    Extremes: amount 0 gives s = 0 exactly; a constant picture is unchanged (the coring is wider than
-   rounding); an edge overshoots by max_overshoot at most. A work-item does load_row pixels of a row: on a CPU that is
-   fourteen times as fast as one. */
+   rounding); an edge overshoots by max_overshoot at most. A work-item computes RUN pixels of a row: on a CPU that is
+   fourteen times as fast as one pixel. */
 
 #define RUN 8
 

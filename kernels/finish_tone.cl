@@ -1,24 +1,24 @@
-/* Scene light to display values: one curve on one norm of the pixel, so that no channel is bent by itself.
+/* Scene light to display values: one tone curve applied to a norm of the pixel instead of to each channel.
 
      c = g + M (v - g), times gain           working space to the display's primaries; g = v.y; rows of M sum to 1
      Y = luminance of c, n = max c           the norm: mapped to below 1 it leaves no channel above 1
-     y, k = curve(n), chroma(n)              y display light in 0..1; k the chroma left: 1 in the shadows, towards 0
-                                             far above white, so that lights burn out to white, not to a hue
+     y, k = curve(n), chroma(n)              y display light in 0..1; k the part of chroma kept: 1 in the shadows,
+                                             towards 0 far above white, so that lights clip to white
      c = Y + saturation (c - Y)
-     c = y + k (c y/n - y)                   towards the grey as bright as the norm
-     c = Y' + f(d)/d (c - Y')                Y' = luminance of c, d = part of the way from Y' to the gamut's edge;
+     c = y + k (c y/n - y)                   mixed with the grey that has the norm's brightness
+     c = Y' + f(d)/d (c - Y')                Y' = luminance of c, d = distance of c from Y', 1 at the gamut's edge;
                                              f(d) = d up to 0.9, then 0.9 + 0.1 u/(1 + u), u = (d - 0.9)/0.1: < 1
      out = encode(c), luma = L . out
 
    Extremes: equal channels in, equal channels out, exactly; 0 gives 0; output is in 0..1; NaN gives black.
-   A work-item does eight pixels of a row, in vectors: on a CPU that is several times as fast as one.
+   A work-item computes RUN pixels of a row as vectors: on a CPU that is several times as fast as one pixel.
    Tables are indexed by sqrt(n / top), linear between entries. Colours desaturate along lines to white, which
    keep the dominant wavelength (CIE 15:2018, section 9.4). */
 
 #define RUN 8
 
 constant float MAX_LIGHT = 65504.0f;  /* the largest half float; light is clamped to it */
-constant float GAMUT_KNEE = 0.9f;   /* of the way to the gamut's edge: colours below are unchanged */
+constant float GAMUT_KNEE = 0.9f;   /* relative distance to the gamut's edge below which colours are unchanged */
 
 typedef struct { float8 r, g, b; } colour8;
 

@@ -1,5 +1,5 @@
 /* The next coarser level of the matching pyramid: the mean of 2 x 2 values, rounded half up. A constant
-   picture stays what it is; beyond the edge of odd sizes the edge is repeated. */
+   picture is unchanged; for odd sizes the edge is repeated. */
 __kernel void merge_halve(__global const ushort *fine, __global ushort *coarse, int fine_width, int fine_height,
                           int width, int height)
 {

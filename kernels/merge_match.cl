@@ -3,7 +3,7 @@
 
        cost(u, v) = sum |reference(x, y) - other(x + u, y + v)|         (edges repeated, integers: exact)
 
-   The global alignment at the block's centre is kept, with its fraction, where its cost is explained by noise:
+   The global alignment at the block's centre is kept, including its fraction, where noise explains its cost:
    for a block of n = block^2 values, within NOISE_SIGMAS standard deviations,
 
        cost <= n sigma sqrt(2 / pi) (1 + NOISE_SIGMAS sqrt(pi / 2 - 1) / sqrt(n)),
@@ -11,7 +11,7 @@
 
    Otherwise the candidates are the global alignment, the coarser level's displacements around the block
    (has_coarse 1; 0 at the coarsest level), and then every displacement within `radius` of the best of these. In
-   flat parts the minimum is only noise, so a displacement must cost less than MAX_COST_RATIO of the global
+   flat areas the minimum is only noise, so a displacement must cost less than MAX_COST_RATIO of the global
    alignment. Cost 0 under the global alignment therefore always keeps it. At the finest level (`level` 0) the
    result is refined below a pixel by the two lines of equal slope through the neighbouring costs (-0.5 .. 0.5;
    0 when they are equal).

@@ -7,12 +7,12 @@
 
    where V is the variance of D due to noise. A = 0 takes the frame, A = 1 the reference:
    frame + A D = reference - T D / (|D|^2 + T). That correction is D for small D, at most sqrt(T) / 2, and
-   vanishes as T / D for large D; D = 0 corrects nothing.
+   vanishes as T / D for large D; D = 0 -> 0.
 
    excess = max(1, mean of |D|^2 over the lower half of the frequencies in x and y except the constant one
-   / (MAX_LOW_RATIO * V)) rejects the whole tile. Light that moved differs there in many coefficients by a few
-   sigma, each of which alone would pass and together show a ghost; a shift by a fraction of a pixel differs
-   in the high frequencies, a flickering lamp in the constant one. Noise alone stays below MAX_LOW_RATIO: 63
+   / (MAX_LOW_RATIO * V)) rejects the whole tile. Moving objects differ there in many coefficients by a few
+   sigma, which pass one by one but together show a ghost; a shift by a fraction of a pixel differs in the high
+   frequencies, a flickering lamp in the constant one. Noise alone stays below MAX_LOW_RATIO: 63
    squares of a normal variable have mean 1 and standard deviation 0.18.
 
    The paper uses a DFT. The DCT is real, shrinks frequency by frequency as well, and has no jump from a tile's
@@ -27,8 +27,8 @@
    A launch handles every other tile in x and y (`phase_x`, `phase_y`): its tiles do not touch, so four
    launches accumulate without atomics and always in one order. Phase 0, 0 also adds the reference.
 
-   Execution: a work-item does one tile. Rows are as in memory, planes interleaved (TILE_ELEMENTS), until D is
-   known; the DCT then runs on rows of 16 as one vector. */
+   Execution: a work-item computes one tile. Rows are as in memory, planes interleaved (TILE_ELEMENTS), until D is
+   computed; the DCT then runs on rows of 16 as one vector. */
 #define SIDE 16
 #define TILE_ELEMENTS (SIDE * CFA_COLUMNS)
 #define TAPS 4
@@ -62,7 +62,8 @@ inline void rows_times(float16 *tile, __global const float *matrix)
     }
 }
 
-/* Down the columns; even and odd frequencies are even and odd about the tile's middle and valid_part sums. */
+/* DCT of the columns. Even and odd frequencies are symmetric and antisymmetric about the tile's middle, which
+   halves the sums. */
 inline void columns_forward(float16 *tile, __global const float *basis)
 {
     float16 sum[SIDE / 2], difference[SIDE / 2];
@@ -99,7 +100,7 @@ inline void columns_inverse(float16 *tile, __global const float *basis)
     }
 }
 
-/* The tile holds D before, the correction after. */
+/* Replace D by the correction T D / (|D|^2 + T), in place. */
 inline void shrink(float16 *tile, __global const float *basis, float strength, float variance)
 {
     columns_forward(tile, basis);

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import dis_mean, measure, peers, results, stages, steady
+from benchmarks import dis_mean, measure, peers, results, stages, tripod_burst
 from benchmarks.__main__ import PARTS, Tee, main
 from longexpo_cli import colour
 from longexpo_cli.observers.clock import Spent
@@ -42,7 +42,7 @@ def test_a_section_is_replaced_and_nothing_else() -> None:
 def test_the_first_section_and_one_that_does_not_end() -> None:
     document = results.with_section("", "blur", "figures")
     assert document.startswith("<!-- blur")
-    with pytest.raises(ValueError, match="blur does not end"):
+    with pytest.raises(ValueError, match="blur has no end"):
         results.with_section(document.replace("<!-- end of blur -->", ""), "blur", "others")
 
 
@@ -102,12 +102,12 @@ def test_a_program_is_known_by_what_it_says(tmp_path: Path) -> None:
         (tmp_path / name).write_text(f"#!/bin/sh\necho '{words}'\n")
         (tmp_path / name).chmod(stat.S_IRWXU)
     other, real = str(tmp_path / "other"), str(tmp_path / "real")
-    assert peers.program((None, other, real), peers.MAGICK) == (real, "7.1.1-43")
-    assert peers.program((None, other), peers.MAGICK) == ("", "")
+    assert peers.find_program((None, other, real), peers.MAGICK) == (real, "7.1.1-43")
+    assert peers.find_program((None, other), peers.MAGICK) == ("", "")
 
 
 def test_ffmpeg_mixes_every_picture_between(tmp_path: Path) -> None:
-    words = peers.ffmpeg_words(tmp_path, 10, tmp_path / "out.png")
+    words = peers.ffmpeg_arguments(tmp_path, 10, tmp_path / "out.png")
     filters = words[words.index("-vf") + 1]
     assert "minterpolate=fps=32:" in filters
     assert "tmix=frames=289,trim=start_frame=288" in filters
@@ -116,8 +116,8 @@ def test_ffmpeg_mixes_every_picture_between(tmp_path: Path) -> None:
 def test_rows_are_ratios_first() -> None:
     first = peers.Outcome("ours", measure.Cost(4.0, 8.0, 400 * MIB), 35.0, 40.0)
     other = peers.Outcome("other", measure.Cost(10.0, 10.0, 100 * MIB), 34.5, 41.25)
-    late = peers.Outcome("late", measure.Cost(180.0, 300.0, 800 * MIB, late=True), why="ended")
-    missing = peers.Outcome("missing", why="not installed")
+    late = peers.Outcome("late", measure.Cost(180.0, 300.0, 800 * MIB, timed_out=True), failure="timed out")
+    missing = peers.Outcome("missing", failure="not installed")
     assert peers.row(first, first)[1:5] == ["1.00", "1.00", "+0.0", "+0.0"]
     assert peers.row(other, first) == ["other", "2.50", "0.25", "-0.5", "+1.2", "10.0", "100", "34.5", "41.2"]
     assert peers.row(late, first) == ["late", "> 45.00", "> 2.00", "-", "-", "> 180.0", "> 800", "-", "-"]
@@ -129,13 +129,13 @@ def test_a_process_costs_its_time_and_memory() -> None:
     spent = measure.cost(sys.executable, "-c", "import time; held = b'x' * (64 << 20); time.sleep(0.2)")
     assert 0.2 < spent.wall_s < 10
     assert 64 * MIB < spent.peak_bytes < 128 * MIB
-    assert not spent.late
+    assert not spent.timed_out
 
 
 def test_a_process_ends_at_its_limit() -> None:
     began = time.perf_counter()
     spent = measure.cost(sys.executable, "-c", "import time; time.sleep(60)", limit_s=0.5)
-    assert spent.late
+    assert spent.timed_out
     assert 0.5 <= spent.wall_s < time.perf_counter() - began < 20
 
 
@@ -147,15 +147,17 @@ def test_a_process_that_fails_says_so() -> None:
 
 def test_a_peers_failure_and_absence_are_reported(tmp_path: Path) -> None:
     light = np.zeros((4, 4, 3), np.float32)
-    burst = steady.Steady(tmp_path, tmp_path, light, np.ones((4, 4), bool), np.ones((4, 4), bool))
-    missing = peers.tried(peers.Peer("x", (), tmp_path), burst, 9)
-    failing = peers.tried(peers.Peer("x", (sys.executable, "-c", "raise SystemExit(3)"), tmp_path), burst, 9)
-    assert (missing.why, failing.why) == ("not installed", "failed (3)")
+    burst = tripod_burst.TripodBurst(tmp_path, tmp_path, light, np.ones((4, 4), bool), np.ones((4, 4), bool))
+    missing = peers.run_peer(peers.Peer("x", (), tmp_path), burst, 9)
+    failing = peers.run_peer(
+        peers.Peer("x", (sys.executable, "-c", "raise SystemExit(3)"), tmp_path), burst, 9
+    )
+    assert (missing.failure, failing.failure) == ("not installed", "failed (3)")
     assert missing.spent is failing.spent is None
 
 
 def test_stages_are_charged_with_their_own_peaks() -> None:
-    ledger = stages.Ledger()
+    ledger = stages.StageProfiler()
     held = np.ones(1 << 24)  # 128 MiB
     ledger.on_value("develop", held, 0)
     del held
@@ -183,7 +185,7 @@ def test_pictures_are_read_as_light_red_first(depth: type[np.integer], tmp_path:
     red = np.zeros((2, 3, 3), depth)
     red[..., 2] = np.iinfo(depth).max  # cv2 has blue first
     cv2.imwrite(str(tmp_path / "red.png"), red)
-    assert np.array_equal(steady.encoded(tmp_path / "red.png"), np.broadcast_to((1, 0, 0), (2, 3, 3)))
+    assert np.array_equal(tripod_burst.read_srgb(tmp_path / "red.png"), np.broadcast_to((1, 0, 0), (2, 3, 3)))
 
 
 def test_flow_fills_the_way_between_two_frames() -> None:

@@ -17,9 +17,9 @@ from longexpo_cli.colour import soft_gamma
 from longexpo_cli.errors import OutputError
 from longexpo_cli.geometry import Grid, project
 from longexpo_cli.synth.burst import Summary, write_burst
+from longexpo_cli.synth.ground_truth import masks, trail_percent, true_flow, true_position, true_to_frame
 from longexpo_cli.synth.render import coverage, frame_camera, reference_camera, render, true_long_exposure
-from longexpo_cli.synth.sensor import Sensor, exposed, record, unprocessed
-from longexpo_cli.synth.truth import masks, trail_percent, true_flow, true_position, true_to_frame
+from longexpo_cli.synth.sensor import Sensor, camera_colours, record, unprocess
 from longexpo_cli.synth.world import World
 from longexpo_cli.types import Array32, Array64, Mode
 from tests import dng, worlds
@@ -206,7 +206,7 @@ def test_the_sensor_reads_the_light() -> None:
     light = np.full((4, 4, 3), 0.25, np.float32)
     mosaic = record(light, sensor, np.random.default_rng(0))
     span = 4095 - 64
-    assert np.abs(exposed(light, sensor) - 0.25 / sensor.gains).max() < 1e-6
+    assert np.abs(camera_colours(light, sensor) - 0.25 / sensor.gains).max() < 1e-6
     assert (mosaic[0::2, 1::2] == 64 + round(0.25 * span)).all()
     assert (mosaic[0::2, 0::2] == 64 + round(0.125 * span)).all()
     assert (record(light * 40, sensor, np.random.default_rng(0)) == 4095).all()
@@ -222,7 +222,7 @@ def test_the_noise_has_the_profiles_variance() -> None:
 
 def test_unprocessing_keeps_black_grey_order_and_white() -> None:
     grey = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    light = unprocessed(grey, 0.6)
+    light = unprocess(grey, 0.6)
     assert np.abs(light[0, 0]).max() < 1e-6 and np.abs(light[0, -1] - 0.6).max() < 1e-3
     assert (np.diff(light[0, :, 1]) > 0).all() and np.abs(light - light[..., 1:2]).max() < 1e-6
 
@@ -257,7 +257,7 @@ def test_a_burst_comes_with_its_truth(tmp_path: Path, look: Mode) -> None:
     light = tifffile.imread(made.truth / "reference.tif")
     with rawpy.imread(str(made.frames[1])) as raw:
         green = (raw.raw_image_visible[0::2, 0::2] - 64.0) / (4095 - 64)
-    expected = np.clip(exposed(light, Sensor())[0::2, 0::2, 1], 0, 1)
+    expected = np.clip(camera_colours(light, Sensor())[0::2, 0::2, 1], 0, 1)
     assert np.abs(green - expected).max() < 0.51 / (4095 - 64) + 1e-5
     long = tifffile.imread(made.truth / "long_exposure.tif")
     static = read_image(made.truth / "static.png", cv2.IMREAD_GRAYSCALE) > 0

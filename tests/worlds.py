@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from longexpo_cli.synth import burst
-from longexpo_cli.synth.scenes import SHAKE_PX, THINGS, background_world, foreground_world, world_for
+from longexpo_cli.synth.scenes import MOVER_KINDS, SHAKE_PX, background_world, foreground_world, world_for
 from longexpo_cli.synth.sensor import NOISE, Sensor
 from longexpo_cli.synth.world import World
 from longexpo_cli.types import Mode
@@ -17,7 +17,7 @@ SIZE_PX = (96, 128)
 @cache
 def still() -> World:
     """Return a world in which nothing moves, seen by a camera on a tripod."""
-    return foreground_world(SIZE_PX, frames=3, shake_px=0.0, things=())
+    return foreground_world(SIZE_PX, frames=3, shake_px=0.0, movers=())
 
 
 @cache
@@ -40,9 +40,9 @@ def rolling(size_px: tuple[int, int] = SIZE_PX, frames: int = 5) -> World:
 
 @cache
 def only(thing: str, size_px: tuple[int, int] = SIZE_PX, frames: int = 5) -> World:
-    """Return a tripod world in which one of scenes.THINGS moves."""
-    things = tuple(name for name in THINGS if name == thing)
-    return foreground_world(size_px, frames=frames, shake_px=0.0, things=things)
+    """Return a tripod world in which one of scenes.MOVER_KINDS moves."""
+    movers = tuple(name for name in MOVER_KINDS if name == thing)
+    return foreground_world(size_px, frames=frames, shake_px=0.0, movers=movers)
 
 
 @cache

@@ -1,11 +1,11 @@
-"""Lines without training: the start of refining networks, and the baselines that a network must beat.
+"""Motion fields without training: what refining networks start from, and the baselines they must beat.
 
     python -m training.classical FOLDERS...
 
-writes the product's own lines beside every pair below the folders (lines.npy, 4 H W float16 px), so that
-refining networks learn to start from these as well as from optical flow.
-Pictures are H W 3 float32, sRGB values 0..1; lines are H W 4 float32 (line of the first frame x, y, then of
-the second), in pixels; weights H W 2.
+writes the lines of the product's own predictor beside every pair below the folders (lines.npy, 4 H W float16
+px), so that refining networks learn to start from these as well as from plain optical flow.
+Pictures are H W 3 float32, sRGB values 0..1; lines are H W 4 float32 (x, y of the first frame's line, then of
+the second's), in pixels; weights H W 2.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.stages import predict
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Frame
-from training import light
+from training import srgb
 
-OTHER_LINES = "lines.npy"
-_REACH_PX = 7  # a pixel moves when anything within this reach does: things pass over it
+PRODUCT_LINES_FILE = "lines.npy"
+_EXTENT_WINDOW_PX = 7  # objects that move within this window pass over its centre
+_MEDIAN_PX = 5  # removes single outlier vectors of the flow
 
 
 def dis(first: Array32, second: Array32) -> Array32:
-    """Return optical flow's lines (Kroeger 2016, preset medium) on the 8-bit grey frames.
+    """Return the lines of optical flow (Kroeger 2016, preset medium) on the 8-bit grey frames.
 
     The first frame's line is the flow second to first, the second's the flow first to second.
     """
@@ -40,19 +41,18 @@ def dis(first: Array32, second: Array32) -> Array32:
 
 
 def product(first: Array32, second: Array32) -> tuple[Array32, Array32]:
-    """Return lines and weights as the product's own predictor without a network makes them."""
-    found = predict.from_optical_flow(_frame(first), _frame(second))
-    return np.concatenate(list(found.displacement), axis=2), np.stack(
-        [found.blend_weight, 1 - found.blend_weight], axis=2
-    )
+    """Return lines and weights of the product's predictor "dis", which uses no motion network."""
+    field = predict.from_optical_flow(_frame(first), _frame(second))
+    weights = np.stack([field.blend_weight, 1 - field.blend_weight], axis=2)
+    return np.concatenate(list(field.displacement), axis=2), weights
 
 
-def motion(lines: Array32) -> Array32:
-    """Return how far what passes over each pixel moves, H W in pixels: the longest line nearby."""
+def motion_extent(lines: Array32) -> Array32:
+    """Return how far whatever passes over each pixel moves, H W in pixels: the longest line nearby."""
     longest = np.maximum(np.hypot(lines[..., 0], lines[..., 1]), np.hypot(lines[..., 2], lines[..., 3]))
-    # A median first: single wild vectors are not motion.
-    calm = cv2.medianBlur(longest.astype(np.float32), 5)
-    return np.asarray(cv2.dilate(calm, np.ones((_REACH_PX, _REACH_PX), np.uint8)), np.float32)
+    filtered = cv2.medianBlur(longest.astype(np.float32), _MEDIAN_PX)
+    window = np.ones((_EXTENT_WINDOW_PX, _EXTENT_WINDOW_PX), np.uint8)
+    return np.asarray(cv2.dilate(filtered, window), np.float32)
 
 
 def _frame(picture: Array32) -> Frame:
@@ -63,20 +63,23 @@ def _frame(picture: Array32) -> Frame:
 
 
 def main() -> None:
-    """Write the product's lines beside the pairs; what exists is kept."""
+    """Write the product's lines beside the pairs; existing files are kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
-    beside(parser.parse_args().folders, OTHER_LINES, lambda first, second: product(first, second)[0])
+    folders = parser.parse_args().folders
+    write_beside_pairs(folders, PRODUCT_LINES_FILE, lambda first, second: product(first, second)[0])
 
 
-def beside(roots: Sequence[Path], name: str, lines: Callable[[Array32, Array32], Array32]) -> None:
-    """Write the lines H W 4 of every pair below the folders beside it, 4 H W float16; what exists is kept."""
+def write_beside_pairs(
+    roots: Sequence[Path], name: str, predict_lines: Callable[[Array32, Array32], Array32]
+) -> None:
+    """Write the lines of every pair below the roots beside it, 4 H W float16; existing files are kept."""
     for root in roots:
-        for found in sorted(root.rglob("blurred.png")):
-            out = found.with_name(name)
+        for blurred in sorted(root.rglob("blurred.png")):
+            out = blurred.with_name(name)
             if not out.is_file():
-                made = lines(*(light.read(found.with_name(f"frame_{n}.png")) for n in (0, 1)))
-                np.save(out, made.transpose(2, 0, 1).astype(np.float16))
+                lines = predict_lines(*(srgb.read(blurred.with_name(f"frame_{n}.png")) for n in (0, 1)))
+                np.save(out, lines.transpose(2, 0, 1).astype(np.float16))
 
 
 if __name__ == "__main__":

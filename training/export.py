@@ -1,10 +1,11 @@
-"""Export a checkpoint's averaged weights to ONNX and prove that onnxruntime computes the same.
+"""Export a checkpoint's averaged weights to ONNX and check that onnxruntime computes the same.
 
     python -m training.export training/runs/refine/checkpoint.pt weights/motion.onnx
 
-Inputs: frames 1 6 H W (two RGB pictures, sRGB values 0..1); refining networks also take init 1 4 H W, optical
-flow's lines (classical.dis). Outputs: lines 1 4 H W px, weights 1 2 H W. H and W are multiples of the
-metadata's `multiple`. Prints what weights/index.toml needs, and the time of a pair beside a matrix product's.
+Inputs: frames 1 6 H W (two RGB pictures, sRGB values 0..1); refining networks also take init 1 4 H W, the
+lines of optical flow (classical.dis). Outputs: lines 1 4 H W px, weights 1 2 H W. H and W are multiples of
+`multiple` in the metadata. Prints the entry for weights/index.toml and the time per pair, also as a multiple
+of a matrix product's.
 """
 
 from __future__ import annotations
@@ -25,18 +26,20 @@ import torch
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.vision import networks
-from training import rounding
-from training.models import checkpoint, from_checkpoint
+from training import quantization
+from training.models import from_checkpoint, load_checkpoint
 from training.net import MotionNet
 
 VERSION = "2"
 _INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"
 _OPSET = 18  # grid sampling as onnxruntime runs it on any processor
-_SIZES = ((96, 128), (128, 64), (200, 264))  # other than the traced one: H and W are free
-_CLOSE_PX, _CLOSE_WEIGHT = 2e-2, 2e-3  # float32 sums in another order, at motions of tens of pixels
-_TIMED = (384, 512)
+_SIZES = ((96, 128), (128, 64), (200, 264))  # checked; all differ from the traced size
+# Differences due to the order of float32 sums, at motions of tens of pixels.
+_TOLERANCE_PX = 2e-2
+_TOLERANCE_WEIGHT = 2e-3
+_TIMED_SIZE = (384, 512)
 _ROUNDS = 7
-_MATRIX = 2048
+_MATRIX_SIDE = 2048
 
 
 def main() -> None:
@@ -47,31 +50,31 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    saved = checkpoint(options.checkpoint)
-    net = rounded(from_checkpoint(options.checkpoint))
+    saved = load_checkpoint(options.checkpoint)
+    net = quantize_weights(from_checkpoint(options.checkpoint))
     training = {"steps": saved["step"], "minutes": round(saved["minutes"], 1), **saved["options"]}
     export(net, options.out, training)
     sizes = [tuple(-(-side // net.shape.multiple) * net.shape.multiple for side in size) for size in _SIZES]
-    apart = [parity(net, options.out, (rows, columns), options.threads) for rows, columns in sizes]
-    print(f"torch and onnxruntime differ by at most {max(a[0] for a in apart):.1e} px, "
-          f"weights by {max(a[1] for a in apart):.1e}")  # fmt: skip
+    differences = [parity(net, options.out, (rows, columns), options.threads) for rows, columns in sizes]
+    print(f"torch and onnxruntime differ by at most {max(a[0] for a in differences):.1e} px, "
+          f"weights by {max(a[1] for a in differences):.1e}")  # fmt: skip
     print(timing(net, options.out, options.threads))
     print(f'file = "{options.out.name}"\nsha256 = "{hashlib.sha256(options.out.read_bytes()).hexdigest()}"')
 
 
-def rounded(net: MotionNet) -> MotionNet:
-    """Round a network's convolutions in place to what the file keeps of them: 255 steps an output channel."""
+def quantize_weights(net: MotionNet) -> MotionNet:
+    """Quantize a network's convolutions in place, to the values that the exported file has."""
     with torch.no_grad():
         for weight in net.parameters():
-            if weight.dim() == rounding.KERNEL:
-                weight.copy_(rounding.value(*rounding.steps(weight)))
+            if quantization.is_convolution(weight):
+                weight.copy_(quantization.dequantize(*quantization.quantize(weight)))
     return net
 
 
 def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
-    """Write a rounded network as ONNX with its metadata, convolutions as 8-bit integers.
+    """Write a quantized network as ONNX with its metadata, convolutions as 8-bit integers.
 
-    onnxruntime makes floats of them once, when it opens the file; it computes in float32.
+    onnxruntime converts them to float32 once, when it opens the file, and computes in float32.
     """
     side = 8 * net.shape.multiple
     inputs = (torch.rand(1, 6, side, side), *([torch.randn(1, 4, side, side)] if net.shape.refine else []))
@@ -84,7 +87,7 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
             net, inputs, str(out), input_names=names[:-2], output_names=names[-2:],
             dynamic_axes=dict.fromkeys(names, free), opset_version=_OPSET, dynamo=False,
         )  # fmt: skip
-    model = _packed(onnx.load(out))
+    model = _with_int8_weights(onnx.load(out))
     onnx.checker.check_model(model, full_check=True)
     facts = {
         "light": "srgb",
@@ -100,51 +103,59 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
     onnx.save(model, out)
 
 
-def _packed(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a model whose convolutions' weights are integers times a step a channel."""
-    graph, nodes, kept = model.graph, [], []
+def _with_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with its convolutions' weights as int8 times a scale per output channel."""
+    graph = model.graph
+    nodes = []
+    initializers = []
     for tensor in graph.initializer:
-        if len(tensor.dims) != rounding.KERNEL:
-            kept.append(tensor)
-            continue
         weight = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
-        whole, step = (part.numpy() for part in rounding.steps(weight))
+        if not quantization.is_convolution(weight):
+            initializers.append(tensor)
+            continue
+        integers, scale = (part.numpy() for part in quantization.quantize(weight))
         name = tensor.name
-        kept.append(onnx.numpy_helper.from_array(whole, f"{name}.whole"))
-        kept.append(onnx.numpy_helper.from_array(step, f"{name}.step"))
+        initializers.append(onnx.numpy_helper.from_array(integers, f"{name}.whole"))
+        initializers.append(onnx.numpy_helper.from_array(scale, f"{name}.step"))
         nodes.append(
             onnx.helper.make_node("Cast", [f"{name}.whole"], [f"{name}.float"], to=onnx.TensorProto.FLOAT)
         )
         nodes.append(onnx.helper.make_node("Mul", [f"{name}.float", f"{name}.step"], [name]))
     nodes.extend(graph.node)
     del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(initializers)
     graph.node.extend(nodes)
     return model
 
 
 def parity(net: MotionNet, path: Path, size: tuple[int, int], threads: int) -> tuple[float, float]:
-    """Return by how much the export's lines (px) and weights differ at most; ValueError if too much."""
+    """Return the largest difference of the exported network's lines (px) and weights.
+
+    ValueError if one exceeds its tolerance.
+    """
     inputs = _inputs(net, size)
     with torch.inference_mode():
         lines, weights = (part.numpy() for part in net(*(torch.from_numpy(part) for part in inputs.values())))
-    found = _session(path, threads).run(["lines", "weights"], inputs)
-    apart = float(np.abs(found[0] - lines).max()), float(np.abs(found[1] - weights).max())
-    if apart[0] > _CLOSE_PX or apart[1] > _CLOSE_WEIGHT:
-        raise ValueError(f"{path}: off by {apart[0]:.2g} px and {apart[1]:.2g} in weight at {size}")
-    return apart
+    outputs = _session(path, threads).run(["lines", "weights"], inputs)
+    differences = float(np.abs(outputs[0] - lines).max()), float(np.abs(outputs[1] - weights).max())
+    if differences[0] > _TOLERANCE_PX or differences[1] > _TOLERANCE_WEIGHT:
+        raise ValueError(
+            f"{path}: off by {differences[0]:.2g} px and {differences[1]:.2g} in weight at {size}"
+        )
+    return differences
 
 
 def timing(net: MotionNet, path: Path, threads: int) -> str:
-    """Return what a pair costs, in seconds and against a float32 matrix product on as many threads."""
-    session, inputs = _session(path, threads), _inputs(net, _TIMED)
+    """Return a pair's time in seconds and relative to a float32 matrix product on the same threads."""
+    session, inputs = _session(path, threads), _inputs(net, _TIMED_SIZE)
     pair_s = _best(lambda: session.run(["lines", "weights"], inputs))
-    matrix = torch.rand(_MATRIX, _MATRIX)
+    matrix = torch.rand(_MATRIX_SIDE, _MATRIX_SIDE)
     product_s = _best(lambda: matrix @ matrix)
     size = path.stat().st_size / 2**20
     return (
-        f"{pair_s:.3f} s a pair of {_TIMED[1]} x {_TIMED[0]} on {threads} threads, {pair_s / product_s:.2f} "
-        f"times a {_MATRIX} x {_MATRIX} float32 product ({product_s:.3f} s); {size:.2f} MiB"
+        f"{pair_s:.3f} s per pair of {_TIMED_SIZE[1]} x {_TIMED_SIZE[0]} on {threads} threads, "
+        f"{pair_s / product_s:.2f} times a {_MATRIX_SIDE} x {_MATRIX_SIDE} float32 product "
+        f"({product_s:.3f} s); {size:.2f} MiB"
     )
 
 

@@ -1,14 +1,14 @@
 #!/bin/sh
-# One piece of training on a machine with a CUDA device; call it again to go on. Run from the repository's root.
+# One segment of training on a machine with a CUDA device; call it again to continue. Run from the repository's root.
 #
 #   NET      which network (training/net.py, SHAPES)          default slim
-#   MINUTES  of this piece                                    default 9
-#   PLAN     of all pieces together                           default 27
+#   MINUTES  of this segment                                    default 9
+#   PLAN     of all segments together                           default 27
 #   MORE     further options of training.train, such as "--stages-rate 0.1"
-#   BACK     folder that the checkpoint leaves in, in files of at most 15 MB, with log and plot
+#   BACK     output folder for the checkpoint, in files of at most 15 MB, with log and plot
 #
-# Needs torch, numpy and opencv; training/data/{textures,real,val}.npz (training/METHOD.md makes them); and,
-# from the second piece on, what the last one left in BACK, put into training/runs/$NET.
+# Needs torch, numpy and opencv; training/data/{textures,real,val}.npz (see training/METHOD.md); and,
+# from the second segment on, the last contents of BACK, copied to training/runs/$NET.
 set -eu
 NET=${NET:-slim} MINUTES=${MINUTES:-9} PLAN=${PLAN:-27} MORE=${MORE:-} BACK=${BACK:-out}
 run=training/runs/$NET

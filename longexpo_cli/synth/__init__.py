@@ -1,1 +1,1 @@
-"""The synthetic world: bursts whose true long exposure is known."""
+"""The synthetic world: bursts with exact ground truth."""

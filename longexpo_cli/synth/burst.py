@@ -1,4 +1,4 @@
-"""A burst of the synthetic world on disk: DNG frames, and beside them everything that is true of it."""
+"""Writes a burst of the synthetic world: DNG frames and their ground truth."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import numpy as np
 from longexpo_cli.errors import OutputError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.synth.dng import PHASES, DngMetadata, write_dng, write_picture
+from longexpo_cli.synth.ground_truth import masks, trail_percent, true_flow, true_to_frame
 from longexpo_cli.synth.render import frame_camera, render, true_long_exposure
 from longexpo_cli.synth.scenes import SHAKE_PX, world_for
 from longexpo_cli.synth.sensor import NOISE, Sensor, record
-from longexpo_cli.synth.truth import masks, trail_percent, true_flow, true_to_frame
 from longexpo_cli.synth.world import World
 from longexpo_cli.types import Mode
 
-SOFT_GAMMA = 3.0  # k of the second truth (Tabellion 2023, equation 9)
-SUB_FRAMES = 32  # steps of the truth between two frames
-LOW_SIDE_PX = 512  # long side of the grid that the true lines are kept on
+SOFT_GAMMA = 3.0  # k of the second true long exposure (Tabellion 2023, equation 9)
+SUB_FRAMES = 32  # of the true long exposure, between two frames
+LOW_SIDE_PX = 512  # long side of the grid of the true motion fields
 
 _EXPOSURE_S = 1 / 500
 _ISO = 100
@@ -30,7 +30,7 @@ _START = datetime.datetime(2024, 6, 1, 18, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was written: the frames, the folder of truths, the reference's index, and the trail's length."""
+    """The result: frames, folder of the ground truth, index of the reference frame, and trail length."""
 
     frames: tuple[Path, ...]
     truth: Path
@@ -51,15 +51,15 @@ def write_burst(
     rolling_shutter: bool = False,
     parallax: bool = False,
 ) -> Summary:
-    """Write a burst of DNG files and its truth into a new or empty folder.
+    """Write a burst of DNG files and its ground truth into a new or empty folder.
 
     size is (height, width), even; phase the 2x2 colour pattern; noise the NoiseProfile (S, O).
 
     The folder gets frame_00.dng ..., and truth/ with long_exposure.tif (the mean light, linear Rec.2020),
     long_exposure_k3.tif (the same under soft gamma 3), reference.tif (the reference's light), static.png,
-    trail.png, clipped.png (truth.Masks), lines.npz (delta P 2 H W 2 of every pair, in pixels of the low grid
-    of that scale) and alignment.json. OutputError when the folder holds frames already, cannot be written,
-    or the wishes cannot be met.
+    trail.png, clipped.png (ground_truth.Masks), lines.npz (the displacement P 2 H W 2 of every pair, in
+    pixels of the low grid of that scale) and alignment.json. OutputError if the folder already contains
+    frames or cannot be written, or for invalid arguments.
     """
     _check(out, frames, size, phase)
     shake_px = SHAKE_PX[look] if handheld else 0.0
@@ -89,7 +89,7 @@ def _check(out: Path, frames: int, size: tuple[int, int], phase: str) -> None:
 
 
 def write_frames(out: Path, world: World, sensor: Sensor, seed: int) -> tuple[Path, ...]:
-    """Write the frames of a world as DNG files into a folder that exists; seed is the noise's."""
+    """Write the frames of a world as DNG files into an existing folder; seed is that of the noise."""
     paths = []
     for n, t in enumerate(world.times_s):
         light = render(world, t, frame_camera(world, t))
@@ -120,14 +120,14 @@ def _write_truth(truth: Path, world: World, sensor: Sensor, look: Mode) -> None:
         light = true_long_exposure(world, first, last, sub_frames, soft, sensor.white)
         write_picture(truth / f"{name}.tif", light)
     write_picture(truth / "reference.tif", render(world))
-    parts = masks(world, first, last, sensor, sub_frames if world.followed is None else 65)
-    for name, flags in (("static", parts.static), ("trail", parts.trail), ("clipped", parts.clipped)):
+    regions = masks(world, first, last, sensor, sub_frames if world.followed is None else 65)
+    for name, flags in (("static", regions.static), ("trail", regions.trail), ("clipped", regions.clipped)):
         write_picture(truth / f"{name}.png", flags.astype(np.uint8) * 255)
     grid = _low_grid(world.size_px)
     pairs = list(zip(world.times_s[:-1], world.times_s[1:], strict=True))
     lines = np.stack([[true_flow(world, b, a, grid), true_flow(world, a, b, grid)] for a, b in pairs])
     np.savez_compressed(truth / "lines.npz", delta=lines.astype(np.float32), scale=np.int64(grid.scale))
-    facts = {
+    alignment = {
         "mode": look,
         "reference": world.reference,
         "size_px": list(world.size_px),
@@ -138,7 +138,7 @@ def _write_truth(truth: Path, world: World, sensor: Sensor, look: Mode) -> None:
         "soft_gamma": SOFT_GAMMA,
         "sub_frames": sub_frames,
     }
-    (truth / "alignment.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (truth / "alignment.json").write_text(json.dumps(alignment, indent=1) + "\n")
 
 
 def _low_grid(size_px: tuple[int, int]) -> Grid:

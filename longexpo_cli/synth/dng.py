@@ -1,4 +1,4 @@
-"""DNG files (Adobe DNG specification 1.4): a mosaic and all that a reader needs to develop it."""
+"""Writes DNG files (Adobe DNG specification 1.4): a mosaic and the metadata needed to develop it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from longexpo_cli.files.ifd import ASCII, BYTE, DOUBLE, LONG, RATIONAL, SHORT, S
 Phase = Literal["RGGB", "BGGR", "GRBG", "GBRG"]
 PHASES: tuple[Phase, ...] = ("RGGB", "BGGR", "GRBG", "GBRG")
 
-# XYZ (D65) to camera RGB of the made-up sensor: broad, overlapping filters, as real ones are.
+# XYZ (D65) to camera RGB of the synthetic sensor: broad, overlapping filters like those of real cameras.
 COLOR_MATRIX = ((0.6722, -0.0635, -0.0963), (-0.4287, 1.2460, 0.2028), (-0.0908, 0.2162, 0.5668))
 
 _PHOTOMETRIC_CFA = 32803
@@ -35,7 +35,7 @@ Tag = tuple[int, int, int, Any, bool]  # tifffile's extratags: code, type, count
 
 @dataclass(frozen=True, slots=True)
 class DngMetadata:
-    """What a DNG says beside its pixels.
+    """The metadata of a DNG file.
 
     cfa is the 2x2 pattern row by row; black_dn has one level per pattern position in that order; noise is the
     DNG NoiseProfile (S, O) of values 0..1; as_shot_neutral is the camera's R, G, B of a white object;
@@ -57,7 +57,7 @@ class DngMetadata:
 
 
 def write_dng(path: Path, mosaic: Array16, metadata: DngMetadata | None = None) -> None:
-    """Write a colour filter array H W uint16, in DN, as a DNG 1.4 file; OutputError when that fails."""
+    """Write a colour filter array H W uint16, in DN, as a DNG 1.4 file; OutputError on failure."""
     data = encode_dng(mosaic, metadata or DngMetadata())
     part = path.with_name(path.name + ".part")
     try:

@@ -1,6 +1,6 @@
-"""Light of the synthetic world as a camera sees it, at one instant or over a long exposure.
+"""Renders the light of the synthetic world as seen by a camera, at one instant or over a long exposure.
 
-Each pixel is the mean of supersample^2 point samples of the world, bilinear between texels.
+Each pixel is the mean of supersample^2 bilinear samples of the textures.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One sub-frame: the scenery's light H W 3, and over it disjoint boxes in which something moves."""
+    """One sub-frame: the light H W 3 of the scenery, and disjoint boxes with moving sprites over it."""
 
     scenery: Array32
     patches: tuple[tuple[Box, Array32], ...]
@@ -45,7 +45,7 @@ def frame_camera(world: World, t: float) -> Camera:
     """Return the hand-held camera of the frame whose middle row is read at t, s."""
     times = t + _delays(world)
     pose = world.pose(times)
-    near = pose @ world.near_shift(times)
+    near = pose @ world.parallax_shift(times)
     return Camera(np.asarray(np.linalg.inv(pose)), np.asarray(np.linalg.inv(near)), times)
 
 
@@ -56,9 +56,9 @@ def reference_camera(world: World, t: float) -> Camera:
     camera follows a mover, the picture is carried along with the mover by its true motion.
     """
     delay = _delays(world)
-    here = frame_camera(world, 0.0)
-    carried = world.subject_motion(t + delay) @ np.linalg.inv(world.subject_motion(delay))
-    return Camera(carried @ here.to_world, carried @ here.near, t + delay)
+    reference = frame_camera(world, 0.0)
+    subject_motion = world.subject_motion(t + delay) @ np.linalg.inv(world.subject_motion(delay))
+    return Camera(subject_motion @ reference.to_world, subject_motion @ reference.near, t + delay)
 
 
 def render(
@@ -76,7 +76,7 @@ def render(
 def instants(
     world: World, times_s: Sequence[float], cell: int = 1, supersample: int = SUPERSAMPLE
 ) -> Iterator[Instant]:
-    """Yield what the reference camera sees at each time; the scenery is drawn again only when it moves.
+    """Yield the reference camera's view at each time; the scenery is drawn again only if it moves.
 
     cell > 1 takes means over cells of cell x cell pixels; it must divide both sides of the picture.
     """
@@ -87,7 +87,7 @@ def instants(
         if fine is None or world.followed is not None:
             fine = _scenery(world, camera, supersample)
             scenery = _mean(fine, supersample * cell)
-        boxes = [_around(mover, camera, (width, height), cell) for mover in world.movers]
+        boxes = [_bounding_box(mover, camera, (width, height), cell) for mover in world.movers]
         patches = []
         for box in _disjoint([box for box in boxes if box is not None]):
             left, top, right, bottom = box
@@ -104,7 +104,7 @@ def true_long_exposure(
     t0: float,
     t1: float,
     sub_frames: int = 65,
-    soft: float = 1.0,
+    soft_gamma_k: float = 1.0,
     white: float = 1.0,
     cell: int = 1,
     supersample: int = SUPERSAMPLE,
@@ -112,33 +112,37 @@ def true_long_exposure(
     """Return the mean light H W 3 from t0 to t1, s, in the reference's geometry.
 
     The mean runs over sub_frames >= 2 evenly spaced instants, both ends at half weight (trapezoids).
-    soft is k of Tabellion 2023, equation 9: sub-frames v = clip(light / white, 0, 1) are encoded, averaged,
-    and decoded with 1 / k; soft = 1 averages the light itself, unclipped. cell > 1 first takes the mean over
-    cells of cell x cell pixels, as a half-resolution blur does.
+    soft_gamma_k is k of Tabellion 2023, equation 9: sub-frames v = clip(light / white, 0, 1) are encoded,
+    averaged, and decoded with 1 / k; soft_gamma_k = 1 averages the light itself, unclipped. cell > 1 first
+    takes the mean over cells of cell x cell pixels, as a half-resolution blur does.
     """
     times = np.linspace(t0, t1, sub_frames)
     weights = np.full(sub_frames, 1.0 / (sub_frames - 1))
     weights[[0, -1]] /= 2
     height, width = world.size_px
     total = np.zeros((height // cell, width // cell, 3))
-    shown, encoded, share = None, np.zeros(0), 0.0
+    scenery: Array32 | None = None
+    encoded = np.zeros(0)
+    scenery_weight = 0.0
     for weight, instant in zip(weights, instants(world, times.tolist(), cell, supersample), strict=True):
-        if instant.scenery is not shown:
-            if shown is not None:
-                total += share * encoded
-            shown, encoded, share = instant.scenery, _encode(instant.scenery, soft, white), 0.0
-        share += weight
+        if instant.scenery is not scenery:
+            if scenery is not None:
+                total += scenery_weight * encoded
+            scenery = instant.scenery
+            encoded = _encode(scenery, soft_gamma_k, white)
+            scenery_weight = 0.0
+        scenery_weight += weight
         for (left, top, right, bottom), light in instant.patches:
             part = np.s_[top:bottom, left:right]
-            total[part] += weight * (_encode(light, soft, white) - encoded[part])
-    total += share * encoded
-    return np.asarray(total if soft == 1 else soft_gamma(total, 1 / soft) * white, np.float32)
+            total[part] += weight * (_encode(light, soft_gamma_k, white) - encoded[part])
+    total += scenery_weight * encoded
+    return np.asarray(total if soft_gamma_k == 1 else soft_gamma(total, 1 / soft_gamma_k) * white, np.float32)
 
 
-def extremes(
+def light_range(
     world: World, t0: float, t1: float, sub_frames: int = 65, supersample: int = 1
 ) -> tuple[Array32, Array32]:
-    """Return the least and the largest light H W 3 that each pixel sees from t0 to t1, s."""
+    """Return the smallest and the largest light H W 3 of each pixel from t0 to t1, s."""
     low = np.full((*world.size_px, 3), np.inf, np.float32)
     high = np.full((*world.size_px, 3), -np.inf, np.float32)
     for instant in instants(world, np.linspace(t0, t1, sub_frames).tolist(), 1, supersample):
@@ -151,12 +155,12 @@ def extremes(
 
 
 def coverage(world: World, mover: int, t: float = 0.0) -> Array32:
-    """Return how much of each pixel the mover hides at t, s, in the reference camera: H W in 0..1."""
+    """Return the fraction of each pixel that a mover covers at t, s, in the reference camera: H W in 0..1."""
     camera = reference_camera(world, t)
     height, width = world.size_px
     alpha = np.ascontiguousarray(world.movers[mover].sprite.texture[..., 3])
-    into = _into(world.movers[mover], camera)
-    return _mean(_sample(alpha, into, (0, 0, width, height), SUPERSAMPLE), SUPERSAMPLE)
+    to_texel = _to_texel(world.movers[mover], camera)
+    return _mean(_sample(alpha, to_texel, (0, 0, width, height), SUPERSAMPLE), SUPERSAMPLE)
 
 
 def _delays(world: World) -> Array64:
@@ -164,10 +168,10 @@ def _delays(world: World) -> Array64:
     return world.row_delay_s(rows)
 
 
-def _encode(light: Array32, soft: float, white: float) -> Array64:
-    if soft == 1:
+def _encode(light: Array32, soft_gamma_k: float, white: float) -> Array64:
+    if soft_gamma_k == 1:
         return light.astype(np.float64)
-    return np.asarray(soft_gamma(np.clip(light.astype(np.float64) / white, 0, 1), soft), np.float64)
+    return np.asarray(soft_gamma(np.clip(light.astype(np.float64) / white, 0, 1), soft_gamma_k), np.float64)
 
 
 def _mean(fine: Array32, factor: int) -> Array32:
@@ -182,14 +186,14 @@ def _mean(fine: Array32, factor: int) -> Array32:
 
 
 def _scenery(world: World, camera: Camera, supersample: int) -> Array32:
-    """Return backdrop and near layer, supersample points a pixel each way."""
+    """Return backdrop and near layer, supersample points per pixel in each direction."""
     height, width = world.size_px
     whole = (0, 0, width, height)
     far = world.backdrop.to_texel @ camera.to_world
     light = _sample(world.backdrop.texture, far, whole, supersample, opaque=True)
     if world.near is not None:
         near = world.near.to_texel @ camera.near
-        _lay_over(light, _sample(world.near.texture, near, whole, supersample))
+        _composite_over(light, _sample(world.near.texture, near, whole, supersample))
     return light
 
 
@@ -197,65 +201,67 @@ def _draw(patch: Array32, box: Box, movers: Sequence[Mover], camera: Camera, sup
     """Draw the movers, the last on top, into the samples of a box of the picture."""
     left, top, right, bottom = box
     for mover in movers:
-        inner = _around(mover, camera, (right, bottom), 1)
+        inner = _bounding_box(mover, camera, (right, bottom), 1)
         if inner is None:
             continue
         x0, y0, x1, y1 = max(inner[0], left), max(inner[1], top), inner[2], inner[3]
         if x0 >= x1 or y0 >= y1:
             continue
-        sprite = _sample(mover.sprite.texture, _into(mover, camera), (x0, y0, x1, y1), supersample)
+        sprite = _sample(mover.sprite.texture, _to_texel(mover, camera), (x0, y0, x1, y1), supersample)
         rows = np.s_[supersample * (y0 - top) : supersample * (y1 - top)]
         columns = np.s_[supersample * (x0 - left) : supersample * (x1 - left)]
-        _lay_over(patch[rows, columns], sprite)
+        _composite_over(patch[rows, columns], sprite)
 
 
-def _lay_over(light: Array32, sprite: Array32) -> None:
-    """Put a premultiplied picture over light, in place."""
+def _composite_over(light: Array32, sprite: Array32) -> None:
+    """Composite a premultiplied picture over light, in place."""
     light *= 1 - sprite[..., 3:]
     light += sprite[..., :3]
 
 
-def _into(mover: Mover, camera: Camera) -> Array64:
+def _to_texel(mover: Mover, camera: Camera) -> Array64:
     """Return the maps R 3 3 from picture pixels to the mover's texels."""
     back = np.linalg.inv(mover.path.similarity(camera.time_s))
     return np.asarray(mover.sprite.to_texel @ back @ camera.to_world, np.float64)
 
 
-def _around(mover: Mover, camera: Camera, corner: tuple[int, int], cell: int) -> Box | None:
-    """Return the box of whole cells that holds the mover, cut at 0 and at corner (x, y); None outside."""
+def _bounding_box(mover: Mover, camera: Camera, corner: tuple[int, int], cell: int) -> Box | None:
+    """Return the mover's bounding box in whole cells, clipped to 0 and corner (x, y); None outside."""
     height, width = mover.sprite.texture.shape[:2]
     corners = np.array([(-1.0, -1.0), (width, -1.0), (width, height), (-1.0, height)])
-    into = _into(mover, camera)
-    seen = np.concatenate(
-        [project(np.linalg.inv(into[n]), corners) for n in {0, len(into) // 2, len(into) - 1}]
+    to_texel = _to_texel(mover, camera)
+    corners_in_picture = np.concatenate(
+        [project(np.linalg.inv(to_texel[n]), corners) for n in {0, len(to_texel) // 2, len(to_texel) - 1}]
     )
-    low = np.floor((seen.min(0) - 1) / cell) * cell
-    high = np.ceil((seen.max(0) + 2) / cell) * cell
+    low = np.floor((corners_in_picture.min(0) - 1) / cell) * cell
+    high = np.ceil((corners_in_picture.max(0) + 2) / cell) * cell
     left, top = (max(int(side), 0) for side in low)
     right, bottom = (min(int(side), end) for side, end in zip(high, corner, strict=True))
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def _disjoint(boxes: list[Box]) -> list[Box]:
-    """Return boxes that do not overlap and cover the given ones: overlapping boxes become one."""
-    done: list[Box] = []
+    """Return disjoint boxes that cover the given ones: overlapping boxes are merged."""
+    disjoint: list[Box] = []
     for box in boxes:
-        grown, rest = box, done
+        merged, rest = box, disjoint
         while True:
             touching = [
-                b for b in rest if b[0] < grown[2] and grown[0] < b[2] and b[1] < grown[3] and grown[1] < b[3]
+                b
+                for b in rest
+                if b[0] < merged[2] and merged[0] < b[2] and b[1] < merged[3] and merged[1] < b[3]
             ]
             if not touching:
                 break
             rest = [b for b in rest if b not in touching]
-            lefts, tops, rights, bottoms = zip(*touching, grown, strict=True)
-            grown = (min(lefts), min(tops), max(rights), max(bottoms))
-        done = [*rest, grown]
-    return done
+            lefts, tops, rights, bottoms = zip(*touching, merged, strict=True)
+            merged = (min(lefts), min(tops), max(rights), max(bottoms))
+        disjoint = [*rest, merged]
+    return disjoint
 
 
-def _sample(texture: Array32, into: Array64, box: Box, supersample: int, opaque: bool = False) -> Array32:
-    """Sample a texture at supersample^2 points in every pixel of a box, bilinear; into is R 3 3.
+def _sample(texture: Array32, to_texel: Array64, box: Box, supersample: int, opaque: bool = False) -> Array32:
+    """Sample a texture at supersample^2 points in every pixel of a box, bilinear; to_texel is R 3 3.
 
     Beyond its edge an opaque texture is mirrored, any other is empty.
     """
@@ -265,12 +271,12 @@ def _sample(texture: Array32, into: Array64, box: Box, supersample: int, opaque:
     border = cv2.BORDER_REFLECT_101 if opaque else cv2.BORDER_CONSTANT
     step, first = 1 / supersample, 0.5 / supersample - 0.5
     size = ((right - left) * supersample, (bottom - top) * supersample)
-    if len(into) == 1:
+    if len(to_texel) == 1:
         to_pixel = np.array([[step, 0, left + first], [0, step, top + first], [0, 0, 1]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        sampled = cv2.warpPerspective(texture, into[0] @ to_pixel, size, flags=flags, borderMode=border)
+        sampled = cv2.warpPerspective(texture, to_texel[0] @ to_pixel, size, flags=flags, borderMode=border)
         return np.asarray(sampled, np.float32)
-    rows = np.repeat(into[top:bottom], supersample, axis=0)
+    rows = np.repeat(to_texel[top:bottom], supersample, axis=0)
     x = (left + first + step * np.arange(size[0])).astype(np.float32)
     y = (top + first + step * np.arange(size[1]))[:, None]
     slopes = rows[..., 0].astype(np.float32)[..., None]  # float32 places a sample to about 3e-4 texels

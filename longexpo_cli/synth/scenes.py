@@ -1,7 +1,8 @@
-"""The worlds that can be asked for: a still camera's things in motion, and a panning camera's subject."""
+"""Scenes: moving objects before a hand-held camera, and a subject that a panning camera follows."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -13,16 +14,17 @@ from longexpo_cli.types import Array64, Mode
 
 INTERVAL_S = 1 / 30  # between frames
 READOUT_S = 1 / 50  # first row to last, with a rolling shutter
-# How far the picture moves from frame to frame in the hand, and the near layer beside that: px at 1280 wide.
+# Typical motion of the picture from frame to frame due to hand shake, and of the near layer relative to the
+# far one: px at a width of 1280.
 SHAKE_PX: dict[Mode, float] = {"foreground": 3.0, "background": 1.5}
 PARALLAX_PX = 1.0
 
-Thing = Literal["straight", "curved", "accelerating", "crossing", "lamp"]
-THINGS: tuple[Thing, ...] = ("straight", "curved", "accelerating", "crossing", "lamp")
+MoverKind = Literal["straight", "curved", "accelerating", "crossing", "lamp"]
+MOVER_KINDS: tuple[MoverKind, ...] = ("straight", "curved", "accelerating", "crossing", "lamp")
 
 _SHAKE_HZ = np.array([0.7, 1.9, 4.3])
-_SHAKE_SHARE = np.array([0.7, 0.6, 0.38])  # of the speed, by frequency; squares sum to about 1
-_ROLL_SHARE = 0.25  # of the speed at the picture's edge, beside yaw and pitch
+_SHAKE_PARTS = np.array([0.7, 0.6, 0.38])  # of the speed at each frequency; the squares sum to about 1
+_ROLL_PART = 0.25  # of the speed at the picture's edge, in addition to yaw and pitch
 
 
 def frame_times(frames: int, reference: int, interval_s: float = INTERVAL_S) -> tuple[float, ...]:
@@ -40,29 +42,32 @@ def foreground_world(
     rolling_shutter: bool = False,
     parallax_px: float = 0.0,
     speed: float = 1.0,
-    things: tuple[Thing, ...] = THINGS,
+    movers: tuple[MoverKind, ...] = MOVER_KINDS,
 ) -> World:
-    """Return a scene for a tripod look: things move across a backdrop seen by a hand-held camera.
+    """Return a scene for the foreground look: objects move across a backdrop, hand-held.
 
     shake_px is the typical movement of the picture from frame to frame at 1280 pixels' width, parallax_px
     how far the near layer typically moves against the far one in that time; 0 leaves the near layer out.
-    speed multiplies the things' own (20 to 60 px a frame at 1280 pixels' width).
+    speed multiplies the objects' speed (20 to 60 px a frame at 1280 pixels' width).
     """
     reference = frames // 2 if reference is None else reference
     rng = np.random.default_rng(seed)
     unit = size_px[1] / 1280
     shake = _shake(rng, size_px, shake_px * unit, parallax_px * unit)
-    bare = World(
-        size_px, frame_times(frames, reference), reference, _nothing(), (), None, shake,
-        READOUT_S if rolling_shutter else 0.0,
-    )  # fmt: skip
-    density = _density(size_px)
-    backdrop = _layer("backdrop", bare, rng, density)
-    near = _layer("wall", bare, rng, density) if parallax_px else None
-    movers = tuple(mover for thing in things for mover in _thing(thing, size_px, rng, density, speed))
-    return World(
-        size_px, bare.times_s, reference, backdrop, movers, near, shake, bare.readout_s
-    )  # fmt: skip
+    without_layers = World(
+        size_px=size_px,
+        times_s=frame_times(frames, reference),
+        reference=reference,
+        backdrop=_empty_layer(),
+        movers=(),
+        shake=shake,
+        readout_s=READOUT_S if rolling_shutter else 0.0,
+    )
+    density = _texels_per_px(size_px)
+    backdrop = _layer("backdrop", without_layers, rng, density)
+    near = _layer("wall", without_layers, rng, density) if parallax_px else None
+    sprites = tuple(mover for kind in movers for mover in _movers(kind, size_px, rng, density, speed))
+    return dataclasses.replace(without_layers, backdrop=backdrop, movers=sprites, near=near)
 
 
 def background_world(
@@ -76,7 +81,7 @@ def background_world(
     speed: float = 1.0,
     growth: float = 0.012,
 ) -> World:
-    """Return a scene for a panning look: a toy car in the middle, followed roughly by the camera.
+    """Return a scene for the background look: a toy car in the middle, roughly followed by the camera.
 
     The car drives 8 px a frame at 1280 pixels' width, times speed, on a gentle arc, and approaches: its
     picture grows by growth from frame to frame.
@@ -86,20 +91,28 @@ def background_world(
     height, width = size_px
     unit = width / 1280
     shake = _shake(rng, size_px, shake_px * unit, 0.0)
-    density = _density(size_px)
+    density = _texels_per_px(size_px)
     length = min(0.55 * width, 1.0 * height)
     sprite = Layer.centred(texture.car(length * density, rng), density)
     path = Path(
-        width / 2, height * 0.52, 0.06, 8 * unit * speed / INTERVAL_S, 0.0, 0.0004 / unit, growth / INTERVAL_S
+        x=width / 2,
+        y=height * 0.52,
+        heading=0.06,
+        speed=8 * unit * speed / INTERVAL_S,
+        curvature=0.0004 / unit,
+        growth=growth / INTERVAL_S,
     )
-    bare = World(
-        size_px, frame_times(frames, reference), reference, _nothing(), (Mover(sprite, path),), None, shake,
-        READOUT_S if rolling_shutter else 0.0, 0,
-    )  # fmt: skip
-    backdrop = _layer("backdrop", bare, rng, density)
-    return World(
-        size_px, bare.times_s, reference, backdrop, bare.movers, None, shake, bare.readout_s, 0
-    )  # fmt: skip
+    without_backdrop = World(
+        size_px=size_px,
+        times_s=frame_times(frames, reference),
+        reference=reference,
+        backdrop=_empty_layer(),
+        movers=(Mover(sprite, path),),
+        shake=shake,
+        readout_s=READOUT_S if rolling_shutter else 0.0,
+        followed=0,
+    )
+    return dataclasses.replace(without_backdrop, backdrop=_layer("backdrop", without_backdrop, rng, density))
 
 
 def world_for(
@@ -111,31 +124,35 @@ def world_for(
     rolling_shutter: bool = False,
     parallax: bool = False,
 ) -> World:
-    """Return the world that shows a look; parallax adds the near layer to a foreground world."""
+    """Return the world for a look; parallax adds the near layer to a foreground world."""
     if look == "background":
         return background_world(
             size_px, frames=frames, seed=seed, shake_px=shake_px, rolling_shutter=rolling_shutter
         )
     return foreground_world(
-        size_px, frames=frames, seed=seed, shake_px=shake_px, rolling_shutter=rolling_shutter,
+        size_px,
+        frames=frames,
+        seed=seed,
+        shake_px=shake_px,
+        rolling_shutter=rolling_shutter,
         parallax_px=PARALLAX_PX if parallax else 0.0,
-    )  # fmt: skip
+    )
 
 
-def _nothing() -> Layer:
+def _empty_layer() -> Layer:
     return Layer(np.zeros((1, 1, 3), np.float32), np.eye(3))
 
 
-def _density(size_px: tuple[int, int]) -> float:
-    """Return the texels a pixel: two, or one where two would fill the memory."""
+def _texels_per_px(size_px: tuple[int, int]) -> float:
+    """Return the texels per pixel: two, or one for pictures so large that two would need too much memory."""
     return 2.0 if size_px[0] * size_px[1] <= 3_000_000 else 1.0
 
 
 def _shake(rng: np.random.Generator, size_px: tuple[int, int], step_px: float, parallax_px: float) -> Shake:
-    """Return a hand's shake that moves the picture by step_px a frame, root mean square."""
-    speed = np.array([1.0, 1.0, _ROLL_SHARE * 2, 0.0, 0.0]) * step_px / np.sqrt(2)
+    """Return hand shake that moves the picture by step_px (RMS) per frame."""
+    speed = np.array([1.0, 1.0, _ROLL_PART * 2, 0.0, 0.0]) * step_px / np.sqrt(2)
     speed[3:] = parallax_px / np.sqrt(2)
-    amplitude = speed[:, None] / INTERVAL_S * _SHAKE_SHARE * np.sqrt(2) / (2 * np.pi * _SHAKE_HZ)
+    amplitude = speed[:, None] / INTERVAL_S * _SHAKE_PARTS * np.sqrt(2) / (2 * np.pi * _SHAKE_HZ)
     phase = rng.uniform(0, 2 * np.pi, (5, len(_SHAKE_HZ)))
     return Shake(amplitude, phase, _SHAKE_HZ, 0.9 * float(max(size_px)))
 
@@ -143,13 +160,13 @@ def _shake(rng: np.random.Generator, size_px: tuple[int, int], step_px: float, p
 def _layer(
     kind: Literal["backdrop", "wall"], world: World, rng: np.random.Generator, density: float
 ) -> Layer:
-    """Return a layer large enough for everything that the burst, and the aligned burst, sees of it."""
+    """Return a layer that covers all that the burst, and the aligned burst, shows of it."""
     height, width = world.size_px
     corners = np.array([(0.0, 0.0), (width, 0.0), (width, height), (0.0, height)]) - 0.5
     span = world.readout_s
     times = np.linspace(world.times_s[0] - span, world.times_s[-1] + span, 8 * len(world.times_s))
-    seen = np.concatenate([project(view, corners) for view in _views(world, times)])
-    low, high = np.floor(seen.min(0)) - 4, np.ceil(seen.max(0)) + 4
+    corners_seen = np.concatenate([project(view, corners) for view in _views(world, times)])
+    low, high = np.floor(corners_seen.min(0)) - 4, np.ceil(corners_seen.max(0)) + 4
     columns, rows = (int(np.ceil(side * density)) for side in high - low)
     paint = texture.backdrop if kind == "backdrop" else texture.wall
     light = paint((rows, columns), rng, density * width / 1280)
@@ -158,44 +175,44 @@ def _layer(
 
 
 def _views(world: World, times: Array64) -> Array64:
-    """Return maps from picture to canonical pixels for all frames, and for the aligned ones."""
+    """Return the maps from picture to canonical pixels of all frames, before and after alignment."""
     pose = world.pose(times)
-    near = pose @ world.near_shift(times)
-    carried = world.subject_motion(times)
-    wiggle = shifts(np.array([-8.0, 8.0]), np.array([-8.0, 8.0]))
+    near = pose @ world.parallax_shift(times)
+    subject_motion = world.subject_motion(times)
+    margin = shifts(np.array([-8.0, 8.0]), np.array([-8.0, 8.0]))
     return np.concatenate(
-        [np.linalg.inv(pose), np.linalg.inv(near), carried @ wiggle[0], carried @ wiggle[1]]
+        [np.linalg.inv(pose), np.linalg.inv(near), subject_motion @ margin[0], subject_motion @ margin[1]]
     )
 
 
-def _thing(
-    thing: Thing, size_px: tuple[int, int], rng: np.random.Generator, density: float, speed: float
+def _movers(
+    kind: MoverKind, size_px: tuple[int, int], rng: np.random.Generator, density: float, speed: float
 ) -> tuple[Mover, ...]:
-    """Return the movers of one kind of movement, laid out for a picture of any size."""
+    """Return the movers of one kind, placed for a picture of any size."""
     height, width = size_px
     unit = width / 1280
-    pace = unit * speed / INTERVAL_S  # px a frame at 1280 pixels' width, in px/s here
+    px_per_s = unit * speed / INTERVAL_S  # 1 px per frame at a width of 1280, as px/s at this size
 
     def ellipse(across: float, down: float, colour: tuple[float, float, float]) -> Layer:
         scale = unit * density
         return Layer.centred(texture.ball((across * scale, down * scale), colour, rng), density)
 
-    if thing == "straight":
-        path = Path(0.42 * width, 0.2 * height, 0.05, 44 * pace)
+    if kind == "straight":
+        path = Path(0.42 * width, 0.2 * height, 0.05, 44 * px_per_s)
         return (Mover(ellipse(70, 42, (0.5, 0.16, 0.1)), path),)
-    if thing == "curved":
-        path = Path(0.3 * width, 0.72 * height, -0.5, 36 * pace, 0.0, 1 / (260 * unit))
+    if kind == "curved":
+        path = Path(0.3 * width, 0.72 * height, -0.5, 36 * px_per_s, 0.0, 1 / (260 * unit))
         return (Mover(ellipse(52, 38, (0.12, 0.35, 0.5)), path),)
-    if thing == "accelerating":
-        path = Path(0.5 * width, 0.9 * height, -0.08, 36 * pace, 7 * pace / INTERVAL_S)
+    if kind == "accelerating":
+        path = Path(0.5 * width, 0.9 * height, -0.08, 36 * px_per_s, 7 * px_per_s / INTERVAL_S)
         return (Mover(ellipse(46, 34, (0.45, 0.4, 0.1)), path),)
-    if thing == "crossing":
-        across = Path(0.74 * width, 0.52 * height, 0.25, 32 * pace)
-        down = Path(0.74 * width, 0.52 * height, 1.7, 26 * pace)
+    if kind == "crossing":
+        across = Path(0.74 * width, 0.52 * height, 0.25, 32 * px_per_s)
+        down = Path(0.74 * width, 0.52 * height, 1.7, 26 * px_per_s)
         return (
             Mover(ellipse(48, 48, (0.2, 0.5, 0.2)), across),
             Mover(ellipse(40, 60, (0.5, 0.5, 0.55)), down),
         )
-    path = Path(0.55 * width, 0.3 * height, 0.3, 40 * pace, 0.0, 1 / (170 * unit))
+    path = Path(0.55 * width, 0.3 * height, 0.3, 40 * px_per_s, 0.0, 1 / (170 * unit))
     radius = max(6 * unit, 1.5) * density
     return (Mover(Layer.centred(texture.lamp(radius, (6.0, 5.2, 4.0)), density), path),)

@@ -1,4 +1,4 @@
-"""The synthetic sensor: light to a noisy mosaic, and finished pictures back to light."""
+"""The synthetic sensor: light to a noisy mosaic, and finished pictures to light (unprocessing)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from longexpo_cli.types import Array8, Array16, Array32, Array64
 
 # A phone at its base ISO: 1 % noise at a third of white.
 NOISE = (3e-4, 2e-6)
-# Light far beyond white fills a pixel all the same; the noise model is not asked about more than this.
+# Light above this, relative to white, is clamped before noise is added: it clips anyway.
 _FULL_WELL = 2.0
 
 
@@ -47,27 +47,27 @@ class Sensor:
         return float(np.maximum(self.to_light, 0).sum(axis=1).max())
 
 
-def exposed(light: Array32, sensor: Sensor) -> Array32:
-    """Return camera colours H W 3 of working-space light: 1 fills a pixel, more clips."""
+def camera_colours(light: Array32, sensor: Sensor) -> Array32:
+    """Return the camera colours H W 3 of working-space light; values above 1 clip."""
     return np.asarray(light @ np.linalg.inv(sensor.to_light).T.astype(np.float32), np.float32)
 
 
-def mosaicked(light: Array32, cfa: str) -> Array32:
-    """Return the one colour H W of H W 3 that each pixel of a 2x2 pattern sees."""
+def mosaic_of(light: Array32, cfa: str) -> Array32:
+    """Return the mosaic H W of colours H W 3 under a 2x2 colour filter pattern."""
     mosaic = np.empty(light.shape[:2], np.float32)
-    for place, letter in enumerate(cfa):
-        row, column = divmod(place, 2)
+    for position, letter in enumerate(cfa):
+        row, column = divmod(position, 2)
         mosaic[row::2, column::2] = light[row::2, column::2, "RGB".index(letter)]
     return mosaic
 
 
 def record(light: Array32, sensor: Sensor, rng: np.random.Generator) -> Array16:
-    """Return what the sensor reads, H W uint16 in DN, of working-space light H W 3.
+    """Return the raw values H W uint16, in DN, of working-space light H W 3.
 
     The noise of a value x is normal with variance S x + O (DNG 1.4, NoiseProfile; Foi 2008,
     doi:10.1109/TIP.2008.2001399).
     """
-    signal = np.clip(mosaicked(exposed(light, sensor), sensor.cfa), 0, _FULL_WELL)
+    signal = np.clip(mosaic_of(camera_colours(light, sensor), sensor.cfa), 0, _FULL_WELL)
     scale, offset = sensor.noise
     signal += np.sqrt(scale * signal + offset) * rng.standard_normal(signal.shape, np.float32)
     rows, columns = signal.shape
@@ -75,14 +75,14 @@ def record(light: Array32, sensor: Sensor, rng: np.random.Generator) -> Array16:
     return as_uint16(np.clip(black + signal * (sensor.white_dn - black), 0, sensor.white_dn))
 
 
-def unprocessed(picture: Array8, exposure: float) -> Array32:
-    """Return the light H W 3 behind a finished sRGB picture H W 3, R G B.
+def unprocess(picture: Array8, exposure: float) -> Array32:
+    """Return an estimate of the light H W 3 that a finished sRGB picture H W 3, R G B, shows.
 
-    The tone curve, taken as a smoothstep, and the gamma are inverted; the picture's white becomes exposure.
-    The colour matrix and the balance are inverted by exposed(). Brooks et al. 2019, "Unprocessing Images for
-    Learned Raw Denoising", section 3, doi:10.1109/CVPR.2019.01129.
+    The tone curve, assumed to be a smoothstep, and the gamma are inverted; the picture's white becomes
+    exposure. The colour matrix and white balance are inverted by camera_colours(). Brooks et al. 2019,
+    "Unprocessing Images for Learned Raw Denoising", section 3, doi:10.1109/CVPR.2019.01129.
     """
-    shown: npt.NDArray[Any] = picture.astype(np.float32) / 255
-    toned = 0.5 - np.sin(np.arcsin(1 - 2 * shown) / 3)
+    values: npt.NDArray[Any] = picture.astype(np.float32) / 255
+    toned = 0.5 - np.sin(np.arcsin(1 - 2 * values) / 3)
     light = srgb_decode(toned) * np.float32(exposure)
     return np.asarray(light @ between("srgb", "rec2020").T.astype(np.float32), np.float32)

@@ -1,6 +1,6 @@
-"""Painted textures of the synthetic world: a busy backdrop, a near wall, and the things that move.
+"""Procedural textures of the synthetic world: a detailed backdrop, a near wall, and moving sprites.
 
-Everything is drawn here from a seed; light is linear Rec.2020, sensor white 1.
+All are drawn from a random generator; light is linear Rec.2020, sensor white 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The synthetic world: a backdrop, a near layer, movers, and a hand-held camera, all exact functions of time.
+"""The synthetic world: a backdrop, a near layer, sprites and a hand-held camera, all functions of time.
 
 Canonical coordinates are the pixels of the reference camera: the camera's pose at time 0, the reference
 frame's middle row. Times are in seconds before or after that.
@@ -26,7 +26,7 @@ class Layer:
 
     @classmethod
     def centred(cls, texture: Array32, density: float) -> Layer:
-        """Return a sprite: the origin of its plane is the texture's middle, density texels a pixel."""
+        """Return a sprite: the origin of its plane is the texture's middle, density texels per pixel."""
         height, width = texture.shape[:2]
         middle = ((width - 1) / 2, (height - 1) / 2)
         return cls(texture, np.array([[density, 0, middle[0]], [0, density, middle[1]], [0, 0, 1]]))
@@ -34,11 +34,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """An arc run along at a changing speed, while growing: a similarity for every time.
+    """Motion along a circular arc with constant acceleration and growth: a similarity for every time.
 
-    At time 0 the thing is at (x, y), heading as given (radians, y down). The way run is
+    At time 0 the sprite is at (x, y) with the given heading (radians, y down). Its arc length is
     s = speed t + acceleration t^2 / 2 (px, px/s, px/s^2) along a circle of curvature 1/px; its size is
-    exp(growth t). The thing turns with its heading.
+    exp(growth t). The sprite rotates with its heading.
     """
 
     x: float
@@ -49,14 +49,14 @@ class Path:
     curvature: float = 0.0
     growth: float = 0.0
 
-    def run(self, t: npt.ArrayLike) -> Times:
-        """Return the way run since time 0, in px."""
+    def arc_length(self, t: npt.ArrayLike) -> Times:
+        """Return the arc length since time 0, in px."""
         t = np.asarray(t, np.float64)
         return np.asarray(self.speed * t + 0.5 * self.acceleration * t * t, np.float64)
 
-    def place(self, t: npt.ArrayLike) -> Array64:
+    def position(self, t: npt.ArrayLike) -> Array64:
         """Return the centre ... x 2 (x, y) at times t."""
-        s = self.run(t)
+        s = self.arc_length(t)
         half = self.curvature * s / 2
         chord = s * np.sinc(half / np.pi)
         return np.stack(
@@ -64,11 +64,11 @@ class Path:
         )
 
     def similarity(self, t: npt.ArrayLike) -> Array64:
-        """Return the maps ... x 3 x 3 from the thing's own plane (upright at time 0) to canonical pixels."""
-        place = self.place(t)
-        turn = self.curvature * self.run(t)
-        grown = np.exp(self.growth * np.asarray(t, np.float64))
-        return _similarities(grown * np.cos(turn), grown * np.sin(turn), place[..., 0], place[..., 1])
+        """Return the maps ... x 3 x 3 from the sprite's plane (upright at time 0) to canonical pixels."""
+        position = self.position(t)
+        angle = self.curvature * self.arc_length(t)
+        size = np.exp(self.growth * np.asarray(t, np.float64))
+        return _similarities(size * np.cos(angle), size * np.sin(angle), position[..., 0], position[..., 1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class Mover:
 
 @dataclass(frozen=True, slots=True)
 class Shake:
-    """Hand shake: sums of sines of time for yaw, pitch, roll and sideways x, y.
+    """Hand shake: sums of sines of time for yaw, pitch, roll and translation x, y.
 
     amplitude and phase are 5 x M, frequency M in Hz. Yaw and pitch are in px at the picture's centre, roll in
-    px at a distance of focal_px, sideways in px on the near layer.
+    px at a distance of focal_px, translation in px on the near layer.
     """
 
     amplitude: Array64
@@ -95,9 +95,9 @@ class Shake:
     def at(self, t: npt.ArrayLike) -> Array64:
         """Return the five offsets ... x 5 since time 0, px."""
         t = np.asarray(t, np.float64)[..., None, None]
-        turn = 2 * np.pi * self.frequency
+        angle = 2 * np.pi * self.frequency
         return np.asarray(
-            (self.amplitude * (np.sin(turn * t + self.phase) - np.sin(self.phase))).sum(-1), np.float64
+            (self.amplitude * (np.sin(angle * t + self.phase) - np.sin(self.phase))).sum(-1), np.float64
         )
 
 
@@ -106,9 +106,9 @@ class World:
     """A scene and the burst that sees it.
 
     times_s are the frames' middle instants, 0 for the reference. movers are drawn in order, the last on top.
-    When followed names a mover, the camera pans after it (missing it by 1 - follow) and its shake is a
-    similarity, so that the mover's own alignment is one too. readout_s is the time from the first row to the
-    last; a row is read readout_s * ((y + 0.5) / height - 0.5) after the frame's instant.
+    When followed is the index of a mover, the camera pans with the fraction follow of its motion, and the
+    shake is a similarity, so that the mover's alignment is one, too. readout_s is the time from the first row
+    to the last; a row is read readout_s * ((y + 0.5) / height - 0.5) after the frame's instant.
     """
 
     size_px: tuple[int, int]
@@ -128,16 +128,16 @@ class World:
         pose = np.broadcast_to(np.eye(3), (*t.shape, 3, 3))
         if self.shake is not None:
             offsets = self.shake.at(t)
-            turn = self._similar if self.followed is not None else self._turned
-            pose = turn(offsets, self.shake.focal_px)
+            pose_of = self._similarity if self.followed is not None else self._rotation
+            pose = pose_of(offsets, self.shake.focal_px)
         if self.followed is not None:
             path = self.movers[self.followed].path
-            moved = self.follow * (path.place(t) - path.place(0.0))
+            moved = self.follow * (path.position(t) - path.position(0.0))
             pose = pose @ shifts(-moved[..., 0], -moved[..., 1])
         return np.asarray(pose, np.float64)
 
-    def near_shift(self, t: npt.ArrayLike) -> Array64:
-        """Return the maps ... x 3 x 3 that parallax puts before the pose for the near layer."""
+    def parallax_shift(self, t: npt.ArrayLike) -> Array64:
+        """Return the maps ... x 3 x 3 of the near layer's parallax, which precede the pose."""
         t = np.asarray(t, np.float64)
         offsets = np.zeros((*t.shape, 5)) if self.shake is None else self.shake.at(t)
         return shifts(offsets[..., 3], offsets[..., 4])
@@ -145,7 +145,7 @@ class World:
     def subject_motion(self, t: npt.ArrayLike) -> Array64:
         """Return the maps ... x 3 x 3 that carry the followed mover from time 0 to t, in canonical pixels.
 
-        The identity when the camera follows nothing.
+        The identity if the camera follows no mover.
         """
         t = np.asarray(t, np.float64)
         if self.followed is None:
@@ -162,7 +162,7 @@ class World:
     def _centre(self) -> tuple[float, float]:
         return (self.size_px[1] - 1) / 2, (self.size_px[0] - 1) / 2
 
-    def _turned(self, offsets: Array64, focal_px: float) -> Array64:
+    def _rotation(self, offsets: Array64, focal_px: float) -> Array64:
         """Return K R K^-1 for small angles about the picture's centre."""
         yaw, pitch, roll = (offsets[..., n] / focal_px for n in range(3))
         zero, one = np.zeros_like(yaw), np.ones_like(yaw)
@@ -183,14 +183,12 @@ class World:
         )
         return np.asarray(pose / pose[..., 2:, 2:], np.float64)
 
-    def _similar(self, offsets: Array64, focal_px: float) -> Array64:
-        """Return the shake as a turn about the picture's centre and a shift."""
+    def _similarity(self, offsets: Array64, focal_px: float) -> Array64:
+        """Return the shake as a rotation about the picture's centre and a translation."""
         x, y = self._centre()
         roll = offsets[..., 2] / focal_px
-        to_centre, back = (
-            shifts(np.float64(-x), np.float64(-y)),
-            shifts(offsets[..., 0] + x, offsets[..., 1] + y),
-        )
+        to_centre = shifts(np.float64(-x), np.float64(-y))
+        back = shifts(offsets[..., 0] + x, offsets[..., 1] + y)
         zero = np.zeros_like(roll)
         return np.asarray(
             back @ _similarities(np.cos(roll), np.sin(roll), zero, zero) @ to_centre, np.float64

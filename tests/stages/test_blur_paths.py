@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from benchmarks import curves
+from benchmarks import rotating_discs
 from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import blur
@@ -22,33 +22,33 @@ PAIRS = 4
 class Example:
     """A scene with its frames, its true long exposure H W 3 and the pixels H W in which anything moves."""
 
-    scene: curves.Scene
+    scene: rotating_discs.Scene
     frames: list[Array]
     truth: Array
     trail: Array
 
     def straight(self, device: Device, lines: list[MotionField]) -> Array:
         """Return the blur along straight lines."""
-        return curves.gather_straight(device, self.frames, lines)
+        return rotating_discs.blur_along_lines(device, self.frames, lines)
 
     def curved(self, device: Device, lines: list[MotionField]) -> Array:
         """Return the blur along curved paths."""
-        return curves.gather(device, self.frames, lines, LINEAR)
+        return rotating_discs.blur_along_curves(device, self.frames, lines, LINEAR)
 
     def psnr(self, picture: Array) -> float:
         """Return the PSNR in dB of a blur in the trail."""
-        return curves.psnr(picture, self.truth, self.trail)
+        return rotating_discs.psnr(picture, self.truth, self.trail)
 
 
-def example(scene: curves.Scene) -> Example:
+def example(scene: rotating_discs.Scene) -> Example:
     frames = [scene.light(n) for n in range(PAIRS + 1)]
-    return Example(scene, frames, scene.truth(PAIRS), scene.trail(PAIRS))
+    return Example(scene, frames, scene.long_exposure(PAIRS), scene.trail(PAIRS))
 
 
 @pytest.fixture(scope="module")
 def even_wheel() -> Example:
     """Return a lamp and a larger disc on arcs before an even background."""
-    return example(curves.wheel(0.05, 25.0))
+    return example(rotating_discs.two_discs(0.05, 25.0))
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,16 @@ def test_curves_are_closer_to_the_truth_than_lines_and_do_not_flicker(
 ) -> None:
     """The lines of optical flow are nearly exact on this even background, those of the network less so."""
     scene = even_wheel.scene
-    lines = [scene.lines(n) if source == "exact" else scene.predicted(n, source) for n in range(PAIRS)]
+    lines = [
+        scene.motion_field(n) if source == "exact" else scene.predicted_field(n, source) for n in range(PAIRS)
+    ]
     straight = even_wheel.straight(device, lines)
     curved = even_wheel.curved(device, lines)
     assert even_wheel.psnr(straight) > 39
     assert even_wheel.psnr(curved) > max(even_wheel.psnr(straight) + 10, least_db)
-    for thing in scene.things:
-        flicker = curves.strobe(curved, even_wheel.truth, thing, PAIRS)
-        assert flicker < strobe * curves.strobe(straight, even_wheel.truth, thing, PAIRS)
+    for thing in scene.discs:
+        flicker = rotating_discs.strobing(curved, even_wheel.truth, thing, PAIRS)
+        assert flicker < strobe * rotating_discs.strobing(straight, even_wheel.truth, thing, PAIRS)
 
 
 def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device) -> None:
@@ -74,11 +76,11 @@ def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device)
 
     With the network, straight lines are better, so that curves gain less, yet are the closest.
     """
-    wheel = example(curves.wheel(None, 40.0))
+    wheel = example(rotating_discs.two_discs(None, 40.0))
     straight_db = {}
     curved_db = {}
     for source in ("dis", "network"):
-        lines = [wheel.scene.predicted(n, source) for n in range(PAIRS)]
+        lines = [wheel.scene.predicted_field(n, source) for n in range(PAIRS)]
         straight_db[source] = wheel.psnr(wheel.straight(device, lines))
         curved_db[source] = wheel.psnr(wheel.curved(device, lines))
     assert curved_db["dis"] > straight_db["dis"] + 1
@@ -88,25 +90,27 @@ def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device)
 
 def test_a_trail_keeps_its_light(device: Device) -> None:
     """An isolated spot's total light, soft gamma off: within 1 %, and as much in every part of the trail."""
-    thing = curves.Thing(6.0, (160.0, 120.0), 70.0, 0.0, 35.0, 0.8)
-    spot = example(curves.Scene(np.zeros((*curves.SIZE, 3)), (thing,)))
-    lines = [spot.scene.lines(n) for n in range(PAIRS)]
+    thing = rotating_discs.Disc(6.0, (160.0, 120.0), 70.0, 0.0, 35.0, 0.8)
+    spot = example(rotating_discs.Scene(np.zeros((*rotating_discs.SIZE, 3)), (thing,)))
+    lines = [spot.scene.motion_field(n) for n in range(PAIRS)]
     curved = spot.curved(device, lines)
     assert abs(curved.sum() / spot.frames[0].sum() - 1) < 0.01
-    expected = curves.along(spot.truth, thing, PAIRS)
+    expected = rotating_discs.trail_profile(spot.truth, thing, PAIRS)
     straight = spot.straight(device, lines)
-    assert np.abs(curves.along(curved, thing, PAIRS) / expected - 1).max() < 0.01
-    assert np.abs(curves.along(straight, thing, PAIRS) / expected - 1).max() > 0.03
+    assert np.abs(rotating_discs.trail_profile(curved, thing, PAIRS) / expected - 1).max() < 0.01
+    assert np.abs(rotating_discs.trail_profile(straight, thing, PAIRS) / expected - 1).max() > 0.03
 
 
 def test_straight_uniform_motion_is_the_same_picture(device: Device) -> None:
     rng = np.random.default_rng(1)
-    frames = [rng.random((*curves.SIZE, 3)) for _ in range(3)]
-    delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
+    frames = [rng.random((*rotating_discs.SIZE, 3)) for _ in range(3)]
+    delta = np.zeros((2, *rotating_discs.LOW.shape, 2), np.float32)
     delta[0], delta[1] = (-7.3, 2.4), (7.3, -2.4)
-    lines = [MotionField(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")] * 2
-    line = curves.gather_straight(device, frames, lines)
-    spline = curves.gather(device, frames, lines, LINEAR)
+    lines = [
+        MotionField(delta, np.full(rotating_discs.LOW.shape, 0.5, np.float32), rotating_discs.LOW, "true")
+    ] * 2
+    line = rotating_discs.blur_along_lines(device, frames, lines)
+    spline = rotating_discs.blur_along_curves(device, frames, lines, LINEAR)
     assert np.abs(line - spline).max() < 1e-5
 
 
@@ -114,17 +118,21 @@ def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
     """Twice the motion in twice the time before: the path stays uniform."""
     rng = np.random.default_rng(2)
     first, second = (
-        blur.encode(device, curves.on_device(device, rng.random((*curves.SIZE, 3))), 1.0, LINEAR)
+        blur.encode(
+            device, rotating_discs.on_device(device, rng.random((*rotating_discs.SIZE, 3))), 1.0, LINEAR
+        )
         for _ in range(2)
     )
-    delta = np.zeros((2, *curves.LOW.shape, 2), np.float32)
+    delta = np.zeros((2, *rotating_discs.LOW.shape, 2), np.float32)
     delta[0, ..., 0], delta[1, ..., 0] = -6, 6
-    lines = MotionField(delta, np.full(curves.LOW.shape, 0.5, np.float32), curves.LOW, "true")
+    lines = MotionField(delta, np.full(rotating_discs.LOW.shape, 0.5, np.float32), rotating_discs.LOW, "true")
     pair = Pair(1, 2, 0.0, 0.5, 0.5)
     pictures = []
     for light, factor in ((2.0, 2), (1.0, 2), (1.0, 1)):
         before = PairMotion(Pair(0, 1, 0.0, 1.0, light), replace(lines, displacement=factor * delta))
-        total = replace(blur.begin(device, curves.SHOT, curves.LOW, 1.0, LINEAR), previous=before)
+        total = replace(
+            blur.begin(device, rotating_discs.SHOT, rotating_discs.LOW, 1.0, LINEAR), previous=before
+        )
         total = blur.add(device, total, FramePair(PairMotion(pair, lines), first, second))
         pictures.append(np.array(blur.finish(device, total).light.get()))
     assert np.abs(pictures[0] - pictures[2]).max() < 1e-5
@@ -133,10 +141,10 @@ def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
 
 def test_an_even_picture_stays_even(device: Device) -> None:
     """Through half floats and soft gamma: the same at every pixel, within their rounding."""
-    scene = curves.wheel(0.3, 40.0)
-    frames = [np.full((*curves.SIZE, 3), 0.3)] * (PAIRS + 1)
-    lines = [scene.lines(n) for n in range(PAIRS)]
+    scene = rotating_discs.two_discs(0.3, 40.0)
+    frames = [np.full((*rotating_discs.SIZE, 3), 0.3)] * (PAIRS + 1)
+    lines = [scene.motion_field(n) for n in range(PAIRS)]
     for k in (1.0, 3.0):
-        result = curves.gather(device, frames, lines, replace(LINEAR, soft_gamma=k))
+        result = rotating_discs.blur_along_curves(device, frames, lines, replace(LINEAR, soft_gamma=k))
         assert (result == result[0, 0]).all()
         assert np.abs(result - 0.3).max() < 0.3 * (1 + k) * HALF_RELATIVE

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from longexpo_cli.arrays import Array32
-from training import light
+from training import srgb
 from training.net import render
 from training.pairs import Pair
 from training.textures import Textures
@@ -38,7 +38,7 @@ def pair() -> Pair:
     first, second = wide[..., 8:56, 8:72], wide[..., 10:58, 4:68]
     lines = torch.tensor([-4.0, 2.0, 4.0, -2.0])[None, :, None, None].expand(1, 4, 48, 64).contiguous()
     frames = torch.cat([first, second], 1)
-    blurred = light.encode(render(light.decode(frames), lines, torch.full((1, 2, 48, 64), 0.5), 32))
+    blurred = srgb.encode(render(srgb.decode(frames), lines, torch.full((1, 2, 48, 64), 0.5), 32))
     stacked = (torch.cat([frames, blurred], 1)[0] * 255).round().byte()
     return Pair(stacked, lines[0].half())
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from training import classical, light, scenes
-from training.halfway import pull
+from training import classical, scenes, srgb
+from training.intermediate_flow import warp
 from training.net import render
-from training.pairs import Mixed, Pair, folders, read
+from training.pairs import Pair, PairSampler, folders, read
 from training.real import INTERVALS, SPLIT, jobs
 from training.textures import Textures, load
 
@@ -40,7 +40,7 @@ def test_scenes_hold_still_pixels_and_large_motion(textures: Textures) -> None:
 def test_true_motion_leads_from_one_frame_to_the_other(textures: Textures) -> None:
     drawn = scenes.draw(textures, 16, 64, 3)
     misses = [
-        (pull(drawn.frames[:, there], drawn.motion[:, way]) - drawn.frames[:, here]).abs().amax(1)
+        (warp(drawn.frames[:, there], drawn.motion[:, way]) - drawn.frames[:, here]).abs().amax(1)
         for here, there, way in (
             (slice(0, 3), slice(3, 6), slice(0, 2)), (slice(3, 6), slice(0, 3), slice(2, 4)),
         )
@@ -59,36 +59,36 @@ def test_what_rests_is_not_blurred(textures: Textures) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_augmented_lines_still_explain_the_blurred_picture(pair: Pair, seed: int) -> None:
-    batch = Mixed([(1.0, [pair])], None, CPU).batch(2, 48, seed, refine=True)
+    batch = PairSampler([(1.0, [pair])], None, CPU).batch(2, 48, seed, refine=True)
     assert batch.init is not None
     halves = torch.full((2, 2, 48, 48), 0.5)
-    found = light.encode(render(light.decode(batch.frames), batch.init, halves, 32))
+    found = srgb.encode(render(srgb.decode(batch.frames), batch.init, halves, 32))
     inside = np.s_[..., 6:-6, 6:-6]
     assert float((found - batch.blurred)[inside].abs().max()) < 0.02
-    both = Mixed([(1.0, [replace(pair, halfway=pair.init)])], None, CPU).batch(2, 48, seed, refine=True)
+    both = PairSampler([(1.0, [replace(pair, halfway=pair.init)])], None, CPU).batch(2, 48, seed, refine=True)
     assert both.halfway is not None and torch.equal(both.halfway, batch.init)
-    twisted = light.encode(render(light.decode(batch.frames), batch.init.flip(1), halves, 32))
+    twisted = srgb.encode(render(srgb.decode(batch.frames), batch.init.flip(1), halves, 32))
     assert float((twisted - batch.blurred)[inside].abs().max()) > 0.05
 
 
 def test_drawn_scenes_join_pairs_in_memory(textures: Textures, pair: Pair) -> None:
-    mixed = Mixed([(0.5, [pair])], textures, CPU)
+    sampler = PairSampler([(0.5, [pair])], textures, CPU)
     for refine in (False, True):
-        batch = mixed.batch(6, 32, 2, refine)
+        batch = sampler.batch(6, 32, 2, refine)
         assert batch.frames.shape == (6, 6, 32, 32) and batch.blurred.shape == (6, 3, 32, 32)
         assert (batch.init is not None) == refine
 
 
 def test_shares_must_fill_the_batch(pair: Pair) -> None:
     with pytest.raises(ValueError, match="add up to"):
-        Mixed([(0.4, [pair])], None, CPU)
+        PairSampler([(0.4, [pair])], None, CPU)
 
 
 def test_a_folder_of_pictures_is_a_pair(tmp_path: Path, pictures: tuple[np.ndarray, ...], pair: Pair) -> None:
     folder = tmp_path / "some" / "scene"
     folder.mkdir(parents=True)
     for name, picture, bits in zip(("frame_0", "frame_1", "blurred"), pictures, (8, 8, 16), strict=True):
-        light.write(folder / f"{name}.png", picture, bits)
+        srgb.write(folder / f"{name}.png", picture, bits)
     assert folders([tmp_path]) == [folder]
     assert torch.equal(read(folder).pictures, pair.pictures)
     with pytest.raises(FileNotFoundError, match="no pairs"):
@@ -99,13 +99,13 @@ def test_the_products_lines_are_used_as_often_as_flows(
     tmp_path: Path, pictures: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, picture in zip(("frame_0", "frame_1", "blurred"), pictures, strict=True):
-        light.write(tmp_path / f"{name}.png", picture)
+        srgb.write(tmp_path / f"{name}.png", picture)
     monkeypatch.setattr(sys, "argv", ["classical", str(tmp_path)])
     classical.main()
     found = read(tmp_path)
-    assert found.other is not None and found.other.shape == found.init.shape
-    told = replace(found, init=found.init * 0, other=torch.ones_like(found.init))
-    batch = Mixed([(1.0, [told])], None, CPU).batch(40, 16, 0, refine=True)
+    assert found.product_lines is not None and found.product_lines.shape == found.init.shape
+    told = replace(found, init=found.init * 0, product_lines=torch.ones_like(found.init))
+    batch = PairSampler([(1.0, [told])], None, CPU).batch(40, 16, 0, refine=True)
     assert batch.init is not None
     assert 10 < int((batch.init != 0).flatten(1).any(1).sum()) < 30
 
@@ -113,7 +113,7 @@ def test_the_products_lines_are_used_as_often_as_flows(
 def test_flows_lines_point_where_lines_point(pictures: tuple[np.ndarray, ...]) -> None:
     lines = classical.dis(pictures[0], pictures[1])
     assert np.abs(np.median(lines, axis=(0, 1)) - (-4, 2, 4, -2)).max() < 0.3
-    assert 3.5 < float(np.median(classical.motion(lines))) < 5.5
+    assert 3.5 < float(np.median(classical.motion_extent(lines))) < 5.5
 
 
 def test_no_clip_both_trains_and_validates() -> None:

@@ -9,17 +9,17 @@ from torch.nn import functional as F
 
 from longexpo_cli import colour
 from tests.reference import blur
-from training import light
-from training.halfway import _narrow, pull
+from training import srgb
+from training.intermediate_flow import _prune_channels, warp
 from training.net import SHAPES, MotionNet, Shape, render
-from training.state import take
+from training.state import copy_weights
 from training.tests.conftest import smooth
 
 
 def test_light_has_the_products_curve() -> None:
     value = torch.linspace(0, 1, 300, dtype=torch.float64)
-    assert np.abs(light.decode(value).numpy() - colour.srgb_decode(value.numpy())).max() < 1e-12
-    assert np.abs(light.encode(value).numpy() - colour.srgb_encode(value.numpy())).max() < 1e-12
+    assert np.abs(srgb.decode(value).numpy() - colour.srgb_decode(value.numpy())).max() < 1e-12
+    assert np.abs(srgb.encode(value).numpy() - colour.srgb_encode(value.numpy())).max() < 1e-12
 
 
 def test_ours_has_the_size_that_its_widths_imply() -> None:
@@ -63,7 +63,7 @@ def test_a_narrower_chain_leaves_out_the_channels_that_lead_to_nothing() -> None
         return y
 
     whole = through(chain)
-    _narrow(chain, 4)
+    _prune_channels(chain, 4)
     assert [len(part) for part in chain[1::3]] == [4, 4, 6]
     assert torch.allclose(through(chain), whole, atol=1e-4)
 
@@ -72,7 +72,7 @@ def test_a_network_with_stages_begins_with_a_smaller_ones_answer() -> None:
     small = MotionNet(Shape((8, 16), 1, 2, refine=True))
     torch.nn.init.normal_(small.leave.weight, std=0.1)
     large = MotionNet(Shape((8, 16), 1, 2, True, ((2, 8, 8),)))
-    take(large, small.state_dict())
+    copy_weights(large, small.state_dict())
     frames, start = torch.rand(1, 6, 32, 32), 5 + torch.randn(1, 4, 32, 32)
     for mine, its in zip(large(frames, start + 1, start), small(frames, start), strict=True):
         assert torch.allclose(mine, its, atol=1e-4)
@@ -98,7 +98,7 @@ def test_weights_sum_to_one_after_training_moved_them() -> None:
 def test_pulling_by_whole_pixels_is_exact_inside_and_clamps_outside() -> None:
     picture = torch.rand(1, 3, 12, 16)
     offset = torch.tensor([3.0, -2.0])[None, :, None, None].expand(1, 2, 12, 16)
-    moved = pull(picture, offset)
+    moved = warp(picture, offset)
     assert float((moved[..., 2:, :13] - picture[..., :10, 3:]).abs().max()) < 1e-5
     assert float((moved[..., 2:, 13:] - picture[..., :10, -1:]).abs().max()) < 1e-5
 
@@ -111,15 +111,25 @@ def test_the_renderer_is_the_kernels_twin() -> None:
     lines = torch.stack([part for a in angle for part in (5 * a.cos(), 5 * a.sin())])[None]
     weight = torch.rand(1, 1, height, width, generator=random)
     found = render(frames, lines, torch.cat([weight, 1 - weight], 1), count)[0].permute(1, 2, 0).numpy()
-    known = [
+    first, second = (
         np.concatenate([f.permute(1, 2, 0).numpy(), np.ones((height, width, 1))], 2)
         for f in frames[0].split(3)
-    ]
+    )
     delta = np.stack([part.permute(1, 2, 0).numpy() for part in lines[0].split(2)])
     truth = blur.paths(
-        np.zeros((height, width, 4)), *known, delta, np.tile(delta, 2), weight[0, 0].numpy(),
-        1.0, 0.0, 1.0, 1.0, 5.0001 / count, 64,
-    )  # fmt: skip
+        np.zeros((height, width, 4)),
+        first,
+        second,
+        delta,
+        np.tile(delta, 2),
+        weight[0, 0].numpy(),
+        half_per_low=1.0,
+        start=0.0,
+        stop=1.0,
+        time_weight=1.0,
+        spacing=5.0001 / count,
+        max_samples=64,
+    )
     inside = np.s_[6:-6, 6:-6]
     assert np.abs(found[inside] - truth[inside][..., :3]).max() < 2e-5
 

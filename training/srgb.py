@@ -1,4 +1,4 @@
-"""sRGB pictures and linear light, in torch and from files; the curves are longexpo_cli.colour's."""
+"""The sRGB transfer curve in torch (the same as longexpo_cli.colour's), and image files of sRGB values."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def encode(light: Tensor) -> Tensor:
 
 
 def read(path: Path) -> Array32:
-    """Return an 8- or 16-bit picture file as H W 3 float32, RGB, 0..1 as encoded; OSError if it is none."""
+    """Return an 8- or 16-bit image file as H W 3 float32 RGB, sRGB values 0..1; OSError on failure."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if picture is None:
-        raise OSError(f"{path}: not a picture that OpenCV reads")
-    top = np.float32(np.iinfo(picture.dtype).max)
-    return np.ascontiguousarray(picture[..., ::-1].astype(np.float32) / top)
+        raise OSError(f"{path}: not an image that OpenCV reads")
+    largest = np.float32(np.iinfo(picture.dtype).max)
+    return np.ascontiguousarray(picture[..., ::-1].astype(np.float32) / largest)
 
 
 def write(path: Path, picture: Array32, bits: int = 8) -> None:
