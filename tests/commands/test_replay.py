@@ -15,14 +15,14 @@ from tests.test_values import same
 
 
 @pytest.fixture(scope="module")
-def dump(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dump(shared_burst: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the dump of a render, not to be changed."""
     from click.testing import CliRunner
 
     from longexpo_cli.cli import longexpo
 
     folder = tmp_path_factory.mktemp("replay")
-    words = ["render", str(made), "-o", str(folder / "out"), "--dump", str(folder / "dump")]
+    words = ["render", str(shared_burst), "-o", str(folder / "out"), "--dump", str(folder / "dump")]
     assert CliRunner().invoke(longexpo, words, catch_exceptions=False).exit_code == 0
     return folder / "dump"
 
