@@ -40,6 +40,16 @@ def test_uploads_and_kernels_overlap_in_order(small: Device) -> None:
     assert all((one.get() == frame).all() for one, frame in zip(raw, more_frames, strict=True))
 
 
+def test_memory_outlives_the_commands_that_use_it(device: Device) -> None:
+    """An array that is dropped at once is not freed before it is filled: other memory stays as it is."""
+    size = 1 << 18
+    for _ in range(100):
+        device.zeros((size,), np.uint8)
+        other = np.full(size, 7, np.uint8)
+        device.finish()
+        assert (other == 7).all()
+
+
 def test_an_empty_array_is_uploaded(small: Device) -> None:
     assert small.upload(np.zeros((0, 3), np.float32)).get().shape == (0, 3)
 

@@ -47,6 +47,8 @@ class Device:
         self._queue = cl.CommandQueue(self._context)
         self._uploads = cl.CommandQueue(self._context)  # a second queue: copies overlap with kernels
         self._kernels: dict[tuple[str, Path | None, tuple[str, ...]], tuple[Any, Signature]] = {}
+        # Commands that may still run, and the arrays they use: a CPU device works in host memory, which must
+        # not be freed before they are done.
         self._running: deque[tuple[Any, tuple[Any, ...]]] = deque()
 
     def upload(self, array: npt.NDArray[Any]) -> DeviceArray:
@@ -66,7 +68,7 @@ class Device:
                 copied = self._cl.enqueue_copy(self._uploads, result.buffer, array, is_blocking=False)
                 self._uploads.flush()
                 self._cl.enqueue_barrier(self._queue, wait_for=[copied])
-            self._running.append((copied, (array,)))
+            self._running.append((copied, (array, result)))
         return result
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> DeviceArray:
@@ -96,7 +98,9 @@ class Device:
         """Allocate an array of zeros."""
         array = self.empty(shape, dtype)
         with self._memory_errors():
-            self._cl.enqueue_fill_buffer(self._queue, array.buffer, np.uint8(0), 0, max(array.nbytes, 1))
+            size = max(array.nbytes, 1)
+            filled = self._cl.enqueue_fill_buffer(self._queue, array.buffer, np.uint8(0), 0, size)
+        self._running.append((filled, (array,)))
         return array
 
     def sampled(self, *frames: DeviceArray) -> tuple[tuple[DeviceArray | DeviceImage, ...], tuple[str, ...]]:
@@ -115,8 +119,10 @@ class Device:
         half4 = cl.ImageFormat(cl.channel_order.RGBA, cl.channel_type.HALF_FLOAT)
         with self._memory_errors():
             image = cl.create_image(self._context, cl.mem_flags.READ_ONLY, half4, (width, height))
-            cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, origin=(0, 0), region=(width, height))
+            region = {"origin": (0, 0), "region": (width, height)}
+            copied = cl.enqueue_copy(self._queue, image, frame.buffer, offset=0, **region)
         result = DeviceImage(image, frame.shape)
+        self._running.append((copied, (frame, result)))
         self._count(result, frame.nbytes)
         return result
 
@@ -161,7 +167,6 @@ class Device:
         rounded = tuple(-(-max(n, 1) // m) * m for n, m in zip(size, local, strict=True))
         with self._memory_errors():
             event = function(self._queue, rounded, local, *values)
-        # Host memory that a CPU device uses in place must outlive the kernels that read it.
         self._running.append((event, tuple(arguments.values())))
         done = self._cl.command_execution_status.COMPLETE
         while self._running and self._running[0][0].command_execution_status == done:
