@@ -63,6 +63,7 @@ def test_frames_larger_than_an_image_are_sampled_from_buffers(small: Device) -> 
 
 
 def test_memory_is_counted_and_freed(small: Device) -> None:
+    small.finish()  # frees what commands of other tests held
     before = small.allocated_bytes
     frame = small.upload(np.zeros((*IMAGE_PX, 4), np.float16))
     images, _ = small.sampled(frame)

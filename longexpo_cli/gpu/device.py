@@ -168,9 +168,7 @@ class Device:
         with self._memory_errors():
             event = function(self._queue, rounded, local, *values)
         self._running.append((event, tuple(arguments.values())))
-        done = self._cl.command_execution_status.COMPLETE
-        while self._running and self._running[0][0].command_execution_status == done:
-            self._running.popleft()
+        self._release_finished()
 
     def finish(self) -> None:
         """Wait until everything enqueued has run."""
@@ -180,9 +178,18 @@ class Device:
 
     def require(self, size: int) -> None:
         """Raise DeviceError, with the numbers, when a buffer of size bytes does not fit."""
+        self._release_finished()
+        if capabilities.allocation_error(self.name, self.info, self.allocated_bytes, size):
+            self.finish()  # what is only held for running commands is freed
         error = capabilities.allocation_error(self.name, self.info, self.allocated_bytes, size)
         if error is not None:
             raise error
+
+    def _release_finished(self) -> None:
+        """Let go of the arrays of commands that are done."""
+        done = self._cl.command_execution_status.COMPLETE
+        while self._running and self._running[0][0].command_execution_status == done:
+            self._running.popleft()
 
     @contextlib.contextmanager
     def _memory_errors(self) -> Iterator[None]:
