@@ -29,7 +29,7 @@ from longexpo_cli.types import (
 )
 
 SPACING_PX = 1.0  # half-resolution px between samples along a path; with more, small lights look dotted
-MAX_SAMPLES = 256  # per path of a pair; reached at SPACING_PX by motion over half a 12 MP picture
+MAX_SAMPLES = 256  # per path of a pair; motion over more half-resolution px is sampled more coarsely
 FEATHER = 0.01  # of the diagonal: width over which a frame fades out at its border, so that no edge shows
 
 
