@@ -25,16 +25,32 @@ from longexpo_cli.registration.frame_rejection import (
     require_enough_frames,
 )
 from longexpo_cli.registration.mesh import fit_mesh
+from longexpo_cli.registration.motion_gate import MIN_RELATIVE_MOTION, relative_motion
 from longexpo_cli.registration.motion_segmentation import coverage_score, segment, subject_score
 from longexpo_cli.registration.propagation import propagate, select_models
 from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
-from longexpo_cli.registration.trajectories import MIN_INLIERS, PRIOR_SCORE, Registration, Trajectories
+from longexpo_cli.registration.trajectories import (
+    MIN_INLIERS,
+    PRIOR_SCORE,
+    SUBJECT_WEIGHT_THRESHOLD,
+    Registration,
+    Trajectories,
+)
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Tracks
 
 INLIER_PX = 1.0  # low pixels: residual at which a background track's weight is 1/2; tracking noise is 0.05
 SUBJECT_INLIER_PX = 2.0  # low pixels: the same for a subject, which may deform
 BACKGROUND_PAIR_DISTANCE = 0.15  # of the diagonal: pairs of tracks that may span the background
 BACKGROUND_PROBABILITY_THRESHOLD = 0.25  # below this a track does not belong to the background
+
+NO_SUBJECT = (
+    "no subject was found and nothing moves independently of the background; "
+    "mark the subject with --mask, or use --mode foreground"
+)
+NO_MOVING_SUBJECT = (
+    "no subject moves against the background: what was found or marked moves with it; "
+    "mark a subject that moves with --mask, or use --mode foreground"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +130,39 @@ def _register_background(trajectories: Trajectories, mesh_cells: int) -> Registr
 
 
 def _register_subject(trajectories: Trajectories) -> Registration:
-    """Track the subject's layer and solve all its frames jointly so that it stays fixed."""
-    inlier_distance = SUBJECT_INLIER_PX * trajectories.normalization.low_px
+    """Register the subject, which must move against the background.
+
+    A subject that moves with the background is replaced by what moves inside it (a mask that holds a lorry
+    and half the road: the lorry). AlignmentError when nothing inside it moves. Where the background has
+    nothing to register (a plain sky), the subject cannot be compared with it and is accepted.
+    """
     weight = trajectories.subject_weight
-    if not weight.any():
+    is_given = bool(weight.any())
+    if not is_given:
         weight = _find_moving_layer(trajectories)
+    background = _track_background(trajectories, weight)
+    subject = _follow_subject(trajectories, weight)
+    if not relative_motion(subject, background) < MIN_RELATIVE_MOTION:
+        return subject
+    moving = _find_moving_layer(trajectories, weight) if is_given else weight
+    inner = _follow_subject(trajectories, moving)
+    if relative_motion(inner, background) >= MIN_RELATIVE_MOTION:
+        return inner
+    raise AlignmentError(NO_MOVING_SUBJECT)
+
+
+def _follow_subject(trajectories: Trajectories, weight: Array64) -> Registration:
+    """Track the layer with the largest weight and solve all its frames jointly so that it stays fixed."""
+    inlier_distance = SUBJECT_INLIER_PX * trajectories.normalization.low_px
     return joint.solve(track_subject(trajectories, weight, inlier_distance), weight, inlier_distance)
+
+
+def _track_background(trajectories: Trajectories, subject_weight: Array64) -> Registration:
+    """Register every frame by the widest layer of what is not the subject."""
+    inlier_distance = INLIER_PX * trajectories.normalization.low_px
+    surroundings = replace(trajectories, subject_weight=subject_weight)
+    layer = _segment_background(surroundings, surroundings.background_prior)
+    return propagate(surroundings, layer, inlier_distance)
 
 
 def _segment_background(trajectories: Trajectories, prior: Array64) -> Array64:
@@ -129,20 +172,19 @@ def _segment_background(trajectories: Trajectories, prior: Array64) -> Array64:
     return segment(trajectories, score, inlier_distance, (BACKGROUND_PAIR_DISTANCE, np.inf))
 
 
-def _find_moving_layer(trajectories: Trajectories) -> Array64:
+def _find_moving_layer(trajectories: Trajectories, within: Array64 | None = None) -> Array64:
     """Return as subject weight N the tracks of the largest layer that does not move with the background.
 
-    AlignmentError when there is none.
+    Only tracks of the subject weight within N, or all. AlignmentError when there is none.
     """
     background = _segment_background(trajectories, np.ones(len(trajectories.subject_weight)))
     moving = background < BACKGROUND_PROBABILITY_THRESHOLD
+    if within is not None:
+        moving &= within > SUBJECT_WEIGHT_THRESHOLD
     score = subject_score(moving.astype(np.float64))
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
     layer = segment(trajectories, score, inlier_distance, (MIN_PAIR_DISTANCE, np.inf))
     weight = np.where(moving, layer, 0.0)
     if (weight > PRIOR_SCORE).sum() < MIN_INLIERS:
-        raise AlignmentError(
-            "no subject was found and nothing moves independently of the background; "
-            "mark the subject with --mask, or use --mode foreground"
-        )
+        raise AlignmentError(NO_SUBJECT if within is None else NO_MOVING_SUBJECT)
     return weight

@@ -265,14 +265,6 @@ def test_without_anything_that_moves_on_its_own_the_background_mode_is_refused()
         align(tracks, "background", 6, Params())
 
 
-def test_a_still_subject_in_a_still_scene_is_aligned_too() -> None:
-    simulator = TrackSimulator(7, 3)
-    subject = simulator.moving_layer(simulator.random_points(150, BOX), still, weight=1.0)
-    tracks = concatenate(subject, simulator.moving_layer(simulator.random_points(300), still))
-    alignment = align(tracks, "background", 3, Params())
-    assert alignment_error_px(alignment, still, simulator.random_points(50, BOX)).max() < 0.3 * SCALE
-
-
 def test_warp_brings_a_moved_picture_back(device: Device) -> None:
     height, width = 60, 80
     y, x = np.mgrid[:height, :width]
