@@ -26,7 +26,7 @@ def render(
     *,
     mode: Mode | None = None,
     recipe: Recipe | None = None,
-    reference: int | None = None,
+    reference: int | str | None = None,
     mask: str | PathLike[str] | None = None,
     device: str | Device = "auto",
     observers: Iterable[Observer] = (),
@@ -36,11 +36,11 @@ def render(
     source is a folder with two or more frames (DNG or other RAW, TIFF, PNG, JPEG) or a video file. mode is
     "foreground" (the background is sharp, what moves leaves trails) or "background" (the subject is sharp,
     the background streaks); None uses the mode of the recipe. recipe is a longexpo_cli.recipe.Recipe; None
-    uses the defaults.
-    reference is the frame to align to, counted from 0 in time order among the readable ones; None chooses the
-    sharpest. mask is a picture of the subject, white on black, drawn on that frame; None detects the subject.
-    device is an OpenCL device: its number, a part of its name, "auto", or a Device that several bursts share.
-    observers receive every intermediate value (longexpo_cli.watch.Observer).
+    uses the defaults. reference is the frame to align to, by its number (from 0, as `longexpo info` prints
+    it) or its file name; None chooses the sharpest. mask is a picture of the subject, white on black, drawn
+    on that frame; None detects the subject. device is an OpenCL device: its number, a part of its name,
+    "auto", or a Device that several bursts share. observers receive every intermediate value
+    (longexpo_cli.watch.Observer).
 
     In the result print.sdr is H W 3 uint8 in the profile print.profile, and print.light H W 3 float32,
     scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor, not

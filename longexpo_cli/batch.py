@@ -33,7 +33,7 @@ class Job:
     source: Path
     output: Path | None
     recipe: Recipe
-    reference: int | None = None
+    reference: int | str | None = None
     mask: Path | None = None
     dump: Path | None = None
     device: str = "auto"

@@ -80,6 +80,19 @@ class StageValue(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class FrameName(click.ParamType):  # type: ignore[type-arg]
+    """A frame: its number, from 0, or its file name."""
+
+    name = "frame"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return a number as int, a file name as it is."""
+        text = str(value)
+        if re.fullmatch(r"-[0-9]+", text):
+            self.fail(f"{text} is not a frame; frames are numbered from 0", param, ctx)
+        return int(text) if text.isascii() and text.isdigit() else text
+
+
 class StageOption(click.Option):
     """The option of one stage parameter: --<stage>-<parameter>, and its alias if it has one."""
 

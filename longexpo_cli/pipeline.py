@@ -8,6 +8,7 @@ frames again and accumulates their light. Memory does not grow with the burst ex
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,8 @@ from longexpo_cli.types import (
 )
 from longexpo_cli.watch import Watch
 
+_LOG = logging.getLogger(__name__)
+
 
 def render(
     source: Path,
@@ -52,13 +55,13 @@ def render(
     device: Device,
     watch: Watch,
     *,
-    reference: int | None = None,
+    reference: int | str | None = None,
     mask: Path | None = None,
 ) -> Rendered:
     """Render a folder of frames or a video; LongexpoError when that is not possible.
 
-    reference is the frame to align to, counted from 0 among the readable ones; mask is a picture of the
-    subject, drawn on that frame.
+    reference is the frame to align to, by its number in `longexpo info` or its file name; mask is a picture
+    of the subject, drawn on that frame.
     """
     return Renderer(recipe, device, watch).render(source, reference, mask)
 
@@ -71,22 +74,27 @@ class Renderer:
     device: Device
     watch: Watch
 
-    def render(self, source: Path, requested: int | None, mask: Path | None) -> Rendered:
+    def render(self, source: Path, requested: int | str | None, mask: Path | None) -> Rendered:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
         burst = watch("load", load.load(source, recipe.load))
         memory_estimate.require_memory(device, burst, recipe)
         burst, previews, anchor, low = survey(burst, requested, recipe.develop, device, watch)
+        is_fixed = requested is not None or mask is not None  # else the sharpest frame becomes the reference
         if mask is None:
             found = subject.subject(low, recipe.subject)
         else:
             found = subject.from_mask(subject.read_mask(mask), low)
-            requested = anchor  # the frame on which the mask was drawn
+        if mask is not None and requested is None:
+            drawn_on = burst.shots[anchor].path.name
+            _LOG.warning(
+                "the mask is applied to %s; name the frame it was drawn on with --reference", drawn_on
+            )
         watch("subject", found, anchor)
         tracks = track.track(previews, found, anchor, recipe.mode, burst.shots[0].size_px, recipe.track)
         watch("track", tracks)
         previews.clear()
-        index = watch("reference", reference.reference(tracks, recipe.mode, requested))
+        index = watch("reference", reference.reference(tracks, recipe.mode, anchor if is_fixed else None))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align))
         selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select))
         reference_mosaic = develop.read(burst.shots[index])

@@ -15,18 +15,17 @@ DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
 
 
 def survey(
-    burst: Burst, requested: int | None, params: develop.Params, device: Device, watch: Watch
+    burst: Burst, requested: int | str | None, params: develop.Params, device: Device, watch: Watch
 ) -> tuple[Burst, list[Preview], int, Frame]:
     """Return the burst without its unreadable frames, a preview of each frame, the anchor and its low frame.
 
     The anchor is the frame in which the subject is detected and tracking starts: the requested reference, or
     else the readable frame nearest to the middle of the burst. BurstError when fewer than two frames can be
-    read or the requested one is not among them.
+    read or the requested one is not among them. requested is a number in the burst as loaded, unreadable
+    frames included, or a file name; the anchor counts readable frames only.
     """
     count = len(burst.shots)
-    if requested is not None and not 0 <= requested < count:
-        raise BurstError(f"{burst.source}: there is no frame {requested}; choose from 0 to {count - 1}")
-    wanted = count // 2 if requested is None else requested
+    wanted = count // 2 if requested is None else frame_number(burst, requested)
     shots: list[Shot] = []
     previews: list[Preview] = []
     refused = list(burst.refused)
@@ -53,3 +52,25 @@ def survey(
     low = watch("develop", anchor_low, anchor)
     readable = watch("develop", replace(burst, shots=tuple(shots), refused=tuple(refused)))
     return readable, previews, anchor, low
+
+
+def frame_number(burst: Burst, requested: int | str) -> int:
+    """Return the number of the frame that a number or a file name names; BurstError when there is none.
+
+    Upper and lower case are the same, and the ending may be left out. Frames of a video have numbers only.
+    """
+    count = len(burst.shots)
+    if isinstance(requested, int):
+        if 0 <= requested < count:
+            return requested
+        raise BurstError(f"{burst.source}: there is no frame {requested}; choose from 0 to {count - 1}")
+    name = requested.lower()
+    found = [
+        n for n, shot in enumerate(burst.shots) if name in (shot.path.name.lower(), shot.path.stem.lower())
+    ]
+    if len(found) == 1:
+        return found[0]
+    problem = "is the name of several frames" if found else "is not the name of a frame"
+    raise BurstError(
+        f"{burst.source}: {requested!r} {problem}; `longexpo info` lists the frames, 0 to {count - 1}"
+    )

@@ -23,9 +23,9 @@ Examples:
 @click.option("--dump", type=options.FOLDER, metavar="DIR", help="Save every intermediate result to DIR.")
 @click.option(
     "--reference",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Frame to align to, counted from 0.",
+    type=options.FrameName(),
+    metavar="N|FILE",
+    help="Frame to align to: its number in `longexpo info`, or its name.",
     show_default="the sharpest",
 )
 @click.option(
@@ -44,7 +44,7 @@ def command(
     bursts: tuple[Path, ...],
     output: Path | None,
     dump: Path | None,
-    reference: int | None,
+    reference: int | str | None,
     mask: Path | None,
     device: str,
     overwrite: bool,

@@ -47,6 +47,7 @@ def document(
         "predictor": predictor,
         "exposure_s": exposure_s,
         "reference": selection.reference,
+        "reference_file": shots[selection.reference].path.name,
         "frames": [
             frame_entry(shot, n, alignment, selection, merged) for n, shot in enumerate(shots) if n in used
         ],

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from longexpo_cli import pipeline
@@ -136,6 +138,30 @@ def test_a_truncated_frame_in_the_middle_is_skipped(run: Run, burst: Path) -> No
     assert "frame_01.dng" not in [entry["file"] for entry in sidecar["frames"]]
 
 
+@pytest.mark.parametrize("wish", ["3", "frame_03.dng", "FRAME_03"])
+def test_an_unreadable_frame_does_not_shift_the_reference(run: Run, burst: Path, wish: str) -> None:
+    damaged = burst / "frame_01.dng"
+    content = damaged.read_bytes()
+    third = len(content) // 3
+    damaged.write_bytes(content[:third] + bytes(third) + content[2 * third :])  # the tags are whole
+    assert "3  frame_03.dng" in run("info", burst).stdout
+    result = run("render", burst, "--reference", wish)
+    assert result.exit_code == 0, result.output
+    sidecar = json.loads((burst.parent / "street.foreground.json").read_text())
+    assert [entry["file"] for entry in sidecar["refused"]] == ["frame_01.dng"]
+    assert sidecar["reference_file"] == "frame_03.dng"
+
+
+def test_a_mask_without_a_reference_names_its_frame(run: Run, burst: Path) -> None:
+    mask = np.zeros((120, 160), np.uint8)
+    mask[40:80, 60:110] = 255
+    cv2.imwrite(str(burst.parent / "mask.png"), mask)
+    result = run("render", burst, "--mask", burst.parent / "mask.png")
+    assert "the mask is applied to frame_02.dng; name the frame" in result.stderr
+    named = run("render", burst, "--mask", burst.parent / "mask.png", "--reference", "2", "--overwrite")
+    assert "the mask is applied" not in named.stderr
+
+
 def empty(folder: Path) -> str:
     """Make it an empty folder."""
     for path in folder.iterdir():
@@ -192,7 +218,8 @@ def test_a_bad_burst_is_one_line_of_error(run: Run, burst: Path, damage: Callabl
         (["--reference", "9"], 1, "9"),
         (["--device", "no such device"], 1, "no such device"),
         (["--mask", "nowhere.png"], 2, "does not exist"),
-        (["--reference", "-1"], 2, "x>=0"),
+        (["--reference", "-1"], 2, "numbered from 0"),
+        (["--reference", "frame_77.dng"], 1, "is not the name of a frame"),
         (["-o", "picture.bmp"], 1, "picture.bmp"),
     ],
 )
