@@ -9,10 +9,11 @@ import sys
 from types import ModuleType
 from typing import TextIO
 
-from benchmarks import blur, paths, peers, quality, results, speed, stages
+from benchmarks import align, blur, paths, peers, quality, results, speed, stages
 
 PARTS: dict[str, tuple[str, ModuleType]] = {
     "quality": ("Quality", quality),
+    "align": ("Alignment of synthetic bursts", align),
     "paths": ("Curved trails", paths),
     "blur": ("The blur kernel compared with a roofline and cv2.remap", blur),
     "speed": ("Whole renders", speed),

@@ -93,9 +93,9 @@ class Renderer:
         watch("subject", found, anchor)
         tracks = track.track(previews, found, anchor, recipe.mode, burst.shots[0].size_px, recipe.track)
         watch("track", tracks)
-        previews.clear()
         index = watch("reference", reference.reference(tracks, recipe.mode, anchor if is_fixed else None))
-        alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align))
+        alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
+        previews.clear()
         selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select))
         reference_mosaic = develop.read(burst.shots[index])
         if index != anchor:

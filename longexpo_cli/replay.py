@@ -188,7 +188,8 @@ def _reference(saved: Saved, request: Request) -> Indexed:
 
 def _align(saved: Saved, request: Request) -> Indexed:
     chosen = saved.reference if request.reference is None else request.reference
-    yield None, align.align(saved.one("track", Tracks), saved.recipe.mode, chosen, saved.recipe.align)
+    tracks, previews = saved.one("track", Tracks), list(saved.every("develop", Preview).values())
+    yield None, align.align(tracks, saved.recipe.mode, chosen, saved.recipe.align, previews)
 
 
 def _select(saved: Saved, request: Request) -> Indexed:

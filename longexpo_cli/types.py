@@ -197,7 +197,9 @@ class Alignment:
 
     to_frame is T 3 3; mesh T gh gw 2 full-resolution offsets at cell corners, or None. residual_px T is the
     median residual of each frame's inlier tracks, NaN for rejected frames. reject_reason has one text per
-    frame, "" for a frame that is kept.
+    frame, "" for a frame that is kept. In the foreground look explained T is the share of the reference's
+    texture that each frame's homography explains, and corner_px T the standard deviation of the homography at
+    the picture's corners.
     """
 
     mode: Mode
@@ -207,6 +209,8 @@ class Alignment:
     mesh: Array64 | None
     residual_px: Array64
     reject_reason: tuple[str, ...]
+    explained: Array64 | None = None
+    corner_px: Array64 | None = None
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import dis_mean, measure, peers, results, stages, tripod_burst
+from benchmarks import align, dis_mean, measure, peers, results, stages, tripod_burst
 from benchmarks.__main__ import PARTS, Tee, main
 from longexpo_cli import colour
+from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.clock import Spent
 
 MIB = 1 << 20
@@ -210,3 +211,23 @@ def test_flow_leaves_a_still_picture_alone() -> None:
     total = np.zeros(still.shape, np.float32)
     dis_mean.add_between(total, (still, still), np.stack([x, y], -1), 1 / dis_mean.BETWEEN)
     assert np.abs(total - colour.srgb_decode(still.astype(np.float32) / 255)).max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed"), [("shake", 0), ("repeated", 3), ("repeated", 11), ("mist", 1), ("mist", 3)]
+)
+def test_what_stands_still_is_aligned(kind: str, seed: int, device: Device) -> None:
+    outcome = align.burst(kind, seed, device)
+    assert not outcome.refusal
+    assert outcome.error_px < 0.5
+    alignment = outcome.alignment
+    assert alignment is not None and alignment.explained is not None and alignment.corner_px is not None
+    assert alignment.explained.min() > 0.4
+    assert 0 < np.delete(alignment.corner_px, alignment.reference).max() < 1
+
+
+def test_what_has_nothing_to_hold_on_to_is_refused(device: Device) -> None:
+    outcome = align.burst("nothing", 0, device)
+    assert "cannot be aligned" in outcome.refusal
+    assert not outcome.wrong
+    assert align.row("nothing", [outcome]) == ["nothing", "1", "0", "1", "0", "", ""]

@@ -85,6 +85,8 @@ def frame_entry(
         "exposure_s": shot.exposure_s,
         "iso": shot.iso,
         "residual_px": number(float(alignment.residual_px[n])),
+        "corner_px": None if alignment.corner_px is None else number(float(alignment.corner_px[n])),
+        "explained": None if alignment.explained is None else number(float(alignment.explained[n])),
         "trail": n in selection.frames,
         "merged": n in merged,
     }

@@ -22,6 +22,7 @@ RAYLEIGH_MEDIAN = 1.1774  # median length of a 2-D Gaussian vector in standard d
 MAX_SQUARED_RESIDUAL = 4.0  # in variances: 2 (r - d) with r - d = 2 in Torr's criterion
 MIN_DIAGONAL = 1e-15  # keeps the normal equations solvable when no point has weight
 RELATIVE_DAMPING = 1e-9  # of their trace, when the points do not determine the model
+SUBSPACE_TOLERANCE = 1e-12  # of the parameters: rounding
 
 _P = np.eye(8)  # unit vectors of p0 to p7
 # The parameters p that each model may change, one row per degree of freedom.
@@ -109,3 +110,32 @@ def select_model(
         return misfit + len(_SUBSPACE[model]) * float(np.log(4 * count))
 
     return maps[min(candidates, key=criterion)]
+
+
+def model_of(homography: Array64) -> MotionModel:
+    """Return the simplest model whose subspace holds a map."""
+    p = (homography - np.eye(3)).ravel()[:8]
+    for model, basis in _SUBSPACE.items():
+        unexplained = p - basis.T @ np.linalg.lstsq(basis.T, p, rcond=None)[0] if len(basis) else p
+        if np.abs(unexplained).max() < SUBSPACE_TOLERANCE:
+            return model
+    return "homography"
+
+
+def deviation_at(
+    homography: Array64, source: Array64, weight: Array64, deviation: float, points: Array64
+) -> Array64:
+    """Return the standard deviation M of a fitted map at points M 2; deviation is that of a coordinate.
+
+    From the normal equations of its model at source N 2 with weight N (Hartley and Zisserman 2004, section
+    5.2).
+    """
+    basis = _SUBSPACE[model_of(homography)]
+    if not len(basis):
+        return np.zeros(len(points))
+    rows = jacobian(homography, source).reshape(-1, 8) @ basis.T
+    normal = (rows * np.repeat(weight, 2)[:, None]).T @ rows
+    normal += (RELATIVE_DAMPING * np.trace(normal) + MIN_DIAGONAL) * np.eye(len(basis))
+    covariance = deviation**2 * np.linalg.inv(normal)
+    there = jacobian(homography, points) @ basis.T
+    return np.asarray(np.sqrt(np.einsum("nik,kl,nil->n", there, covariance, there)), np.float64)

@@ -7,18 +7,21 @@ similarity per frame, solved jointly over the burst, that keeps the subject fixe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array64, Flags
 from longexpo_cli.errors import AlignmentError
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.registration import joint
+from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.frame_rejection import (
+    corner_deviation,
     drop_beyond_gap,
     median_residual,
     reject_reason,
@@ -30,17 +33,19 @@ from longexpo_cli.registration.motion_segmentation import coverage_score, segmen
 from longexpo_cli.registration.propagation import propagate, select_models
 from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
 from longexpo_cli.registration.trajectories import (
+    INLIER_SCORE,
     MIN_INLIERS,
     PRIOR_SCORE,
     SUBJECT_WEIGHT_THRESHOLD,
     Registration,
     Trajectories,
 )
-from longexpo_cli.types import Alignment, DeviceFrame, Mode, Tracks
+from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Tracks
 
 INLIER_PX = 1.0  # low pixels: residual at which a background track's weight is 1/2; tracking noise is 0.05
 SUBJECT_INLIER_PX = 2.0  # low pixels: the same for a subject, which may deform
 BACKGROUND_PAIR_DISTANCE = 0.15  # of the diagonal: pairs of tracks that may span the background
+MAX_LAYERS = 4  # candidates for the background, each from the tracks that those before it leave
 BACKGROUND_PROBABILITY_THRESHOLD = 0.25  # below this a track does not belong to the background
 
 NO_SUBJECT = (
@@ -72,8 +77,13 @@ class Params:
     )
 
 
-def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignment:
+def align(
+    tracks: Tracks, mode: Mode, reference: int, params: Params, previews: Sequence[Preview] = ()
+) -> Alignment:
     """Return the pull maps of all frames, with a residual and a reason of rejection each.
+
+    previews are the frames' pictures, by which the foreground look judges its maps; without any, the tracks
+    alone decide.
 
     A rejected frame has the identity and no mesh. In the background look, frames beyond the one where the
     subject is lost are rejected too. AlignmentError when too few frames are left, when all neighbours of the
@@ -81,9 +91,14 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
     """
     trajectories = Trajectories.from_tracks(tracks, reference)
     normalization = trajectories.normalization
+    explained, corner_px = None, None
     if mode == "foreground":
-        registration = _register_background(trajectories, params.mesh_cells)
+        evidence = Evidence.of(previews, trajectories) if previews else None
+        registration = _register_background(trajectories, params.mesh_cells, evidence)
         max_residual_px = params.residual_px
+        explained = evidence.explained(registration) if evidence else None
+        deviation = [corner_deviation(registration, n) for n in range(len(tracks.seen))]
+        corner_px = np.array(deviation) * normalization.diagonal_px
     else:
         registration = _register_subject(trajectories)
         max_residual_px = params.subject_residual_px
@@ -99,7 +114,8 @@ def align(tracks: Tracks, mode: Mode, reference: int, params: Params) -> Alignme
     ]
     mesh_px = None if registration.mesh is None else registration.mesh * normalization.diagonal_px
     residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * normalization.diagonal_px)
-    return Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
+    found = Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
+    return replace(found, explained=explained, corner_px=corner_px)
 
 
 def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
@@ -119,14 +135,34 @@ def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -
     return replace(frame, light=gpu.warp(device, light, homography, offsets / grid.scale, cells))
 
 
-def _register_background(trajectories: Trajectories, mesh_cells: int) -> Registration:
+def _register_background(
+    trajectories: Trajectories, mesh_cells: int, evidence: Evidence | None
+) -> Registration:
     """Register every frame by the background layer, with a mesh unless mesh_cells is 0."""
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
-    layer = _segment_background(trajectories, trajectories.background_prior)
-    registration = select_models(propagate(trajectories, layer, inlier_distance), inlier_distance)
+    layers = _background_layers(trajectories, MAX_LAYERS if evidence else 1)
+    found = [
+        select_models(propagate(trajectories, layer, inlier_distance), inlier_distance) for layer in layers
+    ]
+    registration = evidence.choose(found) if evidence else found[0]
     if not mesh_cells:
         return registration
     return replace(registration, mesh=fit_mesh(registration, mesh_cells, inlier_distance))
+
+
+def _background_layers(trajectories: Trajectories, count: int) -> list[Array64]:
+    """Return at most count layers N (probability of each track), the widest first; each without the last."""
+    prior = trajectories.background_prior
+    layers: list[Array64] = []
+    while len(layers) < count:
+        left = prior > PRIOR_SCORE if layers else None
+        layer = _segment_background(trajectories, prior, left)
+        on_it = np.nan_to_num(layer) * prior
+        if layers and (on_it > INLIER_SCORE).sum() < MIN_INLIERS:
+            break
+        layers.append(np.where(np.isnan(layer), np.nan, on_it) if layers else layer)
+        prior = np.where(np.nan_to_num(layer) > INLIER_SCORE, 0.0, prior)
+    return layers
 
 
 def _register_subject(trajectories: Trajectories) -> Registration:
@@ -165,11 +201,14 @@ def _track_background(trajectories: Trajectories, subject_weight: Array64) -> Re
     return propagate(surroundings, layer, inlier_distance)
 
 
-def _segment_background(trajectories: Trajectories, prior: Array64) -> Array64:
-    """Return the probability N of each track to be on the widest layer, NaN where unknown."""
+def _segment_background(trajectories: Trajectories, prior: Array64, spanning: Flags | None = None) -> Array64:
+    """Return the probability N of each track to be on the widest layer, NaN where unknown.
+
+    prior N is the probability of the tracks to count, spanning N which may span a layer (None: all).
+    """
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
     score = coverage_score(trajectories, prior)
-    return segment(trajectories, score, inlier_distance, (BACKGROUND_PAIR_DISTANCE, np.inf))
+    return segment(trajectories, score, inlier_distance, (BACKGROUND_PAIR_DISTANCE, np.inf), spanning)
 
 
 def _find_moving_layer(trajectories: Trajectories, within: Array64 | None = None) -> Array64:

@@ -34,6 +34,11 @@ WEIGHT_SIGMA_PX = 12.0  # of the Gaussian by which new points inherit the weight
 # Tracking.
 WINDOW_PX = 21  # side of the Lucas-Kanade window
 PYRAMID_LEVELS = 4  # the coarsest is 1/16, where a motion of 100 pixels is one of 6
+NEAR_LEVELS = 1  # pyramid levels of the search for small motion, which halve the periods once
+SAME_PX = 0.5  # low pixels: two searches that end nearer than this found the same
+# Of the difference of patches after a small motion; above it a larger one may be an alias. Patches that are
+# the same but for their noise differ by as much under both, within a tenth for 441 pixels.
+CLEARLY_BETTER = 0.7
 CORRECTION_LEVELS = 1  # pyramid levels of the drift correction, which starts near the solution
 MAX_ITERATIONS = 30  # of Lucas-Kanade per level,
 MIN_STEP_PX = 0.003  # unless a step is shorter than this
@@ -153,7 +158,7 @@ def _track_points(
         live = live[good]
         current = matched[good]
         previous = greys[n]
-        corrected, found = _match(greys[detected_in], greys[n], points[live], current, CORRECTION_LEVELS)
+        corrected, found, _ = _match(greys[detected_in], greys[n], points[live], current, CORRECTION_LEVELS)
         close = found & (np.hypot(*(corrected - current).T) < DRIFT_CORRECTION_PX)
         current = np.where(close[:, None], corrected, current)
         yield n, live, current
@@ -162,15 +167,27 @@ def _track_points(
 def _match_both_ways(first: Array8, second: Array8, xy: Array64, shift: Array64) -> tuple[Array64, Flags]:
     """Return the positions n 2 in the second picture, and whether the forward-backward error is small.
 
-    The search starts at xy + shift. Positions near the border are not accepted.
+    The search starts at xy + shift. Positions near the border are not accepted. Coarse pyramid levels may
+    leap a whole period of a repeated texture, which the way back cannot show, so a motion that small levels
+    do not find is taken only where it explains the patch clearly better.
     """
-    forward, found = _match(first, second, xy, xy + shift, PYRAMID_LEVELS)
-    backward, found_back = _match(second, first, forward, forward - shift, PYRAMID_LEVELS)
+    far, far_good, far_difference = _search_both_ways(first, second, xy, shift, PYRAMID_LEVELS)
+    near, near_good, near_difference = _search_both_ways(first, second, xy, shift, NEAR_LEVELS)
+    alias = (np.hypot(*(far - near).T) > SAME_PX) & (far_difference >= CLEARLY_BETTER * near_difference)
+    return np.where((near_good & alias)[:, None], near, far), far_good
+
+
+def _search_both_ways(
+    first: Array8, second: Array8, xy: Array64, shift: Array64, levels: int
+) -> tuple[Array64, Flags, Array64]:
+    """Return _match_both_ways for one number of pyramid levels, and the difference n of the patches found."""
+    forward, found, difference = _match(first, second, xy, xy + shift, levels)
+    backward, found_back, _ = _match(second, first, forward, forward - shift, levels)
     height, width = second.shape
     last = (width - 1 - BORDER_PX, height - 1 - BORDER_PX)
     inside = ((forward >= BORDER_PX) & (forward <= last)).all(1)
     consistent = np.hypot(*(backward - xy).T) < FORWARD_BACKWARD_PX
-    return forward, found & found_back & inside & consistent
+    return forward, found & found_back & inside & consistent, difference
 
 
 def _global_shift(first: Array8, second: Array8) -> Array64:
@@ -185,13 +202,16 @@ def _global_shift(first: Array8, second: Array8) -> Array64:
 
 def _match(
     first: Array8, second: Array8, xy: Array64, initial: Array64, levels: int
-) -> tuple[Array64, Flags]:
-    """Return where Lucas-Kanade finds points n 2 of the first picture in the second, and whether it does."""
+) -> tuple[Array64, Flags, Array64]:
+    """Return where Lucas-Kanade finds points n 2 of the first picture in the second, and whether it does.
+
+    Also the mean absolute difference n of the two patches, grey levels, infinite where it does not.
+    """
     import cv2
 
     if not len(xy):
-        return np.empty((0, 2)), np.empty(0, np.bool_)
-    matched, found, _ = cv2.calcOpticalFlowPyrLK(
+        return np.empty((0, 2)), np.empty(0, np.bool_), np.empty(0)
+    matched, found, difference = cv2.calcOpticalFlowPyrLK(
         first,
         second,
         np.array(xy[:, None], np.float32, order="C"),
@@ -202,7 +222,8 @@ def _match(
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
         minEigThreshold=MIN_EIGENVALUE,
     )
-    return matched[:, 0].astype(np.float64), found[:, 0] > 0
+    is_found = found[:, 0] > 0
+    return matched[:, 0].astype(np.float64), is_found, np.where(is_found, difference[:, 0], np.inf)
 
 
 def _live(cohorts: Sequence[_Cohort], frame: int) -> tuple[Array64, Array32]:
