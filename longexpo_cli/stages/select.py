@@ -80,7 +80,8 @@ def select(tracks: Tracks, alignment: Alignment, start_s: Sequence[float], param
             pairs.append(Pair(earlier, later, begin, end, float(part * light)))
             return Selection(alignment.reference, _in_time_order(pairs), target, target, "")
         pairs.append(Pair(earlier, later, 0.0, 1.0, float(light)))
-    note = "every frame is used"
+    dropped = len(alignment.reject_reason) - len(kept)
+    note = f"every frame but the {dropped} dropped is used" if dropped else "every frame is used"
     if target < WHOLE_BURST:
         note = f"the trail reaches {reached:.1f} % of the diagonal, {target:g} % was asked for: {note}"
     return Selection(alignment.reference, _in_time_order(pairs), target, reached, note)

@@ -71,6 +71,11 @@ def test_a_hundred_percent_is_everything() -> None:
     assert chosen.note == "every frame is used"
 
 
+def test_a_note_does_not_count_dropped_frames_as_used() -> None:
+    chosen = select(_tracks(200), _still("foreground", dropped=(1, 4)), SECONDS, Params(trail=100))
+    assert chosen.note == "every frame but the 2 dropped is used"
+
+
 def test_steps_under_half_a_low_pixel_are_noise() -> None:
     assert select(_tracks(0.99), _still("foreground"), SECONDS, Params()).reached_percent == 0
     assert select(_tracks(1.01), _still("foreground"), SECONDS, Params()).reached_percent > 2
