@@ -109,10 +109,13 @@ def choose_layer(share: Array64, motion: Array64, distance: Array64, near: float
 
     share L is the part of the pictures that each explains, motion L how far it moves (mean, any unit),
     distance L L how far two are apart, and near the distance of two that are parts of one scene, at
-    different depths. Of those that explain about as much, the one that moves least stands still: a hand
-    holds still, and what moves by itself adds to its shake.
+    different depths. The widest always competes: it is left only for one that moves less or as much, as
+    what covers much of the picture may be a mover. Of those that explain about as much, the one that moves
+    least stands still: a hand holds still, and what moves by itself adds to its shake.
     """
-    comparable = np.flatnonzero(share >= COMPARABLE * share.max())
+    competes = share >= COMPARABLE * share.max()
+    competes[0] = share[0] > 0 or not share.any()
+    comparable = np.flatnonzero(competes)
     alike = comparable[motion[comparable] <= CLEARLY_LESS * motion[comparable].min()]
     as_much = alike[share[alike] >= MATCHED * share[alike].max()]
     best = int(as_much[0])

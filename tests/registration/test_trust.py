@@ -62,6 +62,8 @@ def test_of_layers_that_explain_as_much_the_one_that_moves_less_stands_still() -
     assert choose((0.5, 0.5), (3.0, 1.0)) == 1
     assert choose((0.5, 0.3), (3.0, 1.0)) == 1
     assert choose((0.5, 0.2), (3.0, 1.0)) == 0  # what explains less than half as much is a small thing
+    assert choose((0.3, 0.7), (1.0, 3.0)) == 0  # the widest is not left for one that moves more
+    assert choose((0.2, 0.7, 0.1), (3.0, 2.0, 1.0)) == 1
     assert choose((0.5, 0.7), (1.1, 1.0)) == 1  # the motions tell nothing, the pictures do
 
 
