@@ -217,6 +217,30 @@ def mist(random: np.random.Generator) -> Scene:
     return Scene((Layer(flat, None), veil, clear), shaking(random, random.uniform(0.5, 2)))
 
 
+def clouds(random: np.random.Generator) -> Scene:
+    """Return a skyline that stands still before clouds that drift, slowly or fast."""
+    soft = octaves(SHAPE, random, random.uniform(30, 90), 5)
+    sky = np.clip(0.45 * np.exp(random.uniform(0.1, 0.3) * soft), 0, 1).astype(np.float32)
+    roofs = np.repeat(random.uniform(0.25, 0.7, SHAPE[1] // 40 + 1), 40)[: SHAPE[1]] * HEIGHT + MARGIN
+    ground = (np.arange(SHAPE[0])[:, None] >= roofs).astype(np.float32)
+    moving = Layer(sky, None, _velocity(random, 0.1, 3), static=False)
+    still = Layer(_town(random).light, cv2.GaussianBlur(ground, (0, 0), 1))
+    return Scene((moving, still), shaking(random, random.uniform(0.5, 3)))
+
+
+def train(random: np.random.Generator) -> Scene:
+    """Return a train that fills a third to half of the picture, behind pillars and a platform."""
+    top = MARGIN + HEIGHT * random.uniform(0.15, 0.35)
+    bottom = top + HEIGHT * random.uniform(0.35, 0.5)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(np.float32)
+    speed = float(random.uniform(2, 10) * random.choice([-1, 1]))
+    cars = Layer(_cloth(random), ((y >= top) & (y < bottom)).astype(np.float32), (speed, 0.0), static=False)
+    spacing = random.uniform(120, 260)
+    pillars = (x % spacing < random.uniform(12, 30)) | (y >= bottom - 12)
+    near = Layer(_town(random).light, cv2.GaussianBlur(pillars.astype(np.float32), (0, 0), 1))
+    return Scene((_town(random), cars, near), shaking(random, random.uniform(1, 4)))
+
+
 def repeated(random: np.random.Generator) -> Scene:
     """Return tiles, a fence or bricks whose period is 12 to 40 pixels, and small steps."""
     period = random.uniform(12, 40)
@@ -286,6 +310,8 @@ KINDS: dict[str, Callable[[np.random.Generator], Scene]] = {
     "mover 50 %": lambda random: mover(random, 0.5),
     "flock": flock,
     "mist": mist,
+    "clouds": clouds,
+    "train": train,
     "repeated": repeated,
     "-3 EV": dark,
     "parallax": parallax,

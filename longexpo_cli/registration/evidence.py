@@ -1,4 +1,4 @@
-"""Judges registrations by the pictures: which of several layers stands still."""
+"""The pictures of a burst, prepared to judge registrations by them, and what each registration explains."""
 
 from __future__ import annotations
 
@@ -7,65 +7,84 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longexpo_cli.arrays import Array32, Array64
-from longexpo_cli.errors import AlignmentError
-from longexpo_cli.geometry import Grid, project
-from longexpo_cli.registration.frame_rejection import MIN_COVERAGE, covered
+from longexpo_cli.arrays import Array8, Array32, Array64, Flags
+from longexpo_cli.geometry import Grid
 from longexpo_cli.registration.trajectories import Normalization, Registration, Trajectories
-from longexpo_cli.registration.trust import Picture, choose_layer, explained_share, texture
+from longexpo_cli.registration.trust import EXPLAINED_PX, Picture, explained_share, misfit_px, texture
 from longexpo_cli.types import Preview
 
-ONE_SCENE = 0.01  # of the diagonal: layers nearer than this may be one still scene at different depths
-PROBES = np.stack(np.meshgrid([-0.3, 0.0, 0.3], [-0.2, 0.0, 0.2]), -1).reshape(-1, 2)  # normalised
+MAX_FRAMES = 8  # frames that are compared, spread evenly: bounds the time and memory for long bursts
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFit:
+    """Where a layer explains the reference in the compared frames.
+
+    maps F 3 3 are its pull maps in low pixels, explained F H W where it is near enough, and valid F H W where
+    the reference has texture that the frame shows. share is the part of the texture that it explains.
+    """
+
+    maps: Array64
+    explained: Flags
+    valid: Flags
+    share: float
+
+    @property
+    def often(self) -> Array32:
+        """Return in which part H W of the frames that show a pixel it is explained."""
+        return np.asarray(self.explained.sum(0) / np.maximum(self.valid.sum(0), 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The previews of a burst prepared for comparison, and the texture energy H W of the reference's."""
+    """The previews of a burst, smoothed for comparison, and the texture energy H W of the reference's.
 
+    frames are those that are compared, without the reference.
+    """
+
+    greys: tuple[Array8, ...]
     pictures: tuple[Picture, ...]
     energy: Array32
     grid: Grid
     normalization: Normalization
     reference: int
+    frames: tuple[int, ...]
 
     @classmethod
     def of(cls, previews: Sequence[Preview], trajectories: Trajectories) -> Evidence:
         """Return the evidence in previews, one per frame of the trajectories."""
-        pictures = tuple(Picture.of(preview.grey) for preview in previews)
+        greys = tuple(preview.grey for preview in previews)
+        pictures = tuple(Picture.of(grey) for grey in greys)
         reference = trajectories.reference
+        others = np.delete(np.arange(len(greys)), reference)
+        spread = np.unique(np.linspace(0, len(others) - 1, min(MAX_FRAMES, len(others))).astype(int))
+        frames = tuple(int(n) for n in others[spread])
         energy = texture(pictures[reference])
-        return cls(pictures, energy, previews[0].grid, trajectories.normalization, reference)
+        return cls(greys, pictures, energy, previews[0].grid, trajectories.normalization, reference, frames)
+
+    def low_maps(self, registration: Registration) -> Array64:
+        """Return the maps T 3 3 of a registration in low pixels, NaN where it has none."""
+        full = [self.normalization.map_px(homography) for homography in registration.maps]
+        return np.stack([self.grid.homography(homography) for homography in full])
 
     def explained(self, registration: Registration) -> Array64:
         """Return the share T of the texture that each frame's map explains, 0 for frames without a map."""
-        full = [self.normalization.map_px(homography) for homography in registration.maps]
-        maps = [self.grid.homography(homography) for homography in full]
+        maps = list(self.low_maps(registration))
         return explained_share(self.pictures[self.reference], self.pictures, maps, self.energy)
 
-    def choose(self, layers: Sequence[Registration]) -> Registration:
-        """Return the layer that stands still; AlignmentError when two may."""
-        if len(layers) == 1:
-            return layers[0]
-        paths = np.stack([[project(homography, PROBES) for homography in layer.maps] for layer in layers])
-        paths = np.delete(paths, self.reference, axis=1)
-        found = np.asarray(np.isfinite(paths).all(axis=(2, 3)))
-        share = np.stack([np.delete(self.explained(layer), self.reference).mean() for layer in layers])
-        wide = [
-            np.median([covered(layer, n) for n in layer.registered()]) >= MIN_COVERAGE for layer in layers
-        ]
-        share = np.where(wide, share, 0.0)
-        # Layers of which frames are missing are compared where they exist; one without frames never competes.
-        moved = np.where(found, np.hypot(*np.moveaxis(paths - PROBES, -1, 0)).mean(-1), 0.0)
-        motion = moved.sum(1) / np.maximum(found.sum(1), 1) + self.normalization.low_px
-        motion[~found.any(1)] = np.inf
-        both = found[:, None] & found
-        apart = np.hypot(*np.moveaxis(paths[:, None] - paths, -1, 0)).mean(-1)
-        distance = np.where(both, apart, 0.0).sum(-1) / np.maximum(both.sum(-1), 1)
-        best = choose_layer(share, motion, distance, ONE_SCENE)
-        if best < 0:
-            raise AlignmentError(
-                "two parts of the picture move differently and fill as much of it, and neither is stiller; "
-                "mark what moves with --mask, or use other frames"
+    def fit(self, registration: Registration) -> LayerFit:
+        """Return what a registration explains of the compared frames."""
+        maps = self.low_maps(registration)[list(self.frames)]
+        explained = np.zeros((len(maps), *self.energy.shape), np.bool_)
+        valid = np.zeros_like(explained)
+        contrast = np.sqrt(self.energy)
+        share = []
+        for k, (n, to_frame) in enumerate(zip(self.frames, maps, strict=True)):
+            if not np.isfinite(to_frame).all():
+                continue
+            misfit, valid[k] = misfit_px(
+                self.pictures[self.reference], self.pictures[n], to_frame, self.energy
             )
-        return layers[best]
+            explained[k] = (misfit < EXPLAINED_PX) & valid[k]
+            share.append(float(contrast[explained[k]].sum() / max(float(contrast[valid[k]].sum()), 1e-6)))
+        return LayerFit(maps, explained, valid, float(np.mean(share)) if share else 0.0)

@@ -26,12 +26,6 @@ EXPLAINED_PX = 0.5  # low pixels, one of half resolution: a window that is neare
 MIN_TEXTURE = 4 / EXPLAINED_PX**2
 SMOOTH_FRACTION = 0.1  # of the windows that are smooth enough to show the noise alone
 
-COMPARABLE = 0.5  # of the largest share: layers that explain less than half as much do not compete
-MATCHED = (
-    0.85  # of the larger share, above which another layer explains as much: shares are known to about 0.1
-)
-CLEARLY_LESS = 1.25  # ratio of two motions of one hand that is no chance: each is a mean over eight frames
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -102,21 +96,3 @@ def explained_share(
             weight = contrast * valid
             result[n] = float(weight[misfit < EXPLAINED_PX].sum() / max(float(weight.sum()), 1e-6))
     return result
-
-
-def choose_layer(share: Array64, motion: Array64, distance: Array64, near: float) -> int:
-    """Return which of several layers stands still, -1 when two may; the first is the widest in tracks.
-
-    share L is the part of the pictures that each explains, motion L how far it moves (mean, any unit),
-    distance L L how far two are apart, and near the distance of two that are parts of one scene, at
-    different depths. The widest always competes: it is left only for one that moves less or as much, as
-    what covers much of the picture may be a mover. Of those that explain about as much, the one that moves
-    least stands still: a hand holds still, and what moves by itself adds to its shake.
-    """
-    competes = share >= COMPARABLE * share.max()
-    competes[0] = share[0] > 0 or not share.any()
-    comparable = np.flatnonzero(competes)
-    alike = comparable[motion[comparable] <= CLEARLY_LESS * motion[comparable].min()]
-    as_much = alike[share[alike] >= MATCHED * share[alike].max()]
-    best = int(as_much[0])
-    return -1 if (distance[best, as_much] > near).any() else best

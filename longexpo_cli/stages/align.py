@@ -19,6 +19,7 @@ from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.registration import joint
+from longexpo_cli.registration.candidates import candidate_layers
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.frame_rejection import (
     corner_deviation,
@@ -30,7 +31,9 @@ from longexpo_cli.registration.frame_rejection import (
 from longexpo_cli.registration.mesh import fit_mesh
 from longexpo_cli.registration.motion_gate import MIN_RELATIVE_MOTION, relative_motion
 from longexpo_cli.registration.motion_segmentation import coverage_score, segment, subject_score
+from longexpo_cli.registration.near_layer import find_depths
 from longexpo_cli.registration.propagation import propagate, select_models
+from longexpo_cli.registration.still_layer import choose_still
 from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
 from longexpo_cli.registration.trajectories import (
     INLIER_SCORE,
@@ -140,14 +143,19 @@ def _register_background(
 ) -> Registration:
     """Register every frame by the background layer, with a mesh unless mesh_cells is 0."""
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
-    layers = _background_layers(trajectories, MAX_LAYERS if evidence else 1)
     found = [
-        select_models(propagate(trajectories, layer, inlier_distance), inlier_distance) for layer in layers
+        select_models(propagate(trajectories, probability, inlier_distance), inlier_distance)
+        for probability in _background_layers(trajectories, MAX_LAYERS if evidence else 1)
     ]
-    registration = evidence.choose(found) if evidence else found[0]
+    registration, depths = found[0], None
+    if evidence:
+        layers = candidate_layers(evidence, found, inlier_distance)
+        still = layers.pop(choose_still(evidence, layers))
+        registration = still.registration
+        depths = find_depths(evidence, still, layers) if layers else None
     if not mesh_cells:
         return registration
-    return replace(registration, mesh=fit_mesh(registration, mesh_cells, inlier_distance))
+    return replace(registration, mesh=fit_mesh(registration, mesh_cells, inlier_distance, depths))
 
 
 def _background_layers(trajectories: Trajectories, count: int) -> list[Array64]:

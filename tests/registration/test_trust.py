@@ -1,4 +1,4 @@
-"""What maps explain of pictures whose motion is known, and which of several layers stands still."""
+"""What maps explain of pictures whose motion is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from longexpo_cli.arrays import Array8, Array64
 from longexpo_cli.geometry import project
 from longexpo_cli.registration import models
-from longexpo_cli.registration.trust import Picture, choose_layer, explained_share, misfit_px, texture
+from longexpo_cli.registration.trust import Picture, explained_share, misfit_px, texture
 
 HEIGHT, WIDTH = 160, 220
 
@@ -50,26 +50,6 @@ def test_noise_has_no_texture() -> None:
     flat = Picture.of(np.rint(random.normal(90, 4, (HEIGHT, WIDTH))).clip(0, 255).astype(np.uint8))
     assert np.mean(texture(flat) > 0) < 0.05
     assert np.mean(texture(Picture.of(picture(0))) > 0) > 0.8
-
-
-def choose(share: tuple[float, ...], motion: tuple[float, ...], apart: float = 1.0) -> int:
-    """Return which layer is chosen when all are apart from each other."""
-    distance = apart * (1 - np.eye(len(share)))
-    return choose_layer(np.array(share), np.array(motion), distance, 0.5)
-
-
-def test_of_layers_that_explain_as_much_the_one_that_moves_less_stands_still() -> None:
-    assert choose((0.5, 0.5), (3.0, 1.0)) == 1
-    assert choose((0.5, 0.3), (3.0, 1.0)) == 1
-    assert choose((0.5, 0.2), (3.0, 1.0)) == 0  # what explains less than half as much is a small thing
-    assert choose((0.3, 0.7), (1.0, 3.0)) == 0  # the widest is not left for one that moves more
-    assert choose((0.2, 0.7, 0.1), (3.0, 2.0, 1.0)) == 1
-    assert choose((0.5, 0.7), (1.1, 1.0)) == 1  # the motions tell nothing, the pictures do
-
-
-def test_two_that_cannot_be_told_apart_are_not_chosen_from() -> None:
-    assert choose((0.5, 0.5), (1.1, 1.0)) == -1
-    assert choose((0.5, 0.5), (1.1, 1.0), apart=0.3) == 0  # they may be one scene at two depths
 
 
 @pytest.mark.parametrize("model", ["translation", "similarity", "affine", "homography"])
