@@ -22,6 +22,7 @@ from longexpo_cli.registration import joint
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.frame_rejection import (
     corner_deviation,
+    covered,
     drop_beyond_gap,
     median_residual,
     reject_reason,
@@ -115,7 +116,14 @@ def align(
     mesh_px = None if registration.mesh is None else registration.mesh * normalization.diagonal_px
     residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * normalization.diagonal_px)
     found = Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
-    return replace(found, explained=explained, corner_px=corner_px)
+    return replace(
+        found,
+        explained=explained,
+        corner_px=corner_px,
+        inliers=registration.inliers.sum(axis=1),
+        covered=np.array([covered(registration, n) for n in frames]),
+        layer=registration.layer,
+    )
 
 
 def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
@@ -145,6 +153,8 @@ def _register_background(
         select_models(propagate(trajectories, layer, inlier_distance), inlier_distance) for layer in layers
     ]
     registration = evidence.choose(found) if evidence else found[0]
+    others = [layer for layer, other in zip(layers, found, strict=True) if other is not registration]
+    registration = registration.with_layers(others)
     if not mesh_cells:
         return registration
     return replace(registration, mesh=fit_mesh(registration, mesh_cells, inlier_distance))
@@ -178,12 +188,13 @@ def _register_subject(trajectories: Trajectories) -> Registration:
         weight = _find_moving_layer(trajectories)
     background = _track_background(trajectories, weight)
     subject = _follow_subject(trajectories, weight)
+    ground = [background.inliers.mean(axis=0)]
     if not relative_motion(subject, background) < MIN_RELATIVE_MOTION:
-        return subject
+        return subject.with_layers(ground)
     moving = _find_moving_layer(trajectories, weight) if is_given else weight
     inner = _follow_subject(trajectories, moving)
     if relative_motion(inner, background) >= MIN_RELATIVE_MOTION:
-        return inner
+        return inner.with_layers(ground)
     raise AlignmentError(NO_MOVING_SUBJECT)
 
 
