@@ -202,7 +202,8 @@ class Alignment:
     texture that each frame's homography explains, and corner_px T the standard deviation of the homography at
     the picture's corners. inliers T is the number of each frame's inlier tracks, covered T the part of the
     picture that they cover. layer N has 0 for the tracks of the layer that is held still, 1, 2... for those
-    of other layers that were found, -1 for the rest.
+    of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
+    structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
     """
 
     mode: Mode
@@ -217,6 +218,7 @@ class Alignment:
     inliers: Indices | None = None
     covered: Array64 | None = None
     layer: Indices | None = None
+    confidence: float | None = None
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""

@@ -19,6 +19,7 @@ from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.registration import joint
+from longexpo_cli.registration.confidence import alignment_confidence
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.frame_rejection import (
     corner_deviation,
@@ -116,7 +117,7 @@ def align(
     mesh_px = None if registration.mesh is None else registration.mesh * normalization.diagonal_px
     residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * normalization.diagonal_px)
     found = Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
-    return replace(
+    found = replace(
         found,
         explained=explained,
         corner_px=corner_px,
@@ -124,6 +125,7 @@ def align(
         covered=np.array([covered(registration, n) for n in frames]),
         layer=registration.layer,
     )
+    return replace(found, confidence=alignment_confidence(found, tracks.scale))
 
 
 def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
