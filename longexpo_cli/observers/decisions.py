@@ -217,6 +217,12 @@ def subject_strip(
     return pictures.captioned(strip, title)
 
 
+def _file_name(burst: Burst, index: int) -> str:
+    """Return the name of a frame's file after a space, of a video the frame's number in it."""
+    shot = burst.shots[index]
+    return f" video frame {shot.frame}" if shot.timestamp_source == "video" else f" {shot.path.name}"
+
+
 def run_strip(
     previews: Sequence[Preview], alignment: Alignment, selection: Selection, burst: Burst | None = None
 ) -> Array8:
@@ -240,7 +246,7 @@ def run_strip(
             color, text = NOT_NEEDED, "not needed: the trail is long enough"
         if index in part and index in run:
             text += f", {part[index]:.0%} of an interval"
-        name = "" if burst is None else f" {burst.shots[index].path.name}"
+        name = "" if burst is None else _file_name(burst, index)
         picture = pictures.resized(pictures.gray_to_rgb(preview.grey), THUMBNAIL_PX)
         cells.append(pictures.captioned(pictures.framed(picture, color), f"{index}{name}\n{text}", 3))
     strip = pictures.sheet(cells, min(COLUMNS, len(cells)))

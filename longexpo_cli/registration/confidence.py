@@ -77,7 +77,7 @@ def alignment_confidence(alignment: Alignment, scale: int) -> float | None:
     """Return the probability that still structure is aligned to GOOD_PX at the 95th percentile.
 
     scale is that of the tracked (low) grid, full pixels. None where an alignment does not report what the
-    model needs: the background look, and alignments made without previews.
+    model needs: the background look, alignments made without previews, and of the reference alone.
     """
     features = alignment_features(alignment, scale, GOOD_PX)
     return None if features is None else ALIGNMENT.probability(features)
@@ -95,6 +95,8 @@ def alignment_features(alignment: Alignment, scale: int, error_px: float) -> dic
     if explained is None or corner_px is None or inliers is None or covered is None or layer is None:
         return None
     frames = [n for n in range(len(inliers)) if alignment.kept(n) and n != alignment.reference]
+    if not frames:
+        return None
     return {
         "error": float(np.log2(error_px * 2 / scale)),
         "unexplained": float(1 - explained[frames].min()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +174,13 @@ def test_the_run_says_what_became_of_every_frame() -> None:
     kept = replace(alignment, reject_reason=("", "", ""))
     strip = decisions.run_strip(previews, kept, alone)
     assert tuple(map(int, strip[1, 1])) == decisions.NOT_NEEDED
+
+
+def test_frames_of_a_video_are_named_by_number() -> None:
+    clip = replace(values.SHOTS[2], path=Path("clip.mp4"), frame=17, timestamp_source="video")
+    burst = replace(values.BURST, shots=(*values.SHOTS[:2], clip))
+    assert decisions._file_name(burst, 2) == " video frame 17"
+    assert decisions._file_name(burst, 0) == " 0.dng"
 
 
 def test_captions_fit_and_are_never_lost() -> None:

@@ -80,6 +80,11 @@ def test_without_the_reports_there_is_no_confidence() -> None:
         assert alignment_confidence(replace(good(), **missing), SCALE) is None
 
 
+def test_the_reference_alone_has_no_confidence() -> None:
+    alone = replace(good(), reject_reason=("a", "b", "", "c", "d"))
+    assert alignment_confidence(alone, SCALE) is None
+
+
 def test_a_good_alignment_is_trusted_and_a_bad_one_is_not() -> None:
     bad = replace(
         good(),
