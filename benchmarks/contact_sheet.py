@@ -45,10 +45,11 @@ from longexpo_cli.types import (
 )
 
 CELL_PX = 420  # width of a picture of the sheet
-VIDEO_FRAMES = 20  # of a video, from its first
+VIDEO_FRAMES = 16  # of a video, from its first
 CRISP = 0.95  # asked of what is held still
 OUTLINE_WEIGHT = 0.25  # subject weight along which the outline is drawn
-HELD_RADIUS = 0.02  # of the low diagonal: around tracks that are held still
+HELD_WEIGHT = 0.5  # subject weight above which the panning look must be crisp: the edge is already background
+HELD_RADIUS = 0.01  # of the low diagonal: around tracks that are held still
 STILL_LEVELS = (
     4.0  # grey levels of the previews, at most, between aligned frames of ground that stands still,
 )
@@ -190,7 +191,7 @@ def held(seen: Seen, mode: Mode) -> Flags:
     near = np.zeros(grid.shape, np.uint8)
     for x, y in np.round(grid.from_full(seen.tracks.at_px[reference, on_it])).astype(int):
         cv2.circle(near, (int(x), int(y)), max(round(HELD_RADIUS * grid.diagonal), 1), 1, cv2.FILLED)
-    return np.asarray((near > 0) & (seen.subject.weight > OUTLINE_WEIGHT), np.bool_)
+    return np.asarray((near > 0) & (seen.subject.weight > HELD_WEIGHT), np.bool_)
 
 
 def outlined(seen: Seen) -> Array8:

@@ -343,7 +343,8 @@ Lengths are log2 of low-resolution pixels. A feature beyond the range it was see
 ## How often it is right
 
 Bursts of seeds {seeds.start} to {seeds.stop - 1}, on which nothing was fitted. *Good*: the error is under one
-half-resolution pixel of a picture of that size. *Calibration error*: mean distance of said and true share.
+half-resolution pixel of a picture of that size; the sizes are the same bursts, asked for as many
+low-resolution pixels. *Calibration error*: mean distance of said and true share.
 *Separation*: share of pairs of a good and a bad burst in which the good one has more confidence.
 *Trusted*: confidence of at least {LOW_CONFIDENCE}; below it a render warns.
 

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks import reliability
 from benchmarks.reliability import KINDS, Reliability, Sample
-from longexpo_cli.registration.confidence import FEATURES, LogisticModel
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.registration.confidence import ALIGNMENT, FEATURES, LogisticModel
 
 
 def drawn(count: int, seed: int = 0) -> list[Sample]:
@@ -140,3 +141,11 @@ def test_roads_and_waters_have_ground_to_hold_and_what_moves() -> None:
         shift = np.abs(moved[0] - moved[1])
         if np.nanmax(shift) < 0.01:  # a tripod: the ground is the same but for noise
             assert np.median(np.abs(frames[1] - frames[0])[y, x]) < 0.02
+
+
+def test_plain_hand_shake_is_trusted(one_device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reliability, "_device", lambda: one_device)
+    sample = reliability.measure(("shake", 300))
+    assert sample.features is not None
+    assert sample.error_px < 0.5
+    assert ALIGNMENT.probability(sample.features) > 0.9

@@ -60,16 +60,16 @@ class LogisticModel:
 
 # Written by `python -m benchmarks.reliability --fit`: slope, lowest and highest value of each feature.
 ALIGNMENT = LogisticModel(
-    intercept=-12.583,
+    intercept=-12.078,
     terms={
-        "error": (0.586, -3.000, 0.000),
-        "corner": (-1.199, -8.000, -2.102),
-        "residual": (-2.377, -7.165, -1.857),
-        "dropped": (-5.143, 0.000, 0.778),
-        "motion": (-0.302, -8.000, 4.165),
-        "mesh": (-0.095, -8.000, 1.263),
+        "error": (0.520, -3.000, 0.000),
+        "corner": (-1.202, -8.000, -2.102),
+        "residual": (-2.234, -7.490, -1.170),
+        "dropped": (-3.954, 0.000, 0.778),
+        "motion": (-0.505, -8.000, 4.165),
+        "mesh": (-0.167, -8.000, 1.263),
     },
-    bursts=182,
+    bursts=311,
 )
 
 
