@@ -19,7 +19,7 @@ from longexpo_cli.batch import output_metadata
 from longexpo_cli.errors import DumpError, UnreadableFrameError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device, choose
-from longexpo_cli.observers.dump import RECIPE, kind_of
+from longexpo_cli.observers.dump import RECIPE, Context, kind_of
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import (
     align,
@@ -86,9 +86,18 @@ class Saved:
         found = sorted(self.folder.glob(f"[0-9][0-9]-{stage}-{kind_of(kind)}-[0-9][0-9][0-9]*.npz"))
         return {int(path.stem.rpartition("-")[2]): values.load(path) for path in found}
 
-    def track_picture_values(self) -> tuple[tuple[Preview, ...], Tracks]:
-        """Return the previews and tracks that a picture of an alignment is drawn from."""
-        return tuple(self.every("develop", Preview).values()), self.one("track", Tracks)
+    def context(self, stage: str) -> Context:
+        """Return the values that a picture of what a stage makes is drawn with."""
+        needed = Context()
+        if stage in ("track", "align", "select"):
+            needed.previews = list(self.every("develop", Preview).values())
+            needed.burst, needed.anchor = self.burst, self.anchor
+            needed.subject = self.one("subject", Subject, self.anchor)
+        if stage in ("align", "select"):
+            needed.tracks = self.one("track", Tracks)
+        if stage == "select":
+            needed.alignment = self.one("align", Alignment)
+        return needed
 
     @property
     def burst(self) -> Burst:

@@ -26,6 +26,7 @@ from longexpo_cli.arrays import Array16 as Array16
 from longexpo_cli.arrays import Array32 as Array32
 from longexpo_cli.arrays import Array64 as Array64
 from longexpo_cli.arrays import Flags as Flags
+from longexpo_cli.arrays import Indices as Indices
 from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
@@ -199,7 +200,10 @@ class Alignment:
     median residual of each frame's inlier tracks, NaN for rejected frames. reject_reason has one text per
     frame, "" for a frame that is kept. In the foreground look explained T is the share of the reference's
     texture that each frame's homography explains, and corner_px T the standard deviation of the homography at
-    the picture's corners.
+    the picture's corners. inliers T is the number of each frame's inlier tracks, covered T the part of the
+    picture that they cover. layer N has 0 for the tracks of the layer that is held still, 1, 2... for those
+    of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
+    structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
     """
 
     mode: Mode
@@ -211,6 +215,10 @@ class Alignment:
     reject_reason: tuple[str, ...]
     explained: Array64 | None = None
     corner_px: Array64 | None = None
+    inliers: Indices | None = None
+    covered: Array64 | None = None
+    layer: Indices | None = None
+    confidence: float | None = None
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""

@@ -76,8 +76,7 @@ def command(
 
     saved = replay.Saved(dump, recipe)
     folder = output or dump / f"replay-{stage}"
-    previews, tracks = saved.track_picture_values() if stage == "align" else ((), None)
-    watch = Watch(Dump(folder, recipe, previews, tracks), Log(dump))
+    watch = Watch(Dump(folder, recipe, saved.context(stage)), Log(dump))
     request = replay.Request(choose(device), reference, mask, folder)
     for index, value in replay.replayed(stage, saved, request):
         watch(stage, value, index)

@@ -8,21 +8,21 @@ are not saved, since their inputs and results are; of the blur's there are pictu
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
 
 import numpy as np
 
 from longexpo_cli import colour, geometry, values
-from longexpo_cli.observers import pictures
+from longexpo_cli.observers import decisions, pictures
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import ORDER
 from longexpo_cli.types import (
     Alignment,
     Array8,
     BlurAccumulator,
+    Burst,
     DeviceFrame,
     Frame,
     MergeAccumulator,
@@ -31,6 +31,7 @@ from longexpo_cli.types import (
     Photograph,
     Preview,
     Print,
+    Selection,
     Subject,
     Tracks,
 )
@@ -73,20 +74,29 @@ class Place:
         pictures.save(self.path(name, ".png"), picture)
 
 
-class Dump:
-    """Writes every value into a folder; keeps previews and tracks, which are drawn with the alignment.
+@dataclass(slots=True)
+class Context:
+    """The earlier values that a picture of a later one is drawn with; None where they are not known yet."""
 
-    A replay of align, which starts after the stages that return previews and tracks, passes them in.
+    previews: list[Preview] = field(default_factory=list)
+    burst: Burst | None = None
+    anchor: int = 0
+    subject: Subject | None = None
+    tracks: Tracks | None = None
+    alignment: Alignment | None = None
+
+
+class Dump:
+    """Writes every value into a folder; keeps those that later ones are drawn with.
+
+    A replay, which starts after the stages that return them, passes them in as context.
     """
 
-    def __init__(
-        self, folder: Path, recipe: Recipe, previews: Sequence[Preview] = (), tracks: Tracks | None = None
-    ) -> None:
+    def __init__(self, folder: Path, recipe: Recipe, context: Context | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
         self._folder = folder
-        self._previews = list(previews)
-        self._tracks = tracks
+        self._context = context or Context()
 
     def on_loop(self, stage: str, steps: int) -> None:
         """Ignored: a dump needs no totals."""
@@ -100,31 +110,64 @@ class Dump:
 
     @singledispatchmethod
     def _draw(self, value: object, to: Place) -> None:
-        """Draw nothing for values without a picture: headers, selections, mosaics."""
+        """Draw nothing for values without a picture: numbers, mosaics."""
+
+    @_draw.register
+    def _(self, value: Burst, to: Place) -> None:
+        self._context.burst = value
 
     @_draw.register
     def _(self, value: Preview, to: Place) -> None:
-        self._previews.append(value)
+        self._context.previews.append(value)
         to.picture("grey", np.repeat(value.grey[..., None], 3, axis=2))
 
     @_draw.register
     def _(self, value: Subject, to: Place) -> None:
+        if self._context.subject is None:
+            self._context.subject, self._context.anchor = value, to.index or 0
         maps = (value.weight, value.alpha, value.faces)
         to.picture("weight-alpha-faces", pictures.side_by_side(*map(pictures.weights, maps)))
 
     @_draw.register
     def _(self, value: Tracks, to: Place) -> None:
-        self._tracks = value
+        context = self._context
+        context.tracks = value
+        if context.subject is not None and len(context.previews) == len(value.seen):
+            strip = decisions.subject_strip(context.previews, context.subject, context.anchor, value, None)
+            to.picture("subject-over-time", strip)
 
     @_draw.register
     def _(self, value: Alignment, to: Place) -> None:
-        if self._tracks is not None and len(self._previews) == len(value.to_frame):
-            self._draw_tracks(self._tracks, value, to)
+        self._context.alignment = value
+        if self._context.tracks is not None and len(self._context.previews) == len(value.to_frame):
+            self._draw_alignment(self._context.tracks, value, to)
 
-    def _draw_tracks(self, tracks: Tracks, alignment: Alignment, to: Place) -> None:
-        reference = self._previews[alignment.reference]
+    def _draw_alignment(self, tracks: Tracks, alignment: Alignment, to: Place) -> None:
+        context = self._context
+        reference = context.previews[alignment.reference]
         for name, aligned in (("tracks-as-seen", False), ("tracks-aligned", True)):
             to.picture(name, track_picture(tracks, alignment, reference, aligned))
+        to.picture("layers", decisions.layers(tracks, alignment, reference))
+        for index, preview in enumerate(context.previews):
+            if index != alignment.reference:
+                of_frame = Place(to.folder, to.stage, index)
+                shown = decisions.difference(reference, preview, alignment, index)
+                of_frame.picture("difference", shown)
+                if alignment.kept(index):
+                    drawn = decisions.residuals(tracks, alignment, reference, index)
+                    of_frame.picture("residuals", drawn)
+        if alignment.mode == "background" and context.subject is not None:
+            strip = decisions.subject_strip(
+                context.previews, context.subject, context.anchor, tracks, alignment
+            )
+            to.picture("subject-over-time", strip)
+
+    @_draw.register
+    def _(self, value: Selection, to: Place) -> None:
+        context = self._context
+        alignment = context.alignment
+        if alignment is not None and len(context.previews) == len(alignment.to_frame):
+            to.picture("run", decisions.run_strip(context.previews, alignment, value, context.burst))
 
     @_draw.register
     def _(self, value: DeviceFrame, to: Place) -> None:

@@ -98,9 +98,9 @@ class Log:
             if reason:
                 logger.info("%s: frame %d dropped: %s", self._name, frame, reason)
         residual = float(np.median(value.residual_px[kept])) if any(kept) else np.nan
-        return (
-            f"reference frame {value.reference}, {sum(kept)} of {len(kept)} frames, median {residual:.2f} px"
-        )
+        trust = "" if value.confidence is None else f", confidence {value.confidence:.2f}"
+        frames = f"reference frame {value.reference}, {sum(kept)} of {len(kept)} frames"
+        return f"{frames}, median {residual:.2f} px{trust}"
 
     @_decision.register
     def _(self, value: Selection) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.clock import Clock, peak_bytes
 from longexpo_cli.recipe import Recipe
+from longexpo_cli.registration.confidence import LOW_CONFIDENCE
 from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject
 from longexpo_cli.version import __version__
 
@@ -63,6 +64,7 @@ def document(
             "target_percent": number(selection.target_percent),
             "reached_percent": number(selection.reached_percent),
         },
+        "confidence": {"alignment": alignment.confidence},
         "subject": {"found": subject.found, "score": number(subject.score), "note": subject.note},
         "stages": {
             stage: {"seconds": round(spent.seconds, 3), "peak_bytes": spent.peak_bytes}
@@ -98,8 +100,20 @@ def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selec
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += [note for shot in burst.shots for note in shot.notes]
+    lines.append(doubt(alignment))
     lines += [subject.note, selection.note]
     return list(dict.fromkeys(note for note in lines if note))
+
+
+def doubt(alignment: Alignment) -> str:
+    """Return a sentence when the alignment is not trusted, else ""."""
+    confidence = alignment.confidence
+    if confidence is None or confidence >= LOW_CONFIDENCE:
+        return ""
+    return (
+        f"the alignment may be wrong: what stands still is sharp with a probability of {confidence:.0%}; "
+        "look at it at 100 %, mark what moves with --mask, or use other frames"
+    )
 
 
 def number(value: float) -> float | None:

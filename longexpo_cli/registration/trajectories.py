@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from longexpo_cli.arrays import Array64, Flags, Indices
 from longexpo_cli.geometry import mesh_offset, project
 from longexpo_cli.registration.coverage import BLOCKS, count_blocks
+from longexpo_cli.registration.frame_order import nearest_first
 from longexpo_cli.robust import cauchy_weight
 from longexpo_cli.types import Tracks
 
@@ -16,6 +18,7 @@ INLIER_SCORE = 0.3  # score above which a track counts as an inlier
 PRIOR_SCORE = 0.5  # score of a track before any evidence
 SUBJECT_WEIGHT_THRESHOLD = 0.25  # subject weight above which a track belongs to the subject
 PRIOR_FRAMES = 0.5  # frames of complete disagreement that every track starts from: short tracks prove less
+MIN_SUPPORT = 0.5  # part of the frames that see a track in which it is an inlier, if it is on the layer
 MIN_INLIERS = 12  # tracks per frame: three times what a homography needs
 
 
@@ -98,6 +101,8 @@ class Registration:
     T gh gw 2 is added to them (None: nothing). reference_xy N 2 is each track's position in the reference,
     NaN when unknown, and anchor_frame N the frame it was computed from, -1 when unknown. inlier_score T N
     (0..1) says how well a track agrees with the maps; inliers T N are the tracks that support a frame's map.
+    layer N (None: not known) has 0 for tracks that support the maps of most frames that see them, 1, 2... for
+    those of other layers that were found, -1 for the rest.
     """
 
     trajectories: Trajectories
@@ -107,6 +112,7 @@ class Registration:
     inlier_score: Array64
     inliers: Flags
     mesh: Array64 | None = None
+    layer: Indices | None = None
 
     @classmethod
     def initial(cls, trajectories: Trajectories) -> Registration:
@@ -123,6 +129,23 @@ class Registration:
             inlier_score=np.zeros(seen.shape),
             inliers=np.zeros(seen.shape, np.bool_),
         )
+
+    def with_layers(self, others: Sequence[Array64]) -> Registration:
+        """Return the registration with layer, from the probabilities N of the tracks on other layers."""
+        layer = np.full(self.inliers.shape[1], -1)
+        for number, probability in reversed(list(enumerate(others, start=1))):
+            layer[np.nan_to_num(probability) > INLIER_SCORE] = number
+        seen = self.trajectories.seen.sum(axis=0)
+        layer[self.inliers.sum(axis=0) > MIN_SUPPORT * seen] = 0
+        return replace(self, layer=layer)
+
+    def on(self, trajectories: Trajectories, inlier_distance: float) -> Registration:
+        """Return the registration of other tracks of the same burst by these maps."""
+        result = Registration.initial(trajectories)
+        for n in nearest_first(trajectories.reference, len(self.maps)):
+            if np.isfinite(self.maps[n]).all():
+                result.add_frame(n, self.maps[n])
+        return replace(result, mesh=self.mesh).rescore(inlier_distance)
 
     def add_frame(self, frame: int, homography: Array64) -> None:
         """Set a frame's map, and with it the reference positions of tracks that no earlier frame saw."""

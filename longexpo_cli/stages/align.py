@@ -20,9 +20,11 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.registration import joint
 from longexpo_cli.registration.candidates import candidate_layers
+from longexpo_cli.registration.confidence import alignment_confidence
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.frame_rejection import (
     corner_deviation,
+    covered,
     drop_beyond_gap,
     median_residual,
     reject_reason,
@@ -118,7 +120,15 @@ def align(
     mesh_px = None if registration.mesh is None else registration.mesh * normalization.diagonal_px
     residual_px = np.where([bool(reason) for reason in reasons], np.nan, residual * normalization.diagonal_px)
     found = Alignment(mode, reference, tracks.size_px, np.stack(to_frame), mesh_px, residual_px, reasons)
-    return replace(found, explained=explained, corner_px=corner_px)
+    found = replace(
+        found,
+        explained=explained,
+        corner_px=corner_px,
+        inliers=registration.inliers.sum(axis=1),
+        covered=np.array([covered(registration, n) for n in frames]),
+        layer=registration.layer,
+    )
+    return replace(found, confidence=alignment_confidence(found, tracks.scale))
 
 
 def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
@@ -147,12 +157,15 @@ def _register_background(
         select_models(propagate(trajectories, probability, inlier_distance), inlier_distance)
         for probability in _background_layers(trajectories, MAX_LAYERS if evidence else 1)
     ]
-    registration, depths = found[0], None
+    registration, depths, others = found[0], None, found[1:]
     if evidence:
         layers = candidate_layers(evidence, found, inlier_distance)
         still = layers.pop(choose_still(evidence, layers))
-        registration = still.registration
+        registration, others = still.registration, [layer.registration for layer in layers]
         depths = find_depths(evidence, still, layers) if layers else None
+    hosted = [other.on(trajectories, inlier_distance) for other in (registration, *others)]
+    scores = [other.inlier_score.max(axis=0) for other in hosted[1:]]
+    registration = replace(registration, layer=hosted[0].with_layers(scores).layer)
     if not mesh_cells:
         return registration
     return replace(registration, mesh=fit_mesh(registration, mesh_cells, inlier_distance, depths))
@@ -186,12 +199,13 @@ def _register_subject(trajectories: Trajectories) -> Registration:
         weight = _find_moving_layer(trajectories)
     background = _track_background(trajectories, weight)
     subject = _follow_subject(trajectories, weight)
+    ground = [background.inliers.mean(axis=0)]
     if not relative_motion(subject, background) < MIN_RELATIVE_MOTION:
-        return subject
+        return subject.with_layers(ground)
     moving = _find_moving_layer(trajectories, weight) if is_given else weight
     inner = _follow_subject(trajectories, moving)
     if relative_motion(inner, background) >= MIN_RELATIVE_MOTION:
-        return inner
+        return inner.with_layers(ground)
     raise AlignmentError(NO_MOVING_SUBJECT)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +15,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers import sidecar
 from longexpo_cli.observers.clock import Clock
 from longexpo_cli.recipe import STAGES, Recipe
+from longexpo_cli.registration.confidence import LOW_CONFIDENCE
 from longexpo_cli.stages import ORDER
 from tests.observers import values
 
@@ -78,3 +80,18 @@ def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
         "no times: file order is used",
         "the burst is too short",
     ]
+
+
+def test_a_low_confidence_is_a_note_and_a_high_one_is_not() -> None:
+    def said(confidence: float | None) -> str:
+        alignment = replace(values.ALIGNMENT, confidence=confidence)
+        return " ".join(sidecar.notes(values.BURST, values.SUBJECT, alignment, values.SELECTION))
+
+    assert "the alignment may be wrong" in said(LOW_CONFIDENCE - 0.01)
+    assert "probability of 12%" in said(0.12)
+    assert "may be wrong" not in said(LOW_CONFIDENCE)
+    assert "may be wrong" not in said(None)
+
+
+def test_the_confidence_is_in_the_sidecar(document: dict[str, Any]) -> None:
+    assert document["confidence"] == {"alignment": values.ALIGNMENT.confidence}

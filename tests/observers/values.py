@@ -109,6 +109,8 @@ ALIGNMENT = Alignment(
     mesh=np.zeros((FRAMES, 3, 3, 2)),
     residual_px=np.array([0.1, 0.0, np.nan]),
     reject_reason=("", "", "too few tracks agree"),
+    layer=np.array([0, -1]),
+    confidence=0.97,
 )
 SELECTION = Selection(1, (Pair(0, 1, 0.25, 1.0, 0.75),), 30.0, np.inf, "the burst is too short")
 LINES = MotionField(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")

@@ -77,3 +77,18 @@ def test_tracks_that_start_later_get_their_position_in_the_reference() -> None:
     assert registration.registered() == [0, 1]
     assert registration.anchor_frame.tolist() == [0] * 10 + [1] * 10
     assert NORMALIZATION.invert(registration.reference_xy) == pytest.approx(points, abs=1e-6)
+
+
+def test_a_track_is_on_the_layer_that_it_supports_in_most_frames() -> None:
+    simulator = TrackSimulator(4, 0)
+    tracks = simulator.moving_layer(simulator.random_points(5), lambda n, at: at)
+    tracks.seen[:] = True
+    tracks.seen[2:, 4] = False
+    registration = Registration.initial(Trajectories.from_tracks(tracks, 0))
+    registration.inliers[:, 0] = True
+    registration.inliers[0, 1:4] = True  # in one frame of four
+    registration.inliers[:2, 4] = True  # in all that see it
+    others = [np.array([1.0, 0.9, 0.1, np.nan, 0.9]), np.array([0.0, 0.9, 0.9, np.nan, 0.0])]
+    layer = registration.with_layers(others).layer
+    assert layer is not None
+    assert layer.tolist() == [0, 1, 2, -1, 0]

@@ -77,6 +77,34 @@ def test_a_mover_with_more_tracks_than_the_background_is_not_the_background(step
     assert alignment_error_px(alignment, drift, border).max() < 0.5 * SCALE
 
 
+def test_every_track_has_its_layer_and_every_frame_its_support() -> None:
+    simulator = TrackSimulator(12, 6)
+    box = (0.05, 0.05, 0.95, 0.95)
+    tracks = concatenate(
+        simulator.moving_layer(simulator.random_points(500, box), drift),
+        simulator.moving_layer(simulator.random_points(200, (0.3, 0.3, 0.6, 0.6)), leftward(20), weight=0.9),
+        simulator.random_walks(300),
+    )
+    alignment = align(tracks, "foreground", simulator.reference, Params())
+    assert alignment.layer is not None and alignment.inliers is not None and alignment.covered is not None
+    assert (alignment.layer[:500] == 0).mean() > 0.98
+    assert (alignment.layer[500:] == 0).mean() < 0.02
+    assert (alignment.inliers >= 450).all()
+    assert (alignment.covered > 0.6).all()
+
+
+def test_the_panning_look_names_subject_and_background() -> None:
+    simulator = TrackSimulator(12, 6)
+    tracks = concatenate(
+        simulator.moving_layer(simulator.random_points(500), still),
+        simulator.moving_layer(simulator.random_points(300, (0.3, 0.3, 0.6, 0.6)), leftward(40), weight=1.0),
+    )
+    alignment = align(tracks, "background", simulator.reference, Params())
+    assert alignment.layer is not None
+    assert (alignment.layer[500:] == 0).mean() > 0.95
+    assert (alignment.layer[:500] == 1).mean() > 0.95
+
+
 def test_a_tripod_stays_exactly_where_it_is() -> None:
     simulator = TrackSimulator(12, 6)
     tracks = concatenate(
