@@ -1,9 +1,10 @@
 """The alignment of synthetic bursts for the panning look: who is held still, how well, and what is refused.
 
 The subject's residual is the distance between its aligned and its true position: the 95th percentile over
-body, head and frames, in half-resolution pixels. The streaks' direction is that of the ground's steps from
-frame to frame, against the truth: the median over the picture, in degrees. Sharpness is the gradient energy
-of body and head in the mean of the aligned frames, over that in the reference, in per cent.
+body, head and frames, in half-resolution pixels. The streaks' direction is that of the ground's motion over
+half the burst, against the truth: the median over the picture, in degrees. Sharpness is the gradient energy
+of body and head in the mean of the aligned frames, over that in the reference, in per cent. Of people who
+walk together one is held; the direction is then that against their common motion.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from longexpo_cli.arrays import Array32, Array64
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid, project
 from longexpo_cli.gpu.device import Device, choose
+from longexpo_cli.registration import models
 from longexpo_cli.stages import align, develop, reference, track
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Alignment, DeviceFrame, Preview, Subject
@@ -42,9 +44,10 @@ KINDS: dict[str, Callable[[Random], Scene]] = {
     **{f"panning: {kind}": build for kind, build in MOVING.items()},
     **{f"panning, nothing moves: {kind}": build for kind, build in STANDING.items()},
 }
+Body = list[tuple[Array64, Array64]]  # pixels N 2 of the reference, and where they go, F N 2
 RIGHT = 0.25  # of the motion against the ground: a subject that errs by less is the one that is held
 RIGHT_PX = 3.0  # half-resolution pixels: the same where there is no ground
-MIN_STEP_PX = 2.0  # half-resolution pixels: shorter steps of the ground have no direction
+MIN_STEP_PX = 2.0  # half-resolution pixels: shorter motion of the ground has no direction
 PROBES = 12  # along each side of the picture, for the direction
 
 
@@ -117,17 +120,22 @@ def solve(scene: Scene, random: Random, device: Device) -> Outcome:
 def judge(scene: Scene, alignment: Alignment) -> Outcome:
     """Return how well an alignment holds the scene's subject."""
     kept = [n for n in range(FRAMES) if alignment.kept(n)]
-    body = scene.body(alignment.reference)
-    if not scene.moves or not body:
+    figures = {part.figure for part in scene.parts if part.role == "body"}
+    bodies = [body for figure in figures if (body := scene.body(alignment.reference, figure))]
+    if not scene.moves or not bodies:
         return Outcome(scene.moves, kept=len(kept))
     maps = half_maps(alignment)
-    misses = [np.hypot(*(project(maps[n], at) - there[n]).T) for at, there in body for n in kept]
+
+    def misses(body: Body) -> Array64:
+        return np.concatenate([np.hypot(*(project(maps[n], at) - to[n]).T) for at, to in body for n in kept])
+
+    body = min(bodies, key=lambda body: float(np.median(misses(body))))
     ground = scene.ground(alignment.reference)
     moved = RIGHT_PX / RIGHT
     if ground is not None:
         at, there = max(body, key=lambda each: len(each[0]))
         moved = max(float(np.median(np.hypot(*(project(ground[n], at) - there[n]).T))) for n in kept)
-    every = np.concatenate(misses)
+    every = misses(body)
     right = bool(np.median(every) < RIGHT * moved)
     return Outcome(
         scene.moves,
@@ -135,8 +143,8 @@ def judge(scene: Scene, alignment: Alignment) -> Outcome:
         right,
         scene.rigid,
         float(np.percentile(every, 95)),
-        direction_deg(scene, maps, kept, alignment.reference),
-        sharpness(scene, maps, kept, alignment.reference),
+        direction_deg(scene, [part for each in bodies for part in each], maps, kept, alignment.reference),
+        sharpness(scene, body, maps, kept, alignment.reference),
         len(kept),
     )
 
@@ -147,29 +155,36 @@ def half_maps(alignment: Alignment) -> Array64:
     return np.stack([half.homography(each) for each in alignment.to_frame])
 
 
-def direction_deg(scene: Scene, maps: Array64, kept: Sequence[int], reference: int) -> float:
-    """Return the median angle between the ground's aligned steps and the true ones; NaN without ground."""
+def direction_deg(scene: Scene, body: Body, maps: Array64, kept: Sequence[int], reference: int) -> float:
+    """Return the median angle between the ground's aligned motion and the true one; NaN without ground."""
     ground = scene.ground(reference)
     if ground is None:
         return np.nan
-    body = max(scene.body(reference), key=lambda each: len(each[0]))
-    truth = [cv2.estimateAffinePartial2D(body[0], there)[0] for there in body[1]]
+    at_body = np.concatenate([at for at, _ in body])
+    truth = [similarity(at_body, np.concatenate([there[n] for _, there in body])) for n in range(FRAMES)]
     height, width = scene.size
     grid = np.meshgrid(np.linspace(0, width - 1, PROBES), np.linspace(0, height - 1, PROBES))
     at = np.stack(grid, -1).reshape(-1, 2)
     found = np.stack([project(np.linalg.inv(maps[n]) @ ground[n], at) for n in kept])
-    right = []
-    for n in kept:
-        held = np.vstack([truth[n], (0, 0, 1)])
-        right.append(project(np.linalg.inv(held) @ ground[n], at))
-    step, true_step = np.diff(found, axis=0), np.diff(np.stack(right), axis=0)
+    right = np.stack([project(np.linalg.inv(truth[n]) @ ground[n], at) for n in kept])
+    lag = min(MIDDLE, len(kept) - 1)
+    step, true_step = found[lag:] - found[:-lag], right[lag:] - right[:-lag]
     cross = step[..., 0] * true_step[..., 1] - step[..., 1] * true_step[..., 0]
     angle = np.degrees(np.abs(np.arctan2(cross, (step * true_step).sum(-1))))
     long = np.hypot(*np.moveaxis(true_step, -1, 0)) >= MIN_STEP_PX
     return float(np.median(angle[long])) if long.any() else np.nan
 
 
-def sharpness(scene: Scene, maps: Array64, kept: Sequence[int], reference: int) -> float:
+def similarity(source: Array64, target: Array64) -> Array64:
+    """Return the similarity, 3x3, that takes points N 2 to others with the least squared distance."""
+    weight = np.ones(len(source))
+    scale = float(np.abs(source).max())  # the fit wants coordinates near 1
+    unit = np.diag([1 / scale, 1 / scale, 1.0])
+    found = models.fit("similarity", source / scale, target / scale, weight, np.eye(3))
+    return np.asarray(np.linalg.inv(unit) @ found @ unit, np.float64)
+
+
+def sharpness(scene: Scene, body: Body, maps: Array64, kept: Sequence[int], reference: int) -> float:
     """Return the gradient energy of body and head in the mean of the aligned frames over the reference's."""
     height, width = scene.size
     total = np.zeros(scene.size, np.float32)
@@ -179,7 +194,7 @@ def sharpness(scene: Scene, maps: Array64, kept: Sequence[int], reference: int) 
             scene.clean(n), maps[n], (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT
         )
     inside = np.zeros(scene.size, np.uint8)
-    for at, _ in scene.body(reference):
+    for at, _ in body:
         x, y = at.astype(int).T
         inside[y, x] = 1
     inner = cv2.erode(inside, np.ones((5, 5), np.uint8)) > 0

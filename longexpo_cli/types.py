@@ -199,7 +199,8 @@ class Alignment:
     median residual of each frame's inlier tracks, NaN for rejected frames. reject_reason has one text per
     frame, "" for a frame that is kept. In the foreground look explained T is the share of the reference's
     texture that each frame's homography explains, and corner_px T the standard deviation of the homography at
-    the picture's corners.
+    the picture's corners. In the background look relative_motion is how far the subject moves against its
+    surroundings, as a fraction of the diagonal, NaN where these show no motion.
     """
 
     mode: Mode
@@ -211,6 +212,7 @@ class Alignment:
     reject_reason: tuple[str, ...]
     explained: Array64 | None = None
     corner_px: Array64 | None = None
+    relative_motion: float | None = None
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""
