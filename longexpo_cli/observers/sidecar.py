@@ -63,7 +63,12 @@ def document(
             "target_percent": number(selection.target_percent),
             "reached_percent": number(selection.reached_percent),
         },
-        "subject": {"found": subject.found, "score": number(subject.score), "note": subject.note},
+        "subject": {
+            "found": subject.found,
+            "score": number(subject.score),
+            "note": subject.note,
+            "relative_motion_percent": _percent(alignment.relative_motion),
+        },
         "stages": {
             stage: {"seconds": round(spent.seconds, 3), "peak_bytes": spent.peak_bytes}
             for stage, spent in clock.spent.items()
@@ -100,6 +105,11 @@ def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selec
     lines += [note for shot in burst.shots for note in shot.notes]
     lines += [subject.note, selection.note]
     return list(dict.fromkeys(note for note in lines if note))
+
+
+def _percent(fraction: float | None) -> float | None:
+    """Return a fraction in per cent, None when it is not known."""
+    return None if fraction is None else number(100 * fraction)
 
 
 def number(value: float) -> float | None:

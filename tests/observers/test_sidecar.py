@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -78,3 +79,22 @@ def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
         "no times: file order is used",
         "the burst is too short",
     ]
+
+
+@pytest.mark.parametrize(("moved", "percent"), [(0.031, 3.1), (float("nan"), None), (None, None)])
+def test_how_far_the_subject_moves_against_its_surroundings(moved: float | None, percent: float) -> None:
+    device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
+    written = sidecar.document(
+        recipe=Recipe(),
+        device=cast(Device, device),
+        burst=values.BURST,
+        subject=values.SUBJECT,
+        alignment=replace(values.ALIGNMENT, relative_motion=moved),
+        selection=values.SELECTION,
+        merged=(1,),
+        predictor="",
+        exposure_s=0.075,
+        clock=Clock(),
+        outputs=(),
+    )
+    assert written["subject"]["relative_motion_percent"] == (percent and pytest.approx(percent))
