@@ -3,19 +3,19 @@
 Bursts are drawn at half resolution. The error is the distance between the aligned and the true position of
 the structure that stands still: the 95th percentile over pixels and frames, in half-resolution pixels. A
 burst is wrong when that is more than 1 and no error was raised; what cannot be aligned must be refused.
-`--seeds N` sets the bursts per kind, `--first N` the first seed, `--kind NAME` one kind.
+`--seeds N` sets the bursts per kind, `--first N` the first seed, `--kind NAME` the kinds that begin so.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import align_panning
 from benchmarks.align_foreground import FRAMES, HEIGHT, KINDS, WIDTH, Scene
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid, pull
@@ -108,22 +108,30 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.align")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="bursts per kind")
     parser.add_argument("--first", type=int, default=0, help="first seed")
-    parser.add_argument("--kind", choices=tuple(KINDS), action="append", help="one kind of burst")
+    kinds = (*KINDS, *align_panning.KINDS)
+    parser.add_argument("--kind", action="append", help="kinds of burst that begin with this")
     parser.add_argument("--each", action="store_true", help="print every burst, too")
     options = parser.parse_args(arguments)
-    device = choose()
-    print("| foreground look | bursts | rendered | refused | wrong | median px | 95 % px |")
-    print("|---|---|---|---|---|---|---|")
-    for kind in options.kind or KINDS:
+    wanted = [kind for kind in kinds if kind.startswith(tuple(options.kind or [""]))]
+    if not wanted:
+        parser.error(f"no kind begins so; choose from {', '.join(kinds)}")
+    foreground = [kind for kind in wanted if kind in KINDS]
+    panning = [kind for kind in wanted if kind in align_panning.KINDS]
+    if foreground:
+        device = choose()
+        print("| foreground look | bursts | rendered | refused | wrong | median px | 95 % px |")
+        print("|---|---|---|---|---|---|---|")
+    for kind in foreground:
         outcomes = []
         for seed in range(options.first, options.first + options.seeds):
             outcomes.append(burst(kind, seed, device))
             if options.each:
                 print(f"  {kind} {seed}: {outcomes[-1].error_px:.2f} {outcomes[-1].refusal}", flush=True)
         print(f"| {' | '.join(row(kind, outcomes))} |", flush=True)
-    if importlib.util.find_spec("benchmarks.align_panning") and not options.kind:
-        panning = importlib.import_module("benchmarks.align_panning")
-        for cells in panning.rows(options.seeds):
+    if foreground and panning:
+        print()
+    if panning:
+        for cells in align_panning.rows(options.seeds, options.first, panning, each=options.each):
             print(f"| {' | '.join(cells)} |", flush=True)
 
 

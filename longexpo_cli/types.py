@@ -204,6 +204,8 @@ class Alignment:
     picture that they cover. layer N has 0 for the tracks of the layer that is held still, 1, 2... for those
     of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
     structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
+    In the background look relative_motion is how far the subject moves against its
+    surroundings, as a fraction of the diagonal, NaN where these show no motion.
     """
 
     mode: Mode
@@ -219,6 +221,7 @@ class Alignment:
     covered: Array64 | None = None
     layer: Indices | None = None
     confidence: float | None = None
+    relative_motion: float | None = None
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""

@@ -6,17 +6,29 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from benchmarks import align, dis_mean, measure, peers, results, stages, tripod_burst
+from benchmarks import (
+    align,
+    align_panning,
+    dis_mean,
+    measure,
+    panning_scenes,
+    peers,
+    results,
+    stages,
+    tripod_burst,
+)
 from benchmarks.__main__ import PARTS, Tee, main
 from longexpo_cli import colour
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.clock import Spent
+from longexpo_cli.types import Alignment
 
 MIB = 1 << 20
 
@@ -231,3 +243,38 @@ def test_what_has_nothing_to_hold_on_to_is_refused(device: Device) -> None:
     assert "cannot be aligned" in outcome.refusal
     assert not outcome.wrong
     assert align.row("nothing", [outcome]) == ["nothing", "1", "0", "1", "0", "", ""]
+
+
+@pytest.mark.parametrize("kind", ["rigid, followed", "approaching", "runner", "horse", "walkers"])
+def test_the_true_motion_of_a_panning_scene_is_judged_faultless(kind: str) -> None:
+    scene = panning_scenes.MOVING[kind](np.random.default_rng(3))
+    body = scene.body(panning_scenes.MIDDLE)
+    at = np.concatenate([pixels for pixels, _ in body])
+    there = np.concatenate([to for _, to in body], axis=1)
+    half = [align_panning.similarity(at, to) for to in there]
+    to_full = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+    full = np.stack([to_full @ each @ np.linalg.inv(to_full) for each in half])
+    size = (2 * scene.size[0], 2 * scene.size[1])
+    reasons = ("",) * panning_scenes.FRAMES
+    true = Alignment("background", panning_scenes.MIDDLE, size, full, None, np.zeros(len(full)), reasons)
+    outcome = align_panning.judge(scene, true)
+    assert outcome.right and outcome.kept == panning_scenes.FRAMES
+    assert outcome.residual_px < (0.05 if scene.rigid else 1.0)
+    assert outcome.direction_deg < (4 if kind == "walkers" else 0.05)
+    assert outcome.sharpness > 0.9
+    ground = scene.ground(panning_scenes.MIDDLE)
+    assert ground is not None
+    held = np.stack([to_full @ each @ np.linalg.inv(to_full) for each in ground])
+    wrong = align_panning.judge(scene, replace(true, to_frame=held))
+    assert wrong.wrong and wrong.residual_px > 5
+
+
+@pytest.mark.parametrize("kind", panning_scenes.STANDING)
+def test_a_picture_of_what_stands_still_is_a_wrong_panning_picture(kind: str) -> None:
+    scene = panning_scenes.STANDING[kind](np.random.default_rng(0))
+    size = (2 * scene.size[0], 2 * scene.size[1])
+    frames = panning_scenes.FRAMES
+    still = np.stack([np.eye(3)] * frames)
+    rendered = Alignment("background", 4, size, still, None, np.zeros(frames), ("",) * frames)
+    assert align_panning.judge(scene, rendered).wrong
+    assert not align_panning.Outcome(False, "refused").wrong

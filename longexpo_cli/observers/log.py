@@ -100,7 +100,7 @@ class Log:
         residual = float(np.median(value.residual_px[kept])) if any(kept) else np.nan
         trust = "" if value.confidence is None else f", confidence {value.confidence:.2f}"
         frames = f"reference frame {value.reference}, {sum(kept)} of {len(kept)} frames"
-        return f"{frames}, median {residual:.2f} px{trust}"
+        return f"{frames}, median {residual:.2f} px{trust}{_moves(value.relative_motion)}"
 
     @_decision.register
     def _(self, value: Selection) -> str:
@@ -119,3 +119,12 @@ class Log:
     @_decision.register
     def _(self, value: tuple) -> str:  # type: ignore[type-arg]  # singledispatch takes plain classes only
         return ", ".join(map(str, value))
+
+
+def _moves(relative_motion: float | None) -> str:
+    """Return how far a subject moves against its surroundings, "" in the foreground look."""
+    if relative_motion is None:
+        return ""
+    if np.isnan(relative_motion):
+        return ", the subject's surroundings show no motion"
+    return f", the subject moves {100 * relative_motion:.1f} % of the diagonal against its surroundings"

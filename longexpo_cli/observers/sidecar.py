@@ -65,7 +65,12 @@ def document(
             "reached_percent": number(selection.reached_percent),
         },
         "confidence": {"alignment": alignment.confidence},
-        "subject": {"found": subject.found, "score": number(subject.score), "note": subject.note},
+        "subject": {
+            "found": subject.found,
+            "score": number(subject.score),
+            "note": subject.note,
+            "relative_motion_percent": _percent(alignment.relative_motion),
+        },
         "stages": {
             stage: {"seconds": round(spent.seconds, 3), "peak_bytes": spent.peak_bytes}
             for stage, spent in clock.spent.items()
@@ -114,6 +119,11 @@ def doubt(alignment: Alignment) -> str:
         f"the alignment may be wrong: what stands still is sharp with a probability of {confidence:.0%}; "
         "look at it at 100 %, mark what moves with --mask, or use other frames"
     )
+
+
+def _percent(fraction: float | None) -> float | None:
+    """Return a fraction in per cent, None when it is not known."""
+    return None if fraction is None else number(100 * fraction)
 
 
 def number(value: float) -> float | None:

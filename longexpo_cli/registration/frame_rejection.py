@@ -20,6 +20,9 @@ MAX_CORNER_PX = 0.25  # low pixels, five times the noise of tracking: a map less
 WINDOW_PX = 21  # low pixels: side of the windows that tracks are matched by
 MAX_ROTATION_DEG = 20.0  # a subject that turned further looks different: background look
 MAX_GAP = 1  # consecutive frames that may fail before the subject counts as lost
+OTHER_SUBJECT = (
+    "; the subject cannot be followed: mark another, or its body alone, with --mask or --subject X,Y"
+)
 MIN_FRAMES: dict[Mode, int] = {"foreground": 2, "background": 3}  # fewer make no long exposure
 
 
@@ -110,12 +113,13 @@ def require_enough_frames(reasons: Sequence[str], reference: int, mode: Mode) ->
     """Raise AlignmentError when fewer than MIN_FRAMES are kept, or none next to the reference is."""
     rejected = [reason for reason in reasons if reason]
     most_common = f": {Counter(rejected).most_common(1)[0][0]}" if rejected else ""
+    hint = OTHER_SUBJECT if mode == "background" else ""
     if len(reasons) - len(rejected) < min(MIN_FRAMES[mode], len(reasons)):
         raise AlignmentError(
-            f"the frames cannot be aligned; {len(rejected)} of {len(reasons)} are rejected{most_common}"
+            f"the frames cannot be aligned; {len(rejected)} of {len(reasons)} are rejected{most_common}{hint}"
         )
     if all(reasons[n] for n in (reference - 1, reference + 1) if 0 <= n < len(reasons)):
         raise AlignmentError(
             f"the frames next to the reference (frame {reference}) cannot be aligned to it{most_common}; "
-            "choose another reference with --reference"
+            f"choose another reference with --reference{hint}"
         )

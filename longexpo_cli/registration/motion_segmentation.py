@@ -30,6 +30,7 @@ MAX_SINGLES = 200  # candidates spanned by one track (translations)
 MIN_SURVIVAL = 0.15  # fraction of the reference's tracks that a sampled frame sees,
 ENOUGH_TRACKS = 30  # or this many
 MIN_LAYER_PROBABILITY = 0.25  # below this a track does not count towards a layer's coverage
+BACKGROUND_PAIR_DISTANCE = 0.15  # of the diagonal: pairs of tracks that may span the background
 REST_PENALTY = 0.5  # of tracks outside the subject on a layer, per share of the subject's tracks on it
 
 
@@ -94,6 +95,17 @@ def coverage_score(trajectories: Trajectories, prior: Array64) -> LayerScore:
         return np.asarray(covered * area / (1 + motion), np.float64)
 
     return score
+
+
+def segment_background(
+    trajectories: Trajectories, prior: Array64, inlier_distance: float, spanning: Flags | None = None
+) -> Array64:
+    """Return the probability N of each track to be on the widest layer, NaN where unknown.
+
+    prior N is the probability of the tracks to count, spanning N which may span a layer (None: all).
+    """
+    score = coverage_score(trajectories, prior)
+    return segment(trajectories, score, inlier_distance, (BACKGROUND_PAIR_DISTANCE, np.inf), spanning)
 
 
 def subject_score(subject_weight: Array64) -> LayerScore:

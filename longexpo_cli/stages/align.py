@@ -13,12 +13,10 @@ from typing import cast
 
 import numpy as np
 
-from longexpo_cli.arrays import Array64, Flags
-from longexpo_cli.errors import AlignmentError
+from longexpo_cli.arrays import Array64
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
-from longexpo_cli.registration import joint
 from longexpo_cli.registration.candidates import candidate_layers
 from longexpo_cli.registration.confidence import alignment_confidence
 from longexpo_cli.registration.evidence import Evidence
@@ -31,36 +29,22 @@ from longexpo_cli.registration.frame_rejection import (
     require_enough_frames,
 )
 from longexpo_cli.registration.mesh import fit_mesh
-from longexpo_cli.registration.motion_gate import MIN_RELATIVE_MOTION, relative_motion
-from longexpo_cli.registration.motion_segmentation import coverage_score, segment, subject_score
+from longexpo_cli.registration.motion_segmentation import segment_background
 from longexpo_cli.registration.near_layer import find_depths
+from longexpo_cli.registration.panning import INLIER_PX, register_subject
 from longexpo_cli.registration.propagation import propagate, select_models
 from longexpo_cli.registration.still_layer import choose_still
-from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
 from longexpo_cli.registration.trajectories import (
     INLIER_SCORE,
     MIN_INLIERS,
     PRIOR_SCORE,
-    SUBJECT_WEIGHT_THRESHOLD,
     Registration,
     Trajectories,
 )
+from longexpo_cli.registration.trust import Picture
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Tracks
 
-INLIER_PX = 1.0  # low pixels: residual at which a background track's weight is 1/2; tracking noise is 0.05
-SUBJECT_INLIER_PX = 2.0  # low pixels: the same for a subject, which may deform
-BACKGROUND_PAIR_DISTANCE = 0.15  # of the diagonal: pairs of tracks that may span the background
 MAX_LAYERS = 4  # candidates for the background, each from the tracks that those before it leave
-BACKGROUND_PROBABILITY_THRESHOLD = 0.25  # below this a track does not belong to the background
-
-NO_SUBJECT = (
-    "no subject was found and nothing moves independently of the background; "
-    "mark the subject with --mask, or use --mode foreground"
-)
-NO_MOVING_SUBJECT = (
-    "no subject moves against the background: what was found or marked moves with it; "
-    "mark a subject that moves with --mask, or use --mode foreground"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +80,7 @@ def align(
     """
     trajectories = Trajectories.from_tracks(tracks, reference)
     normalization = trajectories.normalization
-    explained, corner_px = None, None
+    explained, corner_px, relative_motion = None, None, None
     if mode == "foreground":
         evidence = Evidence.of(previews, trajectories) if previews else None
         registration = _register_background(trajectories, params.mesh_cells, evidence)
@@ -105,7 +89,9 @@ def align(
         deviation = [corner_deviation(registration, n) for n in range(len(tracks.seen))]
         corner_px = np.array(deviation) * normalization.diagonal_px
     else:
-        registration = _register_subject(trajectories)
+        pictures = [Picture.of(preview.grey) for preview in previews]
+        panning = register_subject(trajectories, pictures, previews[0].grid if previews else None)
+        registration, relative_motion = panning.subject, panning.relative_motion
         max_residual_px = params.subject_residual_px
     frames = range(len(tracks.seen))
     residual = np.array([median_residual(registration, n) for n in frames])
@@ -127,6 +113,7 @@ def align(
         inliers=registration.inliers.sum(axis=1),
         covered=np.array([covered(registration, n) for n in frames]),
         layer=registration.layer,
+        relative_motion=relative_motion,
     )
     return replace(found, confidence=alignment_confidence(found, tracks.scale))
 
@@ -174,78 +161,14 @@ def _register_background(
 def _background_layers(trajectories: Trajectories, count: int) -> list[Array64]:
     """Return at most count layers N (probability of each track), the widest first; each without the last."""
     prior = trajectories.background_prior
+    inlier_distance = INLIER_PX * trajectories.normalization.low_px
     layers: list[Array64] = []
     while len(layers) < count:
         left = prior > PRIOR_SCORE if layers else None
-        layer = _segment_background(trajectories, prior, left)
+        layer = segment_background(trajectories, prior, inlier_distance, left)
         on_it = np.nan_to_num(layer) * prior
         if layers and (on_it > INLIER_SCORE).sum() < MIN_INLIERS:
             break
         layers.append(np.where(np.isnan(layer), np.nan, on_it) if layers else layer)
         prior = np.where(np.nan_to_num(layer) > INLIER_SCORE, 0.0, prior)
     return layers
-
-
-def _register_subject(trajectories: Trajectories) -> Registration:
-    """Register the subject, which must move against the background.
-
-    A subject that moves with the background is replaced by what moves inside it (a mask that holds a lorry
-    and half the road: the lorry). AlignmentError when nothing inside it moves. Where the background has
-    nothing to register (a plain sky), the subject cannot be compared with it and is accepted.
-    """
-    weight = trajectories.subject_weight
-    is_given = bool(weight.any())
-    if not is_given:
-        weight = _find_moving_layer(trajectories)
-    background = _track_background(trajectories, weight)
-    subject = _follow_subject(trajectories, weight)
-    ground = [background.inliers.mean(axis=0)]
-    if not relative_motion(subject, background) < MIN_RELATIVE_MOTION:
-        return subject.with_layers(ground)
-    moving = _find_moving_layer(trajectories, weight) if is_given else weight
-    inner = _follow_subject(trajectories, moving)
-    if relative_motion(inner, background) >= MIN_RELATIVE_MOTION:
-        return inner.with_layers(ground)
-    raise AlignmentError(NO_MOVING_SUBJECT)
-
-
-def _follow_subject(trajectories: Trajectories, weight: Array64) -> Registration:
-    """Track the layer with the largest weight and solve all its frames jointly so that it stays fixed."""
-    inlier_distance = SUBJECT_INLIER_PX * trajectories.normalization.low_px
-    return joint.solve(track_subject(trajectories, weight, inlier_distance), weight, inlier_distance)
-
-
-def _track_background(trajectories: Trajectories, subject_weight: Array64) -> Registration:
-    """Register every frame by the widest layer of what is not the subject."""
-    inlier_distance = INLIER_PX * trajectories.normalization.low_px
-    surroundings = replace(trajectories, subject_weight=subject_weight)
-    layer = _segment_background(surroundings, surroundings.background_prior)
-    return propagate(surroundings, layer, inlier_distance)
-
-
-def _segment_background(trajectories: Trajectories, prior: Array64, spanning: Flags | None = None) -> Array64:
-    """Return the probability N of each track to be on the widest layer, NaN where unknown.
-
-    prior N is the probability of the tracks to count, spanning N which may span a layer (None: all).
-    """
-    inlier_distance = INLIER_PX * trajectories.normalization.low_px
-    score = coverage_score(trajectories, prior)
-    return segment(trajectories, score, inlier_distance, (BACKGROUND_PAIR_DISTANCE, np.inf), spanning)
-
-
-def _find_moving_layer(trajectories: Trajectories, within: Array64 | None = None) -> Array64:
-    """Return as subject weight N the tracks of the largest layer that does not move with the background.
-
-    Only tracks of the subject weight within N, or all. AlignmentError when there is none.
-    """
-    background = _segment_background(trajectories, np.ones(len(trajectories.subject_weight)))
-    moving = background < BACKGROUND_PROBABILITY_THRESHOLD
-    if within is not None:
-        moving &= within > SUBJECT_WEIGHT_THRESHOLD
-    score = subject_score(moving.astype(np.float64))
-    inlier_distance = INLIER_PX * trajectories.normalization.low_px
-    layer = segment(trajectories, score, inlier_distance, (MIN_PAIR_DISTANCE, np.inf))
-    weight = np.where(moving, layer, 0.0)
-    if (weight > PRIOR_SCORE).sum() < MIN_INLIERS:
-        raise AlignmentError(NO_SUBJECT if within is None else NO_MOVING_SUBJECT)
-    return weight

@@ -110,7 +110,8 @@ def _detect(
 ) -> _Cohort:
     """Detect points in a frame, outside the cells of the points occupied n 2, and track them both ways."""
     quality = corner_quality(greys[frame], BORDER_PX)
-    density = weight if mode == "background" else 1 - weight
+    # Without a subject there is nothing to favour: what moves is searched for everywhere.
+    density = weight if mode == "background" and weight.any() else 1 - weight
     points = sample_corners(quality, density, occupied, random, CELL_PX, max_points, MIN_PROBABILITY)
     if mode == "background":
         known = np.concatenate([points, occupied])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,16 @@ def test_every_value_is_logged_at_debug(caplog: pytest.LogCaptureFixture) -> Non
     assert [record.levelname for record in caplog.records] == ["DEBUG", "DEBUG"]
     assert caplog.records[0].getMessage().startswith("burst: develop 7: Preview, 0.")
     assert caplog.records[1].getMessage().startswith("burst: predict: MotionField, 0.")
+
+
+@pytest.mark.parametrize(
+    ("moved", "text"),
+    [
+        (0.031, "the subject moves 3.1 % of the diagonal against its surroundings"),
+        (float("nan"), "the subject's surroundings show no motion"),
+    ],
+)
+def test_how_far_a_subject_moves_is_logged(caplog: pytest.LogCaptureFixture, moved: float, text: str) -> None:
+    caplog.set_level(logging.INFO, logger="longexpo_cli")
+    Log(Path("burst")).on_value("align", replace(values.ALIGNMENT, relative_motion=moved), None)
+    assert caplog.records[-1].getMessage().endswith(f", {text}")

@@ -95,3 +95,22 @@ def test_a_low_confidence_is_a_note_and_a_high_one_is_not() -> None:
 
 def test_the_confidence_is_in_the_sidecar(document: dict[str, Any]) -> None:
     assert document["confidence"] == {"alignment": values.ALIGNMENT.confidence}
+
+
+@pytest.mark.parametrize(("moved", "percent"), [(0.031, 3.1), (float("nan"), None), (None, None)])
+def test_how_far_the_subject_moves_against_its_surroundings(moved: float | None, percent: float) -> None:
+    device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
+    written = sidecar.document(
+        recipe=Recipe(),
+        device=cast(Device, device),
+        burst=values.BURST,
+        subject=values.SUBJECT,
+        alignment=replace(values.ALIGNMENT, relative_motion=moved),
+        selection=values.SELECTION,
+        merged=(1,),
+        predictor="",
+        exposure_s=0.075,
+        clock=Clock(),
+        outputs=(),
+    )
+    assert written["subject"]["relative_motion_percent"] == (percent and pytest.approx(percent))
