@@ -172,6 +172,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         selection=done.selection,
         merged=done.merged,
         predictor=done.predictor,
+        trail=done.trail,
         exposure_s=done.exposure_s,
         clock=clock,
         outputs=outputs,

@@ -95,8 +95,8 @@ class Renderer:
         watch("track", tracks)
         index = watch("reference", reference.reference(tracks, recipe.mode, anchor if is_fixed else None))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
+        selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select, previews))
         previews.clear()
-        selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select))
         reference_mosaic = develop.read(burst.shots[index])
         if index != anchor:
             half = develop.develop(device, reference_mosaic, recipe.develop)
@@ -104,13 +104,16 @@ class Renderer:
             del half
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
-        blurred, mosaic, predictor = self.expose(burst, reference_mosaic, alignment, selection, merged)
+        exposed = self.expose(burst, reference_mosaic, alignment, selection, merged)
+        blurred, mosaic, predictor, rendered_percent = exposed
+        del exposed
+        trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
         sharp = watch("demosaic", demosaic.demosaic(device, mosaic, recipe.develop.highlights))
         del reference_mosaic, mosaic
         photograph = watch("composite", composite.composite(device, blurred, sharp, found, recipe.composite))
         del blurred, sharp
         result = watch("finish", finish.finish(device, photograph, recipe.finish))
-        return Rendered(result, burst, found, alignment, selection, merged, predictor)
+        return Rendered(result, burst, found, alignment, selection, merged, predictor, trail)
 
     def expose(
         self,
@@ -119,8 +122,11 @@ class Renderer:
         alignment: Alignment,
         selection: Selection,
         merged: tuple[int, ...],
-    ) -> tuple[MotionBlur, Mosaic, str]:
-        """Second pass: return the blur of the run, the merged mosaic and the name of the motion estimator."""
+    ) -> tuple[MotionBlur, Mosaic, str, float]:
+        """Second pass: return the blur of the run, the merged mosaic, the motion estimator, the trail.
+
+        The trail is the length that was rendered, in percent of the diagonal.
+        """
         recipe, device, watch = self.recipe, self.device, self.watch
         pairs = {pair.second: pair for pair in selection.pairs}
         clip_light, run = develop.clip_light(burst), selection.frames
@@ -131,7 +137,7 @@ class Renderer:
         merging = watch("merge", merge.begin(device, reference_mosaic), selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
         before: tuple[DeviceFrame, Frame] | None = None
-        predictor = ""
+        predictor, trail_percent = "", 0.0
         for index, mosaic in frames.in_time_order(
             burst, [*run, *merged], selection.reference, reference_mosaic
         ):
@@ -144,10 +150,11 @@ class Renderer:
                     motion = watch("predict", predict.predict(before[1], here[1], recipe.predict), index)
                     pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
                     blurring = watch("blur", blur.add(device, blurring, pair), index)
+                    trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
                     predictor = motion.source
                 before = here
         blurred = watch("blur", blur.finish(device, blurring))
-        return blurred, watch("merge", merge.finish(merging)), predictor
+        return blurred, watch("merge", merge.finish(merging)), predictor, trail_percent
 
     def aligned(
         self, mosaic: Mosaic, alignment: Alignment, index: int, clip_light: float

@@ -256,6 +256,20 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Trail:
+    """The length of the trail in percent of the diagonal: asked for, chosen by the run, and rendered.
+
+    rendered_percent is measured on the lines that were rendered. note says what is not as asked for, ""
+    when nothing is.
+    """
+
+    asked_percent: float
+    chosen_percent: float
+    rendered_percent: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class MotionField:
     """The motion between two frames, on the low grid (Tabellion 2023, section 4.6, equation 6).
 
@@ -372,6 +386,7 @@ class Rendered:
     selection: Selection
     merged: tuple[int, ...]
     predictor: str
+    trail: Trail
 
     @property
     def exposure_s(self) -> float:

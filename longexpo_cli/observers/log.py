@@ -18,6 +18,7 @@ from longexpo_cli.types import (
     Selection,
     Subject,
     Tracks,
+    Trail,
 )
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,13 @@ class Log:
         frames = value.frames
         trail = f"trail {value.reached_percent:.1f} % of the diagonal, {value.target_percent:.1f} % wanted"
         return f"frames {frames[0]} to {frames[-1]}, {trail}"
+
+    @_decision.register
+    def _(self, value: Trail) -> str:
+        return (
+            f"trail {value.rendered_percent:.2f} % of the diagonal rendered, {value.chosen_percent:.2f} % "
+            f"chosen, {value.asked_percent:.2f} % asked for"
+        )
 
     @_decision.register
     def _(self, value: Photograph) -> str:

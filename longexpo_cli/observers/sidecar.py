@@ -12,7 +12,7 @@ from typing import Any
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.clock import Clock, peak_bytes
 from longexpo_cli.recipe import Recipe
-from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject
+from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject, Trail
 from longexpo_cli.version import __version__
 
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "pyopencl", "rawpy")
@@ -28,6 +28,7 @@ def document(
     selection: Selection,
     merged: Sequence[int],
     predictor: str,
+    trail: Trail,
     exposure_s: float,
     clock: Clock,
     outputs: Sequence[Path],
@@ -62,6 +63,8 @@ def document(
         "trail": {
             "target_percent": number(selection.target_percent),
             "reached_percent": number(selection.reached_percent),
+            "rendered_percent": number(trail.rendered_percent),
+            "met": not trail.note,
         },
         "subject": {"found": subject.found, "score": number(subject.score), "note": subject.note},
         "stages": {
@@ -70,7 +73,7 @@ def document(
         },
         "seconds": round(clock.seconds, 3),
         "peak_bytes": peak_bytes(),
-        "notes": notes(burst, subject, alignment, selection),
+        "notes": notes(burst, subject, alignment, selection, trail),
     }
 
 
@@ -92,13 +95,15 @@ def frame_entry(
     }
 
 
-def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selection) -> list[str]:
+def notes(
+    burst: Burst, subject: Subject, alignment: Alignment, selection: Selection, trail: Trail
+) -> list[str]:
     """Return what the user should know, one sentence each, without duplicates."""
     lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += [note for shot in burst.shots for note in shot.notes]
-    lines += [subject.note, selection.note]
+    lines += [subject.note, selection.note, trail.note]
     return list(dict.fromkeys(note for note in lines if note))
 
 

@@ -34,6 +34,7 @@ def document() -> dict[str, Any]:
         selection=values.SELECTION,
         merged=(1,),
         predictor=values.LINES.source,
+        trail=values.TRAIL,
         exposure_s=0.075,
         clock=clock,
         outputs=(Path("out.jpg"),),
@@ -62,7 +63,12 @@ def test_how_it_was_made(document: dict[str, Any]) -> None:
     assert document["device"]["name"] == "a device"
     assert set(sidecar.LIBRARIES) < set(document["versions"])
     assert document["outputs"] == ["out.jpg"]
-    assert document["trail"] == {"target_percent": 30.0, "reached_percent": None}
+    assert document["trail"] == {
+        "target_percent": 30.0,
+        "reached_percent": None,
+        "rendered_percent": 2.5,
+        "met": False,
+    }
 
 
 def test_time_and_memory_of_every_stage(document: dict[str, Any]) -> None:
