@@ -79,13 +79,20 @@ class Burst:
     """The frames of one burst in time order.
 
     brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
-    used, and why.
+    used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
+    from their positions; skipped are the numbers and file names of the frames that the user left out.
     """
 
     source: Path
     shots: tuple[Shot, ...]
     brackets: tuple[Shot, ...]
     refused: tuple[tuple[Path, str], ...]
+    numbers: tuple[int, ...] = ()
+    skipped: tuple[tuple[int, str], ...] = ()
+
+    def number(self, frame: int) -> int:
+        """The number in `longexpo info` of a frame of this burst."""
+        return self.numbers[frame] if self.numbers else frame
 
     @property
     def start_s(self) -> tuple[float, ...]:
@@ -154,6 +161,15 @@ class Preview:
     grey: Array8
     energy: npt.NDArray[np.float16]
     grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point on the upright picture: pixels from its top left corner, or percent of its width and height."""
+
+    x: float
+    y: float
+    is_percent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

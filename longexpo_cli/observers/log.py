@@ -36,6 +36,7 @@ class Log:
         self._looping: dict[str, float] = {}  # seconds per stage in the current loop
         self._merged = 0
         self._refused = 0
+        self._notes: list[str] = []
         self._last = time.perf_counter()
 
     def on_loop(self, stage: str, steps: int) -> None:
@@ -76,6 +77,10 @@ class Log:
         for path, why in value.refused[self._refused :]:
             logger.info("%s: %s refused: %s", self._name, path.name, why)
         self._refused = len(value.refused)
+        notes = dict.fromkeys(note for shot in value.shots for note in shot.notes)
+        for note in notes if self._notes != [*notes] else ():
+            logger.info("%s: note: %s", self._name, note)
+        self._notes = [*notes]
         height, width = value.shots[0].size_px
         brackets = f", {len(value.brackets)} bracketed frames" if value.brackets else ""
         return f"{len(value.shots)} frames of {width}x{height}{brackets}"

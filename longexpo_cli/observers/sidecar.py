@@ -50,7 +50,9 @@ def document(
         "reference": selection.reference,
         "reference_file": shots[selection.reference].path.name,
         "frames": [
-            frame_entry(shot, n, alignment, selection, merged) for n, shot in enumerate(shots) if n in used
+            frame_entry(shot, n, burst.number(n), alignment, selection, merged)
+            for n, shot in enumerate(shots)
+            if n in used
         ],
         "not_needed": [n for n in range(len(shots)) if n not in used and alignment.kept(n)],
         "dropped": [
@@ -58,6 +60,7 @@ def document(
             for n, shot in enumerate(shots)
             if not alignment.kept(n)
         ],
+        "verdicts": verdicts(burst, alignment, selection, merged),
         "refused": [{"file": path.name, "why": why} for path, why in burst.refused],
         "brackets": [shot.path.name for shot in burst.brackets],
         "trail": {
@@ -78,11 +81,12 @@ def document(
 
 
 def frame_entry(
-    shot: Shot, n: int, alignment: Alignment, selection: Selection, merged: Sequence[int]
+    shot: Shot, n: int, number_of: int, alignment: Alignment, selection: Selection, merged: Sequence[int]
 ) -> dict[str, Any]:
-    """Return the entry of a frame that was used."""
+    """Return the entry of a frame that was used; number_of is its number in `longexpo info`."""
     return {
         "frame": n,
+        "number": number_of,
         "file": shot.path.name,
         "start_s": shot.start_s,
         "exposure_s": shot.exposure_s,
@@ -95,15 +99,57 @@ def frame_entry(
     }
 
 
+def verdicts(
+    burst: Burst, alignment: Alignment, selection: Selection, merged: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return what became of every file of the burst, and why, by the numbers of `longexpo info`."""
+    found = [
+        (burst.number(n), shot.path.name, *_verdict(n, alignment, selection, merged))
+        for n, shot in enumerate(burst.shots)
+    ]
+    found += [(n, name, "skipped", "left out by --frames or --skip") for n, name in burst.skipped]
+    found.sort(key=lambda entry: entry[0])
+    entries: list[dict[str, Any]] = [
+        {"number": n, "file": name, "verdict": verdict, "why": why} for n, name, verdict, why in found
+    ]
+    unused = [(shot.path.name, "set aside", bracket(shot)) for shot in burst.brackets]
+    unused += [(path.name, "refused", why) for path, why in burst.refused]
+    entries += [
+        {"number": None, "file": name, "verdict": verdict, "why": why} for name, verdict, why in unused
+    ]
+    return entries
+
+
+def _verdict(n: int, alignment: Alignment, selection: Selection, merged: Sequence[int]) -> tuple[str, str]:
+    """Return the verdict on a readable frame and its reason."""
+    if not alignment.kept(n):
+        return "dropped", alignment.reject_reason[n]
+    uses = ["the trail"] * (n in selection.frames) + ["the sharp exposure"] * (n in merged)
+    if not uses:
+        return "not needed", "the trail is long enough without it"
+    residual = alignment.residual_px[n]
+    if n == selection.reference:
+        how = "the reference"
+    else:
+        how = f"residual {residual:.2f} px" if math.isfinite(residual) else "not aligned, as asked for"
+    return "used", f"in {' and '.join(uses)}; {how}"
+
+
+def bracket(shot: Shot) -> str:
+    """Return why a frame was set aside."""
+    return f"it is exposed {-math.log2(shot.exposure_scale):.1f} EV longer than the burst"
+
+
 def notes(
     burst: Burst, subject: Subject, alignment: Alignment, selection: Selection, trail: Trail
 ) -> list[str]:
     """Return what the user should know, one sentence each, without duplicates."""
     lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
+    lines += [f"{shot.path.name} was set aside: {bracket(shot)}" for shot in burst.brackets]
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += [note for shot in burst.shots for note in shot.notes]
-    lines += [subject.note, selection.note, trail.note]
+    lines += [subject.note, trail.note or selection.note]
     return list(dict.fromkeys(note for note in lines if note))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -83,4 +84,29 @@ def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
         "2.dng was dropped: too few tracks agree",
         "no times: file order is used",
         "the burst is too short",
+    ]
+
+
+def test_every_file_has_a_verdict(document: dict[str, Any]) -> None:
+    assert [tuple(entry.values()) for entry in document["verdicts"]] == [
+        (0, "0.dng", "used", "in the trail; residual 0.10 px"),
+        (1, "1.dng", "used", "in the trail and the sharp exposure; the reference"),
+        (2, "2.dng", "dropped", "too few tracks agree"),
+        (None, "bad.dng", "refused", "the file is empty"),
+    ]
+
+
+def test_brackets_and_frames_left_out_are_named() -> None:
+    longer = replace(values.SHOTS[0], path=Path("long.dng"), exposure_scale=0.25)
+    burst = replace(values.BURST, brackets=(longer,), numbers=(2, 3, 5), skipped=((4, "4.dng"),))
+    noted = sidecar.notes(burst, values.SUBJECT, values.ALIGNMENT, values.SELECTION, values.TRAIL)
+    assert "long.dng was set aside: it is exposed 2.0 EV longer than the burst" in noted
+    found = sidecar.verdicts(burst, values.ALIGNMENT, values.SELECTION, (1,))
+    assert [(entry["number"], entry["verdict"]) for entry in found] == [
+        (2, "used"),
+        (3, "used"),
+        (4, "skipped"),
+        (5, "dropped"),
+        (None, "set aside"),
+        (None, "refused"),
     ]

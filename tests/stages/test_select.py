@@ -201,10 +201,10 @@ def test_the_rendered_trail_is_that_of_the_lines_over_the_rendered_part(share: f
 
 def test_a_trail_that_is_not_as_chosen_is_said() -> None:
     met = Selection(4, (), 10.0, 10.0, "")
-    assert trail(met, 9.0, 400).note == ""
-    assert "5.0 %" in trail(met, 5.0, 400).note
+    assert trail(met, 7.0, 400).note == ""
+    assert "4.0 %" in trail(met, 4.0, 400).note
     assert "20.0 %" in trail(met, 20.0, 400).note
     short = Selection(4, (), 10.0, 4.0, "the trail reaches 4.0 %")
     assert trail(short, 4.0, 400).note == "the trail reaches 4.0 %"
     whole = Selection(4, (), 100.0, 4.0, "every frame is used")
-    assert trail(whole, 4.1, 400).note == ""
+    assert trail(whole, 4.1, 400).note == trail(whole, 0.5, 400).note == ""
