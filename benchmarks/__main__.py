@@ -9,11 +9,12 @@ import sys
 from types import ModuleType
 from typing import TextIO
 
-from benchmarks import align, blur, paths, peers, quality, results, speed, stages
+from benchmarks import align, blur, paths, peers, quality, results, speed, stages, trail
 
 PARTS: dict[str, tuple[str, ModuleType]] = {
     "quality": ("Quality", quality),
     "align": ("Alignment of synthetic bursts", align),
+    "trail": ("Length of trails", trail),
     "paths": ("Curved trails", paths),
     "blur": ("The blur kernel compared with a roofline and cv2.remap", blur),
     "speed": ("Whole renders", speed),

@@ -6,7 +6,7 @@ not import NumPy, OpenCV or pyopencl; the first call does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from longexpo_cli.version import __version__
 if TYPE_CHECKING:
     from longexpo_cli.gpu.device import Device
     from longexpo_cli.recipe import Recipe
-    from longexpo_cli.types import Mode, Rendered
+    from longexpo_cli.types import Mode, Point, Rendered
     from longexpo_cli.watch import Observer
 
 __all__ = ["__version__", "render"]
@@ -28,6 +28,11 @@ def render(
     recipe: Recipe | None = None,
     reference: int | str | None = None,
     mask: str | PathLike[str] | None = None,
+    mask_frame: int | str | None = None,
+    subject: Sequence[Point] = (),
+    frames: tuple[int | str | None, int | str | None] | None = None,
+    skip: Sequence[int | str] = (),
+    strict: bool = False,
     device: str | Device = "auto",
     observers: Iterable[Observer] = (),
 ) -> Rendered:
@@ -36,11 +41,14 @@ def render(
     source is a folder with two or more frames (DNG or other RAW, TIFF, PNG, JPEG) or a video file. mode is
     "foreground" (the background is sharp, what moves leaves trails) or "background" (the subject is sharp,
     the background streaks); None uses the mode of the recipe. recipe is a longexpo_cli.recipe.Recipe; None
-    uses the defaults. reference is the frame to align to, by its number (from 0, as `longexpo info` prints
-    it) or its file name; None chooses the sharpest. mask is a picture of the subject, white on black, drawn
-    on that frame; None detects the subject. device is an OpenCL device: its number, a part of its name,
-    "auto", or a Device that several bursts share. observers receive every intermediate value
-    (longexpo_cli.watch.Observer).
+    uses the defaults. Frames are named by their number (from 0, as `longexpo info` prints it) or file name.
+    reference is the frame to align to; None chooses the sharpest. mask is a picture of the subject, white on
+    black; subject are points on it (longexpo_cli.types.Point), from which it is grown; without either it is
+    detected. mask_frame is the frame they were marked on; None is the reference if given, else the frame that
+    fits. frames are the first and the last frame to use (None: the burst's), skip frames to leave out. strict
+    makes an error of every dropped frame and of a trail that is not as asked for. device is an OpenCL device:
+    its number, a part of its name, "auto", or a Device that several bursts share. observers receive every
+    intermediate value (longexpo_cli.watch.Observer).
 
     In the result print.sdr is H W 3 uint8 in the profile print.profile, and print.light H W 3 float32,
     scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor, not
@@ -48,32 +56,36 @@ def render(
     subject, alignment, selection, merged and predictor record how the picture was made.
 
     Raises a LongexpoError: BurstError or UnreadableFrameError when the source is not a usable burst,
-    AlignmentError when its frames cannot be aligned reliably, DeviceError when there is no OpenCL device or
-    it is too small, RecipeError for an unknown mode, WeightsError when a network's file is missing or
-    damaged.
+    AlignmentError when its frames cannot be aligned reliably, StrictError as described, DeviceError when
+    there is no OpenCL device or it is too small, RecipeError for an unknown mode, WeightsError when a
+    network's file is missing or damaged.
     """
-    import dataclasses
     import logging
     from pathlib import Path
 
     from longexpo_cli import pipeline
-    from longexpo_cli.errors import RecipeError
     from longexpo_cli.gpu.device import Device, choose
-    from longexpo_cli.recipe import MODES, Recipe
+    from longexpo_cli.survey import Guidance
     from longexpo_cli.watch import Watch
+
+    settings = _settings(recipe, mode)
+    chosen = device if isinstance(device, Device) else choose(device)
+    logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)
+    picture = None if mask is None else Path(mask)
+    said = Guidance(reference, picture, mask_frame, tuple(subject), frames, tuple(skip), strict)
+    return pipeline.render(Path(source), settings, chosen, Watch(*observers), guidance=said)
+
+
+def _settings(recipe: Recipe | None, mode: Mode | None) -> Recipe:
+    """Return the recipe, the defaults for None, with the mode; RecipeError when there is no such mode."""
+    import dataclasses
+
+    from longexpo_cli.errors import RecipeError
+    from longexpo_cli.recipe import MODES, Recipe
 
     settings = recipe or Recipe()
     if mode is not None:
         settings = dataclasses.replace(settings, mode=mode)
     if settings.mode not in MODES:
         raise RecipeError(f"mode must be {' or '.join(map(repr, MODES))}, got {settings.mode!r}")
-    chosen = device if isinstance(device, Device) else choose(device)
-    logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)
-    return pipeline.render(
-        Path(source),
-        settings,
-        chosen,
-        Watch(*observers),
-        reference=reference,
-        mask=None if mask is None else Path(mask),
-    )
+    return settings

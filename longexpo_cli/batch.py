@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import multiprocessing
 import traceback
 from collections import Counter
@@ -22,8 +23,12 @@ from longexpo_cli.observers.clock import Clock
 from longexpo_cli.observers.log import Log
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import write
-from longexpo_cli.types import Rendered
+from longexpo_cli.survey import Range
+from longexpo_cli.types import Point, Rendered
 from longexpo_cli.watch import Observer, Watch
+
+_LOG = logging.getLogger(__name__)
+_VERDICT = ("file", "verdict", "why")  # of a frame, in the order in which they are logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,11 @@ class Job:
     recipe: Recipe
     reference: int | str | None = None
     mask: Path | None = None
+    mask_frame: int | str | None = None
+    points: tuple[Point, ...] = ()
+    frames: Range | None = None
+    skip: tuple[int | str, ...] = ()
+    strict: bool = False
     dump: Path | None = None
     device: str = "auto"
     overwrite: bool = False
@@ -158,6 +168,11 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         recipe=job.recipe,
         reference=job.reference,
         mask=job.mask,
+        mask_frame=job.mask_frame,
+        subject=job.points,
+        frames=job.frames,
+        skip=job.skip,
+        strict=job.strict,
         device=device,
         observers=watching,
     )
@@ -172,11 +187,15 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         selection=done.selection,
         merged=done.merged,
         predictor=done.predictor,
+        trail=done.trail,
         exposure_s=done.exposure_s,
         clock=clock,
         outputs=outputs,
     )
     export.write_json(job.sidecar(), document)
+    for entry in document["verdicts"]:
+        number = "" if entry["number"] is None else f" {entry['number']}"
+        _LOG.info("%s: frame%s %s: %s, %s", job.source.name, number, *(entry[key] for key in _VERDICT))
     spent = tuple((stage, entry.seconds) for stage, entry in clock.spent.items())
     return Outcome(job.source, (*outputs, job.sidecar()), tuple(document["notes"]), clock.seconds, spent)
 

@@ -4,6 +4,7 @@ LongexpoError
 ├── UnreadableFrameError   one file of a burst; the burst may go on without it
 ├── BurstError             a folder or video is not a usable burst
 ├── AlignmentError         the frames cannot be aligned reliably
+├── StrictError            something is not as asked for, and --strict was given
 ├── DeviceError            no OpenCL device, or one that is too small
 ├── RecipeError            an unknown key or a value out of range
 ├── OutputError            a result cannot be written
@@ -35,6 +36,10 @@ class BurstError(LongexpoError):
 
 class AlignmentError(LongexpoError):
     """The burst was read, but its frames cannot be aligned reliably."""
+
+
+class StrictError(LongexpoError):
+    """A frame was dropped or the trail is not as asked for, which strictness does not accept."""
 
 
 class DeviceError(LongexpoError):

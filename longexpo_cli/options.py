@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,11 @@ COMMON = (
     "select_trail",
     "reference",
     "mask",
+    "mask_frame",
+    "points",
+    "frames",
+    "skip",
+    "strict",
     "finish_exposure_ev",
     "write_quality",
     "recipe_file",
@@ -91,6 +97,46 @@ class FrameName(click.ParamType):  # type: ignore[type-arg]
         if re.fullmatch(r"-[0-9]+", text):
             self.fail(f"{text} is not a frame; frames are numbered from 0", param, ctx)
         return int(text) if text.isascii() and text.isdigit() else text
+
+
+class FrameRange(click.ParamType):  # type: ignore[type-arg]
+    """Two frames A:B, both included; an end that is left out is the burst's."""
+
+    name = "frames"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the two frames, None for an open end."""
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = str(value).partition(":")
+        if not colon or ":" in last or not (first or last):
+            self.fail(f"{value!r} is not A:B, as in 2:9, 2: or :9", param, ctx)
+        frame = FrameName()
+        return tuple(frame.convert(end, param, ctx) if end else None for end in (first, last))
+
+
+class SubjectPoint(click.ParamType):  # type: ignore[type-arg]
+    """A point X,Y on the upright picture, in pixels, or in percent when both end in "%"."""
+
+    name = "point"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the Point."""
+        from longexpo_cli.types import Point
+
+        if isinstance(value, Point):
+            return value
+        ends = [part.strip() for part in str(value).split(",")]
+        percent = [end.endswith("%") for end in ends]
+        try:
+            x, y = (float(end.removesuffix("%")) for end in ends)
+        except ValueError:
+            x = y = math.nan
+        if not (math.isfinite(x) and math.isfinite(y)) or any(percent) != all(percent):
+            self.fail(f"{value!r} is not X,Y, as in 1200,800 or 40%,55%", param, ctx)
+        if min(x, y) < 0 or (all(percent) and max(x, y) > 100):
+            self.fail(f"{value!r} is outside the picture", param, ctx)
+        return Point(x, y, all(percent))
 
 
 class StageOption(click.Option):
@@ -242,9 +288,10 @@ device_option = click.option(
     "--device",
     default="auto",
     metavar="NAME",
-    help="OpenCL device, by number or name (see `longexpo devices`).",
+    help="Device (see `longexpo devices`).",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing output files.")
+strict_option = click.option("--strict", is_flag=True, help="Fail on dropped frames and unmet trails.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

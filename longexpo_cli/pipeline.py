@@ -9,10 +9,14 @@ frames again and accumulates their light. Memory does not grow with the burst ex
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
+
+import numpy.typing as npt
 
 from longexpo_cli import frames, memory_estimate
+from longexpo_cli.errors import LongexpoError, StrictError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
@@ -31,7 +35,7 @@ from longexpo_cli.stages import (
     subject,
     track,
 )
-from longexpo_cli.survey import survey
+from longexpo_cli.survey import Guidance, choose_frames, frame_number, survey
 from longexpo_cli.types import (
     Alignment,
     Burst,
@@ -41,9 +45,12 @@ from longexpo_cli.types import (
     Mosaic,
     MotionBlur,
     PairMotion,
+    Preview,
     Rendered,
     Selection,
+    Subject,
 )
+from longexpo_cli.vision.mask_frame import find_mask_frame
 from longexpo_cli.watch import Watch
 
 _LOG = logging.getLogger(__name__)
@@ -57,13 +64,26 @@ def render(
     *,
     reference: int | str | None = None,
     mask: Path | None = None,
+    guidance: Guidance | None = None,
 ) -> Rendered:
     """Render a folder of frames or a video; LongexpoError when that is not possible.
 
-    reference is the frame to align to, by its number in `longexpo info` or its file name; mask is a picture
-    of the subject, drawn on that frame.
+    guidance is what the user says about the burst; reference and mask are two of its parts.
     """
-    return Renderer(recipe, device, watch).render(source, reference, mask)
+    said = Guidance(reference=reference, mask=mask) if guidance is None else guidance
+    return Renderer(recipe, device, watch).render(source, said)
+
+
+def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
+    """Raise StrictError when a frame was refused or dropped."""
+    lost = [f"{path.name}: {why}" for path, why in burst.refused]
+    for shot, why in zip(burst.shots, alignment.reject_reason, strict=True):
+        lost += [f"{shot.path.name}: {why}"] if why else []
+    if lost:
+        raise StrictError(
+            f"{burst.source}: {len(lost)} of the frames cannot be used ({'; '.join(lost)}); leave them out "
+            "with --skip, or render without --strict"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,43 +94,89 @@ class Renderer:
     device: Device
     watch: Watch
 
-    def render(self, source: Path, requested: int | str | None, mask: Path | None) -> Rendered:
+    def render(self, source: Path, said: Guidance) -> Rendered:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
         burst = watch("load", load.load(source, recipe.load))
+        burst = choose_frames(burst, said.frames, said.skip)
         memory_estimate.require_memory(device, burst, recipe)
-        burst, previews, anchor, low = survey(burst, requested, recipe.develop, device, watch)
-        is_fixed = requested is not None or mask is not None  # else the sharpest frame becomes the reference
-        if mask is None:
-            found = subject.subject(low, recipe.subject)
+        burst, previews, anchor, low = survey(burst, said.anchor, recipe.develop, device, watch)
+        requested = None if said.reference is None else frame_number(burst, said.reference)
+        if said.marks_subject:
+            found, anchor = self.marked_subject(said, burst, previews, anchor, low)
         else:
-            found = subject.from_mask(subject.read_mask(mask), low)
-        if mask is not None and requested is None:
-            drawn_on = burst.shots[anchor].path.name
-            _LOG.warning(
-                "the mask is applied to %s; name the frame it was drawn on with --reference", drawn_on
-            )
+            found = subject.subject(low, recipe.subject)
         watch("subject", found, anchor)
         tracks = track.track(previews, found, anchor, recipe.mode, burst.shots[0].size_px, recipe.track)
         watch("track", tracks)
-        index = watch("reference", reference.reference(tracks, recipe.mode, anchor if is_fixed else None))
+        index = watch("reference", reference.reference(tracks, recipe.mode, requested))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
+        selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select, previews))
         previews.clear()
-        selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select))
+        if said.strict:
+            refuse_dropped(burst, alignment)
         reference_mosaic = develop.read(burst.shots[index])
-        if index != anchor:
+        if index != anchor and not said.marks_subject:
             half = develop.develop(device, reference_mosaic, recipe.develop)
             low = develop.low(device, half, recipe.develop)
             del half
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
-        blurred, mosaic, predictor = self.expose(burst, reference_mosaic, alignment, selection, merged)
+        exposed = self.expose(burst, reference_mosaic, alignment, selection, merged)
+        blurred, mosaic, predictor, rendered_percent = exposed
+        del exposed
+        trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
+        if said.strict and trail.note:
+            raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")
         sharp = watch("demosaic", demosaic.demosaic(device, mosaic, recipe.develop.highlights))
         del reference_mosaic, mosaic
         photograph = watch("composite", composite.composite(device, blurred, sharp, found, recipe.composite))
         del blurred, sharp
         result = watch("finish", finish.finish(device, photograph, recipe.finish))
-        return Rendered(result, burst, found, alignment, selection, merged, predictor)
+        return Rendered(result, burst, found, alignment, selection, merged, predictor, trail)
+
+    def marked_subject(
+        self, said: Guidance, burst: Burst, previews: list[Preview], anchor: int, low: Frame
+    ) -> tuple[Subject, int]:
+        """Return the subject that the user marked, and the frame that it was marked on.
+
+        LongexpoError when that frame is not named, cannot be found, and the subject moves.
+        """
+        greys, params = [preview.grey for preview in previews], self.recipe.subject
+        picture = None if said.mask is None else subject.read_mask(said.mask)
+        points = said.points
+        if picture is not None:
+            points = (*points, *subject.points_of_small_mask(picture, low))
+        if said.anchor is None:
+            shown = (
+                subject.from_points_alone(points, low) if picture is None else subject.from_mask(picture, low)
+            )
+            fitting = find_mask_frame(shown.alpha, greys, has_outline=picture is not None)
+            if fitting is None:
+                raise LongexpoError(
+                    f"{burst.source}: what is marked moves through the burst, and the frame that it was "
+                    "marked on cannot be told; name it with --mask-frame"
+                )
+            anchor = fitting.frame
+            if not fitting.is_fitted:
+                kind = "mask" if said.mask is not None else "--subject"
+                name = burst.shots[anchor].path.name
+                _LOG.warning(
+                    "the %s is applied to %s; name the frame it was marked on with --mask-frame", kind, name
+                )
+        if not points:
+            found = subject.from_mask(cast(npt.NDArray[Any], picture), low)
+        else:
+            found = subject.from_points(points, self.low_of(burst, anchor, low), greys, anchor, params)
+        drawn_on = burst.shots[anchor].path.name
+        return replace(found, note=f"{found.note}, as marked on {drawn_on}"), anchor
+
+    def low_of(self, burst: Burst, index: int, low: Frame) -> Frame:
+        """Return a frame at low resolution; low is that of another or the same frame."""
+        if low.shot == burst.shots[index]:
+            return low
+        half = develop.develop(self.device, develop.read(burst.shots[index]), self.recipe.develop)
+        return develop.low(self.device, half, self.recipe.develop)
 
     def expose(
         self,
@@ -119,8 +185,11 @@ class Renderer:
         alignment: Alignment,
         selection: Selection,
         merged: tuple[int, ...],
-    ) -> tuple[MotionBlur, Mosaic, str]:
-        """Second pass: return the blur of the run, the merged mosaic and the name of the motion estimator."""
+    ) -> tuple[MotionBlur, Mosaic, str, float]:
+        """Second pass: return the blur of the run, the merged mosaic, the motion estimator, the trail.
+
+        The trail is the length that was rendered, in percent of the diagonal.
+        """
         recipe, device, watch = self.recipe, self.device, self.watch
         pairs = {pair.second: pair for pair in selection.pairs}
         clip_light, run = develop.clip_light(burst), selection.frames
@@ -131,7 +200,7 @@ class Renderer:
         merging = watch("merge", merge.begin(device, reference_mosaic), selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
         before: tuple[DeviceFrame, Frame] | None = None
-        predictor = ""
+        predictor, trail_percent = "", 0.0
         for index, mosaic in frames.in_time_order(
             burst, [*run, *merged], selection.reference, reference_mosaic
         ):
@@ -144,10 +213,11 @@ class Renderer:
                     motion = watch("predict", predict.predict(before[1], here[1], recipe.predict), index)
                     pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
                     blurring = watch("blur", blur.add(device, blurring, pair), index)
+                    trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
                     predictor = motion.source
                 before = here
         blurred = watch("blur", blur.finish(device, blurring))
-        return blurred, watch("merge", merge.finish(merging)), predictor
+        return blurred, watch("merge", merge.finish(merging)), predictor, trail_percent
 
     def aligned(
         self, mosaic: Mosaic, alignment: Alignment, index: int, clip_light: float

@@ -32,7 +32,7 @@ from longexpo_cli.stages.write import Params as Write
 from longexpo_cli.types import Mode
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-MODE_MEANING = "foreground: what moves leaves trails; background: the subject stays sharp, the rest streaks"
+MODE_MEANING = "foreground: movers leave trails; background: the subject stays sharp"
 
 # Keys of earlier versions, so that errors can name the replacement: (stage, old name) to new name, and
 # parameters that are module constants now.

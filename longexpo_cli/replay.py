@@ -54,6 +54,7 @@ from longexpo_cli.types import (
     Selection,
     Subject,
     Tracks,
+    Trail,
 )
 
 V = TypeVar("V")
@@ -203,7 +204,8 @@ def _align(saved: Saved, request: Request) -> Indexed:
 
 def _select(saved: Saved, request: Request) -> Indexed:
     tracks, alignment = saved.one("track", Tracks), saved.one("align", Alignment)
-    yield None, select.select(tracks, alignment, saved.burst.start_s, saved.recipe.select)
+    previews = list(saved.every("develop", Preview).values())
+    yield None, select.select(tracks, alignment, saved.burst.start_s, saved.recipe.select, previews)
 
 
 def _merge(saved: Saved, request: Request) -> Indexed:
@@ -262,6 +264,7 @@ def _write(saved: Saved, request: Request) -> Indexed:
         selection=saved.one("select", Selection),
         merged=merge.frames(alignment, recipe.merge),
         predictor=next(iter(saved.every("predict", MotionField).values())).source,
+        trail=saved.one("select", Trail),
     )
     paths = write.targets(saved.burst.source, recipe.mode, request.output)
     write.refuse_existing(paths, overwrite=False)

@@ -1,17 +1,79 @@
-"""First pass over a burst: decode every frame once and keep a preview for tracking and alignment."""
+"""First pass over a burst: choose its frames, decode each once and keep a preview of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from longexpo_cli import frames
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
-from longexpo_cli.types import Burst, Frame, Preview, Shot
+from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
 from longexpo_cli.watch import Watch
 
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
+
+
+Named = int | str  # a frame by its number in `longexpo info`, or by its file name
+Range = tuple[Named | None, Named | None]  # first and last frame; None: the burst's
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """What a user says about one burst; frames are named as in `longexpo info`.
+
+    reference is the frame to align to. mask is a picture of the subject, points are on the subject, both
+    seen on marked_frame; without it, on the reference. frames and skip choose frames. strict makes an error
+    of every dropped frame and of a trail that is not as asked for.
+    """
+
+    reference: Named | None = None
+    mask: Path | None = None
+    marked_frame: Named | None = None
+    points: tuple[Point, ...] = ()
+    frames: Range | None = None
+    skip: tuple[Named, ...] = ()
+    strict: bool = False
+
+    @property
+    def marks_subject(self) -> bool:
+        """Whether the user says what the subject is."""
+        return self.mask is not None or bool(self.points)
+
+    @property
+    def anchor(self) -> Named | None:
+        """The frame that the subject is marked on, None where nothing says so."""
+        marked = self.marked_frame if self.marks_subject else None
+        return self.reference if marked is None else marked
+
+
+def choose_frames(burst: Burst, wanted: Range | None, skip: Sequence[Named]) -> Burst:
+    """Return the burst with the frames of a range, both ends included, without those that are skipped.
+
+    They keep the numbers that `longexpo info` prints. BurstError when a frame does not exist or fewer than
+    two are left.
+    """
+    if wanted is None and not skip:
+        return burst
+    count = len(burst.shots)
+    first, last = (None, None) if wanted is None else wanted
+    begin = 0 if first is None else frame_number(burst, first)
+    end = count - 1 if last is None else frame_number(burst, last)
+    if begin > end:
+        raise BurstError(
+            f"{burst.source}: frame {first} comes after frame {last}; give the earlier one first"
+        )
+    left_out = {frame_number(burst, frame) for frame in skip}
+    chosen = [n for n in range(begin, end + 1) if n not in left_out]
+    if len(chosen) < 2:
+        raise BurstError(
+            f"{burst.source}: fewer than two of its {count} frames are chosen; a burst needs two or more"
+        )
+    skipped = tuple((n, burst.shots[n].path.name) for n in range(count) if n not in chosen)
+    shots = tuple(burst.shots[n] for n in chosen)
+    return replace(burst, shots=shots, numbers=tuple(chosen), skipped=skipped)
 
 
 def survey(
@@ -27,6 +89,7 @@ def survey(
     count = len(burst.shots)
     wanted = count // 2 if requested is None else frame_number(burst, requested)
     shots: list[Shot] = []
+    numbers: list[int] = []
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
@@ -41,6 +104,7 @@ def survey(
         if abs(index - wanted) < distance:
             anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
         shots.append(mosaic.shot)
+        numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     if len(shots) < 2 or anchor_low is None:
         reasons = "; ".join(f"{path.name}: {why}" for path, why in refused)
@@ -50,19 +114,25 @@ def survey(
             f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
         )
     low = watch("develop", anchor_low, anchor)
-    readable = watch("develop", replace(burst, shots=tuple(shots), refused=tuple(refused)))
+    readable = watch(
+        "develop", replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
+    )
     return readable, previews, anchor, low
 
 
 def frame_number(burst: Burst, requested: int | str) -> int:
-    """Return the number of the frame that a number or a file name names; BurstError when there is none.
+    """Return the position of the frame that a number or a file name names; BurstError when there is none.
 
-    Upper and lower case are the same, and the ending may be left out. Frames of a video have numbers only.
+    Numbers are those of `longexpo info`. Upper and lower case are the same, and the ending may be left out.
+    Frames of a video have numbers only.
     """
     count = len(burst.shots)
     if isinstance(requested, int):
-        if 0 <= requested < count:
-            return requested
+        numbers = [burst.number(n) for n in range(count)]
+        if requested in numbers:
+            return numbers.index(requested)
+        if requested in dict(burst.skipped):
+            raise BurstError(f"{burst.source}: frame {requested} is left out by --frames or --skip")
         raise BurstError(f"{burst.source}: there is no frame {requested}; choose from 0 to {count - 1}")
     name = requested.lower()
     found = [

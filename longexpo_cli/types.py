@@ -80,13 +80,20 @@ class Burst:
     """The frames of one burst in time order.
 
     brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
-    used, and why.
+    used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
+    from their positions; skipped are the numbers and file names of the frames that the user left out.
     """
 
     source: Path
     shots: tuple[Shot, ...]
     brackets: tuple[Shot, ...]
     refused: tuple[tuple[Path, str], ...]
+    numbers: tuple[int, ...] = ()
+    skipped: tuple[tuple[int, str], ...] = ()
+
+    def number(self, frame: int) -> int:
+        """The number in `longexpo info` of a frame of this burst."""
+        return self.numbers[frame] if self.numbers else frame
 
     @property
     def start_s(self) -> tuple[float, ...]:
@@ -155,6 +162,15 @@ class Preview:
     grey: Array8
     energy: npt.NDArray[np.float16]
     grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point on the upright picture: pixels from its top left corner, or percent of its width and height."""
+
+    x: float
+    y: float
+    is_percent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +280,20 @@ class Selection:
     def frames(self) -> tuple[int, ...]:
         """Every frame of the run, in time order."""
         return tuple(sorted({self.reference, *(n for p in self.pairs for n in (p.first, p.second))}))
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The length of the trail in percent of the diagonal: asked for, chosen by the run, and rendered.
+
+    rendered_percent is measured on the lines that were rendered. note says what is not as asked for, ""
+    when nothing is.
+    """
+
+    asked_percent: float
+    chosen_percent: float
+    rendered_percent: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +413,7 @@ class Rendered:
     selection: Selection
     merged: tuple[int, ...]
     predictor: str
+    trail: Trail
 
     @property
     def exposure_s(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +34,7 @@ Examples:
 @click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")
 @options.device_option
 @options.overwrite_option
+@options.strict_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -45,6 +47,7 @@ def command(
     log: Path | None,
     device: str,
     overwrite: bool,
+    strict: bool,
     recipe: Recipe,
 ) -> None:
     """Render every burst under each ROOT into OUT, which keeps the folder tree.
@@ -55,6 +58,7 @@ def command(
     from longexpo_cli import batch
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
+    jobs = [dataclasses.replace(job, strict=strict) for job in jobs]
     batch.refuse_shared_targets(jobs)
     todo = [job for job in jobs if not (resume and job.is_done())]
     if dry_run:

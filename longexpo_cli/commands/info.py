@@ -43,6 +43,9 @@ def command(burst: Path, as_json: bool) -> None:
         click.echo(f"  -  {path.name}: {why}")
     for note in dict.fromkeys(note for shot in found.shots for note in shot.notes):
         click.echo(f"note: {note}")
+    if found.brackets:
+        count = len(found.brackets)
+        click.echo(f"note: {count} exposed longer than the rest {'is' if count == 1 else 'are'} set aside")
 
 
 def _shot_line(shot: Shot) -> str:
@@ -57,6 +60,7 @@ def _burst_entry(burst: Burst) -> dict[str, Any]:
         "source": str(burst.source),
         "frames": [_shot_entry(shot) for shot in burst.shots],
         "brackets": [_shot_entry(shot) for shot in burst.brackets],
+        "notes": list(dict.fromkeys(note for shot in burst.shots for note in shot.notes)),
         "refused": [{"file": str(path), "why": why} for path, why in burst.refused],
     }
 

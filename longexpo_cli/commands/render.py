@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
+
+if TYPE_CHECKING:  # --help must not import them
+    from longexpo_cli.survey import Range
+    from longexpo_cli.types import Point
 
 
 @click.command(
@@ -33,8 +38,26 @@ Examples:
     type=options.EXISTING_FILE,
     metavar="FILE",
     help="Picture of the subject, white on black.",
-    show_default="found automatically",
 )
+@click.option(
+    "--mask-frame",
+    type=options.FrameName(),
+    metavar="N|FILE",
+    help="Frame of --mask and --subject.",
+)
+@click.option(
+    "--subject",
+    "points",
+    type=options.SubjectPoint(),
+    multiple=True,
+    metavar="X,Y",
+    help="Point on the subject: px or %; repeatable.",
+)
+@click.option("--frames", type=options.FrameRange(), metavar="A:B", help="First and last frame to use.")
+@click.option(
+    "--skip", type=options.FrameName(), multiple=True, metavar="N|FILE", help="Leave a frame out; repeatable."
+)
+@options.strict_option
 @options.device_option
 @options.overwrite_option
 @click.pass_context
@@ -46,6 +69,11 @@ def command(
     dump: Path | None,
     reference: int | str | None,
     mask: Path | None,
+    mask_frame: int | str | None,
+    points: tuple[Point, ...],
+    frames: Range | None,
+    skip: tuple[int | str, ...],
+    strict: bool,
     device: str,
     overwrite: bool,
     recipe: Recipe,
@@ -67,6 +95,11 @@ def command(
             recipe=recipe,
             reference=reference,
             mask=mask,
+            mask_frame=mask_frame,
+            points=points,
+            frames=frames,
+            skip=skip,
+            strict=strict,
             dump=dump if dump is None or len(bursts) == 1 else dump / burst.name,
             overwrite=overwrite,
         )

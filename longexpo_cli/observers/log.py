@@ -18,6 +18,7 @@ from longexpo_cli.types import (
     Selection,
     Subject,
     Tracks,
+    Trail,
 )
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Log:
         self._looping: dict[str, float] = {}  # seconds per stage in the current loop
         self._merged = 0
         self._refused = 0
+        self._notes: list[str] = []
         self._last = time.perf_counter()
 
     def on_loop(self, stage: str, steps: int) -> None:
@@ -75,6 +77,10 @@ class Log:
         for path, why in value.refused[self._refused :]:
             logger.info("%s: %s refused: %s", self._name, path.name, why)
         self._refused = len(value.refused)
+        notes = dict.fromkeys(note for shot in value.shots for note in shot.notes)
+        for note in notes if self._notes != [*notes] else ():
+            logger.info("%s: note: %s", self._name, note)
+        self._notes = [*notes]
         height, width = value.shots[0].size_px
         brackets = f", {len(value.brackets)} bracketed frames" if value.brackets else ""
         return f"{len(value.shots)} frames of {width}x{height}{brackets}"
@@ -107,6 +113,13 @@ class Log:
         frames = value.frames
         trail = f"trail {value.reached_percent:.1f} % of the diagonal, {value.target_percent:.1f} % wanted"
         return f"frames {frames[0]} to {frames[-1]}, {trail}"
+
+    @_decision.register
+    def _(self, value: Trail) -> str:
+        return (
+            f"trail {value.rendered_percent:.2f} % of the diagonal rendered, {value.chosen_percent:.2f} % "
+            f"chosen, {value.asked_percent:.2f} % asked for"
+        )
 
     @_decision.register
     def _(self, value: Photograph) -> str:

@@ -13,7 +13,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.observers.clock import Clock, peak_bytes
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.registration.confidence import LOW_CONFIDENCE
-from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject
+from longexpo_cli.types import Alignment, Burst, Selection, Shot, Subject, Trail
 from longexpo_cli.version import __version__
 
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "pyopencl", "rawpy")
@@ -29,6 +29,7 @@ def document(
     selection: Selection,
     merged: Sequence[int],
     predictor: str,
+    trail: Trail,
     exposure_s: float,
     clock: Clock,
     outputs: Sequence[Path],
@@ -50,7 +51,9 @@ def document(
         "reference": selection.reference,
         "reference_file": shots[selection.reference].path.name,
         "frames": [
-            frame_entry(shot, n, alignment, selection, merged) for n, shot in enumerate(shots) if n in used
+            frame_entry(shot, n, burst.number(n), alignment, selection, merged)
+            for n, shot in enumerate(shots)
+            if n in used
         ],
         "not_needed": [n for n in range(len(shots)) if n not in used and alignment.kept(n)],
         "dropped": [
@@ -58,35 +61,29 @@ def document(
             for n, shot in enumerate(shots)
             if not alignment.kept(n)
         ],
+        "verdicts": verdicts(burst, alignment, selection, merged),
         "refused": [{"file": path.name, "why": why} for path, why in burst.refused],
         "brackets": [shot.path.name for shot in burst.brackets],
-        "trail": {
-            "target_percent": number(selection.target_percent),
-            "reached_percent": number(selection.reached_percent),
-        },
+        "trail": _trail(selection, trail),
         "confidence": {"alignment": alignment.confidence},
-        "subject": {
-            "found": subject.found,
-            "score": number(subject.score),
-            "note": subject.note,
-            "relative_motion_percent": _percent(alignment.relative_motion),
-        },
+        "subject": _subject(subject, alignment),
         "stages": {
             stage: {"seconds": round(spent.seconds, 3), "peak_bytes": spent.peak_bytes}
             for stage, spent in clock.spent.items()
         },
         "seconds": round(clock.seconds, 3),
         "peak_bytes": peak_bytes(),
-        "notes": notes(burst, subject, alignment, selection),
+        "notes": notes(burst, subject, alignment, selection, trail),
     }
 
 
 def frame_entry(
-    shot: Shot, n: int, alignment: Alignment, selection: Selection, merged: Sequence[int]
+    shot: Shot, n: int, number_of: int, alignment: Alignment, selection: Selection, merged: Sequence[int]
 ) -> dict[str, Any]:
-    """Return the entry of a frame that was used."""
+    """Return the entry of a frame that was used; number_of is its number in `longexpo info`."""
     return {
         "frame": n,
+        "number": number_of,
         "file": shot.path.name,
         "start_s": shot.start_s,
         "exposure_s": shot.exposure_s,
@@ -99,14 +96,58 @@ def frame_entry(
     }
 
 
-def notes(burst: Burst, subject: Subject, alignment: Alignment, selection: Selection) -> list[str]:
+def verdicts(
+    burst: Burst, alignment: Alignment, selection: Selection, merged: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return what became of every file of the burst, and why, by the numbers of `longexpo info`."""
+    found = [
+        (burst.number(n), shot.path.name, *_verdict(n, alignment, selection, merged))
+        for n, shot in enumerate(burst.shots)
+    ]
+    found += [(n, name, "skipped", "left out by --frames or --skip") for n, name in burst.skipped]
+    found.sort(key=lambda entry: entry[0])
+    entries: list[dict[str, Any]] = [
+        {"number": n, "file": name, "verdict": verdict, "why": why} for n, name, verdict, why in found
+    ]
+    unused = [(shot.path.name, "set aside", bracket(shot)) for shot in burst.brackets]
+    unused += [(path.name, "refused", why) for path, why in burst.refused]
+    entries += [
+        {"number": None, "file": name, "verdict": verdict, "why": why} for name, verdict, why in unused
+    ]
+    return entries
+
+
+def _verdict(n: int, alignment: Alignment, selection: Selection, merged: Sequence[int]) -> tuple[str, str]:
+    """Return the verdict on a readable frame and its reason."""
+    if not alignment.kept(n):
+        return "dropped", alignment.reject_reason[n]
+    uses = ["the trail"] * (n in selection.frames) + ["the sharp exposure"] * (n in merged)
+    if not uses:
+        return "not needed", "the trail is long enough without it"
+    residual = alignment.residual_px[n]
+    if n == selection.reference:
+        how = "the reference"
+    else:
+        how = f"residual {residual:.2f} px" if math.isfinite(residual) else "not aligned, as asked for"
+    return "used", f"in {' and '.join(uses)}; {how}"
+
+
+def bracket(shot: Shot) -> str:
+    """Return why a frame was set aside."""
+    return f"it is exposed {-math.log2(shot.exposure_scale):.1f} EV longer than the burst"
+
+
+def notes(
+    burst: Burst, subject: Subject, alignment: Alignment, selection: Selection, trail: Trail
+) -> list[str]:
     """Return what the user should know, one sentence each, without duplicates."""
     lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
+    lines += [f"{shot.path.name} was set aside: {bracket(shot)}" for shot in burst.brackets]
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += [note for shot in burst.shots for note in shot.notes]
     lines.append(doubt(alignment))
-    lines += [subject.note, selection.note]
+    lines += [subject.note, trail.note or selection.note]
     return list(dict.fromkeys(note for note in lines if note))
 
 
@@ -119,6 +160,26 @@ def doubt(alignment: Alignment) -> str:
         f"the alignment may be wrong: what stands still is sharp with a probability of {confidence:.0%}; "
         "look at it at 100 %, mark what moves with --mask, or use other frames"
     )
+
+
+def _trail(selection: Selection, trail: Trail) -> dict[str, Any]:
+    """Return the length of the trail that was asked for, chosen and rendered."""
+    return {
+        "target_percent": number(selection.target_percent),
+        "reached_percent": number(selection.reached_percent),
+        "rendered_percent": number(trail.rendered_percent),
+        "met": not trail.note,
+    }
+
+
+def _subject(subject: Subject, alignment: Alignment) -> dict[str, Any]:
+    """Return what is known of the subject."""
+    return {
+        "found": subject.found,
+        "score": number(subject.score),
+        "note": subject.note,
+        "relative_motion_percent": _percent(alignment.relative_motion),
+    }
 
 
 def _percent(fraction: float | None) -> float | None:

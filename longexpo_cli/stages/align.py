@@ -14,6 +14,8 @@ from typing import cast
 import numpy as np
 
 from longexpo_cli.arrays import Array64
+from longexpo_cli.errors import AlignmentError
+from longexpo_cli.geometry import project
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
@@ -44,6 +46,8 @@ from longexpo_cli.registration.trajectories import (
 from longexpo_cli.registration.trust import Picture
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Tracks
 
+TRIPOD_PX = 2.0  # full px, one half-resolution px: corners of frames from a tripod are within this
+TRIPOD_SIGMAS = 4.0  # of the uncertainty of a corner, added to it
 MAX_LAYERS = 4  # candidates for the background, each from the tracks that those before it leave
 
 
@@ -51,6 +55,12 @@ MAX_LAYERS = 4  # candidates for the background, each from the tracks that those
 class Params:
     """How flexible the maps are, and which frames are rejected."""
 
+    method: str = parameter(
+        "auto",
+        "none: use frames as they are; tripod: the same, if still",
+        choices=("auto", "none", "tripod"),
+        alias="--align",
+    )
     mesh_cells: int = parameter(
         16, "mesh cells along the longer side, 0 disables the mesh: foreground look", low=0, high=64
     )
@@ -59,7 +69,7 @@ class Params:
     )
     subject_residual_px: float = parameter(
         2.0,
-        "maximum residual for subject tracks (subjects may deform): background look",
+        "the same for tracks of the subject: background look",
         unit="low px",
         low=0.05,
         high=50,
@@ -79,6 +89,10 @@ def align(
     reference are rejected, or, in the background look, when nothing is found that could stay fixed.
     """
     trajectories = Trajectories.from_tracks(tracks, reference)
+    if params.method != "auto":
+        if params.method == "tripod":
+            _require_still(trajectories, mode, previews)
+        return _unaligned(tracks, mode, reference)
     normalization = trajectories.normalization
     explained, corner_px, relative_motion = None, None, None
     if mode == "foreground":
@@ -133,6 +147,39 @@ def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -
     rows, columns, _ = offsets.shape
     cells = (grid.scale * (columns - 1) / width, grid.scale * (rows - 1) / height)
     return replace(frame, light=gpu.warp(device, light, homography, offsets / grid.scale, cells))
+
+
+def _unaligned(tracks: Tracks, mode: Mode, reference: int) -> Alignment:
+    """Return the identity for every frame; residuals are not known."""
+    count = len(tracks.seen)
+    identity = np.tile(np.eye(3), (count, 1, 1))
+    return Alignment(mode, reference, tracks.size_px, identity, None, np.full(count, np.nan), ("",) * count)
+
+
+def _require_still(trajectories: Trajectories, mode: Mode, previews: Sequence[Preview]) -> None:
+    """Raise AlignmentError when the camera moved, or when the look is one in which it must move.
+
+    Frames whose background cannot be registered give no evidence that it did.
+    """
+    if mode == "background":
+        raise AlignmentError("the background look needs a camera that moves; use --align auto or none")
+    evidence = Evidence.of(previews, trajectories) if previews else None
+    registration = _register_background(trajectories, 0, evidence)
+    corners = trajectories.normalization.apply(_corners_px(trajectories.normalization.size_px))
+    diagonal_px = trajectories.normalization.diagonal_px
+    for n in registration.registered():
+        away_px = diagonal_px * np.hypot(*(project(registration.maps[n], corners) - corners).T).max()
+        deviation_px = diagonal_px * corner_deviation(registration, n)
+        if away_px > TRIPOD_PX + TRIPOD_SIGMAS * (deviation_px if np.isfinite(deviation_px) else 0.0):
+            raise AlignmentError(
+                f"the camera moved: frame {n} lies {away_px:.1f} px from the reference; use --align auto"
+            )
+
+
+def _corners_px(size_px: tuple[int, int]) -> Array64:
+    """Return the centres of the four corner pixels of a picture, x and y."""
+    height, width = size_px
+    return np.array([(x, y) for x in (0, width - 1) for y in (0, height - 1)], np.float64)
 
 
 def _register_background(

@@ -29,6 +29,8 @@ _BRACKET_EV = 0.5  # a frame exposed longer than the burst by at least this is a
 _NOMINAL_INTERVAL_S = 1.0  # between frames without a timestamp; only ratios of intervals matter
 _DEFAULT_ISO = 100.0  # of frames without an ISO tag
 
+SAME_TIMES = "frames have the same time; their order is that of their file names"
+
 # Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
 _SENSOR_NOISE = NoiseProfile(5e-5, 4e-8)
 # Noise of sRGB values: 1.5 of 255 at every brightness; in linear light the variance is about linear.
@@ -243,22 +245,27 @@ def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]
 
     Fractions of a second are used when every frame has them and no two times are equal. Otherwise times
     in whole seconds give the order and one mean interval. Unless all frames have times, the order is that of
-    the files.
+    the files. A note says where the names of files decide though times were given.
     """
     times = [header.taken for _, header in frames if header.taken is not None]
     order = list(range(len(frames)))
     source: TimestampSource = "file order"
     seconds = [number * _NOMINAL_INTERVAL_S for number in order]
+    note: tuple[str, ...] = ()
     if len(times) == len(frames):
         order.sort(key=times.__getitem__)
         source = "exif with fractions"
         seconds = [(times[n] - times[order[0]]).total_seconds() for n in order]
         if not all(header.has_subseconds for _, header in frames) or np.any(np.diff(seconds) <= 0):
+            if np.any(np.diff(seconds) <= 0):
+                note = (SAME_TIMES,)
             interval = seconds[-1] / (len(frames) - 1) or 1 / len(frames)
             source = "exif whole seconds"
             seconds = [number * interval for number in range(len(frames))]
+    elif times:
+        note = (f"{len(frames) - len(times)} of the frames have no time; their order is that of their names",)
     return [
-        replace(frames[n][0], start_s=at, timestamp_source=source)
+        replace(frames[n][0], start_s=at, timestamp_source=source, notes=(*frames[n][0].notes, *note))
         for n, at in zip(order, seconds, strict=True)
     ]
 

@@ -1,14 +1,17 @@
 """Choose the run of frames that makes the trail long enough.
 
-Tabellion 2023, section 4.5 (doi:10.1145/3592124): the run grows from the reference until a percentile of the
-lengths of the aligned tracks reaches a target. The last interval is rendered only in part, so that the trail
-has exactly the target's length.
+Tabellion 2023, section 4.5 (doi:10.1145/3592124): the run grows from the reference until the trail of what
+moves reaches a target. The last interval is rendered only in part, so that the trail has exactly the target's
+length. The paper measures trails on its tracks, of which a small subject has few or none; here they are
+measured on every place of the aligned pictures that moves.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,12 +19,19 @@ from longexpo_cli.arrays import Array64
 from longexpo_cli.geometry import push
 from longexpo_cli.params import parameter
 from longexpo_cli.registration.frame_order import outward
-from longexpo_cli.types import Alignment, Mode, Pair, Selection, Tracks
+from longexpo_cli.registration.trail import typical_length
+from longexpo_cli.types import Alignment, Mode, MotionField, Pair, Preview, Selection, Tracks, Trail
+from longexpo_cli.vision.trail_length import PictureLengths
 
 WHOLE_BURST = 100.0  # percent of the diagonal; this target is that of every frame
 MIN_STEP_PX = 0.5  # pixels of the tracked grid; shorter steps are noise and do not count
 MIN_PART = 1e-3  # of an interval; less is not worth rendering
 MIN_LIFETIME = 0.5  # part of the run that a track must be seen in to count
+
+# A rendered trail this far from the chosen one is reported. The two are estimated differently: in scenes of
+# many movers lines are up to a third shorter, in wide ones up to a quarter longer (benchmarks/trail.py).
+MAX_MISS = 0.5  # of the length chosen,
+MAX_MISS_PX = 1.0  # or this many low pixels, if more
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,11 @@ class TrailTarget:
 
     length: float
     percentile: float
+
+    @property
+    def share(self) -> float:
+        """The part of the picture that moves farther than the percentile."""
+        return 1 - self.percentile / 100
 
 
 # In the foreground look few tracks move and these decide; in the background look most of them move.
@@ -45,7 +60,7 @@ class Params:
 
     trail: float = parameter(
         0.0,
-        "trail length; 0 selects the look's own (foreground 30, background 2.8), 100 every frame",
+        "trail length; 0: by look, 100: every frame",
         unit="% of the diagonal",
         low=0,
         high=100,
@@ -53,18 +68,24 @@ class Params:
     )
 
 
-def select(tracks: Tracks, alignment: Alignment, start_s: Sequence[float], params: Params) -> Selection:
+def select(
+    tracks: Tracks,
+    alignment: Alignment,
+    start_s: Sequence[float],
+    params: Params,
+    previews: Sequence[Preview] = (),
+) -> Selection:
     """Return the run of frames whose trail has the target length, and the part of its last interval.
 
-    start_s holds the time of every frame. The run starts at the reference and adds frames forward in time,
-    then backward; rejected frames are skipped. When the burst is too short, the run is every kept frame and
-    note says what was reached.
+    start_s holds the time of every frame, previews the pictures, on which the trail is measured; without any,
+    it is measured on the tracks, which miss small movers. The run starts at the reference and adds frames
+    forward in time, then backward; rejected frames are skipped. When the burst is too short, the run is every
+    kept frame and note says what was reached.
     """
     target = params.trail or TRAIL_TARGETS[alignment.mode].length
-    percentile = TRAIL_TARGETS[alignment.mode].percentile
     kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
-    lengths = _TrackLengths.of(tracks, alignment, kept, percentile)
     interval = _relative_intervals(start_s)
+    lengths = _lengths(tracks, alignment, kept, interval, previews)
     start = kept.index(alignment.reference)
     pairs: list[Pair] = []
     reached = 0.0
@@ -85,6 +106,49 @@ def select(tracks: Tracks, alignment: Alignment, start_s: Sequence[float], param
     if target < WHOLE_BURST:
         note = f"the trail reaches {reached:.1f} % of the diagonal, {target:g} % was asked for: {note}"
     return Selection(alignment.reference, _in_time_order(pairs), target, reached, note)
+
+
+def rendered_percent(motion: MotionField, pair: Pair, mode: Mode) -> float:
+    """Return how far the rendered lines of a pair go, in percent of the diagonal, over the rendered part.
+
+    It is the length of the typical mover, as in the choice of the run, over the pixels that lines cross.
+    """
+    longest = np.hypot(motion.displacement[..., 0], motion.displacement[..., 1]).max(axis=0)
+    length = longest[longest > 0].astype(np.float64)
+    area = np.full(length.shape, 1 / longest.size)
+    typical = typical_length(length, area, TRAIL_TARGETS[mode].share)
+    return typical * (pair.stop - pair.start) * (100 / motion.grid.diagonal)
+
+
+def trail(selection: Selection, rendered: float, low_diagonal_px: float) -> Trail:
+    """Return the trail asked for, chosen and rendered (percent of the diagonal), and a note if it is unmet.
+
+    The trail of every frame (100 %) is never unmet. low_diagonal_px is the diagonal of the motion fields.
+    """
+    asked, chosen = selection.target_percent, selection.reached_percent
+    lines = [selection.note] if asked < WHOLE_BURST and selection.note else []
+    allowed = max(MAX_MISS * chosen, 100 * MAX_MISS_PX / low_diagonal_px)
+    if asked < WHOLE_BURST and abs(rendered - chosen) > allowed:
+        lines.append(
+            f"the trail is rendered {rendered:.1f} % of the diagonal long where {chosen:.1f} % was chosen"
+        )
+    return Trail(asked, chosen, rendered, "; ".join(lines))
+
+
+class _Lengths(Protocol):
+    def percent(self, first: int, last: int) -> float:
+        """Return the trail's length in percent of the diagonal in a run of kept frames."""
+
+
+def _lengths(
+    tracks: Tracks, alignment: Alignment, kept: list[int], interval: Array64, previews: Sequence[Preview]
+) -> _Lengths:
+    """Return what measures the trail of a run: the pictures if there are any, else the tracks."""
+    target = TRAIL_TARGETS[alignment.mode]
+    if not previews:
+        return _TrackLengths.of(tracks, alignment, kept, target.percentile)
+    durations = np.array([interval[a:b].sum() for a, b in itertools.pairwise(kept)])
+    return PictureLengths(previews, alignment, kept, durations, target.share)
 
 
 @dataclass(frozen=True, slots=True)

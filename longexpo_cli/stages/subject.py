@@ -6,7 +6,8 @@ is weighted by its saliency alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli import colour, curves, geometry
-from longexpo_cli.arrays import Array32, Flags
+from longexpo_cli.arrays import Array8, Array32, Flags
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Frame, Subject
+from longexpo_cli.types import Frame, Point, Subject
 from longexpo_cli.vision.faces import detect_faces
+from longexpo_cli.vision.grow import disc_around, grow, motions_against_background
 from longexpo_cli.vision.saliency import saliency_map
 
 
@@ -26,8 +28,8 @@ from longexpo_cli.vision.saliency import saliency_map
 class Params:
     """How certain the networks must be."""
 
-    saliency_peak: float = parameter(0.5, "minimum saliency peak for a subject", low=0, high=1)
-    face_score: float = parameter(0.65, "minimum score of a detected face", low=0, high=1)
+    saliency_peak: float = parameter(0.5, "least saliency of a subject", low=0, high=1)
+    face_score: float = parameter(0.65, "least score of a face", low=0, high=1)
 
 
 SALIENCY_FLOOR = 0.43  # of the peak; lower saliency becomes 0 (Tabellion 2023, section 4.2)
@@ -43,6 +45,9 @@ DYNAMIC_RANGE = 256.0  # the preview's white is at least the brightest light div
 
 FACE_INNER_RADIUS = 0.9  # of the ellipse in which the face signal is 1, in half boxes
 FACE_OUTER_RADIUS = 1.5  # beyond which the face signal is 0
+
+POINT_RADIUS = 0.02  # of the diagonal: around a point, how much is taken to belong to the subject
+GROW_REACH = 2  # frames away to which motion is compared when a subject is grown
 
 ASPECT_TOLERANCE = 0.02  # by which a mask's aspect ratio may differ from the photo's
 
@@ -111,6 +116,78 @@ def from_mask(mask: npt.NDArray[Any], low: Frame) -> Subject:
         grid=low.grid,
         note=f"subject from the mask, on {_percent(alpha >= 0.5):.1f} % of the picture",
     )
+
+
+def from_points(
+    points: Sequence[Point], low: Frame, greys: Sequence[Array8], frame: int, params: Params
+) -> Subject:
+    """Grow the subject from points on it by colour, motion and saliency; low is frame `frame` of the greys.
+
+    greys H W uint8 are the previews of the burst. LongexpoError when a point is outside the picture or no
+    outline is found.
+    """
+    height, width = geometry.upright_view(np.empty(low.grid.shape), low.shot.orientation).shape
+    at = np.array([_in_low_pixels(point, low) for point in points])
+    if not ((at >= -0.5) & (at <= (width - 0.5, height - 0.5))).all():
+        tall, wide = _upright_size(low)
+        raise LongexpoError(f"a --subject is outside the picture, which is {wide} x {tall} px seen upright")
+    picture = _preview(low)
+    saliency, peak = saliency_map(picture)
+    alpha = saliency if peak >= params.saliency_peak else np.zeros_like(saliency)
+    upright = [geometry.upright(grey, low.shot.orientation) for grey in greys]
+    motions = motions_against_background(upright, frame, GROW_REACH)
+    grown = grow(np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8), at, alpha, motions)
+    if grown is None:
+        raise LongexpoError("no outline is found around the --subject given; draw it with --mask")
+    found = from_mask(grown.astype(np.float32), low)
+    note = f"subject grown from {len(points)} point(s), on {_percent(grown):.1f} % of the picture"
+    return replace(found, note=note)
+
+
+def from_points_alone(points: Sequence[Point], low: Frame) -> Subject:
+    """Return a subject on the places of points alone, discs of POINT_RADIUS."""
+    height, width = geometry.upright_view(np.empty(low.grid.shape), low.shot.orientation).shape
+    discs = disc_around(
+        (height, width), np.array([_in_low_pixels(point, low) for point in points]), POINT_RADIUS
+    )
+    return from_mask(discs.astype(np.float32), low)
+
+
+def points_of_small_mask(mask: npt.NDArray[Any], low: Frame) -> tuple[Point, ...]:
+    """Return the middles of a mask's parts when it marks the subject rather than covers it, else nothing.
+
+    It does so on less than MIN_AREA_PERCENT of the picture.
+    """
+    import cv2
+
+    inside = _grey_mask(mask, low) >= 0.5
+    if not inside.any() or _percent(inside) >= MIN_AREA_PERCENT:
+        return ()
+    _, label = cv2.connectedComponents(inside.astype(np.uint8))
+    places = [np.argwhere(label == part) for part in range(1, int(label.max()) + 1)]
+    middles = [part[np.hypot(*(part - part.mean(0)).T).argmin()] for part in places]  # on the part itself
+    height, width = inside.shape
+    return tuple(
+        Point(100 * (column + 0.5) / width, 100 * (row + 0.5) / height, is_percent=True)
+        for row, column in middles
+    )
+
+
+def _in_low_pixels(point: Point, low: Frame) -> tuple[float, float]:
+    """Return where a point is on the upright low-resolution picture."""
+    height, width = _upright_size(low)
+    scale = (width / 100, height / 100) if point.is_percent else (1.0, 1.0)
+    offset = 0.0 if point.is_percent else 0.5  # percent count from the edge, pixels from their centres
+    return (
+        (point.x * scale[0] + offset) / low.grid.scale - 0.5,
+        (point.y * scale[1] + offset) / low.grid.scale - 0.5,
+    )
+
+
+def _upright_size(low: Frame) -> tuple[int, int]:
+    """Return height and width of the photo, seen upright."""
+    height, width = low.shot.size_px
+    return (height, width) if low.shot.orientation <= 4 else (width, height)
 
 
 def _preview(low: Frame) -> Array32:

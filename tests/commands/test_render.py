@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,10 @@ import pytest
 from longexpo_cli import pipeline
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import ORDER, blur, write
-from longexpo_cli.synth.burst import write_burst
+from longexpo_cli.synth.burst import write_burst, write_frames
+from longexpo_cli.synth.sensor import NOISE, Sensor
 from longexpo_cli.types import BlurAccumulator, FramePair
+from tests import worlds
 from tests.commands.conftest import Run, listing
 from tests.images import read_image
 
@@ -162,6 +165,62 @@ def test_a_mask_without_a_reference_names_its_frame(run: Run, burst: Path) -> No
     assert "the mask is applied" not in named.stderr
 
 
+def _sidecar(burst: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((burst.parent / "street.foreground.json").read_text())
+    return found
+
+
+def test_frames_are_chosen_by_the_numbers_of_info(run: Run, burst: Path) -> None:
+    result = run("-v", "render", burst, "--frames", "1:frame_04.dng", "--skip", "2", "--reference", "3")
+    assert result.exit_code == 0, result.output
+    sidecar = _sidecar(burst)
+    assert [entry["number"] for entry in sidecar["frames"]] == [1, 3, 4]
+    assert sidecar["reference_file"] == "frame_03.dng"
+    verdicts = {entry["number"]: entry["verdict"] for entry in sidecar["verdicts"]}
+    assert verdicts == {0: "skipped", 1: "used", 2: "skipped", 3: "used", 4: "used"}
+    assert "street: frame 2 frame_02.dng: skipped, left out by --frames or --skip" in result.stderr
+    assert (
+        "street: frame 3 frame_03.dng: used, in the trail and the sharp exposure; the reference"
+        in result.stderr
+    )
+
+
+@pytest.mark.parametrize("words", [["--frames", "3:1"], ["--skip", "9"], ["--frames", "4:"]])
+def test_frames_that_cannot_be_chosen_are_an_error(run: Run, burst: Path, words: list[str]) -> None:
+    result = run("render", burst, *words)
+    assert result.exit_code == 1 and len(result.stderr.splitlines()) == 1
+    assert listing(burst.parent) == ["street"]
+
+
+def test_strict_writes_no_picture_where_the_trail_is_unmet_or_a_frame_is_lost(run: Run, burst: Path) -> None:
+    unmet = run("render", burst, "--strict", "--trail", "90%")
+    assert unmet.exit_code == 1 and "--strict" in unmet.stderr and "90 % was asked for" in unmet.stderr
+    assert listing(burst.parent) == ["street"]
+    assert run("render", burst, "--strict", "--trail", "100%").exit_code == 0
+    (burst / "frame_01.dng").write_text("no image")
+    lost = run("render", burst, "--strict", "--trail", "100%", "--overwrite")
+    assert lost.exit_code == 1 and "frame_01.dng" in lost.stderr
+
+
+def test_a_tripod_is_believed_unless_the_camera_moved(run: Run, tmp_path: Path) -> None:
+    for name, world in (("still", worlds.tripod((120, 160))), ("hand", worlds.handheld((120, 160)))):
+        (tmp_path / name).mkdir()
+        write_frames(tmp_path / name, world, Sensor(cfa="RGGB", noise=NOISE), 3)
+    assert run("render", tmp_path / "still", "--align", "tripod", "-o", tmp_path / "a").exit_code == 0
+    moved = run("render", tmp_path / "hand", "--align", "tripod", "-o", tmp_path / "b")
+    assert moved.exit_code == 1 and "the camera moved" in moved.stderr
+    assert not (tmp_path / "b").exists() or not listing(tmp_path / "b")
+
+
+def test_a_point_on_the_subject_makes_it_the_subject(run: Run, panning_burst: Path, tmp_path: Path) -> None:
+    words = ["--subject", "50%,55%", "--mask-frame", "frame_01.dng"]
+    result = run("render", panning_burst, *words, "-o", tmp_path)
+    assert result.exit_code == 0, result.output
+    sidecar = json.loads((tmp_path / "car.foreground.json").read_text())
+    assert "grown from 1 point(s)" in sidecar["subject"]["note"]
+    assert "as marked on frame_01.dng" in sidecar["subject"]["note"]
+
+
 def empty(folder: Path) -> str:
     """Make it an empty folder."""
     for path in folder.iterdir():
@@ -221,6 +280,11 @@ def test_a_bad_burst_is_one_line_of_error(run: Run, burst: Path, damage: Callabl
         (["--reference", "-1"], 2, "numbered from 0"),
         (["--reference", "frame_77.dng"], 1, "is not the name of a frame"),
         (["-o", "picture.bmp"], 1, "picture.bmp"),
+        (["--subject", "5000,5", "--reference", "2"], 1, "outside the picture"),
+        (["--subject", "5,x"], 2, "is not X,Y"),
+        (["--subject", "120%,5%"], 2, "outside the picture"),
+        (["--frames", "3"], 2, "is not A:B"),
+        (["--mask-frame", "9", "--subject", "50%,50%"], 1, "there is no frame 9"),
     ],
 )
 def test_an_option_that_cannot_be_met_is_an_error(

@@ -54,6 +54,7 @@ def test_names_are_numbered_by_stage(folder: Path) -> None:
         "06-align-tracks-as-seen.png",
         "07-select-run.png",
         "07-select-selection.npz",
+        "07-select-trail.npz",
         "08-merge-mosaic.npz",
         "09-predict-motion-001.png",
         "09-predict-motion-field-001.npz",

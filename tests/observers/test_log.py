@@ -50,6 +50,7 @@ def test_decisions_and_refusals_are_named(lines: list[str]) -> None:
     assert "frame 2 dropped: too few tracks agree" in log_text
     assert "reference frame 1, 2 of 3 frames, median 0.05 px, confidence 0.97" in log_text
     assert "frames 0 to 1, trail inf % of the diagonal, 30.0 % wanted" in log_text
+    assert "trail 2.50 % of the diagonal rendered, inf % chosen, 30.00 % asked for" in log_text
     assert "2 frames merged" in log_text
     assert "out.jpg" in log_text
 

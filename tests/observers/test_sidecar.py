@@ -36,6 +36,7 @@ def document() -> dict[str, Any]:
         selection=values.SELECTION,
         merged=(1,),
         predictor=values.LINES.source,
+        trail=values.TRAIL,
         exposure_s=0.075,
         clock=clock,
         outputs=(Path("out.jpg"),),
@@ -64,7 +65,12 @@ def test_how_it_was_made(document: dict[str, Any]) -> None:
     assert document["device"]["name"] == "a device"
     assert set(sidecar.LIBRARIES) < set(document["versions"])
     assert document["outputs"] == ["out.jpg"]
-    assert document["trail"] == {"target_percent": 30.0, "reached_percent": None}
+    assert document["trail"] == {
+        "target_percent": 30.0,
+        "reached_percent": None,
+        "rendered_percent": 2.5,
+        "met": False,
+    }
 
 
 def test_time_and_memory_of_every_stage(document: dict[str, Any]) -> None:
@@ -85,7 +91,9 @@ def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
 def test_a_low_confidence_is_a_note_and_a_high_one_is_not() -> None:
     def said(confidence: float | None) -> str:
         alignment = replace(values.ALIGNMENT, confidence=confidence)
-        return " ".join(sidecar.notes(values.BURST, values.SUBJECT, alignment, values.SELECTION))
+        return " ".join(
+            sidecar.notes(values.BURST, values.SUBJECT, alignment, values.SELECTION, values.TRAIL)
+        )
 
     assert "the alignment may be wrong" in said(LOW_CONFIDENCE - 0.01)
     assert "probability of 12%" in said(0.12)
@@ -107,6 +115,7 @@ def test_how_far_the_subject_moves_against_its_surroundings(moved: float | None,
         subject=values.SUBJECT,
         alignment=replace(values.ALIGNMENT, relative_motion=moved),
         selection=values.SELECTION,
+        trail=values.TRAIL,
         merged=(1,),
         predictor="",
         exposure_s=0.075,
@@ -114,3 +123,28 @@ def test_how_far_the_subject_moves_against_its_surroundings(moved: float | None,
         outputs=(),
     )
     assert written["subject"]["relative_motion_percent"] == (percent and pytest.approx(percent))
+
+
+def test_every_file_has_a_verdict(document: dict[str, Any]) -> None:
+    assert [tuple(entry.values()) for entry in document["verdicts"]] == [
+        (0, "0.dng", "used", "in the trail; residual 0.10 px"),
+        (1, "1.dng", "used", "in the trail and the sharp exposure; the reference"),
+        (2, "2.dng", "dropped", "too few tracks agree"),
+        (None, "bad.dng", "refused", "the file is empty"),
+    ]
+
+
+def test_brackets_and_frames_left_out_are_named() -> None:
+    longer = replace(values.SHOTS[0], path=Path("long.dng"), exposure_scale=0.25)
+    burst = replace(values.BURST, brackets=(longer,), numbers=(2, 3, 5), skipped=((4, "4.dng"),))
+    noted = sidecar.notes(burst, values.SUBJECT, values.ALIGNMENT, values.SELECTION, values.TRAIL)
+    assert "long.dng was set aside: it is exposed 2.0 EV longer than the burst" in noted
+    found = sidecar.verdicts(burst, values.ALIGNMENT, values.SELECTION, (1,))
+    assert [(entry["number"], entry["verdict"]) for entry in found] == [
+        (2, "used"),
+        (3, "used"),
+        (4, "skipped"),
+        (5, "dropped"),
+        (None, "set aside"),
+        (None, "refused"),
+    ]

@@ -28,6 +28,7 @@ from longexpo_cli.types import (
     Shot,
     Subject,
     Tracks,
+    Trail,
 )
 
 FULL, HALF, LOW = (Grid.over(40, 60, scale) for scale in (1, 2, 4))
@@ -113,6 +114,7 @@ ALIGNMENT = Alignment(
     confidence=0.97,
 )
 SELECTION = Selection(1, (Pair(0, 1, 0.25, 1.0, 0.75),), 30.0, np.inf, "the burst is too short")
+TRAIL = Trail(30.0, np.inf, 2.5, "the burst is too short")
 LINES = MotionField(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
 SUM = BlurAccumulator(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, 3.0, pairs=1)
 BLUR = MotionBlur(OnHost(ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, pairs=1)
@@ -141,6 +143,7 @@ SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("blur", SUM, 1),
     ("blur", BLUR, None),
     ("merge", Mosaic(ones(FULL), SHOTS[1]), None),
+    ("select", TRAIL, None),
     ("demosaic", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
     ("composite", PHOTOGRAPH, None),
     ("finish", PRINT, None),

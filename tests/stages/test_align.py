@@ -14,7 +14,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.registration import joint
 from longexpo_cli.stages.align import Params, align, warp
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Alignment, DeviceFrame
+from longexpo_cli.types import Alignment, DeviceFrame, Mode, Tracks
 from tests.registration.simulated_tracks import (
     CENTER,
     HEIGHT,
@@ -309,3 +309,27 @@ def test_warp_brings_a_moved_picture_back(device: Device) -> None:
     assert np.array_equal(out.light.get()[2:, :-5], light[:-2, 5:])
     unmoved = replace(alignment, mesh=None, to_frame=np.eye(3)[None])
     assert np.array_equal(warp(device, frame, unmoved, 0).light.get(), light)
+
+
+def _burst(motion: Motion) -> Tracks:
+    simulator = TrackSimulator(9, 4)
+    return concatenate(
+        simulator.moving_layer(simulator.random_points(600), motion), simulator.random_walks(200)
+    )
+
+
+@pytest.mark.parametrize("mode", ["foreground", "background"])
+def test_without_alignment_frames_are_as_they_are(mode: Mode) -> None:
+    found = align(_burst(drift), mode, 4, Params(method="none"))
+    assert np.array_equal(found.to_frame, np.tile(np.eye(3), (9, 1, 1)))
+    assert found.reject_reason == ("",) * 9 and found.mesh is None
+    assert np.isnan(found.residual_px).all()
+
+
+def test_a_tripod_is_believed_where_nothing_moved_and_refused_where_the_camera_did() -> None:
+    found = align(_burst(still), "foreground", 4, Params(method="tripod"))
+    assert np.array_equal(found.to_frame, np.tile(np.eye(3), (9, 1, 1)))
+    with pytest.raises(AlignmentError, match=r"the camera moved: frame .* px.*--align auto"):
+        align(_burst(drift), "foreground", 4, Params(method="tripod"))
+    with pytest.raises(AlignmentError, match="camera that moves"):
+        align(_burst(still), "background", 4, Params(method="tripod"))

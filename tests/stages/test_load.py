@@ -79,6 +79,19 @@ def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
     found = load.load(tmp_path, PARAMS)
     assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.5, 1, 1.5, 2])
     assert {shot.timestamp_source for shot in found.shots} == {"exif whole seconds"}
+    assert all(load.SAME_TIMES in shot.notes for shot in found.shots)
+
+
+def test_whole_seconds_that_differ_leave_no_doubt_about_the_order(tmp_path: Path) -> None:
+    for n, at_s in enumerate((0, 1, 2)):
+        dng(tmp_path / f"{n}.dng", at_s)
+    assert not any(load.SAME_TIMES in shot.notes for shot in load.load(tmp_path, PARAMS).shots)
+
+
+def test_equal_times_with_fractions_are_noted_too(tmp_path: Path) -> None:
+    for n, at_s in enumerate((0.25, 0.25, 0.5)):
+        dng(tmp_path / f"{n}.dng", at_s)
+    assert all(load.SAME_TIMES in shot.notes for shot in load.load(tmp_path, PARAMS).shots)
 
 
 def test_without_times_the_file_order_is_used(tmp_path: Path) -> None:

@@ -54,6 +54,24 @@ def test_brightly_textured_tracks_do_not_outvote_by_being_seen() -> None:
     assert reference(tracks, "foreground", None) == 2
 
 
+def _noisy(gain: float, noise: float) -> Tracks:
+    """Return 400 tracks over the picture in 7 frames, the last sharper by gain, each block off by noise."""
+    random = np.random.default_rng(5)
+    at = random.uniform((0, 0), (400, 300), (400, 2))
+    block = (at // 50).astype(int) @ [1, 8]
+    energy = 1 + noise * random.standard_normal((7, 64))[:, block]
+    energy[-1] += gain
+    seen = np.ones((7, 400), np.bool_)
+    place = np.repeat(at[None], 7, axis=0)
+    return Tracks(place, seen, np.zeros(400, np.float32), energy.astype(np.float32), SIZE)
+
+
+def test_a_difference_that_may_be_chance_does_not_leave_the_middle() -> None:
+    assert reference(_noisy(0.05, 0.2), "foreground", None) == 3
+    assert reference(_noisy(0.05, 0.01), "foreground", None) == 6
+    assert reference(_noisy(0.5, 0.2), "foreground", None) == 6
+
+
 def test_a_requested_frame_is_returned_or_does_not_exist() -> None:
     assert reference(_tracks([1, 2, 1]), "foreground", 0) == 0
     for requested in (-1, 3):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from longexpo_cli.stages.select import Params, select
-from longexpo_cli.types import Alignment, Mode, Tracks
+from longexpo_cli.geometry import Grid
+from longexpo_cli.stages.select import Params, rendered_percent, select, trail
+from longexpo_cli.synth.texture import octaves
+from longexpo_cli.types import Alignment, Mode, MotionField, Pair, Preview, Selection, Tracks
 
 SIZE = (300, 400)  # a diagonal of 500 pixels
 
@@ -117,3 +120,91 @@ def test_tracks_that_live_too_short_do_not_count() -> None:
     chosen = select(tracks, _still("foreground"), SECONDS, Params(trail=20))
     assert chosen.reached_percent == 0  # in the end they live in 3 of 11 frames
     assert chosen.frames == tuple(range(11))
+
+
+GRID = Grid.over(480, 640, 2)
+FRAMES = 9
+
+
+def _previews(speed: float, radius: float, drift: float = 0.0) -> list[Preview]:
+    """Return a disc that goes speed low pixels a frame to the right; all drifts down by drift a frame."""
+    random = np.random.default_rng(4)
+    texture = [np.exp(0.35 * octaves((*GRID.shape,), random, 24, 4)).astype(np.float32) for _ in range(2)]
+    y, x = np.mgrid[: GRID.height, : GRID.width].astype(np.float32)
+    found = []
+    for n in range(FRAMES):
+        down = drift * n
+        shifted = []
+        for light, along in zip(texture, (0.0, speed * n), strict=True):
+            move = np.array([[1, 0, along], [0, 1, down]], np.float64)
+            size = (GRID.width, GRID.height)
+            shifted.append(cv2.warpAffine(light, move, size, flags=cv2.INTER_CUBIC, borderMode=2))
+        away = np.hypot(x - 100 - speed * n, y - 120 - down)
+        alpha = np.clip(radius - away + 0.5, 0, 1)
+        light = 80 * shifted[0] * (1 - alpha) + 140 * shifted[1] * alpha
+        grey = np.clip(np.rint(light + random.normal(0, 1, light.shape)), 0, 255).astype(np.uint8)
+        found.append(Preview(grey, np.ones(GRID.shape, np.float16), GRID))
+    return found
+
+
+def _aligned(drift: float = 0.0, mode: Mode = "foreground", dropped: tuple[int, ...] = ()) -> Alignment:
+    """Return the alignment to frame 4 of frames that drift down by drift low pixels a frame."""
+    maps = np.tile(np.eye(3), (FRAMES, 1, 1))
+    maps[:, 1, 2] = 2 * drift * (np.arange(FRAMES) - 4)
+    reasons = tuple("bad" if n in dropped else "" for n in range(FRAMES))
+    return Alignment(mode, 4, (480, 640), maps, None, np.zeros(FRAMES), reasons)
+
+
+NONE = np.zeros((FRAMES, 0), np.float32)
+NO_TRACKS = Tracks(np.zeros((FRAMES, 0, 2)), NONE > 0, NONE[0], NONE, (480, 640), 2)
+
+
+@pytest.mark.parametrize("radius", [8.6, 30.0])  # 0.3 and 4 % of the picture
+@pytest.mark.parametrize("speed", [0.3, 1.0, 5.0])
+def test_pictures_show_the_trail_of_movers_of_any_size_and_speed(radius: float, speed: float) -> None:
+    percent = 100 * speed / GRID.diagonal
+    times = [float(n) for n in range(FRAMES)]
+    asked = 5.5 * percent
+    chosen = select(NO_TRACKS, _aligned(1.5), times, Params(trail=asked), _previews(speed, radius, 1.5))
+    time = sum(pair.time_weight for pair in chosen.pairs)
+    assert time * percent == pytest.approx(asked, rel=0.03 if speed >= 1 else 0.06)
+    assert chosen.note == ""
+
+
+def test_slow_motion_is_not_dropped_and_still_pictures_have_no_trail() -> None:
+    times = [float(n) for n in range(FRAMES)]
+    slow = select(NO_TRACKS, _aligned(), times, Params(), _previews(0.3, 20))
+    assert slow.reached_percent == pytest.approx(100 * 8 * 0.3 / GRID.diagonal, rel=0.05)
+    still = select(NO_TRACKS, _aligned(1.5), times, Params(), _previews(0.0, 20, 1.5))
+    assert still.reached_percent == 0
+
+
+def test_dropped_frames_and_uneven_times_keep_the_length() -> None:
+    times = [0.0, 1, 2, 3, 4, 5, 6, 7, 8]
+    chosen = select(NO_TRACKS, _aligned(dropped=(2, 6)), times, Params(), _previews(2.0, 20))
+    assert chosen.reached_percent == pytest.approx(100 * 16 / GRID.diagonal, rel=0.02)
+
+
+def _lines(length: float, share: float) -> MotionField:
+    lines = np.zeros((2, *GRID.shape, 2), np.float32)
+    lines[1, : round(share * GRID.height), :, 0] = length
+    return MotionField(lines, np.full(GRID.shape, 0.5, np.float32), GRID, "test")
+
+
+@pytest.mark.parametrize("share", [0.005, 0.1, 1.0])
+def test_the_rendered_trail_is_that_of_the_lines_over_the_rendered_part(share: float) -> None:
+    pair = Pair(0, 1, 0.25, 0.75, 0.5)
+    found = rendered_percent(_lines(8, share), pair, "foreground")
+    assert found == pytest.approx(100 * 4 / GRID.diagonal)
+    assert rendered_percent(_lines(0, share), pair, "background") == 0
+
+
+def test_a_trail_that_is_not_as_chosen_is_said() -> None:
+    met = Selection(4, (), 10.0, 10.0, "")
+    assert trail(met, 7.0, 400).note == ""
+    assert "4.0 %" in trail(met, 4.0, 400).note
+    assert "20.0 %" in trail(met, 20.0, 400).note
+    short = Selection(4, (), 10.0, 4.0, "the trail reaches 4.0 %")
+    assert trail(short, 4.0, 400).note == "the trail reaches 4.0 %"
+    whole = Selection(4, (), 100.0, 4.0, "every frame is used")
+    assert trail(whole, 4.1, 400).note == trail(whole, 0.5, 400).note == ""

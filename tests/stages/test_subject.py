@@ -12,9 +12,16 @@ from longexpo_cli import colour, geometry
 from longexpo_cli.arrays import Array, Array32
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
-from longexpo_cli.stages.subject import Params, from_mask, read_mask, subject
+from longexpo_cli.stages.subject import (
+    Params,
+    from_mask,
+    from_points,
+    points_of_small_mask,
+    read_mask,
+    subject,
+)
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Frame, Subject
+from longexpo_cli.types import Frame, Point, Subject
 from longexpo_cli.vision import saliency
 from tests.drawings import ball, disc, iou, portrait, sky, small_ball_on_meadow
 
@@ -243,3 +250,37 @@ def test_a_mask_is_read_from_a_file(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "mask.png"), mask)
     found = from_mask(read_mask(tmp_path / "mask.png"), frame(sky(24, 32)))
     assert np.array_equal(found.weight, mask.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("is_percent", [False, True])
+def test_a_subject_grows_from_a_point_of_the_upright_picture(orientation: int, is_percent: bool) -> None:
+    picture = ball()
+    height, width = picture.shape[:2]
+    low = frame(picture, orientation)
+    point = Point(100 * 110.5 / width, 100 * 130.5 / height, True) if is_percent else Point(883.5, 1043.5)
+    grey = np.full(low.grid.shape, 128, np.uint8)
+    found = from_points([point], low, [grey, grey, grey], 1, Params())
+    assert found.found and "grown from 1 point" in found.note
+    assert iou(geometry.upright(found.alpha, orientation) > 0.5, disc(110, 130, 34)) > 0.9
+
+
+def test_a_point_outside_the_picture_is_an_error() -> None:
+    low = frame(sky(24, 32))
+    grey = np.full(low.grid.shape, 128, np.uint8)
+    with pytest.raises(LongexpoError, match="256 x 192 px"):
+        from_points([Point(256, 10)], low, [grey], 0, Params())
+
+
+def test_a_small_mask_marks_its_subject_and_a_large_one_covers_it() -> None:
+    low = frame(sky())
+    small = disc(110, 130, 2).astype(np.float32) + disc(30, 40, 2)
+    points = points_of_small_mask(small, low)
+    height, width = small.shape
+    assert sorted((point.x * width / 100, point.y * height / 100) for point in points) == [
+        pytest.approx((30.5, 40.5), abs=0.6),
+        pytest.approx((110.5, 130.5), abs=0.6),
+    ]
+    assert all(point.is_percent for point in points)
+    assert points_of_small_mask(disc(110, 130, 34).astype(np.float32), low) == ()
+    assert points_of_small_mask(np.zeros(low.grid.shape, np.float32), low) == ()
