@@ -82,13 +82,13 @@ def decode(data: bytes) -> Array8:
     return values
 
 
-def require_sound_tiff(data: bytes) -> None:
-    """Raise JpegError when libjpeg warns that the first picture of a JPEG-compressed TIFF is damaged."""
+def require_sound_tiff(data: bytes, page: int) -> None:
+    """Raise JpegError when libjpeg warns that a page of a JPEG-compressed TIFF is damaged."""
     import imagecodecs
 
     with _warnings() as messages:
         if messages is not None:
-            imagecodecs.tiff_decode(data, verbose=1)
+            imagecodecs.tiff_decode(data, index=page, verbose=1)
             _refuse([message for message in messages if _EXTRANEOUS.match(message) is None])
 
 
