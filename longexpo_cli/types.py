@@ -68,7 +68,8 @@ class Shot:
     the smallest; of pictures, the light of white_dn, which is above 1 where they hold more than white.
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
-    has one sentence for each value that was replaced or estimated.
+    has one sentence for each value that was replaced or estimated. defects N 2 int32 are the places (y, x) of
+    pixels of the sensor whose values are replaced when the frame is read.
     """
 
     path: Path
@@ -89,6 +90,7 @@ class Shot:
     exposure_scale: float
     camera: str
     notes: tuple[str, ...] = ()
+    defects: npt.NDArray[np.int32] | None = None
 
     @property
     def is_light(self) -> bool:
