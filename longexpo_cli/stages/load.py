@@ -208,7 +208,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         exposure_s=header.exposure_s,
         iso=iso,
         cfa=known.cfa,
-        transfer=colour.LINEAR,
+        transfer=Transfer("decoded") if known.is_light else colour.LINEAR,
         black_dn=known.black_dn,
         white_dn=known.white_dn,
         wb_gains=known.wb_gains,
