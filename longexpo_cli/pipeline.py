@@ -3,7 +3,7 @@
 There are two passes over the frames. The first (survey.py) decodes every frame and keeps a small preview of
 each, from which alignment and selection are computed. The second (`Renderer.expose`) decodes the selected
 frames again and accumulates their light. Memory does not grow with the burst except for the previews, about
-0.5 MB per frame.
+1 MB per frame.
 """
 
 from __future__ import annotations

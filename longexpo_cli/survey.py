@@ -11,7 +11,7 @@ from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
-from longexpo_cli.vision import defects
+from longexpo_cli.vision import defects, flicker
 from longexpo_cli.watch import Watch
 
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
@@ -97,7 +97,7 @@ def survey(
         raise BurstError(
             f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
         )
-    corrected = _without_defects(look)
+    corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
         look = _look(corrected, look.anchor, params, device, watch)
     assert look.anchor_low is not None
@@ -109,7 +109,8 @@ def survey(
 class _Look:
     """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
 
-    anchor_low is its low frame; sensor is what the frames say about defects.
+    anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
+    whether it flickers, both empty of frames that are corrected.
     """
 
     burst: Burst
@@ -118,6 +119,7 @@ class _Look:
     anchor_low: Frame | None
     distance: int
     sensor: defects.Evidence
+    light: list[flicker.Profile]
 
 
 def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, watch: Watch) -> _Look:
@@ -128,7 +130,7 @@ def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, wat
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
-    sensor = defects.begin(count)
+    sensor, light = defects.begin(count), list[flicker.Profile]()
     watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
@@ -139,13 +141,15 @@ def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, wat
         gain = develop.preview_gain(low) if gain is None else gain
         if abs(index - wanted) < distance:
             anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
-        if mosaic.shot.defects is None:
-            sensor = defects.add(sensor, mosaic)
-        shots.append(mosaic.shot)
+        shot = burst.shots[index]
+        if shot.defects is None and shot.line_gain is None:
+            sensor, shot = defects.add(sensor, mosaic), mosaic.shot
+            light.append(flicker.profile(low))
+        shots.append(shot)
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    return _Look(readable, previews, anchor, anchor_low, distance, sensor)
+    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light)
 
 
 def _without_defects(look: _Look) -> Burst:
@@ -158,6 +162,18 @@ def _without_defects(look: _Look) -> Burst:
     note = f"{len(places)} defective pixels of the sensor are replaced by their neighbours"
     shots = [replace(shot, defects=places, notes=(*shot.notes, note)) for shot in look.burst.shots]
     return replace(look.burst, shots=tuple(shots))
+
+
+def _even(look: _Look, burst: Burst) -> Burst:
+    """Return the burst with what evens its light, or the same burst where it does not flicker."""
+    found = flicker.measure(look.light, look.previews)
+    if found is None:
+        return burst
+    shots = [
+        replace(shot, line_gain=gain, notes=(*shot.notes, found.note))
+        for shot, gain in zip(burst.shots, found.gains, strict=True)
+    ]
+    return replace(burst, shots=tuple(shots))
 
 
 def frame_number(burst: Burst, requested: int | str) -> int:

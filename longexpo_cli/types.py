@@ -57,6 +57,19 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class LineGain:
+    """Factors of the light of each line of a frame: gain N 3 (R, G, B of the camera) float32.
+
+    axis 0: the lines are rows, 1: columns. They are those of a grid with pixels of scale full-resolution
+    pixels, and interpolated between them.
+    """
+
+    gain: Array32
+    axis: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """The metadata of one frame, from its file's headers; no pixels.
 
@@ -69,7 +82,7 @@ class Shot:
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated. defects N 2 int32 are the places (y, x) of
-    pixels of the sensor whose values are replaced when the frame is read.
+    pixels of the sensor whose values are replaced when the frame is read; line_gain then evens its light.
     """
 
     path: Path
@@ -91,6 +104,7 @@ class Shot:
     camera: str
     notes: tuple[str, ...] = ()
     defects: npt.NDArray[np.int32] | None = None
+    line_gain: LineGain | None = None
 
     @property
     def is_light(self) -> bool:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from longexpo_cli.arrays import Array64, Flags
 from longexpo_cli.types import Mosaic, Preview, Shot
+from longexpo_cli.vision import camera_shift
 
 Places = npt.NDArray[np.int32]
 
@@ -36,7 +37,7 @@ _OF_TEXTURE = 2.0
 _OF_LEVEL = 0.5
 _LEAST_ALONE = 0.03  # of the range, the same
 _MOVES_PX = 2.0  # full px; the image of a small light is about as wide
-_MOTION_FRAMES = 7  # compared with the one in the middle
+_MOTION_FRAMES = 8  # that are compared
 _MAX_DEFECTS = 2e-3  # of the pixels; more are not those of a sensor
 _MAX_CANDIDATES = 15_000  # of one frame, for each sign: those that differ most from their neighbours
 _SAMPLING = 5  # odd, so that every colour is sampled
@@ -138,19 +139,9 @@ def finish(evidence: Evidence, camera_moves: bool) -> Places | None:
 
 def camera_moves(previews: Sequence[Preview]) -> bool:
     """Whether the scene moves on the sensor by _MOVES_PX or more between the frames of a burst, as a rule."""
-    import cv2
-
-    middle = len(previews) // 2
-    height, width = previews[middle].grey.shape
-    window = cv2.createHanningWindow((max(width, 2), max(height, 2)), cv2.CV_64F)[:height, :width]
-    chosen = {round(n) for n in np.linspace(0, len(previews) - 1, _MOTION_FRAMES)} - {middle}
-    anchor = previews[middle].grey.astype(np.float64)
-    offset = cv2.phaseCorrelate(anchor, anchor, window)[0]  # half a pixel for some sizes
-    shifts = [
-        np.hypot(*np.subtract(cv2.phaseCorrelate(anchor, previews[n].grey.astype(float), window)[0], offset))
-        for n in sorted(chosen)
-    ]
-    return bool(np.median(shifts) * previews[middle].grid.scale >= _MOVES_PX)
+    some = previews[:: -(-len(previews) // _MOTION_FRAMES)]
+    shifts = np.delete(camera_shift.shifts_px(some), len(some) // 2, axis=0)
+    return len(shifts) > 0 and bool(np.median(np.hypot(*shifts.T)) * some[0].grid.scale >= _MOVES_PX)
 
 
 def repair(values: npt.NDArray[Any], defects: Places, is_mosaic: bool) -> npt.NDArray[Any]:
