@@ -46,8 +46,8 @@ def raw_values(shot: Shot, mosaic: Mosaic) -> Array:
     return (values - black) / (mosaic.shot.white_dn - black)
 
 
-def opcode(code: int, data: bytes) -> bytes:
-    return struct.pack(">4I", code, 0x01030000, 1, len(data)) + data
+def opcode(code: int, data: bytes, flags: int = 1) -> bytes:
+    return struct.pack(">4I", code, 0x01030000, flags, len(data)) + data
 
 
 def opcodes(*items: bytes) -> tuple[int, bytes]:
@@ -214,6 +214,31 @@ def test_damaged_corrections_are_refused(tmp_path: Path, length: int) -> None:
         read(tmp_path, VALUES, {51009: (7, whole[:length])})
     with pytest.raises(UnreadableFrameError, match="damaged corrections"):
         read(tmp_path, VALUES, {51009: opcodes(gain_map((0, 0, 8, 8), np.full((2, 2), np.nan)))})
+
+
+def test_corrections_of_light_that_are_not_optional_are_refused(tmp_path: Path) -> None:
+    shot, _ = read(tmp_path, VALUES, {51009: opcodes(opcode(12, bytes(40)))})
+    assert "corrections that are not applied: ScalePerRow" in shot.notes
+    with pytest.raises(UnreadableFrameError, match="ScalePerRow, which is not supported; export"):
+        read(tmp_path, VALUES, {51009: opcodes(opcode(12, bytes(40), flags=0))})
+
+
+def test_files_of_one_burst_may_be_corrected_or_not(tmp_path: Path) -> None:
+    """Corrected values have a scale of their own; each file is read with its own white."""
+    item = gain_map((0, 0, HEIGHT, WIDTH), np.full((2, 2), 1.25))
+    corrected, _ = read(tmp_path, VALUES, BLACK | {51009: opcodes(item)})
+    plain, mosaic = read(tmp_path, VALUES, BLACK)
+    other = raw.read_mosaic(corrected)
+    assert np.abs(raw_values(corrected, other) - raw_values(plain, mosaic)).max() < 2e-5
+    read(tmp_path, VALUES, BLACK | {51009: opcodes(item)})
+    again = raw.read_mosaic(plain)
+    assert np.abs(raw_values(plain, again) - 1.25 * raw_values(plain, mosaic)).max() < 2e-5
+
+
+def test_the_baseline_exposure_is_kept_for_the_print(tmp_path: Path) -> None:
+    assert read(tmp_path, VALUES, {50730: (10, (-3, 2))})[0].baseline_ev == -1.5
+    assert read(tmp_path, VALUES, {50730: (10, (300, 2))})[0].baseline_ev == 0
+    assert read(tmp_path, VALUES, {})[0].baseline_ev == 0
 
 
 def test_a_sensor_without_colours_makes_a_grey_picture(device: Device, tmp_path: Path) -> None:

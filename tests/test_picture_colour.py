@@ -152,6 +152,7 @@ def split_profile(profile: bytes, count: int) -> list[bytes]:
         ("srgb", SRGB, [exif(65535)]),
         ("display-p3", SRGB, [icc_segment(P3)]),
         ("display-p3", SRGB, split_profile(P3, 3)[::-1]),
+        ("display-p3", SRGB, [segment(0xE2, b"ICC_PROFILE\0\0\0" + P3)]),
         ("adobe-rgb", power(563 / 256), [exif(65535, b"R03\0")]),
         ("adobe-rgb", power(563 / 256), [exif(2)]),
         ("srgb", SRGB, [exif(1, b"R98\0")]),

@@ -26,6 +26,7 @@ _ROW_INTERLEAVE, _COLUMN_INTERLEAVE = 50975, 52547
 _OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on demosaiced values
 
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
+_LOSSY_JPEG = 34892  # Compression; LibRaw applies its MapPolynomial
 JPEG_XL = 52546  # Compression
 _FLOAT = 3  # SampleFormat
 _GAIN_MAP, _VIGNETTE = 9, 3  # opcodes
@@ -34,8 +35,14 @@ _OPCODES = {
     **{6: "TrimBounds", 7: "MapTable", 8: "MapPolynomial", 10: "DeltaPerRow", 11: "DeltaPerColumn"},
     **{12: "ScalePerRow", 13: "ScalePerColumn", 14: "WarpRectilinear2"},
 }
+_MAP_POLYNOMIAL = 8
+_CHANGES_LIGHT = frozenset({7, 8, 10, 11, 12, 13})  # a picture without them is wrong unless they are optional
+_OPTIONAL = 1  # bit of an opcode's flags
 _MAX_SCALE = 16  # by which corrected values are multiplied, so that rounding them adds no noise
 _SAME_SCALE = 0.01  # of DefaultScale: smaller differences are fractions of a pixel over a picture
+
+
+WAY_OUT = "export the frames as DNGs of three colours per pixel (linear DNG) or as 16-bit TIFF"
 
 
 class DngError(ValueError):
@@ -158,6 +165,9 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
     samples = _number(tags, _SAMPLES, 1)
     is_mosaic = _number(tags, _PHOTOMETRIC, 0) == CFA
     lists = [list(_opcodes(tags.get(tag, b""))) for tag in _OPCODE_LISTS]
+    compression = _number(tags, _COMPRESSION, 1)
+    if compression == _LOSSY_JPEG:
+        lists = [[opcode for opcode in opcodes if opcode[0] != _MAP_POLYNOMIAL] for opcodes in lists]
     _require_square(tags)
     return Sensor(
         size_px=size,
@@ -175,10 +185,10 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
         unapplied=tuple(
             _OPCODES.get(code, f"opcode {code}")
             for opcodes in lists
-            for code, _ in opcodes
+            for code, _, _ in opcodes
             if code not in (_GAIN_MAP, _VIGNETTE)
         ),
-        compression=_number(tags, _COMPRESSION, 1),
+        compression=compression,
         is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
         is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
     )
@@ -300,27 +310,29 @@ def _between(at: Any, origin: float, spacing: float, count: int) -> tuple[Any, A
     return first, np.minimum(first + 1, count - 1), position - first
 
 
-def _opcodes(data: Any) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
+def _opcodes(data: Any) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, flags and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
     if not isinstance(data, bytes) or not data:
         return
     try:
         (count,) = struct.unpack_from(">I", data)
         at = 4
         for _ in range(count):
-            code, _, _, length = struct.unpack_from(">4I", data, at)
+            code, _, flags, length = struct.unpack_from(">4I", data, at)
             if at + 16 + length > len(data):
                 raise DngError("has damaged corrections (an opcode list that ends early)")
-            yield code, data[at + 16 : at + 16 + length]
+            yield code, flags, data[at + 16 : at + 16 + length]
             at += 16 + length
     except struct.error as error:
         raise DngError("has damaged corrections (an opcode list that ends early)") from error
 
 
-def _gains(lists: Sequence[Sequence[tuple[int, bytes]]], active: Rectangle) -> Iterator[Gain]:
+def _gains(lists: Sequence[Sequence[tuple[int, int, bytes]]], active: Rectangle) -> Iterator[Gain]:
     """Yield the gains of all lists; those of the third are for the planes of a demosaiced picture."""
     for number, opcodes in enumerate(lists):
-        for code, data in opcodes:
+        for code, flags, data in opcodes:
+            if code in _CHANGES_LIGHT and not flags & _OPTIONAL:
+                raise DngError(f"needs the correction {_OPCODES[code]}, which is not supported; {WAY_OUT}")
             try:
                 if code == _GAIN_MAP:
                     yield _gain_map(data, by_colour=number == 2)
@@ -406,8 +418,7 @@ def _require_square(tags: Directory) -> None:
     scale = _numbers(tags, _SCALE)
     if len(scale) == 2 and all(value > 0 for value in scale) and abs(scale[0] / scale[1] - 1) > _SAME_SCALE:
         raise DngError(
-            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); "
-            "export the frames as 16-bit TIFF"
+            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); {WAY_OUT}"
         )
 
 

@@ -54,6 +54,12 @@ def image_info(path: Path) -> ImageInfo:
     Pictures of floats are decoded, for their brightest light. UnreadableFrameError when it is not a grey or
     RGB TIFF, PNG or JPEG, is truncated, or has a profile that cannot be used.
     """
+    info = _stored_info(path)
+    return replace(info, white_light=_brightest(path, info)) if info.is_float else info
+
+
+def _stored_info(path: Path) -> ImageInfo:
+    """Return image_info, for floats without their brightest light."""
     try:
         if path.suffix.lower() in TIFF:
             return _tiff_info(path)
@@ -70,7 +76,7 @@ def read_image(path: Path) -> Array8 | Array16:
 
     Grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be decoded.
     """
-    info = image_info(path)
+    info = _stored_info(path)
     if info.is_float or info.max_value > 65535:
         raise UnreadableFrameError(path, "has more than 16 bits")
     values: Array8 | Array16 = _three_channels(path, info)
@@ -83,7 +89,7 @@ def read_light(path: Path, white_light: float = 1.0) -> Array32:
     Not rotated; grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be
     decoded or has values that are not numbers.
     """
-    return _light(path, image_info(path), white_light)
+    return _light(path, _stored_info(path), white_light)
 
 
 def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
@@ -138,8 +144,7 @@ def _tiff_info(path: Path) -> ImageInfo:
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
-    info = ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
-    return replace(info, white_light=_brightest(path, info)) if found.is_float else info
+    return ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
 
 
 def _brightest(path: Path, info: ImageInfo) -> float:
@@ -170,7 +175,11 @@ def _png_info(path: Path, data: bytes) -> ImageInfo:
     if not any(kind == b"IEND" for kind, _, _ in markers.png_chunks(data, len(data))):
         raise UnreadableFrameError(path, "is truncated")
     size_px = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    chunks = {kind: data[at : at + length] for kind, at, length in markers.png_chunks(data, len(data))}
+    chunks = {
+        kind: data[at : at + length]
+        for kind, at, length in markers.png_chunks(data, len(data))
+        if kind != b"IDAT"
+    }
     meaning = picture_colour.of_png(chunks, 3 if data[25] & _PNG_COLOUR else 1)
     top = 65535 if data[24] == 16 else 255
     black, white = (16 / 255 * top, 235 / 255 * top) if picture_colour.is_narrow_range(chunks) else (0, top)

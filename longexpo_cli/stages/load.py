@@ -215,6 +215,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         camera_to_working=known.camera_to_working,
         noise=noise,
         notes=notes,
+        baseline_ev=header.baseline_ev,
     )
     return shot, header
 
