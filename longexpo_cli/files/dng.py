@@ -27,7 +27,7 @@ _OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on 
 
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
 _LOSSY_JPEG = 34892  # Compression; LibRaw applies its MapPolynomial
-JPEG_XL = 52546  # Compression
+_JPEG_XL = 52546  # Compression
 _FLOAT = 3  # SampleFormat
 _GAIN_MAP, _VIGNETTE = 9, 3  # opcodes
 _OPCODES = {
@@ -36,6 +36,7 @@ _OPCODES = {
     **{12: "ScalePerRow", 13: "ScalePerColumn", 14: "WarpRectilinear2"},
 }
 _MAP_POLYNOMIAL = 8
+_MAPPED_WHITE = 65535.0
 _CHANGES_LIGHT = frozenset({7, 8, 10, 11, 12, 13})  # a picture without them is wrong unless they are optional
 _OPTIONAL = 1  # bit of an opcode's flags
 _MAX_SCALE = 16  # by which corrected values are multiplied, so that rounding them adds no noise
@@ -112,6 +113,7 @@ class Sensor:
     compression: int
     is_float: bool
     is_interleaved: bool
+    is_mapped: bool  # 8-bit JPEG values that LibRaw maps to 16 bits by the file's MapPolynomial
 
     @property
     def is_corrected(self) -> bool:
@@ -127,6 +129,15 @@ class Sensor:
             down, right = self.crop.top - self.active.top, self.crop.left - self.active.left
             height, width = (height - down % 2) // 2, (width - right % 2) // 2
         return height, width
+
+    @property
+    def needs_tifffile(self) -> bool:
+        """Whether LibRaw rejects the values, or does not return them as stored.
+
+        It scales floats by the largest of each file, and assumes a curve for lossy JPEG without a polynomial.
+        """
+        is_unmapped = self.compression == _LOSSY_JPEG and not self.is_mapped
+        return self.is_float or is_unmapped or self.compression == _JPEG_XL
 
     @property
     def is_quad(self) -> bool:
@@ -166,7 +177,8 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
     is_mosaic = _number(tags, _PHOTOMETRIC, 0) == CFA
     lists = [list(_opcodes(tags.get(tag, b""))) for tag in _OPCODE_LISTS]
     compression = _number(tags, _COMPRESSION, 1)
-    if compression == _LOSSY_JPEG:
+    is_mapped = compression == _LOSSY_JPEG and any(code == _MAP_POLYNOMIAL for code, _, _ in lists[1])
+    if is_mapped:
         lists = [[opcode for opcode in opcodes if opcode[0] != _MAP_POLYNOMIAL] for opcodes in lists]
     _require_square(tags)
     return Sensor(
@@ -179,7 +191,7 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
         black=_black(tags, samples),
         black_h=np.array(_numbers(tags, _BLACK_H)),
         black_v=np.array(_numbers(tags, _BLACK_V)),
-        white=_white(tags, samples),
+        white=(_MAPPED_WHITE,) if is_mapped else _white(tags, samples),
         table=np.array(_numbers(tags, _LINEARIZATION)),
         gains=tuple(_gains(lists, active)),
         unapplied=tuple(
@@ -190,6 +202,7 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
         ),
         compression=compression,
         is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
+        is_mapped=is_mapped,
         is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
     )
 

@@ -57,6 +57,8 @@ _DNG_VERSION = 50706
 _UNIQUE_CAMERA_MODEL = 50708
 _COLOR_MATRICES = ((50722, 50779), (50721, 50778), (52531, 52529))  # ColorMatrix2, 1, 3 and their illuminants
 _AS_SHOT_NEUTRAL = 50728
+_AS_SHOT_WHITE_XY = 50729
+_ANALOG_BALANCE = 50727
 _BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
 
@@ -202,6 +204,12 @@ def _color_matrix(tags: Directory) -> Array64 | None:
 
 def _as_shot_neutral(tags: Directory) -> tuple[float, float, float] | None:
     values = _numbers(tags, _AS_SHOT_NEUTRAL)
+    white, matrix = _numbers(tags, _AS_SHOT_WHITE_XY), _color_matrix(tags)
+    if not values and len(white) == 2 and min(white) > 0 and sum(white) <= 1 and matrix is not None:
+        x, y = white  # DNG 1.7.1, chapter 6: the camera's colour of that white
+        balance = _numbers(tags, _ANALOG_BALANCE)
+        neutral = matrix @ np.array([x / y, 1.0, (1 - x - y) / y]) * (balance if len(balance) == 3 else 1.0)
+        values = tuple(neutral / neutral.max()) if neutral.min() > 0 else ()
     if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
         return None
     return float(values[0]), float(values[1]), float(values[2])

@@ -76,7 +76,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     UnreadableFrameError when LibRaw does not support the file.
     """
     sensor = _dng_sensor(path)
-    if sensor is not None and tiff_dng.needs_tifffile(sensor):
+    if sensor is not None and sensor.needs_tifffile:
         return sensor.size_px, sensor.picture_px
     with _open(path) as file:
         sizes = file.sizes
@@ -194,7 +194,7 @@ class _Decoded:
 def _source(path: Path) -> Iterator[_Source]:
     """Open a file and unpack its values."""
     sensor = _dng_sensor(path)
-    if sensor is not None and tiff_dng.needs_tifffile(sensor):
+    if sensor is not None and sensor.needs_tifffile:
         if sensor.is_interleaved:
             raise UnreadableFrameError(path, f"stores its colours apart; {dng.WAY_OUT}")
         try:
