@@ -435,6 +435,35 @@ def test_floats_are_raw_values(device: Device, tmp_path: Path, channels: int) ->
         assert np.abs(light - values @ shot.camera_to_working.T).max() < 1e-5
 
 
+def test_a_damaged_directory_is_refused_or_read(tmp_path: Path) -> None:
+    """Bytes of the tags are replaced at random: an UnreadableFrameError, or a picture of the shot's size."""
+    items = [
+        gain_map((y, x, HEIGHT, WIDTH), np.full((3, 3), 1.2), pitch=(2, 2)) for y in (0, 1) for x in (0, 1)
+    ]
+    tags: Tags = {
+        **BLACK,
+        51009: opcodes(*items),
+        50719: (4, (2, 2)),
+        50720: (4, (30, 24)),
+        50715: (10, (1, 1) * WIDTH),
+        50729: (5, (3, 10, 3, 10)),
+    }
+    path, generator = tmp_path / "a.dng", np.random.default_rng(6)
+    write_raw(path, VALUES, tags)
+    whole, first, refused = path.read_bytes(), 8 + VALUES.nbytes, 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for at in generator.integers(first, len(data), 2):
+            data[at] = int(generator.choice([0, 255, int(generator.integers(256))]))
+        path.write_bytes(data)
+        try:
+            shot = load._raw_shot(load._inspect(path, load.Params()), {})[0]
+            assert raw.read_mosaic(shot).values.shape[:2] == shot.size_px
+        except UnreadableFrameError:
+            refused += 1
+    assert 10 < refused < 140
+
+
 def test_thumbnails_and_masks_are_not_the_raw_picture() -> None:
     raw_tags: dict[int, Any] = {254: (0.0,), 256: (8.0,), 257: (6.0,), 262: (32803.0,), 273: (8.0,)}
     preview: dict[int, Any] = raw_tags | {

@@ -232,6 +232,18 @@ def test_light_above_white_is_kept_and_frames_share_a_scale(device: Device, tmp_
     assert np.abs(half[..., :3] / mean - 1).max() < 2e-3
 
 
+def test_light_far_above_white_is_cut_and_said(device: Device, tmp_path: Path) -> None:
+    for n in range(2):
+        values = TRUTH.astype(np.float32)
+        values[0, 0], values[0, 1] = 1e30, -1e30
+        tifffile.imwrite(tmp_path / f"{n}.tif", values, photometric="rgb", iccprofile=LINEAR_2020)
+    shot = load.load(tmp_path, PARAMS).shots[0]
+    light = demosaic.demosaic(device, develop.read(shot), 0.98).light
+    assert np.abs(light[1:] / TRUTH[1:] - 1).max() < 1e-5
+    assert np.abs(light[0, 0] - 64).max() < 1e-4
+    assert any("64 times white is cut" in note for note in shot.notes)
+
+
 def test_floats_that_are_not_numbers_or_not_light_are_refused(tmp_path: Path) -> None:
     for n, bad in enumerate((np.nan, np.inf, -np.inf)):
         values = TRUTH.astype(np.float32)

@@ -36,6 +36,8 @@ _OPCODES = {
     **{12: "ScalePerRow", 13: "ScalePerColumn", 14: "WarpRectilinear2"},
 }
 _MAP_POLYNOMIAL = 8
+_MAX_GAIN = 1e4
+_MAX_PLANES = 4  # of a gain; pictures have 1 or 3
 _MAPPED_WHITE = 65535.0
 _CHANGES_LIGHT = frozenset({7, 8, 10, 11, 12, 13})  # a picture without them is wrong unless they are optional
 _OPTIONAL = 1  # bit of an opcode's flags
@@ -160,8 +162,17 @@ def is_bayer(pattern: Any) -> bool:
 def read(directories: Sequence[Directory]) -> Sensor | None:
     """Return the raw picture that a DNG's directories describe; None when there is none.
 
-    DngError when it has damaged corrections, or pixels that are not square.
+    DngError when it has damaged tags or corrections, or pixels that are not square.
     """
+    try:
+        return _read(directories)
+    except DngError:
+        raise
+    except (ValueError, OverflowError, ZeroDivisionError, IndexError) as error:  # NaN, or no numbers at all
+        raise DngError(f"has damaged tags ({error})") from error
+
+
+def _read(directories: Sequence[Directory]) -> Sensor | None:
     if not any(_DNG_VERSION in tags for tags in directories):
         return None
     raws = [tags for tags in directories if _is_raw(tags)]
@@ -189,8 +200,8 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
         is_mosaic=is_mosaic,
         pattern=_pattern(tags) if is_mosaic else (),
         black=_black(tags, samples),
-        black_h=np.array(_numbers(tags, _BLACK_H)),
-        black_v=np.array(_numbers(tags, _BLACK_V)),
+        black_h=_differences(tags, _BLACK_H),
+        black_v=_differences(tags, _BLACK_V),
         white=(_MAPPED_WHITE,) if is_mapped else _white(tags, samples),
         table=np.array(_numbers(tags, _LINEARIZATION)),
         gains=tuple(_gains(lists, active)),
@@ -365,13 +376,15 @@ def _gain_map(data: bytes, *, by_colour: bool) -> Gain:
     (depth,) = struct.unpack_from(">I", data, 72)
     if not (v and h and depth and row_pitch and column_pitch) or len(data) < 76 + 4 * v * h * depth:
         raise ValueError("a gain map without values")
-    values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
-    if not np.isfinite(values).all() or values.min() < 0 or not all(map(math.isfinite, (origin_v, origin_h))):
+    with np.errstate(invalid="ignore"):  # NaN is found below
+        values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
+    is_possible = np.isfinite(values).all() and values.min() >= 0 and values.max() < _MAX_GAIN
+    if not is_possible or not all(map(math.isfinite, (origin_v, origin_h, spacing_v, spacing_h))):
         raise ValueError("a gain map of impossible values")
     return Gain(
         area=Rectangle(top, left, bottom, right),
         pitch=(row_pitch, column_pitch),
-        planes=range(plane, plane + planes),
+        planes=range(plane, min(plane + planes, _MAX_PLANES)),
         origin=(origin_v, origin_h),
         spacing=(spacing_v, spacing_h),
         map=values,
@@ -413,9 +426,19 @@ def _black(tags: Directory, samples: int) -> Array64:
     """Return BlackLevel, rows columns samples; 0 where it is missing, its mean where it does not fit."""
     rows, columns = ([int(value) for value in _numbers(tags, _BLACK_DIM)] or [1, 1])[:2]
     values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
+    if not np.isfinite(values).all() or min(rows, columns) < 1:
+        raise DngError("has damaged tags (a BlackLevel that is not a number)")
     if values.size == rows * columns * samples:
         return values.reshape(rows, columns, samples)
     return np.full((1, 1, samples), values.mean())
+
+
+def _differences(tags: Directory, tag: int) -> Array64:
+    """Return BlackLevelDeltaH or BlackLevelDeltaV, empty where it is missing."""
+    values = np.array(_numbers(tags, tag), np.float64)
+    if not np.isfinite(values).all():
+        raise DngError("has damaged tags (a BlackLevel that is not a number)")
+    return values
 
 
 def _white(tags: Directory, samples: int) -> tuple[float, ...]:
@@ -424,6 +447,8 @@ def _white(tags: Directory, samples: int) -> tuple[float, ...]:
     if not values:
         bits = 16 if tags.get(_LINEARIZATION) else _number(tags, _BITS, 16)
         return (float((1 << min(bits, 16)) - 1),)
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        raise DngError("has damaged tags (an impossible WhiteLevel)")
     return tuple(float(value) for value in values[:samples])
 
 

@@ -23,6 +23,8 @@ _MIN_PNG_BYTES = 33  # signature and IHDR chunk
 _PNG_COLOUR = 2  # bit of IHDR's colour type: RGB or palette, not grey
 
 
+MAX_WHITE_LIGHT = 64.0  # times white: brighter light is cut, as the merge would not see the rest beside it
+_MAX_VALUE = 65504.0  # to which floats are cut before they are decoded: the largest of 16 bits
 _MAX_MEDIAN_LIGHT = 64.0  # of a picture of floats; brighter ones are numbers on another scale than 1 = white
 
 
@@ -97,6 +99,8 @@ def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
     if not np.isfinite(values).all():
         count = np.count_nonzero(~np.isfinite(values).all(axis=-1))
         raise UnreadableFrameError(path, f"has {count} pixels that are not numbers (NaN or infinite)")
+    if info.is_float:
+        values = np.clip(values, -_MAX_VALUE, _MAX_VALUE)
     values = (values - np.float32(info.min_value)) / np.float32(info.max_value - info.min_value)
     encoding = info.colour
     if encoding.transfer.curve == "decoded":
@@ -148,14 +152,14 @@ def _tiff_info(path: Path) -> ImageInfo:
 
 
 def _brightest(path: Path, info: ImageInfo) -> float:
-    """Return the brightest light of a picture of floats, at least white."""
+    """Return the brightest light of a picture of floats, from white to MAX_WHITE_LIGHT."""
     light = _light(path, info, 1.0)
     if float(np.median(light)) > _MAX_MEDIAN_LIGHT:
         raise UnreadableFrameError(
             path,
             f"has float values up to {light.max():g}, where 1 should be white; divide them by their white",
         )
-    return max(1.0, float(light.max()))
+    return float(np.clip(light.max(), 1.0, MAX_WHITE_LIGHT))
 
 
 def _decode_tiff(path: Path) -> Any:

@@ -228,11 +228,13 @@ def _dng_sensor(path: Path) -> dng.Sensor | None:
     """Return what a DNG's tags say of its values, None for other files."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return dng.read(ifd.read_directories(data)) if data[:4] in _DNG_SIGNATURES else None
-    except (OSError, ValueError) as error:
-        if isinstance(error, dng.DngError):
-            raise UnreadableFrameError(path, str(error)) from error
-        return None  # LibRaw says what is wrong with it
+            directories = ifd.read_directories(data) if data[:4] in _DNG_SIGNATURES else []
+    except (OSError, ValueError):
+        return None  # it cannot be read or is empty: LibRaw says so
+    try:
+        return dng.read(directories)
+    except dng.DngError as error:
+        raise UnreadableFrameError(path, str(error)) from error
 
 
 def _decode(path: Path, source: _Source) -> _Decoded:
