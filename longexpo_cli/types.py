@@ -81,8 +81,10 @@ class Shot:
     the smallest; of pictures, the light of white_dn, which is above 1 where they hold more than white.
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
-    has one sentence for each value that was replaced or estimated. defects N 2 int32 are the places (y, x) of
-    pixels of the sensor whose values are replaced when the frame is read; line_gain then evens its light.
+    has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
+    that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
+    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read; line_gain
+    then evens its light.
     """
 
     path: Path
@@ -103,6 +105,7 @@ class Shot:
     exposure_scale: float
     camera: str
     notes: tuple[str, ...] = ()
+    baseline_ev: float = 0.0
     defects: npt.NDArray[np.int32] | None = None
     line_gain: LineGain | None = None
 

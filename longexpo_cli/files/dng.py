@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli.arrays import Array16, Array32, Array64
+from longexpo_cli.arrays import Array16, Array32, Array64, Indices
 from longexpo_cli.files.ifd import Directory
 
 # Tags.
@@ -26,7 +26,8 @@ _ROW_INTERLEAVE, _COLUMN_INTERLEAVE = 50975, 52547
 _OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on demosaiced values
 
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
-JPEG_XL = 52546  # Compression
+_LOSSY_JPEG = 34892  # Compression; LibRaw applies its MapPolynomial
+_JPEG_XL = 52546  # Compression
 _FLOAT = 3  # SampleFormat
 _GAIN_MAP, _VIGNETTE = 9, 3  # opcodes
 _OPCODES = {
@@ -34,8 +35,18 @@ _OPCODES = {
     **{6: "TrimBounds", 7: "MapTable", 8: "MapPolynomial", 10: "DeltaPerRow", 11: "DeltaPerColumn"},
     **{12: "ScalePerRow", 13: "ScalePerColumn", 14: "WarpRectilinear2"},
 }
+_MAP_POLYNOMIAL = 8
+_MAX_GAIN = 1e4
+_BAND_ROWS = 64  # corrected at once, so that a band stays in the processor's cache
+_MAX_PLANES = 4  # of a gain; pictures have 1 or 3
+_MAPPED_WHITE = 65535.0
+_CHANGES_LIGHT = frozenset({7, 8, 10, 11, 12, 13})  # a picture without them is wrong unless they are optional
+_OPTIONAL = 1  # bit of an opcode's flags
 _MAX_SCALE = 16  # by which corrected values are multiplied, so that rounding them adds no noise
 _SAME_SCALE = 0.01  # of DefaultScale: smaller differences are fractions of a pixel over a picture
+
+
+WAY_OUT = "export the frames as DNGs of three colours per pixel (linear DNG) or as 16-bit TIFF"
 
 
 class DngError(ValueError):
@@ -105,6 +116,7 @@ class Sensor:
     compression: int
     is_float: bool
     is_interleaved: bool
+    is_mapped: bool  # 8-bit JPEG values that LibRaw maps to 16 bits by the file's MapPolynomial
 
     @property
     def is_corrected(self) -> bool:
@@ -120,6 +132,15 @@ class Sensor:
             down, right = self.crop.top - self.active.top, self.crop.left - self.active.left
             height, width = (height - down % 2) // 2, (width - right % 2) // 2
         return height, width
+
+    @property
+    def needs_tifffile(self) -> bool:
+        """Whether LibRaw rejects the values, or does not return them as stored.
+
+        It scales floats by the largest of each file, and assumes a curve for lossy JPEG without a polynomial.
+        """
+        is_unmapped = self.compression == _LOSSY_JPEG and not self.is_mapped
+        return self.is_float or is_unmapped or self.compression == _JPEG_XL
 
     @property
     def is_quad(self) -> bool:
@@ -142,8 +163,17 @@ def is_bayer(pattern: Any) -> bool:
 def read(directories: Sequence[Directory]) -> Sensor | None:
     """Return the raw picture that a DNG's directories describe; None when there is none.
 
-    DngError when it has damaged corrections, or pixels that are not square.
+    DngError when it has damaged tags or corrections, or pixels that are not square.
     """
+    try:
+        return _read(directories)
+    except DngError:
+        raise
+    except (ValueError, OverflowError, ZeroDivisionError, IndexError) as error:  # NaN, or no numbers at all
+        raise DngError(f"has damaged tags ({error})") from error
+
+
+def _read(directories: Sequence[Directory]) -> Sensor | None:
     if not any(_DNG_VERSION in tags for tags in directories):
         return None
     raws = [tags for tags in directories if _is_raw(tags)]
@@ -158,6 +188,10 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
     samples = _number(tags, _SAMPLES, 1)
     is_mosaic = _number(tags, _PHOTOMETRIC, 0) == CFA
     lists = [list(_opcodes(tags.get(tag, b""))) for tag in _OPCODE_LISTS]
+    compression = _number(tags, _COMPRESSION, 1)
+    is_mapped = compression == _LOSSY_JPEG and any(code == _MAP_POLYNOMIAL for code, _, _ in lists[1])
+    if is_mapped:
+        lists = [[opcode for opcode in opcodes if opcode[0] != _MAP_POLYNOMIAL] for opcodes in lists]
     _require_square(tags)
     return Sensor(
         size_px=size,
@@ -167,19 +201,20 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
         is_mosaic=is_mosaic,
         pattern=_pattern(tags) if is_mosaic else (),
         black=_black(tags, samples),
-        black_h=np.array(_numbers(tags, _BLACK_H)),
-        black_v=np.array(_numbers(tags, _BLACK_V)),
-        white=_white(tags, samples),
+        black_h=_differences(tags, _BLACK_H),
+        black_v=_differences(tags, _BLACK_V),
+        white=(_MAPPED_WHITE,) if is_mapped else _white(tags, samples),
         table=np.array(_numbers(tags, _LINEARIZATION)),
         gains=tuple(_gains(lists, active)),
         unapplied=tuple(
             _OPCODES.get(code, f"opcode {code}")
             for opcodes in lists
-            for code, _ in opcodes
+            for code, _, _ in opcodes
             if code not in (_GAIN_MAP, _VIGNETTE)
         ),
-        compression=_number(tags, _COMPRESSION, 1),
+        compression=compression,
         is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
+        is_mapped=is_mapped,
         is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
     )
 
@@ -200,34 +235,51 @@ def corrected(values: Any, sensor: Sensor) -> tuple[Array16 | Array32, float, fl
     as 16 bits allow, and clamped to them. Floats become raw values, black 0 and white 1. Quad Bayer patterns
     become Bayer patterns of half the size.
     """
-    active = sensor.active.of(values).astype(np.float32)
-    planes = active if active.ndim == 3 else active[..., None]
-    height, width = planes.shape[:2]
-    repeat = sensor.black
-    rows, columns = np.arange(height), np.arange(width)
-    black = float(repeat.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
-    white = sensor.white[0]
-    for plane in range(planes.shape[2]):
-        tile = repeat[..., min(plane, repeat.shape[2] - 1)]
-        level = tile[np.ix_(rows % tile.shape[0], columns % tile.shape[1])]
-        level = level + _delta(sensor.black_v, height)[:, None] + _delta(sensor.black_h, width)
-        planes[..., plane] -= level.astype(np.float32)
-        own = sensor.white[min(plane, len(sensor.white) - 1)] - float(level.mean())
-        if len({*sensor.white}) > 1 and own > 0:
-            planes[..., plane] *= np.float32((white - black) / own)
-    for gain in sensor.gains:
-        _multiply(planes, gain, sensor)
-    crop = sensor.crop
-    top, left = crop.top - sensor.active.top, crop.left - sensor.active.left
-    planes = planes[top : top + crop.size_px[0], left : left + crop.size_px[1]]
+    stored = values[..., None] if values.ndim == 2 else values
+    black = float(sensor.black.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
+    white, crop = sensor.white[0], sensor.crop
+    down, right = crop.top - sensor.active.top, crop.left - sensor.active.left
+    height, width = crop.size_px
+    scale = max(1, min(_MAX_SCALE, int(65535 // (2 * white))))
+    is_kept = sensor.is_float or sensor.is_quad  # as floats, for what follows
+    result = np.empty((height, width, stored.shape[2]), np.float32 if is_kept else np.uint16)
+    for top in range(0, height, _BAND_ROWS):
+        rows = slice(top, min(top + _BAND_ROWS, height))
+        light = _above_black(stored, sensor, down + rows.start, down + rows.stop)
+        light = light[:, right : right + width]
+        result[rows] = light if is_kept else _rounded(light, black, scale)
     if sensor.is_quad:
-        planes = _binned(planes, (top % 2, left % 2))
+        result = _binned(result, (down % 2, right % 2))
+        result = result if sensor.is_float else _rounded(result, black, scale)
     if sensor.is_float:
-        planes = planes / np.float32(white - black)
-        return planes if values.ndim == 3 else np.ascontiguousarray(planes[..., 0]), 0.0, 1.0
-    scale = max(1, min(_MAX_SCALE, int(65535 // (2 * white)))) if white > 0 else 1
-    stored = np.clip(np.rint((planes + np.float32(black)) * np.float32(scale)), 0, 65535).astype(np.uint16)
-    return stored if values.ndim == 3 else np.ascontiguousarray(stored[..., 0]), black * scale, white * scale
+        result, black, white, scale = result / np.float32(white - black), 0.0, 1.0, 1
+    return result[..., 0] if values.ndim == 2 else result, black * scale, white * scale
+
+
+def _above_black(stored: Any, sensor: Sensor, first: int, last: int) -> Array32:
+    """Return rows first to last of the active area with all its columns, black subtracted, gains applied."""
+    planes: Array32 = sensor.active.of(stored)[first:last].astype(np.float32)
+    rows, columns = np.arange(first, last), np.arange(planes.shape[1])
+    deltas = _delta(sensor.black_v, last)[first:, None] + _delta(sensor.black_h, planes.shape[1])
+    whole = float(sensor.black.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
+    for plane in range(planes.shape[2]):
+        tile = sensor.black[..., plane]
+        level = tile[np.ix_(rows % tile.shape[0], columns % tile.shape[1])] + deltas
+        planes[..., plane] -= level.astype(np.float32)
+        own = sensor.white[min(plane, len(sensor.white) - 1)] - float(
+            tile.mean() + whole - sensor.black.mean()
+        )
+        if len({*sensor.white}) > 1 and own > 0:
+            planes[..., plane] *= np.float32((sensor.white[0] - whole) / own)
+    for gain in sensor.gains:
+        _multiply(planes, gain, sensor, first)
+    return planes
+
+
+def _rounded(light: Array32, black: float, scale: int) -> Array16:
+    """Return light above black as 16-bit values that are scale times as large."""
+    light = (light + np.float32(black)) * np.float32(scale)
+    return np.asarray(np.clip(np.rint(light, out=light), 0, 65535, out=light), np.uint16)
 
 
 def pattern_of_crop(sensor: Sensor) -> tuple[tuple[int, ...], ...]:
@@ -248,23 +300,21 @@ def _binned(planes: Array32, first: tuple[int, int]) -> Array32:
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def _multiply(planes: Array32, gain: Gain, sensor: Sensor) -> None:
-    """Multiply the planes H W P of the active area by a gain, in place."""
-    height, width = planes.shape[:2]
+def _multiply(planes: Array32, gain: Gain, sensor: Sensor, first: int) -> None:
+    """Multiply planes H W P, which are rows of the active area from first on, by a gain, in place."""
+    height, width = sensor.active.size_px
     area = gain.area
-    rows = np.arange(max(area.top, 0), min(area.bottom, height), gain.pitch[0])
-    columns = np.arange(max(area.left, 0), min(area.right, width), gain.pitch[1])
+    rows = np.arange(area.top, min(area.bottom, height), gain.pitch[0])
+    rows = rows[(rows >= first) & (rows < first + planes.shape[0])]
+    columns = np.arange(area.left, min(area.right, width), gain.pitch[1])
     if not rows.size or not columns.size:
         return
     if not (gain.by_colour and sensor.is_mosaic):
+        down = slice(rows[0] - first, rows[-1] + 1 - first, gain.pitch[0])
+        across = slice(columns[0], columns[-1] + 1, gain.pitch[1])
         for plane in gain.planes:
             if plane < planes.shape[2]:
-                factor = _factor(gain, rows, columns, (height, width), plane)
-                planes[
-                    rows[0] : rows[-1] + 1 : gain.pitch[0],
-                    columns[0] : columns[-1] + 1 : gain.pitch[1],
-                    plane,
-                ] *= factor
+                planes[down, across, plane] *= _factor(gain, rows, columns, (height, width), plane)
         return
     pattern = np.array(sensor.pattern)
     for y in range(pattern.shape[0]):
@@ -272,7 +322,7 @@ def _multiply(planes: Array32, gain: Gain, sensor: Sensor) -> None:
             if pattern[y, x] in gain.planes:
                 some = rows[rows % pattern.shape[0] == y], columns[columns % pattern.shape[1] == x]
                 factor = _factor(gain, *some, (height, width), int(pattern[y, x]))
-                planes[np.ix_(*some)] *= factor[..., None]
+                planes[np.ix_(some[0] - first, some[1])] *= factor[..., None]
 
 
 def _factor(gain: Gain, rows: Any, columns: Any, size: tuple[int, int], plane: int) -> Array32:
@@ -284,43 +334,45 @@ def _factor(gain: Gain, rows: Any, columns: Any, size: tuple[int, int], plane: i
         square = (v**2)[:, None] + (h**2)
         square /= far[0] ** 2 + far[1] ** 2
         return np.asarray(1 + square * np.polynomial.polynomial.polyval(square, gain.radial), np.float32)
-    grid = gain.map[..., min(plane - gain.planes.start, gain.map.shape[2] - 1)]
-    below, across = (
-        _between(at, origin, spacing, count)
-        for at, origin, spacing, count in zip((y, x), gain.origin, gain.spacing, grid.shape, strict=True)
-    )
-    lines = grid[below[0]] * (1 - below[2])[:, None] + grid[below[1]] * below[2][:, None]
-    return np.asarray(lines[:, across[0]] * (1 - across[2]) + lines[:, across[1]] * across[2], np.float32)
+    grid = gain.map[..., min(plane - gain.planes.start, gain.map.shape[2] - 1)].astype(np.float32)
+    above, below, part = _between(y, gain.origin[0], gain.spacing[0], grid.shape[0])
+    lines = grid[above] + (grid[below] - grid[above]) * part[:, None]
+    left, right, part = _between(x, gain.origin[1], gain.spacing[1], grid.shape[1])
+    factor: Array32 = lines[:, left]  # no matrix product: its threads would wait for those of other decoders
+    factor += (lines[:, right] - factor) * part
+    return factor
 
 
-def _between(at: Any, origin: float, spacing: float, count: int) -> tuple[Any, Any, Any]:
-    """Return the two neighbouring nodes of positions, and the part of the way to the second."""
+def _between(at: Array64, origin: float, spacing: float, count: int) -> tuple[Indices, Indices, Array32]:
+    """Return the two nodes beside each position, and the part of the way to the second; the ends repeat."""
     position = np.clip((at - origin) / spacing if spacing else np.zeros_like(at), 0, count - 1)
     first = np.minimum(position.astype(np.int64), max(count - 2, 0))
-    return first, np.minimum(first + 1, count - 1), position - first
+    return first, np.minimum(first + 1, count - 1), (position - first).astype(np.float32)
 
 
-def _opcodes(data: Any) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
+def _opcodes(data: Any) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, flags and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
     if not isinstance(data, bytes) or not data:
         return
     try:
         (count,) = struct.unpack_from(">I", data)
         at = 4
         for _ in range(count):
-            code, _, _, length = struct.unpack_from(">4I", data, at)
+            code, _, flags, length = struct.unpack_from(">4I", data, at)
             if at + 16 + length > len(data):
                 raise DngError("has damaged corrections (an opcode list that ends early)")
-            yield code, data[at + 16 : at + 16 + length]
+            yield code, flags, data[at + 16 : at + 16 + length]
             at += 16 + length
     except struct.error as error:
         raise DngError("has damaged corrections (an opcode list that ends early)") from error
 
 
-def _gains(lists: Sequence[Sequence[tuple[int, bytes]]], active: Rectangle) -> Iterator[Gain]:
+def _gains(lists: Sequence[Sequence[tuple[int, int, bytes]]], active: Rectangle) -> Iterator[Gain]:
     """Yield the gains of all lists; those of the third are for the planes of a demosaiced picture."""
     for number, opcodes in enumerate(lists):
-        for code, data in opcodes:
+        for code, flags, data in opcodes:
+            if code in _CHANGES_LIGHT and not flags & _OPTIONAL:
+                raise DngError(f"needs the correction {_OPCODES[code]}, which is not supported; {WAY_OUT}")
             try:
                 if code == _GAIN_MAP:
                     yield _gain_map(data, by_colour=number == 2)
@@ -340,13 +392,15 @@ def _gain_map(data: bytes, *, by_colour: bool) -> Gain:
     (depth,) = struct.unpack_from(">I", data, 72)
     if not (v and h and depth and row_pitch and column_pitch) or len(data) < 76 + 4 * v * h * depth:
         raise ValueError("a gain map without values")
-    values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
-    if not np.isfinite(values).all() or values.min() < 0 or not all(map(math.isfinite, (origin_v, origin_h))):
+    with np.errstate(invalid="ignore"):  # NaN is found below
+        values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
+    is_possible = np.isfinite(values).all() and values.min() >= 0 and values.max() < _MAX_GAIN
+    if not is_possible or not all(map(math.isfinite, (origin_v, origin_h, spacing_v, spacing_h))):
         raise ValueError("a gain map of impossible values")
     return Gain(
         area=Rectangle(top, left, bottom, right),
         pitch=(row_pitch, column_pitch),
-        planes=range(plane, plane + planes),
+        planes=range(plane, min(plane + planes, _MAX_PLANES)),
         origin=(origin_v, origin_h),
         spacing=(spacing_v, spacing_h),
         map=values,
@@ -388,9 +442,19 @@ def _black(tags: Directory, samples: int) -> Array64:
     """Return BlackLevel, rows columns samples; 0 where it is missing, its mean where it does not fit."""
     rows, columns = ([int(value) for value in _numbers(tags, _BLACK_DIM)] or [1, 1])[:2]
     values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
+    if not np.isfinite(values).all() or min(rows, columns) < 1:
+        raise DngError("has damaged tags (a BlackLevel that is not a number)")
     if values.size == rows * columns * samples:
         return values.reshape(rows, columns, samples)
     return np.full((1, 1, samples), values.mean())
+
+
+def _differences(tags: Directory, tag: int) -> Array64:
+    """Return BlackLevelDeltaH or BlackLevelDeltaV, empty where it is missing."""
+    values = np.array(_numbers(tags, tag), np.float64)
+    if not np.isfinite(values).all():
+        raise DngError("has damaged tags (a BlackLevel that is not a number)")
+    return values
 
 
 def _white(tags: Directory, samples: int) -> tuple[float, ...]:
@@ -399,6 +463,8 @@ def _white(tags: Directory, samples: int) -> tuple[float, ...]:
     if not values:
         bits = 16 if tags.get(_LINEARIZATION) else _number(tags, _BITS, 16)
         return (float((1 << min(bits, 16)) - 1),)
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        raise DngError("has damaged tags (an impossible WhiteLevel)")
     return tuple(float(value) for value in values[:samples])
 
 
@@ -406,8 +472,7 @@ def _require_square(tags: Directory) -> None:
     scale = _numbers(tags, _SCALE)
     if len(scale) == 2 and all(value > 0 for value in scale) and abs(scale[0] / scale[1] - 1) > _SAME_SCALE:
         raise DngError(
-            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); "
-            "export the frames as 16-bit TIFF"
+            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); {WAY_OUT}"
         )
 
 

@@ -30,6 +30,8 @@ _BRACKET_EV = 0.5  # a frame exposed longer than the burst by at least this is a
 _NOMINAL_INTERVAL_S = 1.0  # between frames without a timestamp; only ratios of intervals matter
 _DEFAULT_ISO = 100.0  # of frames without an ISO tag
 
+_CUT_LIGHT = f"light above {pictures.MAX_WHITE_LIGHT:g} times white is cut"
+
 SAME_TIMES = "frames have the same time; their order is that of their file names"
 
 # Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
@@ -215,6 +217,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         camera_to_working=known.camera_to_working,
         noise=noise,
         notes=notes,
+        baseline_ev=header.baseline_ev,
     )
     return shot, header
 
@@ -281,7 +284,8 @@ def _with_meaning(file: _FrameFile, is_light: bool, white_light: float) -> Shot:
     note = (
         meaning.name if is_untagged(meaning) else f"colours: {meaning.name or 'ICC profile without a name'}"
     )
-    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note,))
+    cut = (_CUT_LIGHT,) if info.is_float and white_light >= pictures.MAX_WHITE_LIGHT else ()
+    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note, *cut))
 
 
 def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]:
