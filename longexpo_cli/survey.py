@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from longexpo_cli import frames
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
@@ -27,7 +29,7 @@ class Guidance:
 
     reference is the frame to align to. mask is a picture of the subject, points are on the subject, both
     seen on marked_frame; without it, on the reference. frames and skip choose frames. strict makes an error
-    of every dropped frame and of a trail that is not as asked for.
+    of every dropped frame and of a trail that is not as asked for. dark is a dark frame or a folder of them.
     """
 
     reference: Named | None = None
@@ -37,6 +39,7 @@ class Guidance:
     frames: Range | None = None
     skip: tuple[Named, ...] = ()
     strict: bool = False
+    dark: Path | None = None
 
     @property
     def marks_subject(self) -> bool:
@@ -99,7 +102,7 @@ def survey(
         )
     corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
-        look = _look(corrected, look.anchor, params, device, watch)
+        look = _look(corrected, look.anchor, params, device, watch, is_first=False)
     assert look.anchor_low is not None
     low = watch("develop", look.anchor_low, look.anchor)
     return watch("develop", look.burst), look.previews, look.anchor, low
@@ -110,7 +113,7 @@ class _Look:
     """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
 
     anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
-    whether it flickers, both empty of frames that are corrected.
+    whether it flickers, both empty in a second look.
     """
 
     burst: Burst
@@ -122,8 +125,16 @@ class _Look:
     light: list[flicker.Profile]
 
 
-def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, watch: Watch) -> _Look:
-    """Decode every frame once."""
+def _look(
+    burst: Burst,
+    wanted: int,
+    params: develop.Params,
+    device: Device,
+    watch: Watch,
+    *,
+    is_first: bool = True,
+) -> _Look:
+    """Decode every frame once; only the first look asks what has to be corrected."""
     count = len(burst.shots)
     shots: list[Shot] = []
     numbers: list[int] = []
@@ -141,11 +152,10 @@ def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, wat
         gain = develop.preview_gain(low) if gain is None else gain
         if abs(index - wanted) < distance:
             anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
-        shot = burst.shots[index]
-        if shot.defects is None and shot.line_gain is None:
-            sensor, shot = defects.add(sensor, mosaic), mosaic.shot
+        if is_first:
+            sensor = defects.add(sensor, mosaic)
             light.append(flicker.profile(low))
-        shots.append(shot)
+        shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
@@ -159,6 +169,8 @@ def _without_defects(look: _Look) -> Burst:
     places = defects.finish(look.sensor, defects.camera_moves(look.previews))
     if places is None:
         return look.burst
+    known = look.burst.shots[0].defects
+    places = places if known is None else np.unique(np.concatenate([places, known]), axis=0)
     note = f"{len(places)} defective pixels of the sensor are replaced by their neighbours"
     shots = [replace(shot, defects=places, notes=(*shot.notes, note)) for shot in look.burst.shots]
     return replace(look.burst, shots=tuple(shots))

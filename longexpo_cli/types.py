@@ -70,6 +70,14 @@ class LineGain:
 
 
 @dataclass(frozen=True, slots=True)
+class DarkFrames:
+    """Dark frames of a burst, and the burst's exposure time as a multiple of that of each."""
+
+    paths: tuple[Path, ...]
+    scales: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """The metadata of one frame, from its file's headers; no pixels.
 
@@ -83,8 +91,8 @@ class Shot:
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
     that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
-    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read; line_gain
-    then evens its light.
+    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read, after dark
+    is subtracted; line_gain then evens its light.
     """
 
     path: Path
@@ -108,6 +116,7 @@ class Shot:
     baseline_ev: float = 0.0
     defects: npt.NDArray[np.int32] | None = None
     line_gain: LineGain | None = None
+    dark: DarkFrames | None = None
 
     @property
     def is_light(self) -> bool:

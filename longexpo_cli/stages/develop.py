@@ -13,7 +13,7 @@ import numpy as np
 
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import pictures, raw, video
+from longexpo_cli.files import dark_frames, pictures, raw, video
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
@@ -43,11 +43,14 @@ class Params:
 def read(shot: Shot) -> Mosaic:
     """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only.
 
-    Defects are replaced, and flickering light is evened, which makes float32 of pictures.
+    Dark frames are subtracted, defects are replaced, and flickering light is evened, which makes float32 of
+    pictures.
 
     Decoding releases the GIL. UnreadableFrameError when the file is damaged or differs from its header.
     """
     mosaic = _stored(shot)
+    if shot.dark is not None:
+        mosaic = dark_frames.subtract(mosaic, shot.dark)
     if shot.defects is not None:
         repaired = defects.repair(mosaic.values, shot.defects, is_mosaic=shot.cfa is not None)
         mosaic = Mosaic(repaired, mosaic.shot)
