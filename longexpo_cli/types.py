@@ -253,6 +253,7 @@ class Pair:
     """Two neighbouring frames of the run, and the part start..stop (0..1) of their interval to render.
 
     time_weight is the pair's weight in the exposure: (stop - start) * duration / median duration.
+    trail_percent is how much longer the part makes the trail, in percent of the diagonal.
     """
 
     first: int
@@ -260,6 +261,7 @@ class Pair:
     start: float
     stop: float
     time_weight: float
+    trail_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
