@@ -221,7 +221,8 @@ class Alignment:
     of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
     structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
     In the background look relative_motion is how far the subject moves against its
-    surroundings, as a fraction of the diagonal, NaN where these show no motion.
+    surroundings, as a fraction of the diagonal, NaN where these show no motion. note says how it was told
+    that the camera stood still, "" when the frames were aligned.
     """
 
     mode: Mode
@@ -238,6 +239,7 @@ class Alignment:
     layer: Indices | None = None
     confidence: float | None = None
     relative_motion: float | None = None
+    note: str = ""
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""

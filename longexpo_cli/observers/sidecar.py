@@ -146,7 +146,7 @@ def notes(
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += [note for shot in burst.shots for note in shot.notes]
-    lines.append(doubt(alignment))
+    lines += [alignment.note, doubt(alignment)]
     lines += [subject.note, trail.note or selection.note]
     return list(dict.fromkeys(note for note in lines if note))
 
