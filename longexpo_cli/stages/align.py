@@ -224,7 +224,7 @@ def _register_foreground(
         moved = np.zeros(len(trajectories.seen), np.bool_)
     reasons = tuple("the camera was moved" if bump else "" for bump in moved)
     require_enough_frames(reasons, trajectories.reference, "foreground")
-    return as_is, reasons, note
+    return as_is.with_layers([]) if note == STOOD_STILL else as_is, reasons, note
 
 
 def _reasons(registration: Registration, max_residual_px: float, mode: Mode) -> tuple[str, ...]:
