@@ -46,10 +46,13 @@ def read(shot: Shot) -> Mosaic:
     """
     if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame)
-    elif shot.encoding == "srgb":
-        values = pictures.read_image(shot.path)
-    else:
+    elif shot.path.suffix.lower() in raw.EXTENSIONS:
         return raw.read_mosaic(shot)
+    else:
+        is_light = shot.is_light
+        values = (
+            pictures.read_light(shot.path, shot.wb_gains[0]) if is_light else pictures.read_image(shot.path)
+        )
     if values.shape[:2] != shot.size_px:
         stored = f"{values.shape[1]} x {values.shape[0]}"
         raise UnreadableFrameError(shot.path, f"has {stored} pixels, not the size in its header")
