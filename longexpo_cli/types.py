@@ -69,7 +69,8 @@ class Shot:
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
-    that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it.
+    that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
+    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class Shot:
     camera: str
     notes: tuple[str, ...] = ()
     baseline_ev: float = 0.0
+    defects: npt.NDArray[np.int32] | None = None
 
     @property
     def is_light(self) -> bool:
