@@ -205,7 +205,8 @@ def _align(saved: Saved, request: Request) -> Indexed:
 def _select(saved: Saved, request: Request) -> Indexed:
     tracks, alignment = saved.one("track", Tracks), saved.one("align", Alignment)
     previews = list(saved.every("develop", Preview).values())
-    yield None, select.select(tracks, alignment, saved.burst.start_s, saved.recipe.select, previews)
+    burst, params = saved.burst, saved.recipe.select
+    yield None, select.select(tracks, alignment, burst.start_s, params, previews, burst.unread)
 
 
 def _merge(saved: Saved, request: Request) -> Indexed:

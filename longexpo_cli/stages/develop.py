@@ -45,7 +45,7 @@ def read(shot: Shot) -> Mosaic:
     Decoding releases the GIL. UnreadableFrameError when the file is damaged or differs from its header.
     """
     if shot.timestamp_source == "video":
-        values: Any = video.read_frame(shot.path, shot.frame)
+        values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
         return raw.read_mosaic(shot)
     else:
