@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,18 @@ ADOBE_GAMMA = 563 / 256  # Adobe RGB (1998), 4.3.4.2
 SDR_WHITE_NITS = 203.0  # white of a graphic in an HDR picture (ITU-R BT.2408-7, table 1)
 PQ_WHITE = 10_000 / SDR_WHITE_NITS  # light of PQ's largest value, 1.0 = white (Shot.wb_gains)
 HLG_WHITE = 1 / 0.26496256  # the same of HLG, whose white is at 75 % of the signal (BT.2408-7, table 1)
+# Code points of video and of cICP and nclx tags (ITU-T H.273, tables 2 and 3). 2 means unspecified.
+_PRIMARIES_OF_CODE = {
+    **{1: "srgb", 2: "srgb", 5: "bt601-625", 6: "bt601-525", 7: "bt601-525", 9: "rec2020"},
+    **{11: "display-p3", 12: "display-p3"},
+}
+_DCI_WHITE_CODE = 11  # the primaries of Display P3 with the white of cinema projectors
+_DCI_WHITE_XY = (0.314, 0.351)
+_TRANSFER_OF_CODE = {
+    **dict.fromkeys((1, 6, 14, 15), Transfer("bt709")),
+    **{2: SRGB, 4: Transfer("gamma", 2.2), 5: Transfer("gamma", 2.8), 8: LINEAR, 13: SRGB},
+    **{16: Transfer("pq"), 18: Transfer("hlg")},
+}
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])  # Rec.2020 (ITU-R BT.2020-2, table 4)
 SRGB_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of Rec.709 primaries (ITU-R BT.709-6, 3.2)
@@ -72,6 +85,31 @@ def between(source: str, target: str) -> Array64:
     return np.asarray(result, np.float64)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """What R, G, B values mean: how they become light, the matrix to the working space, the light of 1.0.
+
+    name is for people. profile is the ICC profile by which LittleCMS converts values whose transfer is
+    "decoded".
+    """
+
+    transfer: Transfer
+    to_working: Array64
+    white_light: float
+    name: str
+    profile: bytes = b""
+
+
+def from_code_points(primaries: int, transfer: int) -> Encoding:
+    """Return what the code points of ITU-T H.273 mean; ValueError for those that are not supported."""
+    if primaries not in _PRIMARIES_OF_CODE or transfer not in _TRANSFER_OF_CODE:
+        raise ValueError(f"colour primaries {primaries} with transfer characteristics {transfer}")
+    space, curve = _PRIMARIES_OF_CODE[primaries], _TRANSFER_OF_CODE[transfer]
+    white_xy = _DCI_WHITE_XY if primaries == _DCI_WHITE_CODE else D65_XY
+    white = {"pq": PQ_WHITE, "hlg": HLG_WHITE}.get(curve.curve, 1.0)
+    return Encoding(curve, to_working(PRIMARIES[space], white_xy), white, f"{space}, {curve.curve}")
+
+
 def camera_to_working(xyz_to_camera: Array64) -> Array64:
     """Return the matrix from white-balanced camera colours to the working space; rows sum to 1.
 
@@ -106,7 +144,7 @@ def decode(value: npt.NDArray[Any], transfer: Transfer) -> npt.NDArray[Any]:
     samples, which clamp them. "bt709" is the inverse of the camera's curve, that of BT.601 and BT.2020 too
     (ITU-R BT.709-6, 1.2); "pq" SMPTE ST 2084; "hlg" ITU-R BT.2100-2, table 5.
     """
-    if transfer.curve == "linear":
+    if transfer.curve in ("linear", "decoded"):
         return value
     if transfer.curve == "srgb":
         return srgb_decode(value)

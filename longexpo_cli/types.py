@@ -47,10 +47,11 @@ class Transfer:
     """How stored values become linear light, both 0..1 from black to white (colour.decode).
 
     curve "gamma" is a power of gamma; "sampled" interpolates samples, the light at equally spaced values from
-    0 to 1. "hlg" is scene light, "pq" light on the display, 1.0 = its peak.
+    0 to 1. "hlg" is scene light, "pq" light on the display, 1.0 = its peak. "decoded": the file is decoded to
+    light of the working space, float32, because no curve and matrix describe its values.
     """
 
-    curve: Literal["linear", "srgb", "gamma", "bt709", "pq", "hlg", "sampled"] = "linear"
+    curve: Literal["linear", "srgb", "gamma", "bt709", "pq", "hlg", "sampled", "decoded"] = "linear"
     gamma: float = 1.0
     samples: tuple[float, ...] = ()
 
@@ -63,10 +64,9 @@ class Shot:
     of the visible area as stored. start_s is the start of the exposure, in seconds after that of the burst's
     first frame; timestamp_source says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None
     when every pixel has three colours. transfer turns stored values into light; black_dn has one level per
-    pattern position, or per channel, and encoded pictures have the same for all channels. is_light: the frame
-    is decoded to float32 light of the working space, 1.0 = white_dn, whatever is stored. wb_gains are the
-    gains of R, G, B divided by the smallest; of pictures, the light of their white, which is above 1 where
-    they hold more than white.
+    pattern position, or per channel, and encoded pictures have the same for all channels. wb_gains are the
+    gains of R, G, B divided by the smallest; of pictures, the light of white_dn, which is above 1 where they
+    hold more than white.
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated.
@@ -90,8 +90,12 @@ class Shot:
     exposure_scale: float
     camera: str
     notes: tuple[str, ...] = ()
-    is_light: bool = False
     fields: Literal["", "as flagged", "top first", "bottom first"] = ""
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the frame is decoded to float32 light, 1.0 = white_dn, whatever is stored."""
+        return self.transfer.curve == "decoded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ def read(shot: Shot) -> Mosaic:
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
         return raw.read_mosaic(shot)
     else:
-        values = pictures.read_image(shot.path)
+        is_light = shot.is_light
+        values = (
+            pictures.read_light(shot.path, shot.wb_gains[0]) if is_light else pictures.read_image(shot.path)
+        )
     if values.shape[:2] != shot.size_px:
         stored = f"{values.shape[1]} x {values.shape[0]}"
         raise UnreadableFrameError(shot.path, f"has {stored} pixels, not the size in its header")
