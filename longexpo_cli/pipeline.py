@@ -111,7 +111,7 @@ class Renderer:
         watch("track", tracks)
         index = watch("reference", reference.reference(tracks, recipe.mode, requested))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
-        chosen = select.select(tracks, alignment, burst.start_s, recipe.select, previews, burst.unread)
+        chosen = select.select(tracks, alignment, burst.start_s, recipe.select, previews, burst.left_out)
         selection = watch("select", chosen)
         previews.clear()
         if said.strict:

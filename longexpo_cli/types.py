@@ -116,6 +116,13 @@ class Burst:
     skipped: tuple[tuple[int, str], ...] = ()
     unread: int = 0
 
+    @property
+    def left_out(self) -> int:
+        """How many frames of the burst are not among its shots."""
+        suffix = self.shots[0].path.suffix.lower()
+        refused = sum(path.suffix.lower().startswith(suffix) for path, _ in self.refused)
+        return len(self.brackets) + refused + len(self.skipped) + self.unread
+
     def number(self, frame: int) -> int:
         """The number in `longexpo info` of a frame of this burst."""
         return self.numbers[frame] if self.numbers else frame

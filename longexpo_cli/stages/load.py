@@ -136,6 +136,7 @@ def _load_video(path: Path, params: Params) -> Burst:
         transfer=info.transfer,
         camera_to_working=info.to_working,
         wb_gains=(info.white, info.white, info.white),
+        noise=NoiseProfile(_PICTURE_NOISE.scale / info.white, _PICTURE_NOISE.offset / info.white**2),
         fields=info.fields,
         notes=info.notes,
     )

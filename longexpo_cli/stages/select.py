@@ -81,7 +81,7 @@ def select(
     start_s holds the time of every frame, previews the pictures, on which the trail is measured; without any,
     it is measured on the tracks, which miss small movers. The run starts at the reference and adds frames
     forward in time, then backward; rejected frames are skipped. When the burst is too short, the run is every
-    kept frame and note says what was reached; left_out counts the frames that the burst has beyond start_s.
+    kept frame and note says what was reached. left_out is how many frames of the burst are not among these.
     """
     target = params.trail or TRAIL_TARGETS[alignment.mode].length
     kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
