@@ -9,6 +9,7 @@ import importlib.util
 import re
 import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ class PyAvDecoder:
                 is_interlaced=bool(frame.interlaced_frame),
                 is_damaged=is_damaged or planes[0].shape[:2] != self._facts.size_px,
                 is_key=bool(frame.key_frame),
-                rgb=lambda planes=planes, frame=frame: self._rgb(planes, frame.format.name),  # type: ignore[misc]
+                rgb=partial(self._rgb, planes, str(frame.format.name)),
             )
 
     def _rgb(self, planes: tuple[Array, ...], name: str) -> Array8 | Array16:

@@ -18,7 +18,8 @@ import numpy as np
 
 from longexpo_cli.arrays import Array, Array8, Array16, Array32, Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import pyav
+from longexpo_cli.files import motion_photo, pyav
+from longexpo_cli.files.animation import AnimationDecoder, is_animation
 from longexpo_cli.files.clip import DecodedFrame, Decoder, Fields, Span, StreamFacts, UnsupportedVideoError
 from longexpo_cli.files.interlace import FieldVotes
 from longexpo_cli.files.opencv_video import OpenCvDecoder
@@ -26,7 +27,22 @@ from longexpo_cli.types import Transfer
 
 WAY_OUT = "pip install 'longexpo[video]' decodes it, or: ffmpeg -i IN -vf bwdif=send_frame -crf 12 OUT.mp4"
 EXTENSIONS = frozenset(
-    {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".3gp"}
+    {
+        ".mp4",
+        ".mov",
+        ".m4v",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".mts",
+        ".m2ts",
+        ".ts",
+        ".wmv",
+        ".3gp",
+        ".gif",
+    }
 )
 _SLACK_FRAMES = 3.0  # by which a complete video may be shorter than its header says
 _COUNTED = frozenset({".mp4", ".mov", ".m4v", ".3gp", ".avi"})  # containers that have the number of frames
@@ -74,6 +90,16 @@ class VideoInfo:
     notes: tuple[str, ...]
 
 
+def is_video(path: Path) -> bool:
+    """Whether a file is a video by its extension, an animation, or a picture with a video inside."""
+    if path.suffix.lower() in EXTENSIONS:
+        return True
+    try:
+        return is_animation(path) or motion_photo.find_video(path) is not None
+    except OSError:
+        return False
+
+
 def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
     """Return the metadata of a video and up to count frames of it: number first and every every-th after it.
 
@@ -86,7 +112,7 @@ def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
             for number, frame in enumerate(decoder.frames()):
                 if scan.add(number, frame):
                     break
-            return scan.result(decoder.facts)
+            return scan.result(decoder.facts, _inside_note(path))
     except UnsupportedVideoError as error:
         raise UnreadableFrameError(path, str(error)) from error
 
@@ -108,6 +134,12 @@ def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16
     if values is None:
         raise UnreadableFrameError(path, f"frame {number} cannot be decoded")
     return values
+
+
+def _inside_note(path: Path) -> str:
+    if path.suffix.lower() not in motion_photo.EXTENSIONS:
+        return ""
+    return f"{path.name} is a Motion Photo: the frames are those of the video inside"
 
 
 class _Scan:
@@ -167,8 +199,11 @@ class _Scan:
         last, self._means = self._means, means
         return np.inf if last is None else float(np.abs(means - last).max()) * scale
 
-    def result(self, facts: StreamFacts) -> VideoInfo:
-        """Return the info of the video whose frames were added; UnsupportedVideoError when there are none."""
+    def result(self, facts: StreamFacts, inside: str) -> VideoInfo:
+        """Return the info of the video whose frames were added; UnsupportedVideoError when there are none.
+
+        inside is a sentence on the file that the video is in, or "".
+        """
         if not self._seen:
             raise UnsupportedVideoError("has no frame that can be decoded")
         if len(self._frames) > 1 and not any(self._changes_dn[1:]) and not pyav.is_installed():
@@ -185,6 +220,7 @@ class _Scan:
         size_px = square_pixels(facts)
         notes = [
             *facts.notes,
+            inside,
             times_note,
             f"{copies} frames repeat the one before them and count once" if copies else "",
             "the video is interlaced; it was deinterlaced, one frame for two fields" if fields else "",
@@ -319,11 +355,14 @@ class _Opened:
 def _opened(path: Path, fields: Fields, *, checked: bool) -> _Opened:
     """Open a video; checked looks for frames that OpenCV decodes wrongly. UnreadableFrameError, OSError."""
     try:
-        size = path.stat().st_size
+        if is_animation(path):
+            return _Opened(AnimationDecoder(path))
+        start, size = motion_photo.find_video(path) or (0, path.stat().st_size)
         if pyav.is_installed():
-            return _Opened(pyav.PyAvDecoder(Span(path, 0, size), fields))
-        grey = Span(path, 0, size) if checked else None
-        return _Opened(OpenCvDecoder(Span(path, 0, size), grey, path.suffix.lower() in _COUNTED))
+            return _Opened(pyav.PyAvDecoder(Span(path, start, size), fields))
+        grey = Span(path, start, size) if checked else None
+        is_counted = start > 0 or path.suffix.lower() in _COUNTED
+        return _Opened(OpenCvDecoder(Span(path, start, size), grey, is_counted))
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 

@@ -69,7 +69,7 @@ def load(source: Path, params: Params) -> Burst:
     """
     if source.is_dir():
         return _load_folder(source, params)
-    if source.is_file() and source.suffix.lower() in video.EXTENSIONS:
+    if source.is_file() and video.is_video(source):
         return _load_video(source, params)
     if not source.exists():
         raise BurstError(f"{source}: no such folder or file")
