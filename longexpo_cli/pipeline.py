@@ -111,7 +111,8 @@ class Renderer:
         watch("track", tracks)
         index = watch("reference", reference.reference(tracks, recipe.mode, requested))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
-        selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select, previews))
+        chosen = select.select(tracks, alignment, burst.start_s, recipe.select, previews, burst.left_out)
+        selection = watch("select", chosen)
         previews.clear()
         if said.strict:
             refuse_dropped(burst, alignment)

@@ -31,7 +31,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
-TimestampSource = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
+TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Shot:
     exposure_scale: float
     camera: str
     notes: tuple[str, ...] = ()
+    f_number: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Burst:
     brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
     used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
     from their positions; skipped are the numbers and file names of the frames that the user left out.
+    copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
+    was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
 
     source: Path
@@ -90,6 +93,22 @@ class Burst:
     refused: tuple[tuple[Path, str], ...]
     numbers: tuple[int, ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
+    copies: tuple[tuple[Path, str], ...] = ()
+    order: str = ""
+    several: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes on the burst and on its frames, each once."""
+        return tuple(dict.fromkeys((*self.notes, *(note for shot in self.shots for note in shot.notes))))
+
+    @property
+    def left_out(self) -> int:
+        """How many frames of the burst are not among its shots."""
+        suffix = self.shots[0].path.suffix.lower()
+        refused = sum(path.suffix.lower() == suffix for path, _ in self.refused)
+        return len(self.brackets) + refused + len(self.skipped)
 
     def number(self, frame: int) -> int:
         """The number in `longexpo info` of a frame of this burst."""

@@ -74,13 +74,14 @@ def select(
     start_s: Sequence[float],
     params: Params,
     previews: Sequence[Preview] = (),
+    left_out: int = 0,
 ) -> Selection:
     """Return the run of frames whose trail has the target length, and the part of its last interval.
 
     start_s holds the time of every frame, previews the pictures, on which the trail is measured; without any,
     it is measured on the tracks, which miss small movers. The run starts at the reference and adds frames
     forward in time, then backward; rejected frames are skipped. When the burst is too short, the run is every
-    kept frame and note says what was reached.
+    kept frame and note says what was reached. left_out is how many frames of the burst are not among these.
     """
     target = params.trail or TRAIL_TARGETS[alignment.mode].length
     kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
@@ -102,7 +103,8 @@ def select(
             return Selection(alignment.reference, _in_time_order(pairs), target, target, "")
         pairs.append(Pair(earlier, later, 0.0, 1.0, float(light)))
     dropped = len(alignment.reject_reason) - len(kept)
-    note = f"every frame but the {dropped} dropped is used" if dropped else "every frame is used"
+    lost = [f"{dropped} dropped"] * (dropped > 0) + [f"{left_out} left out"] * (left_out > 0)
+    note = f"every frame but the {' and the '.join(lost)} is used" if lost else "every frame is used"
     if target < WHOLE_BURST:
         note = f"the trail reaches {reached:.1f} % of the diagonal, {target:g} % was asked for: {note}"
     return Selection(alignment.reference, _in_time_order(pairs), target, reached, note)
