@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,12 @@ Examples:
 @options.json_option
 def command(burst: Path, as_json: bool) -> None:
     """Show the metadata of BURST (times, exposures, size, camera) and the files that are skipped."""
+    from longexpo_cli.files import export
     from longexpo_cli.stages import load
 
     found = load.load(burst, load.Params())
     if as_json:
-        click.echo(json.dumps(_burst_entry(found), indent=2, allow_nan=False))
+        click.echo(export.json_text(_burst_entry(found), indent=2))
         return
     first = found.shots[0]
     height, width = first.size_px

@@ -23,6 +23,7 @@ from longexpo_cli.files import ifd, jpeg_segments
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.ifd import ASCII, LONG, RATIONAL, SHORT, UNDEFINED
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.logs import UNDECODED, printable
 from longexpo_cli.version import __version__
 
 _STRIP_BYTES = (
@@ -65,10 +66,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values as JSON, atomically; OutputError when that fails."""
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    """Write values as JSON, atomically; OutputError when that fails. Names are written as by json_text."""
+    text = json_text(values, indent=2)
     with atomic_write(path) as file:
         file.write(text.encode() + b"\n")
+
+
+def json_text(values: Mapping[str, Any], indent: int | None = None) -> str:
+    r"""Return values as JSON; a byte of a file name that is no UTF-8 is written as the characters \xe9."""
+    text = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+    return UNDECODED.sub(lambda found: json.dumps(printable(found[0]))[1:-1], text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longexpo_cli.files import pictures, raw
 from longexpo_cli.files.names import natural_key
+
+logger = logging.getLogger(__name__)
 
 _SIDECARS = frozenset(
     {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
@@ -52,6 +55,29 @@ def files_in(folder: Path) -> list[Path]:
     """Return the files of a folder that are not hidden; OSError when it cannot be listed."""
     with os.scandir(folder) as entries:
         return [folder / entry.name for entry in entries if not is_hidden(entry.name) and entry.is_file()]
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield each folder under a folder, itself included, with its files, without what is hidden.
+
+    Links to folders are followed once and not descended into. A folder that cannot be listed is logged.
+    """
+    pending = [(root, True)]
+    while pending:
+        folder, descends = pending.pop()
+        files: list[Path] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_hidden(entry.name):
+                        continue
+                    if not entry.is_dir():
+                        files.append(folder / entry.name)
+                    elif descends:
+                        pending.append((folder / entry.name, not entry.is_symlink()))
+        except OSError as error:
+            logger.warning("%s: cannot be listed and is skipped (%s)", folder, error.strerror or error)
+        yield folder, files
 
 
 def is_hidden(name: str) -> bool:

@@ -120,6 +120,6 @@ def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
         if markers.is_frame_header(marker):
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
             size_px = int.from_bytes(height, "big"), int.from_bytes(width, "big")
-        if marker == markers.START_OF_SCAN and data.find(markers.END_OF_IMAGE, start) >= 0:
+        if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
             return ImageInfo(size_px, 255)
     raise UnreadableFrameError(path, "is truncated or not a JPEG")
