@@ -16,7 +16,7 @@ from typing import Any
 
 from longexpo_cli import logs, malloc, render
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
-from longexpo_cli.files import export, folder, metadata, video
+from longexpo_cli.files import carried, export, folder, metadata, video
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
 from longexpo_cli.observers.log import Log
@@ -219,10 +219,14 @@ def output_metadata(rendered: Rendered) -> export.OutputMetadata:
     reference = shots[rendered.selection.reference]
     is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
     used = sorted({*rendered.selection.frames, *rendered.merged})
+    tags = carried.read(reference.path)
     return export.OutputMetadata(
         exposure_s=rendered.exposure_s if is_timed else None,
         taken=metadata.read(reference.path).taken,
         frames=tuple(logs.printable(shots[n].path.name) for n in used),
+        main=tags.main,
+        photo=tags.photo,
+        gps=tags.gps,
     )
 
 

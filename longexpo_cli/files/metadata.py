@@ -117,7 +117,7 @@ def read(path: Path) -> Header:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def _tiff_structures(data: Data, size: int) -> Iterator[int]:
+def tiff_structures(data: Data, size: int) -> Iterator[int]:
     """Yield the first byte of each TIFF structure in a frame file of any supported format."""
     if data[:4] in _TIFF_SIGNATURES:
         yield 0
@@ -127,8 +127,8 @@ def _tiff_structures(data: Data, size: int) -> Iterator[int]:
         yield from (start for kind, start, _ in markers.png_chunks(data, size) if kind == b"eXIf")
     elif data[:15] == b"FUJIFILMCCD-RAW":  # RAF: the offset of a JPEG preview, which holds the EXIF block
         yield from _exif_in_jpeg(data, int.from_bytes(data[84:88], "big"), size)
-    elif data[4:8] == b"ftyp":  # CR3: Canon's boxes with the main and the Exif directory
-        for name in (b"CMT1", b"CMT2"):
+    elif data[4:8] == b"ftyp":  # CR3: Canon's boxes with the main, Exif and GPS directories
+        for name in (b"CMT1", b"CMT2", b"CMT4"):
             at = data.find(name, 0, _CANON_SEARCH_BYTES)
             if at >= 0:
                 yield at + 4
@@ -143,7 +143,7 @@ def _exif_in_jpeg(data: Data, start: int, size: int) -> Iterator[int]:
 
 def _header(data: mmap.mmap, size: int) -> Header:
     found = [
-        directory for start in _tiff_structures(data, size) for directory in ifd.read_directories(data, start)
+        directory for start in tiff_structures(data, size) for directory in ifd.read_directories(data, start)
     ]
     tags: Directory = {}
     for directory in found:
