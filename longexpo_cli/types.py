@@ -52,7 +52,9 @@ class Shot:
     colours. black_dn has one level per pattern position, or per channel. wb_gains are the gains of R, G, B
     divided by the smallest. camera_to_working maps white-balanced camera colours to the working space; its
     rows sum to 1. exposure_scale multiplies light, so that all frames have the brightness of the reference
-    exposure. notes has one sentence for each value that was replaced or estimated.
+    exposure. notes has one sentence for each value that was replaced or estimated. stored_orientation is the
+    EXIF orientation of a file whose pixels are stored turned against those of the other frames, else None;
+    size_px and orientation are those of the others.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class Shot:
     camera: str
     notes: tuple[str, ...] = ()
     f_number: float | None = None
+    stored_orientation: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def test_equal_frames_of_a_still_scene_are_no_copies(tmp_path: Path) -> None:
     paths = [picture(tmp_path / f"{n}.png", 0) for n in range(5)]
     assert find_copies(paths, [None] * 5) == {}
     assert find_copies(paths, range(5)) == {}
-    assert len(find_copies(paths, [0] * 5)) == 4
+    assert find_copies(paths, [0] * 5) == {}
 
 
 def test_unreadable_files_are_no_copies(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def find_copies(paths: Sequence[Path], taken: Sequence[Hashable | None]) -> dict
     """Return the copies among files and the file that each is a copy of, as indices.
 
     taken is when a frame was taken, None where that is not known. Of files with the same encoded pixels, the
-    one with a time and the shortest name counts. None is a copy where most frames are equal though taken at
-    different or unknown times: without noise, frames of a still scene are truly equal. Files that cannot be
-    read are no copies.
+    one with a time and the shortest name counts. None is a copy where all frames are equal, or most
+    though taken at different or unknown times: without noise, frames of a still scene are truly equal. Files
+    that cannot be read are no copies.
     """
     groups = _same(range(len(paths)), [_key(path, whole=False) for path in paths])
     found: dict[int, int] = {}
@@ -38,7 +38,7 @@ def find_copies(paths: Sequence[Path], taken: Sequence[Hashable | None]) -> dict
     distinct = len(paths) - len(found)
     unknown = [n for n, first in found.items() if None in (taken[n], taken[first])]
     differ = [n for n, first in found.items() if n not in unknown and taken[n] != taken[first]]
-    is_still = (differ and len(differ) >= distinct) or len(unknown) > distinct or (unknown and distinct == 1)
+    is_still = (differ and len(differ) >= distinct) or len(unknown) > distinct or distinct == 1
     return {} if is_still else found
 
 

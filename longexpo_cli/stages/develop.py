@@ -14,7 +14,7 @@ import numpy as np
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import pictures, raw, video
-from longexpo_cli.geometry import Grid
+from longexpo_cli.geometry import Grid, as_stored, upright
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.params import parameter
@@ -48,6 +48,8 @@ def read(shot: Shot) -> Mosaic:
         values: Any = video.read_frame(shot.path, shot.frame)
     elif shot.encoding == "srgb":
         values = pictures.read_image(shot.path)
+        if shot.stored_orientation is not None:
+            values = as_stored(upright(values, shot.stored_orientation), shot.orientation)
     else:
         return raw.read_mosaic(shot)
     if values.shape[:2] != shot.size_px:

@@ -15,6 +15,7 @@ from pathlib import Path
 from longexpo_cli import colour
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import copies, exposure, folder, metadata, order, pictures, raw, video
+from longexpo_cli.geometry import upright_size
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, NoiseProfile, Shot
 
@@ -42,12 +43,16 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class _FrameFile:
-    """The header of one frame file; max_value is the largest value of its type, None for RAW."""
+    """The header of one frame file; max_value is the largest value of its type, None for RAW.
+
+    Where stored_orientation is given (see Shot), size_px and the header's orientation are most frames'.
+    """
 
     path: Path
     size_px: tuple[int, int]
     max_value: int | None
     header: metadata.Header
+    stored_orientation: int | None = None
 
 
 def load(source: Path, params: Params) -> Burst:
@@ -75,14 +80,10 @@ def _load_folder(source: Path, params: Params) -> Burst:
         except UnreadableFrameError as error:
             refused.append((path, error.why))
     _require_two(source, len(files), refused)
+    files = _turned_like_most(files)
     files, odd = _of_usual_size_and_camera(source, files)
     refused += odd
     files, duplicates = _without_copies(files)
-    if len(files) < 2 and duplicates:
-        raise BurstError(
-            f"{source}: all frames have the same pixels ({duplicates[0][0].name} is a copy of "
-            f"{duplicates[0][1]}); a burst needs two different ones"
-        )
     frames: list[tuple[Shot, metadata.Header]] = []
     by_iso: dict[float | None, raw.RawMetadata] = {}
     for file in files:
@@ -167,7 +168,7 @@ def _copies_note(duplicates: Sequence[tuple[Path, str]]) -> list[str]:
 def _usual_orientation(shots: Sequence[Shot]) -> tuple[int, str]:
     """Return the EXIF orientation of most frames, the first of equally many, and a note where others differ.
 
-    All have the same size as stored, so that the sensor was not turned against the scene.
+    All have the same size as stored: a phone that points down or is rotated a little changes only the tag.
     """
     usual, _ = Counter(shot.orientation for shot in shots).most_common(1)[0]
     odd = [f"{shot.path.name} ({shot.orientation})" for shot in shots if shot.orientation != usual]
@@ -240,6 +241,33 @@ def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) 
         reasons = "".join(f"; {path.name}: {why}" for path, why in refused[:_MAX_NAMED])
         usable = "only one usable frame" if count else "no usable frame"
         raise BurstError(f"{source}: {usable}; a burst needs two or more{reasons}")
+
+
+def _turned_like_most(files: Sequence[_FrameFile]) -> list[_FrameFile]:
+    """Return the files; pictures that only lie another way than most get their size and orientation.
+
+    An app may have turned the pixels of some frames, where the camera wrote the orientation into a tag. Those
+    lie another way whose sizes are equal when upright but not as stored.
+    """
+    size_px, _ = Counter(file.size_px for file in files).most_common(1)[0]
+    usual, _ = Counter(_orientation(file) for file in files if file.size_px == size_px).most_common(1)[0]
+    return [
+        replace(
+            file,
+            size_px=size_px,
+            header=replace(file.header, orientation=usual),
+            stored_orientation=_orientation(file),
+        )
+        if file.max_value is not None
+        and file.size_px != size_px
+        and upright_size(file.size_px, _orientation(file)) == upright_size(size_px, usual)
+        else file
+        for file in files
+    ]
+
+
+def _orientation(file: _FrameFile) -> int:
+    return file.header.orientation or 1
 
 
 def _of_usual_size_and_camera(
@@ -342,6 +370,7 @@ def _picture_shot(file: _FrameFile) -> Shot:
         noise=_PICTURE_NOISE,
         exposure_scale=1.0,
         camera=header.camera,
+        stored_orientation=file.stored_orientation,
         notes=("pixel values are treated as sRGB",),
     )
 
