@@ -185,7 +185,9 @@ def test_a_frame_without_a_time_is_a_stray_where_names_say_nothing() -> None:
     stamps[4] = Stamp("q")
     found, order = ordered(stamps)
     assert found == list("kdfbacwz")
-    assert [why for _, why in order.strays] == ["has no time, and the file names do not say where it belongs"]
+    assert [why for _, why in order.strays] == [
+        "has no usable time, and the file names do not say where it belongs"
+    ]
 
 
 def test_time_zones_that_differ() -> None:
@@ -203,7 +205,7 @@ def test_a_time_zone_that_was_changed_without_the_clock() -> None:
     assert order.start_s == pytest.approx([0.1 * n for n in range(9)])
 
 
-@pytest.mark.parametrize("shift_s", [-3600.0, 3600.0, -7200.0, 5400.0])
+@pytest.mark.parametrize("shift_s", [-3600.0, 3600.0, -7200.0, 1800.0])
 @pytest.mark.parametrize("turn", [2, 4, 7])
 @pytest.mark.parametrize("digits", [0, 3])
 def test_a_clock_that_is_set_during_the_burst(shift_s: float, turn: int, digits: int) -> None:

@@ -29,8 +29,7 @@ _PAUSE = 10.0  # usual intervals, and at least _PAUSE_S, that are worth a note
 _PAUSE_S = 2.0
 _APART = 30.0  # usual intervals, and at least _APART_S, between two bursts
 _APART_S = 60.0
-_CLOCK_STEP_S = 900.0  # clocks are set to another time zone, or to summer time, in quarters of an hour
-_MAX_CLOCK_STEP_S = 14 * 3600.0
+_CLOCK_STEP_S = 1800.0  # clocks are set to summer time by an hour or half of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
     frames, seconds, how, more = _sequence(names, seconds, ranked)
     notes += more
     strays = tuple(
-        (n, "has no time, and the file names do not say where it belongs")
+        (n, "has no usable time, and the file names do not say where it belongs")
         for n in range(len(names))
         if n not in frames
     )
@@ -407,15 +406,14 @@ def _usual_step(times: Sequence[float], unit_s: float) -> float:
 def _without_clock_steps(
     names: Sequence[str], frames: Sequence[int], times: list[float], ranked: NameOrder, unit_s: float
 ) -> tuple[list[float], tuple[str, ...]]:
-    """Return the times without leaps of whole quarters of an hour within a counted sequence, and notes."""
+    """Return the times without leaps of half an hour or an hour within a counted sequence, and notes."""
     usual = _usual_step(times, unit_s)
     shifted, shift, notes = times[:1], 0.0, []
     for at, (before, after) in enumerate(itertools.pairwise(times), start=1):
         step = after - before
-        is_leap = _APART_S <= step <= _MAX_CLOCK_STEP_S and step >= _APART * usual
-        quarters = round((step - usual) / _CLOCK_STEP_S) if is_leap else 0
-        beyond_s = abs(step - usual - quarters * _CLOCK_STEP_S)
-        if quarters and ranked.is_counted and beyond_s <= max(usual, unit_s):
+        halves = round((step - usual) / _CLOCK_STEP_S) if step >= _APART * usual else 0
+        beyond_s = abs(step - usual - halves * _CLOCK_STEP_S)
+        if halves in (1, 2) and ranked.is_counted and beyond_s <= max(usual, unit_s):
             shift += step - usual
             notes.append(f"the clock leaps by {_duration(step)} before {names[frames[at]]}; that is ignored")
         shifted.append(after - shift)
