@@ -31,7 +31,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
-TimestampSource = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
+TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Shot:
     has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
     that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
     are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read.
+    stored_orientation is the EXIF orientation of a file whose pixels are stored turned against those of the
+    other frames, else None; size_px and orientation are those of the others.
     """
 
     path: Path
@@ -95,6 +97,8 @@ class Shot:
     baseline_ev: float = 0.0
     defects: npt.NDArray[np.int32] | None = None
     fields: Literal["", "as flagged", "top first", "bottom first"] = ""
+    f_number: float | None = None
+    stored_orientation: int | None = None
 
     @property
     def is_light(self) -> bool:
@@ -110,6 +114,8 @@ class Burst:
     used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
     from their positions; skipped are the numbers and file names of the frames that the user left out. unread
     counts the frames of a video that are beyond those it was asked for, where that is known.
+    copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
+    was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
 
     source: Path
@@ -119,6 +125,15 @@ class Burst:
     numbers: tuple[int, ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
     unread: int = 0
+    copies: tuple[tuple[Path, str], ...] = ()
+    order: str = ""
+    several: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes on the burst and on its frames, each once."""
+        return tuple(dict.fromkeys((*self.notes, *(note for shot in self.shots for note in shot.notes))))
 
     @property
     def left_out(self) -> int:
