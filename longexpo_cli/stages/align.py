@@ -2,7 +2,7 @@
 
 Tabellion 2023, section 4.4 (doi:10.1145/3592124). Foreground look: a global map per frame from the widest
 layer of tracks, then a smooth mesh for parallax and rolling shutter (Zaragoza 2013). Background look: one
-similarity per frame, solved jointly over the burst, that keeps the subject fixed.
+similarity per frame, solved jointly over the burst, that keeps the subject fixed, refined on the pictures.
 """
 
 from __future__ import annotations
