@@ -57,8 +57,13 @@ def choose_frames(burst: Burst, wanted: Range | None, skip: Sequence[Named]) -> 
     """Return the burst with the frames of a range, both ends included, without those that are skipped.
 
     They keep the numbers that `longexpo info` prints. BurstError when a frame does not exist or fewer than
-    two are left.
+    two are left, and when no range is given where there seem to be several bursts.
     """
+    if wanted is None and burst.several:
+        raise BurstError(
+            f"{burst.source}: {burst.several}; choose one with --frames FIRST:LAST, "
+            "by the numbers of `longexpo info`, or all with --frames 0:"
+        )
     if wanted is None and not skip:
         return burst
     count = len(burst.shots)

@@ -224,7 +224,7 @@ def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
         if markers.is_frame_header(marker):
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
             size_px, channels = (int.from_bytes(height, "big"), int.from_bytes(width, "big")), data[start + 5]
-        if marker == markers.START_OF_SCAN and data.find(markers.END_OF_IMAGE, start) >= 0:
+        if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
             if channels not in (1, 3):
                 raise UnreadableFrameError(path, "is a CMYK JPEG; convert the frames to RGB")
             return ImageInfo(size_px, 255, picture_colour.of_jpeg(data, len(data), channels))

@@ -14,7 +14,7 @@ import numpy as np
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import dark_frames, pictures, raw, video
-from longexpo_cli.geometry import Grid
+from longexpo_cli.geometry import Grid, as_stored, upright
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.params import parameter
@@ -60,7 +60,7 @@ def read(shot: Shot) -> Mosaic:
 def _stored(shot: Shot) -> Mosaic:
     """Return a shot's sensor values as they are in its file."""
     if shot.timestamp_source == "video":
-        values: Any = video.read_frame(shot.path, shot.frame)
+        values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
         return raw.read_mosaic(shot)
     else:
@@ -68,6 +68,8 @@ def _stored(shot: Shot) -> Mosaic:
         values = (
             pictures.read_light(shot.path, shot.wb_gains[0]) if is_light else pictures.read_image(shot.path)
         )
+        if shot.stored_orientation is not None:
+            values = as_stored(upright(values, shot.stored_orientation), shot.orientation)
     if values.shape[:2] != shot.size_px:
         stored = f"{values.shape[1]} x {values.shape[0]}"
         raise UnreadableFrameError(shot.path, f"has {stored} pixels, not the size in its header")
