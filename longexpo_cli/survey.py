@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from longexpo_cli import frames
+from longexpo_cli.arrays import Flags
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
-from longexpo_cli.vision import defects, flicker
+from longexpo_cli.vision import blank_rows, defects, flicker
 from longexpo_cli.watch import Watch
 
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
@@ -98,6 +99,12 @@ def survey(
     count = len(burst.shots)
     wanted = count // 2 if requested is None else frame_number(burst, requested)
     look = _look(burst, wanted, params, device, watch)
+    whole = _without_torn_frames(look)
+    if whole is not look.burst:
+        numbers = [whole.number(n) for n in range(len(whole.shots))]
+        nearest = int(np.argmin(np.abs(np.subtract(numbers, burst.number(wanted))))) if numbers else 0
+        distance = look.distance or int(burst.number(wanted) not in numbers)
+        look = replace(_look(whole, nearest, params, device, watch), distance=distance)
     if len(look.burst.shots) < 2 or look.anchor_low is None:
         reasons = "; ".join(f"{path.name}: {why}" for path, why in look.burst.refused)
         raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
@@ -118,7 +125,7 @@ class _Look:
     """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
 
     anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
-    whether it flickers, both empty in a second look.
+    whether it flickers, blank which rows have one value only; all are empty where frames are corrected.
     """
 
     burst: Burst
@@ -128,6 +135,7 @@ class _Look:
     distance: int
     sensor: defects.Evidence
     light: list[flicker.Profile]
+    blank: list[Flags]
 
 
 def _look(
@@ -146,7 +154,7 @@ def _look(
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
-    sensor, light = defects.begin(count), list[flicker.Profile]()
+    sensor, light, blank = defects.begin(count), list[flicker.Profile](), list[Flags]()
     watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
@@ -160,11 +168,33 @@ def _look(
         if is_first:
             sensor = defects.add(sensor, mosaic)
             light.append(flicker.profile(low))
+            blank.append(blank_rows.find(mosaic))
         shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light)
+    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank)
+
+
+def _without_torn_frames(look: _Look) -> Burst:
+    """Return the burst without frames of which a part is not there, or the same burst."""
+    if not any(rows.any() for rows in look.blank):
+        return look.burst
+    torn = blank_rows.judge(look.blank, look.light, look.previews[0].grid.scale)
+    if not torn:
+        return look.burst
+    burst = look.burst
+    refused = [
+        (burst.shots[n].path, f"is damaged: rows {first} to {last} have one value, unlike the other frames")
+        for n, first, last in torn
+    ]
+    kept = [n for n in range(len(burst.shots)) if n not in [number for number, _, _ in torn]]
+    return replace(
+        burst,
+        shots=tuple(burst.shots[n] for n in kept),
+        numbers=tuple(burst.number(n) for n in kept),
+        refused=(*burst.refused, *refused),
+    )
 
 
 def _without_defects(look: _Look) -> Burst:
