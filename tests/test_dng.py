@@ -377,10 +377,17 @@ def test_jpeg_xl_is_decoded(tmp_path: Path, channels: int) -> None:
     write_raw(path, values, tags | {50712: (3, tuple(table.tolist()))})
     path.write_bytes(path.read_bytes()[:8] + data + path.read_bytes()[8 + len(data) :])
     assert np.array_equal(raw.read_mosaic(shot).values, table[values])
-    tags |= {52547: (3, 2), 279: (4, len(data))}
-    write_raw(path, values, tags)
-    with pytest.raises(UnreadableFrameError, match="stores its colours apart"):
-        raw.read_metadata(path, None, None)
+
+
+def test_interleaved_fields_are_put_in_their_places(tmp_path: Path) -> None:
+    """Each colour of the pattern is stored as a picture of its own; sizes need not be even."""
+    values = VALUES[:-1, :-1]
+    fields = np.block([[values[y::2, x::2] for x in (0, 1)] for y in (0, 1)])
+    shot, mosaic = read(tmp_path, fields, {50975: (3, 2), 52547: (3, 2)})
+    assert np.array_equal(mosaic.values, values)
+    assert shot.cfa == "RGGB"
+    rows = np.concatenate([values[field::3] for field in range(3)])
+    assert np.array_equal(read(tmp_path, rows, {50975: (3, 3)})[1].values, values)
 
 
 def polynomial(plane: int, *coefficients: float) -> bytes:

@@ -195,8 +195,6 @@ def _source(path: Path) -> Iterator[_Source]:
     """Open a file and unpack its values."""
     sensor = _dng_sensor(path)
     if sensor is not None and sensor.needs_tifffile:
-        if sensor.is_interleaved:
-            raise UnreadableFrameError(path, f"stores its colours apart; {dng.WAY_OUT}")
         try:
             yield _Source(None, tiff_dng.read(path, sensor), sensor, _Camera())
         except dng.DngError as error:
