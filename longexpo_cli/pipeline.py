@@ -111,7 +111,8 @@ class Renderer:
         watch("track", tracks)
         index = watch("reference", reference.reference(tracks, recipe.mode, requested))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
-        selection = watch("select", select.select(tracks, alignment, burst.start_s, recipe.select, previews))
+        chosen = select.select(tracks, alignment, burst.start_s, recipe.select, previews, burst.left_out)
+        selection = watch("select", chosen)
         previews.clear()
         if said.strict:
             refuse_dropped(burst, alignment)
@@ -167,7 +168,9 @@ class Renderer:
         if not points:
             found = subject.from_mask(cast(npt.NDArray[Any], picture), low)
         else:
-            found = subject.from_points(points, self.low_of(burst, anchor, low), greys, anchor, params)
+            drawn = None if said.points else picture
+            low = self.low_of(burst, anchor, low)
+            found = subject.from_points(points, low, greys, anchor, params, drawn)
         drawn_on = burst.shots[anchor].path.name
         return replace(found, note=f"{found.note}, as marked on {drawn_on}"), anchor
 

@@ -205,7 +205,12 @@ def _align(saved: Saved, request: Request) -> Indexed:
 def _select(saved: Saved, request: Request) -> Indexed:
     tracks, alignment = saved.one("track", Tracks), saved.one("align", Alignment)
     previews = list(saved.every("develop", Preview).values())
-    yield None, select.select(tracks, alignment, saved.burst.start_s, saved.recipe.select, previews)
+    yield (
+        None,
+        select.select(
+            tracks, alignment, saved.burst.start_s, saved.recipe.select, previews, saved.burst.left_out
+        ),
+    )
 
 
 def _merge(saved: Saved, request: Request) -> Indexed:

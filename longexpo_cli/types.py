@@ -31,7 +31,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
-TimestampSource = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
+TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,20 @@ class Transfer:
 class Shot:
     """The metadata of one frame, from its file's headers; no pixels.
 
-    frame is the index inside a video, else 0. size_px is (height, width) of the visible area as stored.
-    start_s is the start of the exposure, in seconds after that of the burst's first frame; timestamp_source
-    says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None when every pixel has three
-    colours. transfer turns stored values into light; black_dn has one level per pattern position, or per
-    channel, and encoded pictures have the same for all channels. wb_gains are the gains of R, G, B divided by
-    the smallest; of pictures, the light of white_dn, which is above 1 where they hold more than white.
+    frame is the index inside a video, else 0; fields is how that is deinterlaced. size_px is (height, width)
+    of the visible area as stored. start_s is the start of the exposure, in seconds after that of the burst's
+    first frame; timestamp_source says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None
+    when every pixel has three colours. transfer turns stored values into light; black_dn has one level per
+    pattern position, or per channel, and encoded pictures have the same for all channels. wb_gains are the
+    gains of R, G, B divided by the smallest; of pictures, the light of white_dn, which is above 1 where they
+    hold more than white.
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
-    that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it.
+    that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
+    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read.
+    stored_orientation is the EXIF orientation of a file whose pixels are stored turned against those of the
+    other frames, else None; size_px and orientation are those of the others.
     """
 
     path: Path
@@ -91,6 +95,10 @@ class Shot:
     camera: str
     notes: tuple[str, ...] = ()
     baseline_ev: float = 0.0
+    defects: npt.NDArray[np.int32] | None = None
+    fields: Literal["", "as flagged", "top first", "bottom first"] = ""
+    f_number: float | None = None
+    stored_orientation: int | None = None
 
     @property
     def is_light(self) -> bool:
@@ -104,7 +112,10 @@ class Burst:
 
     brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
     used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
-    from their positions; skipped are the numbers and file names of the frames that the user left out.
+    from their positions; skipped are the numbers and file names of the frames that the user left out. unread
+    counts the frames of a video that are beyond those it was asked for, where that is known.
+    copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
+    was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
 
     source: Path
@@ -113,6 +124,23 @@ class Burst:
     refused: tuple[tuple[Path, str], ...]
     numbers: tuple[int, ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
+    unread: int = 0
+    copies: tuple[tuple[Path, str], ...] = ()
+    order: str = ""
+    several: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes on the burst and on its frames, each once."""
+        return tuple(dict.fromkeys((*self.notes, *(note for shot in self.shots for note in shot.notes))))
+
+    @property
+    def left_out(self) -> int:
+        """How many frames of the burst are not among its shots."""
+        suffix = self.shots[0].path.suffix.lower()
+        refused = sum(path.suffix.lower().startswith(suffix) for path, _ in self.refused)
+        return len(self.brackets) + refused + len(self.skipped) + self.unread
 
     def number(self, frame: int) -> int:
         """The number in `longexpo info` of a frame of this burst."""
@@ -245,7 +273,8 @@ class Alignment:
     of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
     structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
     In the background look relative_motion is how far the subject moves against its
-    surroundings, as a fraction of the diagonal, NaN where these show no motion.
+    surroundings, as a fraction of the diagonal, NaN where these show no motion. note says how it was told
+    that the camera stood still, "" when the frames were aligned.
     """
 
     mode: Mode
@@ -262,6 +291,7 @@ class Alignment:
     layer: Indices | None = None
     confidence: float | None = None
     relative_motion: float | None = None
+    note: str = ""
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""
@@ -277,6 +307,7 @@ class Pair:
     """Two neighbouring frames of the run, and the part start..stop (0..1) of their interval to render.
 
     time_weight is the pair's weight in the exposure: (stop - start) * duration / median duration.
+    trail_percent is how much longer the part makes the trail, in percent of the diagonal.
     """
 
     first: int
@@ -284,6 +315,7 @@ class Pair:
     start: float
     stop: float
     time_weight: float
+    trail_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from longexpo_cli import colour
 from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import icc, markers, picture_colour, tiff_page
+from longexpo_cli.files import damage, icc, jpeg, markers, picture_colour, tiff_page
 from longexpo_cli.files.picture_colour import ColourError
 from longexpo_cli.files.tiff_page import TiffError
 
 TIFF = frozenset({".tif", ".tiff"})
 PNG = frozenset({".png"})
 JPEG = frozenset({".jpg", ".jpeg", ".jpe"})
+_JPEG_IN_TIFF = 7  # Compression
 _MIN_PNG_BYTES = 33  # signature and IHDR chunk
 _PNG_COLOUR = 2  # bit of IHDR's colour type: RGB or palette, not grey
 
@@ -127,6 +128,8 @@ def _three_channels(path: Path, info: ImageInfo) -> Any:
     dtype = np.dtype(np.uint8 if info.max_value <= 255 else np.uint16)
     if values.dtype != dtype and not info.is_float and info.max_value <= 65535:
         raise UnreadableFrameError(path, f"has {values.dtype} pixels; only 8 and 16 bits are supported")
+    if values.dtype == np.uint8 and (row := damage.grey_from(values)):
+        raise UnreadableFrameError(path, f"is damaged: it is plain grey from row {row} down")
     channels = [0, 1, 2] if values.shape[2] >= 3 else [0, 0, 0]
     return np.ascontiguousarray(values if values.shape[2] == 3 else values[..., channels])
 
@@ -134,7 +137,15 @@ def _three_channels(path: Path, info: ImageInfo) -> Any:
 def _decode(path: Path) -> Any:
     import cv2
 
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if path.suffix.lower() in JPEG:
+        try:
+            return jpeg.decode(path.read_bytes())
+        except jpeg.JpegError as error:
+            raise UnreadableFrameError(path, str(error)) from error
+    data = path.read_bytes()
+    if path.suffix.lower() in PNG and (defect := damage.png_damage(data)):
+        raise UnreadableFrameError(path, defect)
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if values is None or values.ndim != 3:
         return values
     return values[..., [2, 1, 0]]
@@ -169,7 +180,16 @@ def _decode_tiff(path: Path) -> Any:
 
     try:
         with tifffile.TiffFile(path) as file:
-            return tiff_page.values(tiff_page.picture(file))
+            page = tiff_page.picture(file)
+            if missing := damage.tiff_damage(page, file.filehandle.size):
+                raise UnreadableFrameError(path, missing)
+            if int(page.compression) == _JPEG_IN_TIFF and isinstance(page.index, int):
+                jpeg.require_sound_tiff(path.read_bytes(), page.index)
+            return tiff_page.values(page)
+    except UnreadableFrameError:
+        raise
+    except jpeg.JpegError as error:
+        raise UnreadableFrameError(path, str(error)) from error
     except Exception as error:  # codecs raise errors of their own types; all mean that the file is damaged
         raise UnreadableFrameError(path, f"cannot be decoded ({error})") from error
 
@@ -204,7 +224,7 @@ def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
         if markers.is_frame_header(marker):
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
             size_px, channels = (int.from_bytes(height, "big"), int.from_bytes(width, "big")), data[start + 5]
-        if marker == markers.START_OF_SCAN and data.find(markers.END_OF_IMAGE, start) >= 0:
+        if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
             if channels not in (1, 3):
                 raise UnreadableFrameError(path, "is a CMYK JPEG; convert the frames to RGB")
             return ImageInfo(size_px, 255, picture_colour.of_jpeg(data, len(data), channels))

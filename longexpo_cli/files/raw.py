@@ -318,7 +318,11 @@ def _open(path: Path) -> Iterator[Any]:
 
     file = rawpy.RawPy()
     try:
-        file.open_file(str(path))
+        if _is_utf8(path):
+            file.open_file(str(path))
+        else:
+            with path.open("rb") as stream:
+                file.open_buffer(stream)
         yield file
     except UnreadableFrameError:
         raise
@@ -330,6 +334,15 @@ def _open(path: Path) -> Iterator[Any]:
         raise UnreadableFrameError(path, f"LibRaw cannot read it ({error})") from error
     finally:
         file.close()
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether rawpy can pass a path on, which it does as UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cfa_pattern(path: Path, file: Any) -> str | None:
