@@ -332,7 +332,6 @@ XTRANS = (
 @pytest.mark.parametrize(
     ("tags", "why"),
     [
-        ({33421: (3, (6, 6)), 33422: (1, XTRANS)}, "X-Trans pattern"),
         ({33421: (3, (2, 2)), 33422: (1, (0, 1, 2, 1))}, "2 x 2 colour pattern"),
         ({33421: (3, (4, 2)), 33422: (1, (0, 1, 1, 2, 0, 1, 2, 1))}, "4 x 2 colour pattern"),
     ],
@@ -340,6 +339,34 @@ XTRANS = (
 def test_other_patterns_are_refused_with_a_way_out(tmp_path: Path, tags: Tags, why: str) -> None:
     with pytest.raises(UnreadableFrameError, match=f"{why}; export the frames as"):
         read(tmp_path, VALUES, tags)
+
+
+@pytest.mark.parametrize("size", [(60, 84), (516, 540)])
+def test_the_colours_of_an_xtrans_sensor_are_interpolated(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A smooth colour picture comes back, whatever white is balanced to; small ones by simpler means."""
+    y, x = np.indices(size) / 700
+    raw_light = np.stack([0.1 + 0.4 * x, 0.5 - 0.3 * y, 0.2 + 0.2 * (x + y)], -1)
+    rows, columns = np.indices(size)
+    colours = np.array(XTRANS).reshape(6, 6)[rows % 6, columns % 6]
+    mosaic_light = np.take_along_axis(raw_light, colours[..., None], 2)[..., 0]
+    values = np.rint(mosaic_light * 3839 + 256).astype(np.uint16)
+    tags: Tags = BLACK | {33421: (3, (6, 6)), 33422: (1, XTRANS), 50713: (3, (6, 6)), 50714: (3, (256,) * 36)}
+    shot, mosaic = read(tmp_path, values, tags)
+    assert shot.cfa is None
+    assert shot.is_light
+    assert np.abs(mosaic.values - raw_light)[6:-6, 6:-6].max() < 6e-3
+    assert np.abs((mosaic.values - raw_light)[6:-6, 6:-6].mean(axis=(0, 1))).max() < 5e-4
+    assert any("X-Trans" in note for note in shot.notes)
+    crop: Tags = {50719: (4, (7, 3)), 50720: (4, (40, 30))}
+    shot, part = read(tmp_path, values, tags | crop)
+    assert np.array_equal(part.values, mosaic.values[3:33, 7:47])
+
+
+def test_an_xtrans_sensor_with_corrections_is_refused(tmp_path: Path) -> None:
+    tags: Tags = BLACK | {33421: (3, (6, 6)), 33422: (1, XTRANS)}
+    item = gain_map((0, 0, HEIGHT, WIDTH), np.ones((2, 2)))
+    with pytest.raises(UnreadableFrameError, match="X-Trans pattern and needs corrections; export"):
+        read(tmp_path, VALUES, tags | {51009: opcodes(item)})
 
 
 @pytest.mark.parametrize("origin", [(0, 0), (1, 2), (3, 1)])

@@ -459,7 +459,8 @@ def _black(tags: Directory, samples: int) -> Array64:
     if not np.isfinite(values).all() or min(rows, columns) < 1:
         raise DngError("has damaged tags (a BlackLevel that is not a number)")
     if values.size == rows * columns * samples:
-        return values.reshape(rows, columns, samples)
+        levels = values.reshape(rows, columns, samples)
+        return levels[:1, :1] if (levels == levels[:1, :1]).all() else levels
     return np.full((1, 1, samples), values.mean())
 
 
