@@ -114,6 +114,7 @@ def test_black_levels_of_every_kind_are_subtracted(tmp_path: Path) -> None:
     one = np.full((1, 1), 80)
     cases: list[tuple[Array, Tags]] = [
         (two[y % 2, x % 2], {50713: (3, (2, 2)), 50714: (3, (60, 64, 66, 70))}),
+        (two[y % 2, x % 2], {50714: (3, (60, 64, 66, 70))}),
         (four[y % 2, x % 4], {50713: (3, (2, 4)), 50714: (3, tuple(four.ravel().tolist()))}),
         (one[0, 0] + h, {50714: (3, 80), 50715: (10, tuple(n for d in h.tolist() for n in (d, 1)))}),
         (one[0, 0] + v[:, None], {50714: (3, 80), 50716: (10, tuple(n for d in v.tolist() for n in (d, 1)))}),

@@ -458,6 +458,8 @@ def _black(tags: Directory, samples: int) -> Array64:
     values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
     if not np.isfinite(values).all() or min(rows, columns) < 1:
         raise DngError("has damaged tags (a BlackLevel that is not a number)")
+    if values.size == 4 and rows * columns * samples == 1:  # of files that leave BlackLevelRepeatDim out
+        rows = columns = 2
     if values.size == rows * columns * samples:
         levels = values.reshape(rows, columns, samples)
         return levels[:1, :1] if (levels == levels[:1, :1]).all() else levels
