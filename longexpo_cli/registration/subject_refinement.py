@@ -66,7 +66,8 @@ def refine(
     maps = burst.refine([to_low @ registration.maps[n] @ from_low for n in frames], prior)
     grown = burst.grow(maps, prior)
     if grown.sum() >= MIN_GAIN * prior.sum():
-        maps = burst.refine(maps, grown)
+        wider = burst.refine(maps, grown)
+        maps = max(maps, wider, key=lambda each: burst.held(each, grown))
     result = registration.maps.copy()
     for n, refined in zip(frames, maps, strict=True):
         normalized = from_low @ refined @ to_low
@@ -101,6 +102,15 @@ class _Burst:
         initial = [each @ template.shift for each in maps]
         refined = _refine(template, self.others, initial, prior[crop], self.offsets)
         return [each @ np.linalg.inv(template.shift) for each in refined]
+
+    def held(self, maps: Sequence[Array64], prior: Array32) -> float:
+        """Return how many pixels of what a prior H W weights stay still under maps, unlike the ground."""
+        crop = _crop(prior)
+        if crop is None:
+            return 0.0
+        template = self.template(maps, prior, crop)
+        inside = [each @ template.shift for each in maps]
+        return float(_steady(template, self.others, inside, prior[crop]).sum())
 
     def grow(self, maps: Sequence[Array64], prior: Array32) -> Array32:
         """Return the prior H W, and what is next to it and as still under the maps, but is not the ground.
