@@ -1,5 +1,5 @@
 /* A picture with three colours a pixel to working-space light of the same size; curve as in develop_bin_rgb.
-   Merged pictures (MERGED) are raw values already: VALUE is float and curve is not read. */
+   Merged pictures and light (MERGED) are raw values already: VALUE is float and curve is not read. */
 __kernel void develop_rgb(__global const VALUE *values, __global const float *curve, __global float *light,
                           int width, int height, float16 colour)
 {

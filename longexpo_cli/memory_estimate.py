@@ -99,7 +99,7 @@ class Estimate:
 def estimate(shot: Shot, recipe: Recipe, images: bool) -> Estimate:
     """Return the memory that a burst of frames like shot needs; images: the blur samples frames as images."""
     pixels = _pixels(shot, recipe)
-    totals = {name: _bytes(alive, pixels) for name, alive in MOMENTS.items()}
+    totals = {name: _bytes(_as_decoded(alive, shot), pixels) for name, alive in MOMENTS.items()}
     if images:
         totals["blur a pair"] += _bytes(_IMAGE_COPIES, pixels)
     largest = max(_bytes(Counter({b: 1}), pixels) for alive in MOMENTS.values() for b in alive)
@@ -141,6 +141,12 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
         Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,
         Extent.GAIN_CELL: -(-full // _GAIN_CELL_PX),
     }
+
+
+def _as_decoded(alive: Counter[Buffer], shot: Shot) -> Counter[Buffer]:
+    """Return the buffers with the type that the shot's frames are decoded to."""
+    decoded = buffers.MERGED_VALUES if shot.is_light else buffers.STORED_VALUES
+    return Counter({decoded if b is buffers.STORED_VALUES else b: count for b, count in alive.items()})
 
 
 def _bytes(alive: Counter[Buffer], pixels: dict[Extent, int]) -> int:

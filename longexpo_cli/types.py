@@ -43,18 +43,35 @@ class NoiseProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """How stored values become linear light, both 0..1 from black to white (colour.decode).
+
+    curve "gamma" is a power of gamma; "sampled" interpolates samples, the light at equally spaced values from
+    0 to 1. "hlg" is scene light, "pq" light on the display, 1.0 = its peak. "decoded": the file is decoded to
+    light of the working space, float32, because no curve and matrix describe its values.
+    """
+
+    curve: Literal["linear", "srgb", "gamma", "bt709", "pq", "hlg", "sampled", "decoded"] = "linear"
+    gamma: float = 1.0
+    samples: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """The metadata of one frame, from its file's headers; no pixels.
 
     frame is the index inside a video, else 0. size_px is (height, width) of the visible area as stored.
     start_s is the start of the exposure, in seconds after that of the burst's first frame; timestamp_source
     says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None when every pixel has three
-    colours. black_dn has one level per pattern position, or per channel. wb_gains are the gains of R, G, B
-    divided by the smallest. camera_to_working maps white-balanced camera colours to the working space; its
-    rows sum to 1. exposure_scale multiplies light, so that all frames have the brightness of the reference
-    exposure. notes has one sentence for each value that was replaced or estimated. stored_orientation is the
-    EXIF orientation of a file whose pixels are stored turned against those of the other frames, else None;
-    size_px and orientation are those of the others.
+    colours. transfer turns stored values into light; black_dn has one level per pattern position, or per
+    channel, and encoded pictures have the same for all channels. wb_gains are the gains of R, G, B divided by
+    the smallest; of pictures, the light of white_dn, which is above 1 where they hold more than white.
+    camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
+    exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
+    has one sentence for each value that was replaced or estimated. defects N 2 int32 are the places (y, x) of
+    pixels of the sensor whose values are replaced when the frame is read. stored_orientation is the EXIF
+    orientation of a file whose pixels are stored turned against those of the other frames, else None; size_px
+    and orientation are those of the others.
     """
 
     path: Path
@@ -66,7 +83,7 @@ class Shot:
     exposure_s: float | None
     iso: float | None
     cfa: str | None
-    encoding: Literal["linear", "srgb"]
+    transfer: Transfer
     black_dn: tuple[float, ...]
     white_dn: float
     wb_gains: tuple[float, float, float]
@@ -75,8 +92,14 @@ class Shot:
     exposure_scale: float
     camera: str
     notes: tuple[str, ...] = ()
+    defects: npt.NDArray[np.int32] | None = None
     f_number: float | None = None
     stored_orientation: int | None = None
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the frame is decoded to float32 light, 1.0 = white_dn, whatever is stored."""
+        return self.transfer.curve == "decoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +150,8 @@ class Burst:
 class Mosaic:
     """Sensor values of one shot: H W (a colour filter array) or H W 3.
 
-    As read: uint8 or uint16 in DN. As merged: float32, black subtracted, 1.0 = white, without white balance.
+    As read: uint8 or uint16 in DN. As merged, and as read where the shot says is_light: float32, linear,
+    black subtracted, 1.0 = white, without white balance.
     """
 
     values: Array16 | Array8 | Array32

@@ -82,4 +82,6 @@ def _burst_entry(burst: Burst) -> dict[str, Any]:
 
 def _shot_entry(shot: Shot) -> dict[str, Any]:
     fields = dataclasses.asdict(shot)
-    return fields | {"path": str(shot.path), "camera_to_working": shot.camera_to_working.tolist()}
+    transfer = {"curve": shot.transfer.curve, "gamma": shot.transfer.gamma}  # a table is not for reading
+    matrix = shot.camera_to_working.tolist()
+    return fields | {"path": str(shot.path), "camera_to_working": matrix, "transfer": transfer}

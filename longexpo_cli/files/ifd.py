@@ -24,13 +24,17 @@ LONG8 = 16  # BigTIFF only
 
 SUB_IFDS = 330
 EXIF_IFD = 34665
+INTEROPERABILITY_IFD = 40965
 GPS_IFD = 34853
-# tifffile writes neither of these tags. Their neighbours have the same positions in a directory.
+# tifffile writes neither EXIF_IFD nor GPS_IFD. Their neighbours have the same positions in a directory.
 EXIF_IFD_PLACEHOLDER = 34664
 GPS_IFD_PLACEHOLDER = 34852
 
-_NUMBER_FORMATS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"}  # by field type
 _UNKNOWN_RATIO = (0, 0)  # LensSpecification has it where a value is not known (Exif 2.32, 4.6.5)
+_NUMBER_FORMATS = {  # by field type
+    **{1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"},
+    **{16: "Q", 17: "q", 18: "Q"},  # BigTIFF only
+}
 _BYTE_STRINGS = (ASCII, UNDEFINED)
 _RATIONAL_FORMATS = {RATIONAL: "II", SRATIONAL: "ii"}
 _MAX_DENOMINATOR = 10**6  # of a written rational: a microsecond for exposure times
@@ -76,9 +80,9 @@ _BIG = _Layout("Q", "Q", LONG8)  # BigTIFF, for files beyond 4 GiB
 
 
 def read_directories(
-    data: Data, start: int = 0, pointers: Sequence[int] = (SUB_IFDS, EXIF_IFD)
+    data: Data, start: int = 0, pointers: Sequence[int] = (SUB_IFDS, EXIF_IFD, INTEROPERABILITY_IFD)
 ) -> list[Directory]:
-    """Return the directories of the TIFF structure at byte start: main, its sub-IFDs, Exif, next.
+    """Return the directories of the TIFF or BigTIFF structure at byte start: main, its sub-IFDs, Exif, next.
 
     pointers are the tags of directories that are read between the main ones. Numbers become tuples, ASCII and
     UNDEFINED values bytes. Entries that cannot be read are left out.
@@ -86,7 +90,10 @@ def read_directories(
     order = "<" if data[start : start + 2] == b"II" else ">"
     found: list[Directory] = []
     try:
-        pending = [start + struct.unpack_from(order + "I", data, start + 4)[0]]
+        layout = (
+            _BIG if struct.unpack_from(order + "H", data, start + 2)[0] == _BIG_TIFF_VERSION else _CLASSIC
+        )
+        pending = [start + struct.unpack_from(order + layout.offset, data, start + layout.offset_bytes)[0]]
     except struct.error:
         return found
     seen: set[int] = set()
@@ -96,11 +103,13 @@ def read_directories(
             continue
         seen.add(at)
         try:
-            entries = struct.unpack_from(order + "H", data, at)[0]
-            following = struct.unpack_from(order + "I", data, at + 2 + 12 * entries)[0]
+            entries = struct.unpack_from(order + layout.entry_count, data, at)[0]
+            first = at + struct.calcsize("=" + layout.entry_count)
+            end = first + layout.entry_bytes * entries
+            following = struct.unpack_from(order + layout.offset, data, end)[0] if end < len(data) else 0
         except struct.error:
             continue
-        directory = _read_entries(data, start, at + 2, min(entries, _MAX_ENTRIES), order)
+        directory = _read_entries(data, start, first, min(entries, _MAX_ENTRIES), order, layout)
         found.append(directory)
         offsets = [offset for tag in pointers for offset in _offsets(directory, tag)]
         children = [start + offset for offset in offsets]
@@ -108,20 +117,20 @@ def read_directories(
     return found
 
 
-def _read_entries(data: Data, start: int, at: int, entries: int, order: str) -> Directory:
-    """Read the 12-byte entries from byte at; their offsets count from byte start."""
+def _read_entries(data: Data, start: int, at: int, entries: int, order: str, layout: _Layout) -> Directory:
+    """Read the entries from byte at; their offsets count from byte start."""
     directory: Directory = {}
-    for entry in range(at, at + 12 * entries, 12):
+    for entry in range(at, at + layout.entry_bytes * entries, layout.entry_bytes):
         try:
-            tag, kind, count = struct.unpack_from(order + "HHI", data, entry)
+            tag, kind, count = struct.unpack_from(order + "HH" + layout.offset, data, entry)
             is_bytes = kind in _BYTE_STRINGS
             item = "B" if is_bytes else _RATIONAL_FORMATS.get(kind) or _NUMBER_FORMATS.get(kind, "")
             size = struct.calcsize("=" + item) * count
             if not size or size > _MAX_VALUE_BYTES:
                 continue
-            value_at = entry + 8
-            if size > 4:
-                value_at = start + struct.unpack_from(order + "I", data, value_at)[0]
+            value_at = entry + 4 + layout.offset_bytes
+            if size > layout.offset_bytes:
+                value_at = start + struct.unpack_from(order + layout.offset, data, value_at)[0]
             if is_bytes:
                 directory[tag] = bytes(data[value_at : value_at + count])
                 continue

@@ -23,7 +23,10 @@ from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data
 from longexpo_cli.types import NoiseProfile
 
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"IIU\0", b"IIRO", b"IIRS", b"MMOR")  # TIFF, Panasonic, Olympus
+_TIFF_SIGNATURES = (  # TIFF, BigTIFF, Panasonic, Olympus
+    *(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(b"IIU\0", b"IIRO", b"IIRS", b"MMOR"),
+)
 _CANON_SEARCH_BYTES = 1 << 20  # at the start of a CR3, where the metadata boxes are
 
 # Tags (TIFF 6.0, Exif 2.32, DNG 1.7).

@@ -2,50 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from longexpo_cli.arrays import Array8, Array16
+from longexpo_cli import colour
+from longexpo_cli.arrays import Array8, Array16, Array32
+from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import markers
+from longexpo_cli.files import damage, icc, jpeg, markers, picture_colour, tiff_page
+from longexpo_cli.files.picture_colour import ColourError
+from longexpo_cli.files.tiff_page import TiffError
 
 TIFF = frozenset({".tif", ".tiff"})
 PNG = frozenset({".png"})
 JPEG = frozenset({".jpg", ".jpeg", ".jpe"})
+_JPEG_IN_TIFF = 7  # Compression
 _MIN_PNG_BYTES = 33  # signature and IHDR chunk
+_PNG_COLOUR = 2  # bit of IHDR's colour type: RGB or palette, not grey
+
+
+_MAX_MEDIAN_LIGHT = 64.0  # of a picture of floats; brighter ones are numbers on another scale than 1 = white
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """A picture's size (height, width) as stored and the largest value it can hold: 255 or 65535."""
+    """A picture's size (height, width) as stored, the values of black and white, and what values mean.
+
+    max_value is 255 or 65535 (less for 9 to 15 bits), 2^bits - 1 for more bits, 1.0 for floats. white_light
+    is the light of the brightest value that the picture holds or may hold, 1.0 = white. is_table: values are
+    8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does.
+    """
 
     size_px: tuple[int, int]
-    max_value: int
+    max_value: float
+    colour: Encoding = picture_colour.UNTAGGED
+    min_value: float = 0.0
+    white_light: float = 1.0
+    is_float: bool = False
+
+    @property
+    def is_table(self) -> bool:
+        """Whether a table of light for every value describes the picture, with one matrix."""
+        return not self.is_float and self.max_value <= 65535 and self.colour.transfer.curve != "decoded"
 
 
 def image_info(path: Path) -> ImageInfo:
     """Return a picture's size and largest value without decoding it.
 
-    UnreadableFrameError when it is not an 8- or 16-bit TIFF, PNG or JPEG, or is truncated.
+    Pictures of floats are decoded, for their brightest light. UnreadableFrameError when it is not a grey or
+    RGB TIFF, PNG or JPEG, is truncated, or has a profile that cannot be used.
     """
     try:
         if path.suffix.lower() in TIFF:
             return _tiff_info(path)
         data = path.read_bytes()
+        return _png_info(path, data) if path.suffix.lower() in PNG else _jpeg_info(path, data)
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
-    return _png_info(path, data) if path.suffix.lower() in PNG else _jpeg_info(path, data)
+    except (ColourError, TiffError) as error:
+        raise UnreadableFrameError(path, str(error)) from error
 
 
 def read_image(path: Path) -> Array8 | Array16:
-    """Return a picture as H W 3, uint8 or uint16, as stored: not rotated, sRGB values not decoded.
+    """Return a picture as H W 3, uint8 or uint16, as stored: not rotated, values not decoded to light.
 
     Grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be decoded.
     """
     info = image_info(path)
+    if info.is_float or info.max_value > 65535:
+        raise UnreadableFrameError(path, "has more than 16 bits")
+    values: Array8 | Array16 = _three_channels(path, info)
+    return values
+
+
+def read_light(path: Path, white_light: float = 1.0) -> Array32:
+    """Return a picture as light of the working space, H W 3 float32, as a fraction of white_light.
+
+    Not rotated; grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be
+    decoded or has values that are not numbers.
+    """
+    return _light(path, image_info(path), white_light)
+
+
+def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
+    values = _three_channels(path, info).astype(np.float32)
+    if not np.isfinite(values).all():
+        count = np.count_nonzero(~np.isfinite(values).all(axis=-1))
+        raise UnreadableFrameError(path, f"has {count} pixels that are not numbers (NaN or infinite)")
+    values = (values - np.float32(info.min_value)) / np.float32(info.max_value - info.min_value)
+    encoding = info.colour
+    if encoding.transfer.curve == "decoded":
+        try:
+            light = icc.to_working(values, encoding.profile)
+        except icc.ProfileError as error:
+            raise UnreadableFrameError(path, f"has a colour profile that {error}") from error
+    else:
+        light = colour.decode(values, encoding.transfer) @ encoding.to_working.T.astype(np.float32)
+    return np.asarray(light * np.float32(encoding.white_light / white_light), np.float32)
+
+
+def _three_channels(path: Path, info: ImageInfo) -> Any:
+    """Return stored values H W 3."""
     values: Any = _decode_tiff(path) if path.suffix.lower() in TIFF else _decode(path)
     if values is None or values.size == 0:
         raise UnreadableFrameError(path, "cannot be decoded")
@@ -53,9 +113,11 @@ def read_image(path: Path) -> Array8 | Array16:
         values = values[..., None]
     if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4) or values.shape[:2] != info.size_px:
         raise UnreadableFrameError(path, f"has pixels of unsupported shape {values.shape}")
-    dtype = np.dtype(np.uint8 if info.max_value == 255 else np.uint16)
-    if values.dtype != dtype:
+    dtype = np.dtype(np.uint8 if info.max_value <= 255 else np.uint16)
+    if values.dtype != dtype and not info.is_float and info.max_value <= 65535:
         raise UnreadableFrameError(path, f"has {values.dtype} pixels; only 8 and 16 bits are supported")
+    if values.dtype == np.uint8 and (row := damage.grey_from(values)):
+        raise UnreadableFrameError(path, f"is damaged: it is plain grey from row {row} down")
     channels = [0, 1, 2] if values.shape[2] >= 3 else [0, 0, 0]
     return np.ascontiguousarray(values if values.shape[2] == 3 else values[..., channels])
 
@@ -63,7 +125,15 @@ def read_image(path: Path) -> Array8 | Array16:
 def _decode(path: Path) -> Any:
     import cv2
 
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if path.suffix.lower() in JPEG:
+        try:
+            return jpeg.decode(path.read_bytes())
+        except jpeg.JpegError as error:
+            raise UnreadableFrameError(path, str(error)) from error
+    data = path.read_bytes()
+    if path.suffix.lower() in PNG and (defect := damage.png_damage(data)):
+        raise UnreadableFrameError(path, defect)
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if values is None or values.ndim != 3:
         return values
     return values[..., [2, 1, 0]]
@@ -74,16 +144,24 @@ def _tiff_info(path: Path) -> ImageInfo:
 
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            size_px = (int(page.imagelength), int(page.imagewidth))
-            bits = page.bitspersample
-            photometric = int(page.photometric)
-            samples = int(page.samplesperpixel)
+            found = tiff_page.layout(tiff_page.picture(file))
+    except (ColourError, TiffError):
+        raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
-    if bits not in (8, 16) or photometric not in (1, 2, 6) or samples not in (1, 2, 3, 4):
-        raise UnreadableFrameError(path, "is not an 8- or 16-bit grey or RGB TIFF")
-    return ImageInfo(size_px, (1 << int(bits)) - 1)
+    info = ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
+    return replace(info, white_light=_brightest(path, info)) if found.is_float else info
+
+
+def _brightest(path: Path, info: ImageInfo) -> float:
+    """Return the brightest light of a picture of floats, at least white."""
+    light = _light(path, info, 1.0)
+    if float(np.median(light)) > _MAX_MEDIAN_LIGHT:
+        raise UnreadableFrameError(
+            path,
+            f"has float values up to {light.max():g}, where 1 should be white; divide them by their white",
+        )
+    return max(1.0, float(light.max()))
 
 
 def _decode_tiff(path: Path) -> Any:
@@ -91,9 +169,16 @@ def _decode_tiff(path: Path) -> Any:
 
     try:
         with tifffile.TiffFile(path) as file:
-            page = file.pages[0]
-            values = page.asarray()
-            return np.moveaxis(values, 0, -1) if int(page.planarconfig) == 2 and values.ndim == 3 else values
+            page = tiff_page.picture(file)
+            if missing := damage.tiff_damage(page, file.filehandle.size):
+                raise UnreadableFrameError(path, missing)
+            if int(page.compression) == _JPEG_IN_TIFF and isinstance(page.index, int):
+                jpeg.require_sound_tiff(path.read_bytes(), page.index)
+            return tiff_page.values(page)
+    except UnreadableFrameError:
+        raise
+    except jpeg.JpegError as error:
+        raise UnreadableFrameError(path, str(error)) from error
     except Exception as error:  # codecs raise errors of their own types; all mean that the file is damaged
         raise UnreadableFrameError(path, f"cannot be decoded ({error})") from error
 
@@ -105,7 +190,11 @@ def _png_info(path: Path, data: bytes) -> ImageInfo:
     if not any(kind == b"IEND" for kind, _, _ in markers.png_chunks(data, len(data))):
         raise UnreadableFrameError(path, "is truncated")
     size_px = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    return ImageInfo(size_px, 65535 if data[24] == 16 else 255)
+    chunks = {kind: data[at : at + length] for kind, at, length in markers.png_chunks(data, len(data))}
+    meaning = picture_colour.of_png(chunks, 3 if data[25] & _PNG_COLOUR else 1)
+    top = 65535 if data[24] == 16 else 255
+    black, white = (16 / 255 * top, 235 / 255 * top) if picture_colour.is_narrow_range(chunks) else (0, top)
+    return ImageInfo(size_px, white, meaning, black, meaning.white_light)
 
 
 def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
@@ -115,11 +204,13 @@ def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
     """
     if not data.startswith(markers.JPEG_SIGNATURE):
         raise UnreadableFrameError(path, "is not a JPEG")
-    size_px = (0, 0)
+    size_px, channels = (0, 0), 3
     for marker, start, _ in markers.jpeg_segments(data, 0, len(data)):
         if markers.is_frame_header(marker):
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
-            size_px = int.from_bytes(height, "big"), int.from_bytes(width, "big")
+            size_px, channels = (int.from_bytes(height, "big"), int.from_bytes(width, "big")), data[start + 5]
         if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
-            return ImageInfo(size_px, 255)
+            if channels not in (1, 3):
+                raise UnreadableFrameError(path, "is a CMYK JPEG; convert the frames to RGB")
+            return ImageInfo(size_px, 255, picture_colour.of_jpeg(data, len(data), channels))
     raise UnreadableFrameError(path, "is truncated or not a JPEG")

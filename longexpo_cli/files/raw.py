@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime
 import math
+import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
+from longexpo_cli.files import dng, ifd, tiff_dng
 from longexpo_cli.types import Mosaic, Shot
 
 EXTENSIONS = frozenset(
@@ -34,7 +36,10 @@ _MAX_GAIN_RATIO = 30.0  # white balance gains of cameras differ by less; a large
 _MAX_MATRIX_ENTRY = 20.0  # camera to working space; a larger entry means a nearly singular colour matrix
 _MIN_DETERMINANT = 1e-4  # of a usable colour matrix
 _D65_XYZ = colour.to_xyz("rec2020") @ np.ones(3)
-_MAX_BLACK_ROWS = 0.03  # fraction of rows without a value above black; more means a damaged file
+_MAX_BLACK_ROWS = 0.03  # fraction of rows of zeros; more means a damaged file
+_NEAR_BLACK = 0.5  # of the black level: noise does not reach further down in a whole row
+_DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
+_WAY_OUT = "export the frames as DNGs of three colours per pixel (linear DNG) or as 16-bit TIFF"
 
 # Detection of clipping below the stated white level, in the histogram of one CFA position.
 _BIN_WIDTH = 0.005  # fraction of the range from black to white
@@ -47,7 +52,8 @@ _MAX_SPREAD = 0.01  # fraction of the range by which the positions' clipping lev
 class RawMetadata:
     """Metadata from LibRaw: fields of a Shot; time, exposure and ISO are for files without readable tags.
 
-    taken has whole seconds. notes has one sentence for each value that was replaced or estimated.
+    taken has whole seconds. is_light: values are decoded to float32, black 0 and white 1. notes
+    has one sentence for each value that was replaced or estimated.
     """
 
     size_px: tuple[int, int]
@@ -61,16 +67,23 @@ class RawMetadata:
     exposure_s: float | None
     iso: float | None
     notes: tuple[str, ...]
+    is_light: bool = False
 
 
 def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (height, width) of the whole sensor and of the visible picture, without decoding.
+    """Return (height, width) of the whole sensor and of the picture, without decoding.
 
     UnreadableFrameError when LibRaw does not support the file.
     """
+    sensor = _dng_sensor(path)
+    if sensor is not None and tiff_dng.needs_tifffile(sensor):
+        return sensor.size_px, sensor.picture_px
     with _open(path) as file:
         sizes = file.sizes
-        return (int(sizes.raw_height), int(sizes.raw_width)), (int(sizes.height), int(sizes.width))
+        whole = int(sizes.raw_height), int(sizes.raw_width)
+        if sensor is not None and sensor.size_px == whole:
+            return whole, sensor.picture_px
+        return whole, (int(sizes.height), int(sizes.width))
 
 
 def read_metadata(
@@ -78,55 +91,214 @@ def read_metadata(
 ) -> RawMetadata:
     """Return the metadata of a file from LibRaw; color_matrix and as_shot_neutral are its DNG tags or None.
 
-    LibRaw decodes the pixels to determine black level, white level and pattern, so callers do this once per
+    The pixels are decoded to determine black level, white level and pattern, so callers do this once per
     burst and ISO. When pixels are clipped below the stated white level, the white level is lowered to that
-    value. UnreadableFrameError for damaged files and sensors without a 2x2 RGB pattern.
+    value. UnreadableFrameError for damaged files and patterns other than 2x2 RGB ones.
     """
-    with _open(path) as file:
-        file.unpack()
-        cfa = _cfa_pattern(path, file)
-        values = _visible_values(file)
-        black = _black_level(file, cfa)
-        _require_exposed(path, values, black)
-        white, notes = _white_level(file, values, max(black))
-        libraw_matrix = np.array(file.rgb_xyz_matrix[:3], np.float64)
-        camera_to_working, used_matrix, matrix_note = _camera_to_working(color_matrix, libraw_matrix)
-        wb_gains, wb_note = _white_balance(file, as_shot_neutral, used_matrix)
-        other = file.other
+    with _source(path) as source:
+        decoded = _decode(path, source)
+        white, notes = _white_level(decoded.stated_white, decoded.unchanged, max(decoded.unchanged_black))
+        camera = source.camera
+        if decoded.is_monochrome:
+            to_working, wb_gains, colour_notes = np.eye(3), (1.0, 1.0, 1.0), ["the sensor has no colours"]
+        else:
+            libraw_matrix = np.array(camera.rgb_xyz_matrix[:3], np.float64)
+            to_working, used_matrix, matrix_note = _camera_to_working(color_matrix, libraw_matrix)
+            wb_gains, wb_note = _white_balance(camera, as_shot_neutral, used_matrix)
+            colour_notes = [matrix_note, wb_note]
         return RawMetadata(
-            size_px=(int(values.shape[0]), int(values.shape[1])),
-            orientation=_FLIP_TO_ORIENTATION.get(int(file.sizes.flip), 1),
-            cfa=cfa,
-            black_dn=black,
-            white_dn=white,
+            size_px=(int(decoded.values.shape[0]), int(decoded.values.shape[1])),
+            orientation=_FLIP_TO_ORIENTATION.get(camera.flip, 1),
+            cfa=decoded.cfa,
+            black_dn=decoded.black,
+            white_dn=white * decoded.scale,
             wb_gains=wb_gains,
-            camera_to_working=camera_to_working,
-            taken=other.timestamp if other.timestamp.year > 1980 else None,
-            exposure_s=_positive(other.shutter_speed),
-            iso=_positive(other.iso_speed),
-            notes=tuple(text for text in (*notes, matrix_note, wb_note) if text),
+            camera_to_working=to_working,
+            is_light=decoded.values.dtype == np.float32,
+            taken=camera.taken,
+            exposure_s=camera.exposure_s,
+            iso=camera.iso,
+            notes=tuple(text for text in (*notes, *decoded.notes, *colour_notes) if text),
         )
 
 
 def read_mosaic(shot: Shot) -> Mosaic:
-    """Return the visible sensor values of a shot, H W or H W 3 uint16, with this file's own black level.
+    """Return the sensor values of a shot, with the corrections that a DNG asks for, and its own black level.
 
-    Decoding releases the GIL. UnreadableFrameError when the file is damaged, has no picture, or differs from
-    the shot in size or pattern.
+    H W or H W 3, uint16, or float32 for DNGs of floats. Decoding releases the GIL. UnreadableFrameError when
+    the file is damaged, has no picture, or differs from the shot in size or pattern.
     """
-    with _open(shot.path) as file:
-        file.unpack()
-        size_px = int(file.sizes.height), int(file.sizes.width)
+    with _source(shot.path) as source:
+        decoded = _decode(shot.path, source)
+        size_px = decoded.values.shape[:2]
         if size_px != shot.size_px:
             raise UnreadableFrameError(
                 shot.path, f"is {size_px[1]} x {size_px[0]}, not the size in its header"
             )
-        if _cfa_pattern(shot.path, file) != shot.cfa:
+        if decoded.cfa != shot.cfa:
             raise UnreadableFrameError(shot.path, "has a different colour pattern than the rest of the burst")
-        values = np.array(_visible_values(file), order="C")  # a copy: closing the file frees LibRaw's memory
-        black = _black_level(file, shot.cfa)
-    _require_exposed(shot.path, values, black)
+        values = np.array(decoded.values, order="C")  # a copy: closing the file frees LibRaw's memory
+    black = decoded.black
     return Mosaic(values, shot if max(black) >= shot.white_dn else replace(shot, black_dn=black))
+
+
+@dataclass(frozen=True, slots=True)
+class _Camera:
+    """What LibRaw knows of the camera and the exposure, by its names; neutral where it cannot read a file."""
+
+    rgb_xyz_matrix: Any = field(default_factory=lambda: np.zeros((4, 3)))
+    camera_whitebalance: Sequence[float] = (0.0,) * 4
+    daylight_whitebalance: Sequence[float] = (0.0,) * 4
+    flip: int = 0
+    taken: datetime.datetime | None = None
+    exposure_s: float | None = None
+    iso: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file that is open: all stored values or LibRaw's file, and what a DNG says of them."""
+
+    file: Any
+    stored: Any
+    sensor: dng.Sensor | None
+    camera: _Camera
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """The picture's values, pattern (None: three colours per pixel) and black levels.
+
+    unchanged are its values before a DNG's corrections, unchanged_black and stated_white their levels; scale
+    times them are those of values.
+    """
+
+    values: Any
+    cfa: str | None
+    black: tuple[float, ...]
+    unchanged: Any
+    unchanged_black: tuple[float, ...]
+    stated_white: float
+    scale: float = 1.0
+    is_monochrome: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def _source(path: Path) -> Iterator[_Source]:
+    """Open a file and unpack its values."""
+    sensor = _dng_sensor(path)
+    if sensor is not None and tiff_dng.needs_tifffile(sensor):
+        if sensor.is_interleaved:
+            raise UnreadableFrameError(path, f"stores its colours apart; {_WAY_OUT}")
+        try:
+            yield _Source(None, tiff_dng.read(path, sensor), sensor, _Camera())
+        except dng.DngError as error:
+            raise UnreadableFrameError(path, str(error)) from error
+        return
+    with _open(path) as file:
+        file.unpack()
+        other = file.other
+        camera = _Camera(
+            rgb_xyz_matrix=file.rgb_xyz_matrix,
+            camera_whitebalance=file.camera_whitebalance,
+            daylight_whitebalance=file.daylight_whitebalance,
+            flip=int(file.sizes.flip),
+            taken=other.timestamp if other.timestamp.year > 1980 else None,
+            exposure_s=_positive(other.shutter_speed),
+            iso=_positive(other.iso_speed),
+        )
+        stored = file.raw_image
+        if sensor is not None and (stored is None or stored.shape[:2] != sensor.size_px):
+            sensor = None
+        yield _Source(file, stored, sensor, camera)
+
+
+def _dng_sensor(path: Path) -> dng.Sensor | None:
+    """Return what a DNG's tags say of its values, None for other files."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return dng.read(ifd.read_directories(data)) if data[:4] in _DNG_SIGNATURES else None
+    except (OSError, ValueError) as error:
+        if isinstance(error, dng.DngError):
+            raise UnreadableFrameError(path, str(error)) from error
+        return None  # LibRaw says what is wrong with it
+
+
+def _decode(path: Path, source: _Source) -> _Decoded:
+    """Return the picture of an open file."""
+    decoded = (
+        _decode_dng(path, source.stored, source.sensor)
+        if source.sensor
+        else _decode_libraw(path, source.file)
+    )
+    if decoded.values.size == 0:
+        raise UnreadableFrameError(path, "has no pixels")
+    if source.sensor is None or max(decoded.unchanged_black) > 0:
+        _require_exposed(path, decoded.unchanged, decoded.unchanged_black)
+    if decoded.is_monochrome:
+        return replace(
+            decoded, values=np.repeat(decoded.values[..., None], 3, -1), black=decoded.black[:1] * 3
+        )
+    return decoded
+
+
+def _decode_libraw(path: Path, file: Any) -> _Decoded:
+    cfa = _cfa_pattern(path, file)
+    values = _visible_values(file)
+    black = _black_level(file, cfa)
+    is_monochrome = cfa is None and values.ndim == 2
+    return _Decoded(values, cfa, black, values, black, _stated_white(file), is_monochrome=is_monochrome)
+
+
+def _decode_dng(path: Path, stored: Any, sensor: dng.Sensor) -> _Decoded:
+    if sensor.samples not in (1, 3) or (sensor.is_mosaic and sensor.samples != 1):
+        raise UnreadableFrameError(path, f"has {sensor.samples} values per pixel; {_WAY_OUT}")
+    stored = stored[..., :3] if stored.ndim == 3 else stored
+    cfa = _dng_cfa(path, sensor)
+    unchanged = sensor.crop.of(stored)
+    level = sensor.black
+    down, right = sensor.crop.top - sensor.active.top, sensor.crop.left - sensor.active.left
+    if sensor.is_mosaic:
+        cells = ((y + down, x + right) for y in (0, 1) for x in (0, 1))
+        black = tuple(float(level[y % level.shape[0], x % level.shape[1], 0]) for y, x in cells)
+    else:
+        black = tuple(float(value) for value in level.mean(axis=(0, 1)))
+    notes = (
+        [f"corrections that are not applied: {', '.join(dict.fromkeys(sensor.unapplied))}"]
+        if sensor.unapplied
+        else []
+    )
+    if sensor.is_quad:
+        notes.append("quad Bayer sensor: 2 x 2 pixels of one colour are averaged, to half the size")
+    decoded = _Decoded(
+        unchanged,
+        cfa,
+        black,
+        unchanged,
+        black,
+        sensor.white[0],
+        is_monochrome=not sensor.is_mosaic and sensor.samples == 1,
+        notes=tuple(notes),
+    )
+    if not sensor.is_corrected and (sensor.is_mosaic or level.shape[:2] == (1, 1)):
+        return decoded
+    values, own_black, own_white = dng.corrected(stored, sensor)
+    return replace(
+        decoded, values=values, black=(own_black,) * (4 if cfa else 3), scale=own_white / sensor.white[0]
+    )
+
+
+def _dng_cfa(path: Path, sensor: dng.Sensor) -> str | None:
+    """Return the 2x2 pattern of the picture, row by row, None for pixels that have all their colours."""
+    if not sensor.is_mosaic:
+        return None
+    pattern = dng.pattern_of_crop(sensor)
+    if dng.is_bayer(pattern):
+        return "".join("RGB"[colour] for row in pattern for colour in row)
+    rows = len(pattern)
+    what = f"a {rows} x {len(pattern[0]) if rows else 0} colour pattern"
+    raise UnreadableFrameError(path, f"has {'an X-Trans pattern' if rows == 6 else what}; {_WAY_OUT}")
 
 
 @contextmanager
@@ -164,8 +336,10 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _cfa_pattern(path: Path, file: Any) -> str | None:
-    """Return the 2x2 pattern of the visible picture, row by row, or None for three colours per pixel."""
+    """Return the 2x2 pattern of the visible picture, row by row, or None for pixels with all colours."""
     pattern = file.raw_pattern
+    if file.num_colors == 1:
+        return None
     if pattern is None:
         if file.num_colors != 3:
             raise UnreadableFrameError(path, f"has {file.num_colors} colours per pixel; only 3 are supported")
@@ -175,9 +349,11 @@ def _cfa_pattern(path: Path, file: Any) -> str | None:
         letters = "".join(names[index] for index in _visible_pattern(file).ravel())
         if letters in ("RGGB", "BGGR", "GRBG", "GBRG"):
             return letters
-    unsupported = {(1, 1): "a monochrome sensor", (6, 6): "an X-Trans pattern"}
-    what = unsupported.get(pattern.shape, f"a {pattern.shape[0]} x {pattern.shape[1]} pattern of {names}")
-    raise UnreadableFrameError(path, f"has {what}; only 2 x 2 Bayer patterns are supported")
+    is_xtrans = pattern.shape == (6, 6)
+    what = (
+        "an X-Trans pattern" if is_xtrans else f"a {pattern.shape[0]} x {pattern.shape[1]} pattern of {names}"
+    )
+    raise UnreadableFrameError(path, f"has {what}; {_WAY_OUT}")
 
 
 def _visible_pattern(file: Any) -> npt.NDArray[np.int_]:
@@ -201,29 +377,34 @@ def _black_level(file: Any, cfa: str | None) -> tuple[float, ...]:
     return tuple(levels[index] for index in _visible_pattern(file).ravel())
 
 
-def _require_exposed(path: Path, values: Array16, black: tuple[float, ...]) -> None:
-    """Raise UnreadableFrameError when many rows have no value above black (above 0 when black is 0).
+def _require_exposed(path: Path, values: Any, black: tuple[float, ...]) -> None:
+    """Raise UnreadableFrameError when many rows hold nothing but zeros, far below black.
 
-    Such files are damaged: sensor noise exceeds the black level in every row, however dark the scene.
+    Such files are damaged: decoders leave 0 where data is missing, and sensors have noise around black in
+    every row, however dark the scene. DNGs whose black is 0 may have such rows, and say elsewhere what is
+    missing (metadata.Header.defect).
     """
-    if values.size == 0:
-        raise UnreadableFrameError(path, "has no pixels")
     row_maxima = values.reshape(values.shape[0], -1).max(axis=1)
-    black_rows = float(np.mean(row_maxima < max(min(black), 1)))
+    black_rows = float(np.mean(row_maxima < max(min(black) * _NEAR_BLACK, 1)))
     if black_rows > _MAX_BLACK_ROWS:
         raise UnreadableFrameError(path, f"is damaged: {black_rows:.0%} of its rows are black")
 
 
-def _white_level(file: Any, values: Array16, black: float) -> tuple[float, list[str]]:
-    """Return the value at which the sensor saturates, and a note when it was measured in the pixels."""
+def _stated_white(file: Any) -> float:
+    """Return the white level that LibRaw has for a file."""
     stated = float(file.white_level)
     per_channel = file.camera_white_level_per_channel
     if per_channel is not None and stated / 2 < min(per_channel) < stated:
-        stated = float(min(per_channel))
+        return float(min(per_channel))
+    return stated
+
+
+def _white_level(stated: float, values: Any, black: float) -> tuple[float, list[str]]:
+    """Return the value at which the sensor saturates, and a note when it was measured in the pixels."""
     if stated <= black:
         stated = max(float(values.max()), black + 1)
         return stated, [f"no white level above black; the largest value, {stated:g}, is used"]
-    if values.ndim == 3:
+    if values.ndim == 3 or values.dtype != np.uint16:
         return stated, []
     peaks = [_clipping_peak(values[y::2, x::2], black, stated) for y in (0, 1) for x in (0, 1)]
     levels = sorted(peak for peak in peaks if peak is not None)

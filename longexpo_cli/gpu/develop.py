@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array32
-from longexpo_cli.colour import srgb_decode
+from longexpo_cli.colour import decode
 from longexpo_cli.gpu.buffers import ENERGY, FRAME, LIGHT, LOW_FRAME
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Shot
@@ -31,7 +31,7 @@ def colour_vector(shot: Shot, highlights: float) -> Array32:
 
 
 def levels(shot: Shot, kind: npt.DTypeLike) -> tuple[Array32, Array32]:
-    """Return black and 1 / (white - black) at each position of the pattern; merged values are raw 0..1."""
+    """Return black and 1 / (white - black) at each position of the pattern; float32 values are raw 0..1."""
     if np.dtype(kind) == np.float32:
         return np.zeros(4, np.float32), np.ones(4, np.float32)
     black = np.array(shot.black_dn, np.float64)
@@ -41,14 +41,14 @@ def levels(shot: Shot, kind: npt.DTypeLike) -> tuple[Array32, Array32]:
 def curve_table(shot: Shot, kind: npt.DTypeLike) -> Array32:
     """Return the raw value (0..1, less below black) of every stored value, 3 x 256 or 3 x 65536 float32.
 
-    Merged values (float32) are linear already and have no table: 3 x 1.
+    float32 values (merged, or of a shot with is_light) are raw already and have no table: 3 x 1.
     """
     if np.dtype(kind) == np.float32:
         return np.zeros((3, 1), np.float32)
     black = np.array(shot.black_dn, np.float64)[:, None]
     stored = np.arange(_VALUES[np.dtype(kind).name][1], dtype=np.float64)
     raw = (stored - black) / (shot.white_dn - black)
-    return np.asarray(srgb_decode(raw) if shot.encoding == "srgb" else raw, np.float32)
+    return np.asarray(decode(raw, shot.transfer), np.float32)
 
 
 def bin_cfa(

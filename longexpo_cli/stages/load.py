@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from longexpo_cli import colour
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import copies, exposure, folder, metadata, order, pictures, raw, video
+from longexpo_cli.files.picture_colour import is_untagged
 from longexpo_cli.geometry import upright_size
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Burst, NoiseProfile, Shot
+from longexpo_cli.types import Burst, NoiseProfile, Shot, Transfer
 
 _MAX_NAMED = 4  # files that an error message names
 
@@ -52,6 +55,7 @@ class _FrameFile:
     size_px: tuple[int, int]
     max_value: int | None
     header: metadata.Header
+    info: pictures.ImageInfo | None = None
     stored_orientation: int | None = None
 
 
@@ -84,43 +88,53 @@ def _load_folder(source: Path, params: Params) -> Burst:
     files, odd = _of_usual_size_and_camera(source, files)
     refused += odd
     files, duplicates = _without_copies(files)
-    frames: list[tuple[Shot, metadata.Header]] = []
-    by_iso: dict[float | None, raw.RawMetadata] = {}
-    for file in files:
-        try:
-            is_raw = file.max_value is None
-            frames.append(_raw_shot(file, by_iso) if is_raw else (_picture_shot(file), file.header))
-        except UnreadableFrameError as error:
-            refused.append((file.path, error.why))
+    frames = _shots(files, refused)
     _require_two(source, len(frames), refused)
     first = frames[0][0]
-    found = order.find_order([_stamp(shot, header) for shot, header in frames])
-    refused += [(frames[n][0].path, why) for n, why in found.strays]
-    orientation, note = _usual_orientation([frames[n][0] for n in found.frames])
+    placed = order.find_order([_stamp(shot, header) for shot, header in frames])
+    refused += [(frames[n][0].path, why) for n, why in placed.strays]
+    orientation, note = _usual_orientation([frames[n][0] for n in placed.frames])
     shots = [
         replace(
             frames[n][0],
             start_s=start_s,
-            timestamp_source=found.source,
+            timestamp_source=placed.source,
             orientation=orientation,
             wb_gains=first.wb_gains,
             camera_to_working=first.camera_to_working,
         )
-        for n, start_s in zip(found.frames, found.start_s, strict=True)
+        for n, start_s in zip(placed.frames, placed.start_s, strict=True)
     ]
     burst, brackets = _split_brackets(shots)
     _require_two(source, len(burst), refused)
-    notes = tuple(filter(None, (*found.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
+    notes = tuple(filter(None, (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
     return Burst(
         source,
         burst,
         brackets,
         tuple(refused),
         copies=tuple(duplicates),
-        order=found.how,
-        several=found.several,
+        order=placed.how,
+        several=placed.several,
         notes=notes,
     )
+
+
+def _shots(
+    files: Sequence[_FrameFile], refused: list[tuple[Path, str]]
+) -> list[tuple[Shot, metadata.Header]]:
+    """Return the shots of files and their headers; files that cannot be read are added to refused."""
+    meaning = _common_meaning([file.info for file in files if file.info is not None])
+    frames: list[tuple[Shot, metadata.Header]] = []
+    by_iso: dict[float | None, raw.RawMetadata] = {}
+    for file in files:
+        try:
+            is_raw = file.max_value is None
+            found = _raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header)
+            frames.append(found)
+        except UnreadableFrameError as error:
+            refused.append((file.path, error.why))
+    return frames
 
 
 def _frame_files(source: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -219,13 +233,13 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
     header = metadata.read(path)
     if header.defect:
         raise UnreadableFrameError(path, header.defect)
-    max_value = None
+    max_value = info = None
     if path.suffix.lower() in raw.EXTENSIONS:
         sensor_px, size_px = raw.read_sizes(path)
     else:
         info = pictures.image_info(path)
         sensor_px = size_px = info.size_px
-        max_value = info.max_value
+        max_value = int(info.max_value)
     if sensor_px[0] * sensor_px[1] > params.max_pixels:
         raise UnreadableFrameError(
             path,
@@ -233,7 +247,7 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         )
     if min(size_px) < 2:
         raise UnreadableFrameError(path, f"has only {size_px[1]} x {size_px[0]} pixels")
-    return _FrameFile(path, size_px, max_value, header)
+    return _FrameFile(path, size_px, max_value, header, info)
 
 
 def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) -> None:
@@ -337,7 +351,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         exposure_s=header.exposure_s,
         iso=iso,
         cfa=known.cfa,
-        encoding="linear",
+        transfer=Transfer("decoded") if known.is_light else colour.LINEAR,
         black_dn=known.black_dn,
         white_dn=known.white_dn,
         wb_gains=known.wb_gains,
@@ -349,7 +363,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
 
 
 def _picture_shot(file: _FrameFile) -> Shot:
-    """Return the shot of a picture or video frame: sRGB values, three colours per pixel."""
+    """Return a shot with the sizes and tags of its file, of sRGB values, three colours per pixel."""
     header = file.header
     return Shot(
         path=file.path,
@@ -362,7 +376,7 @@ def _picture_shot(file: _FrameFile) -> Shot:
         iso=header.iso,
         f_number=header.f_number,
         cfa=None,
-        encoding="srgb",
+        transfer=colour.SRGB,
         black_dn=(0.0, 0.0, 0.0),
         white_dn=float(file.max_value or 0),
         wb_gains=(1.0, 1.0, 1.0),
@@ -373,6 +387,46 @@ def _picture_shot(file: _FrameFile) -> Shot:
         stored_orientation=file.stored_orientation,
         notes=("pixel values are treated as sRGB",),
     )
+
+
+def _common_meaning(infos: Sequence[pictures.ImageInfo]) -> tuple[bool, float]:
+    """Return whether all pictures of a burst are decoded to light, and the light of their brightest value.
+
+    A merge adds stored colours up, so that all frames need one matrix and one white: where they differ, or
+    where no table describes one of them, all are decoded.
+    """
+    if not infos:
+        return False, 1.0
+    first = infos[0]
+    is_same = all(
+        np.allclose(info.colour.to_working, first.colour.to_working, atol=1e-6)
+        and info.white_light == first.white_light
+        for info in infos
+    )
+    return not is_same or not all(info.is_table for info in infos), max(info.white_light for info in infos)
+
+
+def _with_meaning(file: _FrameFile, is_light: bool, white_light: float) -> Shot:
+    """Return a picture's shot, with levels, curve, matrix and white as its file says."""
+    info = file.info
+    assert info is not None
+    shot, meaning = _picture_shot(file), info.colour
+    stored = (
+        replace(shot, white_dn=1.0, transfer=Transfer("decoded"), camera_to_working=np.eye(3))
+        if is_light
+        else replace(
+            shot,
+            black_dn=(info.min_value,) * 3,
+            white_dn=info.max_value,
+            transfer=meaning.transfer,
+            camera_to_working=meaning.to_working,
+        )
+    )
+    noise = NoiseProfile(_PICTURE_NOISE.scale / white_light, _PICTURE_NOISE.offset / white_light**2)
+    note = (
+        meaning.name if is_untagged(meaning) else f"colours: {meaning.name or 'ICC profile without a name'}"
+    )
+    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note,))
 
 
 def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:

@@ -131,10 +131,14 @@ def _stored(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
     shot = mosaic.shot
     cell = (2, 2) if mosaic.values.ndim == 2 else (1, 3)
     values = device.upload(cast(Any, mosaic.values))
-    encoded = shot.encoding == "srgb"
+    is_raw = mosaic.values.dtype == np.float32
+    encoded = shot.transfer.curve != "linear" and not is_raw
     if encoded:
         levels = np.arange(256.0 if mosaic.values.dtype == np.uint8 else 65536.0)
-        curve = colour.srgb_decode(np.minimum(levels / shot.white_dn, 1.0)) * shot.exposure_scale
+        raw = (levels - shot.black_dn[0]) / (shot.white_dn - shot.black_dn[0])
+        curve = colour.decode(np.minimum(raw, 1.0), shot.transfer) * shot.exposure_scale
+    elif is_raw:
+        curve = np.tile([0.0, shot.exposure_scale], cell[0] * cell[1])
     else:
         black = np.resize(np.asarray(shot.black_dn, np.float64), cell[0] * cell[1])
         curve = np.stack([black, shot.exposure_scale / (shot.white_dn - black)], axis=-1)

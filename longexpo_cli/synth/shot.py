@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli.types import NoiseProfile, Shot
+from longexpo_cli.types import NoiseProfile, Shot, Transfer
 
 _PLAIN = Shot(
     path=Path("frame.dng"),
@@ -20,7 +20,7 @@ _PLAIN = Shot(
     exposure_s=None,
     iso=None,
     cfa=None,
-    encoding="linear",
+    transfer=Transfer("linear"),
     black_dn=(0.0,),
     white_dn=1.0,
     wb_gains=(1.0, 1.0, 1.0),

@@ -11,7 +11,7 @@ import pytest
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import NoiseProfile, Shot
+from longexpo_cli.types import NoiseProfile, Shot, Transfer
 from tests.reference import develop as twin
 from tests.tolerances import FLOAT32, half_rounding
 
@@ -83,8 +83,8 @@ def test_bin_reproduces_a_ramp_at_the_cells_centre(device: Device, red: int) -> 
 def test_pictures_are_their_twins(device: Device, size: tuple[int, int], kind: type) -> None:
     values = mosaic((*size, 3), kind)
     shot = replace(SHOT, cfa=None, black_dn=(0.0, 2.0, 4.0), white_dn=255.0 if kind is np.uint8 else 1023.0)
-    for encoding in ("linear", "srgb"):
-        curve = kernels.curve_table(replace(shot, encoding=encoding), values.dtype)
+    for transfer in (Transfer("linear"), Transfer("srgb"), Transfer("gamma", 2.2)):
+        curve = kernels.curve_table(replace(shot, transfer=transfer), values.dtype)
         held, table = device.upload(values), device.upload(curve)
         result = kernels.bin_rgb(device, held, table, colour(shot)).get()
         expected = twin.bin_rgb(values, curve, colour(shot))
@@ -95,7 +95,7 @@ def test_pictures_are_their_twins(device: Device, size: tuple[int, int], kind: t
 
 def test_black_white_and_srgb_of_a_picture_are_exact(device: Device) -> None:
     values = np.array([[[0, 0, 0], [255, 255, 255], [0, 255, 0]]], np.uint8)
-    shot = replace(PLAIN, cfa=None, encoding="srgb", black_dn=(0.0,) * 3, white_dn=255.0)
+    shot = replace(PLAIN, cfa=None, transfer=Transfer("srgb"), black_dn=(0.0,) * 3, white_dn=255.0)
     table = device.upload(kernels.curve_table(shot, values.dtype))
     result = kernels.rgb(device, device.upload(values), table, colour(shot)).get()
     assert np.array_equal(result, values.astype(np.float32) / 255)

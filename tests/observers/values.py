@@ -29,6 +29,7 @@ from longexpo_cli.types import (
     Subject,
     Tracks,
     Trail,
+    Transfer,
 )
 
 FULL, HALF, LOW = (Grid.over(40, 60, scale) for scale in (1, 2, 4))
@@ -68,7 +69,7 @@ def shot(number: int) -> Shot:
         exposure_s=0.01,
         iso=100,
         cfa="RGGB",
-        encoding="linear",
+        transfer=Transfer("linear"),
         black_dn=(64, 64, 64, 64),
         white_dn=4095,
         wb_gains=(2.0, 1.0, 1.6),

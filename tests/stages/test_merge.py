@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from longexpo_cli import colour
 from longexpo_cli.arrays import Array
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import merge as stage
@@ -251,7 +252,7 @@ def test_encoded_pictures_are_merged_in_light(device: Device, kind: type) -> Non
     top = np.iinfo(kind).max
     rng = np.random.default_rng(4)
     truth = np.broadcast_to([0.1, 0.3, 0.5], (64, 96, 3))
-    header = shot((64, 96), cfa=None, encoding="srgb", black_dn=(0.0,) * 3, white_dn=float(top))
+    header = shot((64, 96), cfa=None, transfer=colour.SRGB, black_dn=(0.0,) * 3, white_dn=float(top))
     mosaics = []
     for _ in range(6):
         seen = truth + rng.standard_normal(truth.shape) * np.sqrt(NOISE.scale * truth + NOISE.offset)

@@ -1,0 +1,432 @@
+"""What a DNG says of its sensor values: area, levels, pattern, and the corrections it asks for (DNG 1.7.1).
+
+LibRaw decodes the values, but averages black levels that vary over the sensor and knows no opcodes.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from longexpo_cli.arrays import Array16, Array32, Array64
+from longexpo_cli.files.ifd import Directory
+
+# Tags.
+_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+_STRIP_OFFSETS, _SAMPLES, _TILE_OFFSETS, _SAMPLE_FORMAT = 273, 277, 324, 339
+_CFA_DIM, _CFA_PATTERN, _DNG_VERSION, _CFA_PLANE_COLOR = 33421, 33422, 50706, 50710
+_LINEARIZATION, _BLACK_DIM, _BLACK, _BLACK_H, _BLACK_V, _WHITE = 50712, 50713, 50714, 50715, 50716, 50717
+_SCALE, _CROP_ORIGIN, _CROP_SIZE, _ACTIVE_AREA = 50718, 50719, 50720, 50829
+_ROW_INTERLEAVE, _COLUMN_INTERLEAVE = 50975, 52547
+_OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on demosaiced values
+
+CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
+JPEG_XL = 52546  # Compression
+_FLOAT = 3  # SampleFormat
+_GAIN_MAP, _VIGNETTE = 9, 3  # opcodes
+_OPCODES = {
+    **{1: "WarpRectilinear", 2: "WarpFisheye", 4: "FixBadPixelsConstant", 5: "FixBadPixelsList"},
+    **{6: "TrimBounds", 7: "MapTable", 8: "MapPolynomial", 10: "DeltaPerRow", 11: "DeltaPerColumn"},
+    **{12: "ScalePerRow", 13: "ScalePerColumn", 14: "WarpRectilinear2"},
+}
+_MAX_SCALE = 16  # by which corrected values are multiplied, so that rounding them adds no noise
+_SAME_SCALE = 0.01  # of DefaultScale: smaller differences are fractions of a pixel over a picture
+
+
+class DngError(ValueError):
+    """A DNG whose values cannot be used as it asks; the text says what it has or is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """Rows top to bottom and columns left to right of the stored values, ends excluded."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    def of(self, values: Any) -> Any:
+        """Return the part of an array H W that the rectangle covers, a view."""
+        return values[self.top : self.bottom, self.left : self.right]
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """A gain over a part of the active area (opcodes GainMap and FixVignetteRadial).
+
+    It multiplies rows first[0], + pitch[0]... and columns likewise of area, of planes first_plane.. . map is
+    v h p, at spacing from origin, in fractions of the active area's size; or, where it is empty, the gain is
+    1 + k0 r^2 + ... + k4 r^10 with r = 1 at the corner that is furthest from origin.
+    """
+
+    area: Rectangle
+    pitch: tuple[int, int]
+    planes: range
+    origin: tuple[float, float]  # v, h
+    spacing: tuple[float, float]
+    map: Array64
+    radial: tuple[float, ...] = ()
+    by_colour: bool = False  # planes are colours of a demosaiced picture, also where the values are a mosaic
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """The raw picture of a DNG, as its tags describe it; areas are in stored values.
+
+    pattern holds colours (0 red, 1 green, 2 blue) from the active area's corner on, empty for planes.
+    black rows columns samples repeats from there; black_h and black_v are added for each column and row.
+    unapplied names the corrections that the file asks for and that are not made.
+    """
+
+    size_px: tuple[int, int]
+    active: Rectangle
+    crop: Rectangle
+    samples: int
+    is_mosaic: bool
+    pattern: tuple[tuple[int, ...], ...]
+    black: Array64
+    black_h: Array64
+    black_v: Array64
+    white: tuple[float, ...]
+    table: Array64
+    gains: tuple[Gain, ...]
+    unapplied: tuple[str, ...]
+    compression: int
+    is_float: bool
+    is_interleaved: bool
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether values are changed before they are developed: gains, or levels that Shot cannot hold."""
+        has_levels = max(self.black.shape[:2]) > 2 or self.black_h.size or self.black_v.size
+        return bool(has_levels or self.gains or self.is_quad or self.is_float or len({*self.white}) > 1)
+
+    @property
+    def picture_px(self) -> tuple[int, int]:
+        """Height and width of the picture: the crop, in cells of a quad pattern."""
+        height, width = self.crop.size_px
+        if self.is_quad:
+            down, right = self.crop.top - self.active.top, self.crop.left - self.active.left
+            height, width = (height - down % 2) // 2, (width - right % 2) // 2
+        return height, width
+
+    @property
+    def is_quad(self) -> bool:
+        """Whether the pattern is a Bayer pattern of 2 x 2 equal pixels each."""
+        pattern = np.array(self.pattern)
+        if pattern.shape != (4, 4):
+            return False
+        cells = pattern.reshape(2, 2, 2, 2).transpose(0, 2, 1, 3).reshape(2, 2, 4)
+        return bool((cells == cells[..., :1]).all()) and is_bayer(cells[..., 0])
+
+
+def is_bayer(pattern: Any) -> bool:
+    """Whether a 2 x 2 pattern of colours has two greens on a diagonal, and red and blue."""
+    cells = np.array(pattern)
+    if cells.shape != (2, 2):
+        return False
+    return sorted(cells.ravel().tolist()) == [0, 1, 1, 2] and cells[0, 0] + cells[1, 1] == 2
+
+
+def read(directories: Sequence[Directory]) -> Sensor | None:
+    """Return the raw picture that a DNG's directories describe; None when there is none.
+
+    DngError when it has damaged corrections, or pixels that are not square.
+    """
+    if not any(_DNG_VERSION in tags for tags in directories):
+        return None
+    raws = [tags for tags in directories if _is_raw(tags)]
+    if not raws:
+        return None
+    tags = max(raws, key=lambda one: _number(one, _WIDTH, 0) * _number(one, _LENGTH, 0))
+    size = _number(tags, _LENGTH, 0), _number(tags, _WIDTH, 0)
+    area = [int(value) for value in _numbers(tags, _ACTIVE_AREA)]
+    active = Rectangle(*area) if len(area) == 4 else Rectangle(0, 0, *size)
+    if not (0 <= active.top < active.bottom <= size[0] and 0 <= active.left < active.right <= size[1]):
+        raise DngError("has an ActiveArea outside its pixels")
+    samples = _number(tags, _SAMPLES, 1)
+    is_mosaic = _number(tags, _PHOTOMETRIC, 0) == CFA
+    lists = [list(_opcodes(tags.get(tag, b""))) for tag in _OPCODE_LISTS]
+    _require_square(tags)
+    return Sensor(
+        size_px=size,
+        active=active,
+        crop=_crop(tags, active),
+        samples=samples,
+        is_mosaic=is_mosaic,
+        pattern=_pattern(tags) if is_mosaic else (),
+        black=_black(tags, samples),
+        black_h=np.array(_numbers(tags, _BLACK_H)),
+        black_v=np.array(_numbers(tags, _BLACK_V)),
+        white=_white(tags, samples),
+        table=np.array(_numbers(tags, _LINEARIZATION)),
+        gains=tuple(_gains(lists, active)),
+        unapplied=tuple(
+            _OPCODES.get(code, f"opcode {code}")
+            for opcodes in lists
+            for code, _ in opcodes
+            if code not in (_GAIN_MAP, _VIGNETTE)
+        ),
+        compression=_number(tags, _COMPRESSION, 1),
+        is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
+        is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
+    )
+
+
+def linearized(values: Any, sensor: Sensor) -> Array16:
+    """Return stored values after the LinearizationTable; larger ones take its last entry."""
+    if not sensor.table.size:
+        return np.asarray(values, np.uint16)
+    table = np.asarray(sensor.table, np.uint16)
+    return np.asarray(table[np.minimum(values, len(table) - 1)], np.uint16)
+
+
+def corrected(values: Any, sensor: Sensor) -> tuple[Array16 | Array32, float, float]:
+    """Return the cropped values with one black level, gains applied, and their black and white level.
+
+    values are all stored ones, H W or H W samples. Black levels of every pixel are subtracted, gains applied,
+    and a common black added, so that noise below black is kept; values are multiplied by up to 16, as far
+    as 16 bits allow, and clamped to them. Floats become raw values, black 0 and white 1. Quad Bayer patterns
+    become Bayer patterns of half the size.
+    """
+    active = sensor.active.of(values).astype(np.float32)
+    planes = active if active.ndim == 3 else active[..., None]
+    height, width = planes.shape[:2]
+    repeat = sensor.black
+    rows, columns = np.arange(height), np.arange(width)
+    black = float(repeat.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
+    white = sensor.white[0]
+    for plane in range(planes.shape[2]):
+        tile = repeat[..., min(plane, repeat.shape[2] - 1)]
+        level = tile[np.ix_(rows % tile.shape[0], columns % tile.shape[1])]
+        level = level + _delta(sensor.black_v, height)[:, None] + _delta(sensor.black_h, width)
+        planes[..., plane] -= level.astype(np.float32)
+        own = sensor.white[min(plane, len(sensor.white) - 1)] - float(level.mean())
+        if len({*sensor.white}) > 1 and own > 0:
+            planes[..., plane] *= np.float32((white - black) / own)
+    for gain in sensor.gains:
+        _multiply(planes, gain, sensor)
+    crop = sensor.crop
+    top, left = crop.top - sensor.active.top, crop.left - sensor.active.left
+    planes = planes[top : top + crop.size_px[0], left : left + crop.size_px[1]]
+    if sensor.is_quad:
+        planes = _binned(planes, (top % 2, left % 2))
+    if sensor.is_float:
+        planes = planes / np.float32(white - black)
+        return planes if values.ndim == 3 else np.ascontiguousarray(planes[..., 0]), 0.0, 1.0
+    scale = max(1, min(_MAX_SCALE, int(65535 // (2 * white)))) if white > 0 else 1
+    stored = np.clip(np.rint((planes + np.float32(black)) * np.float32(scale)), 0, 65535).astype(np.uint16)
+    return stored if values.ndim == 3 else np.ascontiguousarray(stored[..., 0]), black * scale, white * scale
+
+
+def pattern_of_crop(sensor: Sensor) -> tuple[tuple[int, ...], ...]:
+    """Return the pattern from the corner of the crop on; that of the halved picture for a quad pattern."""
+    pattern = np.array(sensor.pattern)
+    down, right = sensor.crop.top - sensor.active.top, sensor.crop.left - sensor.active.left
+    if sensor.is_quad:
+        pattern, down, right = pattern[::2, ::2], -(-down // 2), -(-right // 2)
+    rolled = np.roll(pattern, (-down, -right), (0, 1))
+    return tuple(tuple(int(colour) for colour in row) for row in rolled)
+
+
+def _binned(planes: Array32, first: tuple[int, int]) -> Array32:
+    """Return the means of 2 x 2 pixels of one colour; first is the row and column in its cell, 0 or 1."""
+    cells = planes[first[0] :, first[1] :]
+    height, width = cells.shape[0] // 2 * 2, cells.shape[1] // 2 * 2
+    blocks = cells[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
+    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+
+
+def _multiply(planes: Array32, gain: Gain, sensor: Sensor) -> None:
+    """Multiply the planes H W P of the active area by a gain, in place."""
+    height, width = planes.shape[:2]
+    area = gain.area
+    rows = np.arange(max(area.top, 0), min(area.bottom, height), gain.pitch[0])
+    columns = np.arange(max(area.left, 0), min(area.right, width), gain.pitch[1])
+    if not rows.size or not columns.size:
+        return
+    if not (gain.by_colour and sensor.is_mosaic):
+        for plane in gain.planes:
+            if plane < planes.shape[2]:
+                factor = _factor(gain, rows, columns, (height, width), plane)
+                planes[
+                    rows[0] : rows[-1] + 1 : gain.pitch[0],
+                    columns[0] : columns[-1] + 1 : gain.pitch[1],
+                    plane,
+                ] *= factor
+        return
+    pattern = np.array(sensor.pattern)
+    for y in range(pattern.shape[0]):
+        for x in range(pattern.shape[1]):
+            if pattern[y, x] in gain.planes:
+                some = rows[rows % pattern.shape[0] == y], columns[columns % pattern.shape[1] == x]
+                factor = _factor(gain, *some, (height, width), int(pattern[y, x]))
+                planes[np.ix_(*some)] *= factor[..., None]
+
+
+def _factor(gain: Gain, rows: Any, columns: Any, size: tuple[int, int], plane: int) -> Array32:
+    """Return the gain at rows and columns (pixel centres) of an active area of this size, float32."""
+    y, x = (rows + 0.5) / size[0], (columns + 0.5) / size[1]
+    if gain.radial:
+        v, h = (y - gain.origin[0]) * size[0], (x - gain.origin[1]) * size[1]
+        far = [max(at, 1 - at) * side for at, side in zip(gain.origin, size, strict=True)]
+        square = (v**2)[:, None] + (h**2)
+        square /= far[0] ** 2 + far[1] ** 2
+        return np.asarray(1 + square * np.polynomial.polynomial.polyval(square, gain.radial), np.float32)
+    grid = gain.map[..., min(plane - gain.planes.start, gain.map.shape[2] - 1)]
+    below, across = (
+        _between(at, origin, spacing, count)
+        for at, origin, spacing, count in zip((y, x), gain.origin, gain.spacing, grid.shape, strict=True)
+    )
+    lines = grid[below[0]] * (1 - below[2])[:, None] + grid[below[1]] * below[2][:, None]
+    return np.asarray(lines[:, across[0]] * (1 - across[2]) + lines[:, across[1]] * across[2], np.float32)
+
+
+def _between(at: Any, origin: float, spacing: float, count: int) -> tuple[Any, Any, Any]:
+    """Return the two neighbouring nodes of positions, and the part of the way to the second."""
+    position = np.clip((at - origin) / spacing if spacing else np.zeros_like(at), 0, count - 1)
+    first = np.minimum(position.astype(np.int64), max(count - 2, 0))
+    return first, np.minimum(first + 1, count - 1), position - first
+
+
+def _opcodes(data: Any) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
+    if not isinstance(data, bytes) or not data:
+        return
+    try:
+        (count,) = struct.unpack_from(">I", data)
+        at = 4
+        for _ in range(count):
+            code, _, _, length = struct.unpack_from(">4I", data, at)
+            if at + 16 + length > len(data):
+                raise DngError("has damaged corrections (an opcode list that ends early)")
+            yield code, data[at + 16 : at + 16 + length]
+            at += 16 + length
+    except struct.error as error:
+        raise DngError("has damaged corrections (an opcode list that ends early)") from error
+
+
+def _gains(lists: Sequence[Sequence[tuple[int, bytes]]], active: Rectangle) -> Iterator[Gain]:
+    """Yield the gains of all lists; those of the third are for the planes of a demosaiced picture."""
+    for number, opcodes in enumerate(lists):
+        for code, data in opcodes:
+            try:
+                if code == _GAIN_MAP:
+                    yield _gain_map(data, by_colour=number == 2)
+                elif code == _VIGNETTE:
+                    *radial, x, y = struct.unpack_from(">7d", data)
+                    whole = Rectangle(0, 0, *active.size_px)
+                    planes = range(3)
+                    yield Gain(whole, (1, 1), planes, (y, x), (1, 1), np.ones((1, 1, 1)), tuple(radial), True)
+            except (struct.error, ValueError) as error:
+                raise DngError(f"has damaged corrections ({error})") from error
+
+
+def _gain_map(data: bytes, *, by_colour: bool) -> Gain:
+    """Read the parameters of the opcode GainMap (DNG 1.7.1, chapter 7)."""
+    top, left, bottom, right, plane, planes, row_pitch, column_pitch, v, h = struct.unpack_from(">10I", data)
+    spacing_v, spacing_h, origin_v, origin_h = struct.unpack_from(">4d", data, 40)
+    (depth,) = struct.unpack_from(">I", data, 72)
+    if not (v and h and depth and row_pitch and column_pitch) or len(data) < 76 + 4 * v * h * depth:
+        raise ValueError("a gain map without values")
+    values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
+    if not np.isfinite(values).all() or values.min() < 0 or not all(map(math.isfinite, (origin_v, origin_h))):
+        raise ValueError("a gain map of impossible values")
+    return Gain(
+        area=Rectangle(top, left, bottom, right),
+        pitch=(row_pitch, column_pitch),
+        planes=range(plane, plane + planes),
+        origin=(origin_v, origin_h),
+        spacing=(spacing_v, spacing_h),
+        map=values,
+        by_colour=by_colour,
+    )
+
+
+def _is_raw(tags: Directory) -> bool:
+    has_pixels = _STRIP_OFFSETS in tags or _TILE_OFFSETS in tags
+    is_main = _number(tags, _SUBFILE_TYPE, 0) == 0
+    return has_pixels and is_main and _number(tags, _PHOTOMETRIC, 0) in (CFA, LINEAR_RAW)
+
+
+def _crop(tags: Directory, active: Rectangle) -> Rectangle:
+    """Return the default crop in stored values: its origin counts from the active area's corner."""
+    origin, size = _numbers(tags, _CROP_ORIGIN), _numbers(tags, _CROP_SIZE)
+    if len(origin) != 2 or len(size) != 2 or not all(map(math.isfinite, (*origin, *size))):
+        return active
+    left, top = (round(value) for value in origin)
+    right, bottom = (round(at + side) for at, side in zip(origin, size, strict=True))
+    height, width = active.size_px
+    top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    if bottom - top < 2 or right - left < 2:
+        raise DngError("has a DefaultCropSize without pixels")
+    return Rectangle(active.top + top, active.left + left, active.top + bottom, active.left + right)
+
+
+def _pattern(tags: Directory) -> tuple[tuple[int, ...], ...]:
+    """Return the colour filter pattern; () when its tags are missing or do not fit."""
+    rows, columns = ([int(value) for value in _numbers(tags, _CFA_DIM)] + [0, 0])[:2]
+    stored = tags.get(_CFA_PATTERN, ())
+    values = [int(value) for value in stored]
+    if not values or len(values) != rows * columns:
+        return ()
+    return tuple(tuple(values[y * columns : (y + 1) * columns]) for y in range(rows))
+
+
+def _black(tags: Directory, samples: int) -> Array64:
+    """Return BlackLevel, rows columns samples; 0 where it is missing, its mean where it does not fit."""
+    rows, columns = ([int(value) for value in _numbers(tags, _BLACK_DIM)] or [1, 1])[:2]
+    values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
+    if values.size == rows * columns * samples:
+        return values.reshape(rows, columns, samples)
+    return np.full((1, 1, samples), values.mean())
+
+
+def _white(tags: Directory, samples: int) -> tuple[float, ...]:
+    """Return WhiteLevel, one for each sample; without it what the bits can hold."""
+    values = _numbers(tags, _WHITE)
+    if not values:
+        bits = 16 if tags.get(_LINEARIZATION) else _number(tags, _BITS, 16)
+        return (float((1 << min(bits, 16)) - 1),)
+    return tuple(float(value) for value in values[:samples])
+
+
+def _require_square(tags: Directory) -> None:
+    scale = _numbers(tags, _SCALE)
+    if len(scale) == 2 and all(value > 0 for value in scale) and abs(scale[0] / scale[1] - 1) > _SAME_SCALE:
+        raise DngError(
+            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); "
+            "export the frames as 16-bit TIFF"
+        )
+
+
+def _delta(values: Array64, length: int) -> Array64:
+    """Return black level differences for every row or column; 0 where the tag is missing or too short."""
+    result = np.zeros(length)
+    result[: min(length, values.size)] = values[:length]
+    return result
+
+
+def _mean(values: Array64) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _numbers(tags: Directory, tag: int) -> tuple[float, ...]:
+    value = tags.get(tag, ())
+    return value if isinstance(value, tuple) else ()
+
+
+def _number(tags: Directory, tag: int, default: int) -> int:
+    value = next(iter(_numbers(tags, tag)), default)
+    return int(value) if math.isfinite(value) else default

@@ -1,0 +1,41 @@
+"""Stored values of DNGs that LibRaw cannot decode: JPEG XL and floats, through tifffile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from longexpo_cli.files import dng
+
+
+def needs_tifffile(sensor: dng.Sensor) -> bool:
+    """Whether LibRaw rejects the values or, for floats, scales each file by its own largest value."""
+    return sensor.is_float or sensor.compression == dng.JPEG_XL
+
+
+def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
+    """Return all stored values of a DNG's raw picture, H W or H W samples, uint16 or float32.
+
+    DngError when they cannot be decoded.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [page for top in file.pages for page in (top, *(top.pages or ()))]
+            raws = [
+                page
+                for page in pages
+                if int(page.photometric) in (dng.CFA, dng.LINEAR_RAW)
+                and (int(page.imagelength), int(page.imagewidth)) == sensor.size_px
+                and int(page.subfiletype) == 0
+            ]
+            values = raws[0].asarray()
+    except Exception as error:  # tifffile and its codecs raise errors of many types
+        raise dng.DngError(f"cannot be decoded ({error})") from error
+    if values.shape[:2] != sensor.size_px:
+        raise dng.DngError(f"has pixels of unsupported shape {values.shape}")
+    return np.asarray(values, np.float32 if sensor.is_float else np.uint16)
