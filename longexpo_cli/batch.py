@@ -111,16 +111,15 @@ def plan(
 def bursts_under(root: Path) -> Iterator[Path]:
     """Yield the folders with two or more frames and the videos under a folder; hidden folders are skipped.
 
-    A video that has the name of a frame beside it is a part of that frame.
+    A video, animation or Motion Photo that is one of these frames, or has the name of one, is not a burst of
+    its own.
     """
     for found, files in folder.walk(root):
         frames = folder.chosen_frames(files)
         if len(frames) >= 2:
             yield found
-        stems = {path.stem.lower() for path in frames}
-        for path in files:
-            if path.suffix.lower() in video.EXTENSIONS and path.stem.lower() not in stems:
-                yield path
+        stems = {path.stem.lower() for path in frames} if len(frames) >= 2 else set()
+        yield from (path for path in files if path.stem.lower() not in stems and video.is_video(path))
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:

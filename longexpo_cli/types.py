@@ -60,12 +60,13 @@ class Transfer:
 class Shot:
     """The metadata of one frame, from its file's headers; no pixels.
 
-    frame is the index inside a video, else 0. size_px is (height, width) of the visible area as stored.
-    start_s is the start of the exposure, in seconds after that of the burst's first frame; timestamp_source
-    says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None when every pixel has three
-    colours. transfer turns stored values into light; black_dn has one level per pattern position, or per
-    channel, and encoded pictures have the same for all channels. wb_gains are the gains of R, G, B divided by
-    the smallest; of pictures, the light of white_dn, which is above 1 where they hold more than white.
+    frame is the index inside a video, else 0; fields is how that is deinterlaced. size_px is (height, width)
+    of the visible area as stored. start_s is the start of the exposure, in seconds after that of the burst's
+    first frame; timestamp_source says where it comes from. cfa is the 2x2 pattern, row by row ("RGGB"), None
+    when every pixel has three colours. transfer turns stored values into light; black_dn has one level per
+    pattern position, or per channel, and encoded pictures have the same for all channels. wb_gains are the
+    gains of R, G, B divided by the smallest; of pictures, the light of white_dn, which is above 1 where they
+    hold more than white.
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated. defects N 2 int32 are the places (y, x) of
@@ -95,6 +96,7 @@ class Shot:
     defects: npt.NDArray[np.int32] | None = None
     f_number: float | None = None
     stored_orientation: int | None = None
+    fields: Literal["", "as flagged", "top first", "bottom first"] = ""
 
     @property
     def is_light(self) -> bool:
@@ -108,9 +110,10 @@ class Burst:
 
     brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
     used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
-    from their positions; skipped are the numbers and file names of the frames that the user left out.
-    copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
-    was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
+    from their positions; skipped are the numbers and file names of the frames that the user left out. unread
+    counts the frames of a video that are beyond those it was asked for, where that is known. copies are files
+    with the pixels of a frame, and that frame's name. order says how the order of the frames was found,
+    several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
 
     source: Path
@@ -119,6 +122,7 @@ class Burst:
     refused: tuple[tuple[Path, str], ...]
     numbers: tuple[int, ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
+    unread: int = 0
     copies: tuple[tuple[Path, str], ...] = ()
     order: str = ""
     several: str = ""
@@ -133,8 +137,8 @@ class Burst:
     def left_out(self) -> int:
         """How many frames of the burst are not among its shots."""
         suffix = self.shots[0].path.suffix.lower()
-        refused = sum(path.suffix.lower() == suffix for path, _ in self.refused)
-        return len(self.brackets) + refused + len(self.skipped)
+        refused = sum(path.suffix.lower().startswith(suffix) for path, _ in self.refused)
+        return len(self.brackets) + refused + len(self.skipped) + self.unread
 
     def number(self, frame: int) -> int:
         """The number in `longexpo info` of a frame of this burst."""

@@ -55,7 +55,7 @@ def read(shot: Shot) -> Mosaic:
 def _stored(shot: Shot) -> Mosaic:
     """Return a shot's sensor values as they are in its file."""
     if shot.timestamp_source == "video":
-        values: Any = video.read_frame(shot.path, shot.frame)
+        values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
         return raw.read_mosaic(shot)
     else:

@@ -67,7 +67,7 @@ def load(source: Path, params: Params) -> Burst:
     """
     if source.is_dir():
         return _load_folder(source, params)
-    if source.is_file() and source.suffix.lower() in video.EXTENSIONS:
+    if source.is_file() and video.is_video(source):
         return _load_video(source, params)
     if not source.exists():
         raise BurstError(f"{source}: no such folder or file")
@@ -208,7 +208,7 @@ def _unknown_exposure(shots: Sequence[Shot]) -> str:
 
 def _load_video(path: Path, params: Params) -> Burst:
     try:
-        info = video.video_info(path)
+        info = video.video_info(path, params.video_first, params.video_every, params.video_frames)
     except UnreadableFrameError as error:
         raise BurstError(str(error)) from error
     if info.size_px[0] * info.size_px[1] > params.max_pixels:
@@ -216,16 +216,31 @@ def _load_video(path: Path, params: Params) -> Burst:
             f"{path}: has frames of {info.size_px[1]} x {info.size_px[0]} px, more than max_pixels; "
             "raise it with --max-pixels"
         )
-    numbers = range(params.video_first, info.frames, params.video_every)[: params.video_frames]
-    if len(numbers) < 2:
-        raise BurstError(
-            f"{path}: fewer than two of its {info.frames} frames are selected; "
-            "lower --load-video-first or --load-video-every"
-        )
-    file = _FrameFile(path, info.size_px, 255, metadata.Header())
-    shot = replace(_picture_shot(file), timestamp_source="video")
-    shots = [replace(shot, frame=n, start_s=(n - numbers[0]) / info.rate_hz) for n in numbers]
-    return Burst(path, tuple(shots), (), ())
+    if len(info.frames) < 2:
+        raise BurstError(f"{path}: {_too_few(info)}")
+    file = _FrameFile(path, info.size_px, info.max_value, metadata.Header())
+    shot = replace(
+        _picture_shot(file),
+        timestamp_source="video",
+        orientation=info.orientation,
+        transfer=info.transfer,
+        camera_to_working=info.to_working,
+        wb_gains=(info.white, info.white, info.white),
+        noise=NoiseProfile(_PICTURE_NOISE.scale / info.white, _PICTURE_NOISE.offset / info.white**2),
+        fields=info.fields,
+        notes=info.notes,
+    )
+    start_s = info.frames[0].time_s
+    shots = [replace(shot, frame=frame.number, start_s=frame.time_s - start_s) for frame in info.frames]
+    refused = [(path.with_name(f"{path.name} #{n}"), "its data is damaged") for n in info.refused]
+    return Burst(path, tuple(shots), (), tuple(refused), unread=info.unread)
+
+
+def _too_few(info: video.VideoInfo) -> str:
+    """Return why fewer than two frames of a video are used, and what to do."""
+    if info.refused:
+        return f"fewer than two of its frames are intact; {len(info.refused)} are damaged"
+    return "fewer than two frames that differ are selected; lower --load-video-first or --load-video-every"
 
 
 def _inspect(path: Path, params: Params) -> _FrameFile:
