@@ -279,6 +279,15 @@ def test_other_names_among_frames_without_times() -> None:
     assert (found, order.strays) == (["first.png", "second.png"], ())
 
 
+def test_numbers_that_leap_are_noted_where_there_are_no_times() -> None:
+    _, order = ordered(bare(["f001.png", "f002.png", "f003.png", "f101.png", "f102.png"]))
+    assert order.notes == (
+        "there are no times, and the numbers leap from f003.png to f101.png; is it one burst?",
+    )
+    for names in (["f01.png", "f02.png", "f05.png"], [f"f{n:04d}.png" for n in range(0, 500, 50)]):
+        assert ordered(bare(names))[1].notes == ()
+
+
 def test_one_frame_has_an_order() -> None:
     assert find_order([Stamp("a.jpg")]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON)]).start_s == (0.0,)

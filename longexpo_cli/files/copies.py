@@ -31,15 +31,18 @@ def find_copies(paths: Sequence[Path], taken: Sequence[Hashable | None]) -> dict
     found: dict[int, int] = {}
     for alike in groups:
         for group in _same(alike, {n: _key(paths[n], whole=True) for n in alike}):
-            order = sorted(
-                group, key=lambda n: (taken[n] is None, len(paths[n].stem), natural_key(paths[n].name))
-            )
+            order = sorted(group, key=lambda n: _originality(paths[n], taken[n]))
             found |= dict.fromkeys(order[1:], order[0])
     distinct = len(paths) - len(found)
     unknown = [n for n, first in found.items() if None in (taken[n], taken[first])]
     differ = [n for n, first in found.items() if n not in unknown and taken[n] != taken[first]]
     is_still = (differ and len(differ) >= distinct) or len(unknown) > distinct or distinct == 1
     return {} if is_still else found
+
+
+def _originality(path: Path, taken: Hashable | None) -> tuple[bool, int, str, object]:
+    """Return a sort key by which the original comes before its copies."""
+    return taken is None, len(path.stem), str(taken), natural_key(path.name)
 
 
 def _same(which: Sequence[int], keys: Sequence[bytes] | dict[int, bytes]) -> list[list[int]]:

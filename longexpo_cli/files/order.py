@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from longexpo_cli.files.names import NameOrder, beginnings, by_name, natural_key, rolled_over, time_in
+from longexpo_cli.files.names import NameOrder, beginnings, by_name, leaps, natural_key, rolled_over, time_in
 from longexpo_cli.types import TimestampSource
 
 SAME_TIMES = "frames have the same time; their order is that of their file names"
@@ -110,6 +110,13 @@ def _order_without_times(stamps: Sequence[Stamp]) -> Order:
     kept = [n for n in range(len(names)) if n not in strays]
     ranked = rolled_over([names[n] for n in kept]) or by_name([names[n] for n in kept])
     notes = _rollover_note([names[n] for n in kept], ranked)
+    if ranked.rollover is None:
+        kept_names = [names[n] for n in kept]
+        notes += tuple(
+            f"there are no times, and the numbers leap from {kept_names[before]} to {kept_names[after]}; "
+            "is it one burst?"
+            for before, after in leaps(kept_names)[:_MAX_NAMED]
+        )
     several = [start for start, count in groups if count > 1]
     if len(several) > 1:
         texts = ", ".join(f"{start or 'a number'}: {count}" for start, count in groups[:_MAX_NAMED])

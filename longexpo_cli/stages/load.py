@@ -106,7 +106,7 @@ def _load_folder(source: Path, params: Params) -> Burst:
         for n, start_s in zip(placed.frames, placed.start_s, strict=True)
     ]
     burst, brackets = _split_brackets(shots)
-    _require_two(source, len(burst), refused)
+    _require_two(source, len(burst), [*refused, *((shot.path, "is a bracket") for shot in brackets)])
     notes = tuple(filter(None, (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
     return Burst(
         source,
