@@ -6,6 +6,7 @@ import datetime
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,29 @@ def test_times_in_names_order_frames_that_have_no_others() -> None:
     assert found == names
     assert order.source == "file names"
     assert order.start_s == pytest.approx((0, 0.2, 0.4))
+
+
+def test_fractions_in_names_that_count_are_no_times() -> None:
+    names = [f"IMG_20240601_12000{n // 4}_{n + 1:03d}.jpg" for n in range(9)]
+    found, order = ordered(bare(names))
+    assert found == names
+    assert order.start_s == pytest.approx([0.25 * n for n in range(9)])
+
+
+def test_fractions_in_names_complete_times_in_whole_seconds() -> None:
+    stamps = [
+        Stamp(
+            f"PXL_20240601_10000{n // 4}{100 + 250 * (n % 4):03d}.jpg",
+            NOON + datetime.timedelta(seconds=n // 4),
+        )
+        for n in range(9)
+    ]
+    found, order = ordered(stamps)
+    assert found == [stamp.name for stamp in stamps]
+    assert order.source == "exif with fractions"
+    assert order.start_s == pytest.approx([0.25 * n for n in range(9)])
+    other = [replace(stamp, taken=NOON + datetime.timedelta(seconds=7)) for stamp in stamps]
+    assert ordered(other)[1].source == "exif whole seconds"
 
 
 @pytest.mark.parametrize("digits", [1, 2, 3])

@@ -79,19 +79,39 @@ def find_order(stamps: Sequence[Stamp]) -> Order:
     Frames with equal times follow each other as their names do. Names overrule the times of at most a third
     of the frames, and only where times alone give uneven intervals.
     """
-    if not any(stamp.taken for stamp in stamps):
-        from_names = [_stamp_from_name(stamp) for stamp in stamps]
-        if not all(from_names):
-            return _order_without_times(stamps)
-        order = _order_with_times([stamp for stamp in from_names if stamp is not None])
-        notes = tuple(note for note in order.notes if note != SAME_TIMES)
-        return replace(order, source="file names", how="times in the file names", notes=notes)
-    return _order_with_times(stamps)
+    from_names = _stamps_from_names(stamps)
+    if any(stamp.taken for stamp in stamps):
+        return _order_with_times(_with_fractions_of_names(stamps, from_names))
+    if not from_names:
+        return _order_without_times(stamps)
+    order = _order_with_times(from_names)
+    notes = tuple(note for note in order.notes if note != SAME_TIMES)
+    return replace(order, source="file names", how="times in the file names", notes=notes)
 
 
-def _stamp_from_name(stamp: Stamp) -> Stamp | None:
-    found = time_in(stamp.name)
-    return None if found is None else Stamp(stamp.name, *found)
+def _stamps_from_names(stamps: Sequence[Stamp]) -> list[Stamp]:
+    """Return the times in the names, without fractions that are a counter; empty where one name has none."""
+    found = [Stamp(stamp.name, *time) for stamp in stamps if (time := time_in(stamp.name)) is not None]
+    if len(found) < len(stamps):
+        return []
+    numbers = [int(stamp.fraction or 0) for stamp in sorted(found, key=lambda stamp: natural_key(stamp.name))]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    is_counter = len(steps) > 1 and sum(step == 1 for step in steps) * 2 > len(steps)
+    has_fractions = all(stamp.fraction for stamp in found) and not is_counter
+    return found if has_fractions else [replace(stamp, fraction="") for stamp in found]
+
+
+def _with_fractions_of_names(stamps: Sequence[Stamp], from_names: Sequence[Stamp]) -> list[Stamp]:
+    """Return stamps in whole seconds with the fractions in the names, where all seconds agree with these."""
+    pairs = list(zip(stamps, from_names, strict=False))
+    agree = len(pairs) == len(stamps) and all(
+        stamp.taken is not None
+        and not stamp.fraction
+        and named.taken is not None
+        and stamp.taken.second == named.taken.second  # the hour may be that of another time zone
+        for stamp, named in pairs
+    )
+    return [replace(stamp, fraction=named.fraction) for stamp, named in pairs] if agree else list(stamps)
 
 
 def _order_without_times(stamps: Sequence[Stamp]) -> Order:

@@ -7,6 +7,7 @@ white balance of the first: a camera's automatic white balance would make the st
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -168,9 +169,21 @@ def _stamp(shot: Shot, header: metadata.Header) -> order.Stamp:
 
 def _without_copies(files: Sequence[_FrameFile]) -> tuple[list[_FrameFile], list[tuple[Path, str]]]:
     """Return the files without those that have the pixels of another, and these with the other's name."""
-    found = copies.find_copies([file.path for file in files], [file.header.taken for file in files])
+    times = [file.header.taken for file in files]
+    found = copies.find_copies([file.path for file in files], times, _pixels)
     kept = [file for n, file in enumerate(files) if n not in found]
     return kept, [(files[n].path, files[first].path.name) for n, first in sorted(found.items())]
+
+
+def _pixels(path: Path) -> bytes:
+    """Return a digest of the decoded pixels of a picture; nothing for RAW files and unreadable ones."""
+    if path.suffix.lower() in raw.EXTENSIONS:
+        return b""
+    try:
+        values = pictures.read_image(path)
+    except UnreadableFrameError:
+        return b""
+    return hashlib.blake2b(values.tobytes(), salt=str(values.shape).encode()[:16]).digest()
 
 
 def _copies_note(duplicates: Sequence[tuple[Path, str]]) -> list[str]:
