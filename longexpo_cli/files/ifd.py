@@ -26,15 +26,15 @@ SUB_IFDS = 330
 EXIF_IFD = 34665
 INTEROPERABILITY_IFD = 40965
 GPS_IFD = 34853
-# tifffile writes neither EXIF_IFD nor GPS_IFD. Their neighbours have the same positions in a directory.
+# tifffile writes neither of these tags. Their neighbours have the same positions in a directory.
 EXIF_IFD_PLACEHOLDER = 34664
 GPS_IFD_PLACEHOLDER = 34852
 
-_UNKNOWN_RATIO = (0, 0)  # LensSpecification has it where a value is not known (Exif 2.32, 4.6.5)
 _NUMBER_FORMATS = {  # by field type
     **{1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"},
     **{16: "Q", 17: "q", 18: "Q"},  # BigTIFF only
 }
+_UNKNOWN_RATIO = (0, 0)  # LensSpecification has it where a value is not known (Exif 2.32, 4.6.5)
 _BYTE_STRINGS = (ASCII, UNDEFINED)
 _RATIONAL_FORMATS = {RATIONAL: "II", SRATIONAL: "ii"}
 _MAX_DENOMINATOR = 10**6  # of a written rational: a microsecond for exposure times

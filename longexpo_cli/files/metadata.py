@@ -63,11 +63,15 @@ _DNG_VERSION = 50706
 _UNIQUE_CAMERA_MODEL = 50708
 _COLOR_MATRICES = ((50722, 50779), (50721, 50778), (52531, 52529))  # ColorMatrix2, 1, 3 and their illuminants
 _AS_SHOT_NEUTRAL = 50728
+_AS_SHOT_WHITE_XY = 50729
+_ANALOG_BALANCE = 50727
+_BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
 
 _APEX_OVERFLOW = 40.0  # 2^40 s and f/2^20 are no exposures
 _UNCOMPRESSED = 1
 _LOSSLESS_JPEG = 7
+_MAX_BASELINE_EV = 10.0  # larger values are damaged
 _ISO_OVERFLOW = 65535  # ISOSpeedRatings has 16 bits; this value refers to newer tags (Exif 2.32, 4.6.5)
 
 # Correlated colour temperature, in kelvin, of an EXIF light source (DNG 1.7, CalibrationIlluminant1).
@@ -85,7 +89,8 @@ class Header:
     subseconds are the digits after the second of taken, as written; offset_s is the camera's time minus UTC.
     orientation is 1..8. color_matrix is the DNG
     ColorMatrix (XYZ to camera) whose illuminant is nearest to D65, as_shot_neutral the camera's R, G, B of a
-    white object. defect is why the file's pixel data cannot be used ("is truncated ...").
+    white object, baseline_ev the DNG BaselineExposure. defect is why the file's pixel data cannot be used
+    ("is truncated ...").
     """
 
     taken: datetime.datetime | None = None
@@ -99,6 +104,7 @@ class Header:
     color_matrix: Array64 | None = None
     as_shot_neutral: tuple[float, float, float] | None = None
     noise: NoiseProfile | None = None
+    baseline_ev: float = 0.0
     defect: str = ""
 
     @property
@@ -167,6 +173,7 @@ def _header(data: mmap.mmap, size: int) -> Header:
         color_matrix=_color_matrix(tags),
         as_shot_neutral=_as_shot_neutral(tags),
         noise=_noise_profile(tags),
+        baseline_ev=_baseline_ev(tags),
         defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
     )
 
@@ -237,6 +244,12 @@ def _color_matrix(tags: Directory) -> Array64 | None:
 
 def _as_shot_neutral(tags: Directory) -> tuple[float, float, float] | None:
     values = _numbers(tags, _AS_SHOT_NEUTRAL)
+    white, matrix = _numbers(tags, _AS_SHOT_WHITE_XY), _color_matrix(tags)
+    if not values and len(white) == 2 and min(white) > 0 and sum(white) <= 1 and matrix is not None:
+        x, y = white  # DNG 1.7.1, chapter 6: the camera's colour of that white
+        balance = _numbers(tags, _ANALOG_BALANCE)
+        neutral = matrix @ np.array([x / y, 1.0, (1 - x - y) / y]) * (balance if len(balance) == 3 else 1.0)
+        values = tuple(neutral / neutral.max()) if neutral.min() > 0 else ()
     if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
         return None
     return float(values[0]), float(values[1]), float(values[2])
@@ -249,6 +262,12 @@ def _noise_profile(tags: Directory) -> NoiseProfile | None:
         return None
     scale, offset = float(np.mean(values[::2])), float(np.mean(values[1::2]))
     return NoiseProfile(scale, offset) if scale + offset > 0 else None
+
+
+def _baseline_ev(tags: Directory) -> float:
+    """Return the DNG BaselineExposure, 0 where it is missing or impossible."""
+    value = next(iter(_numbers(tags, _BASELINE_EXPOSURE)), 0.0)
+    return float(value) if math.isfinite(value) and abs(value) <= _MAX_BASELINE_EV else 0.0
 
 
 def _pixel_data_defect(found: list[Directory], size: int) -> str:

@@ -24,6 +24,8 @@ _MIN_PNG_BYTES = 33  # signature and IHDR chunk
 _PNG_COLOUR = 2  # bit of IHDR's colour type: RGB or palette, not grey
 
 
+MAX_WHITE_LIGHT = 64.0  # times white: brighter light is cut, as the merge would not see the rest beside it
+_MAX_VALUE = 65504.0  # to which floats are cut before they are decoded: the largest of 16 bits
 _MAX_MEDIAN_LIGHT = 64.0  # of a picture of floats; brighter ones are numbers on another scale than 1 = white
 
 
@@ -55,6 +57,12 @@ def image_info(path: Path) -> ImageInfo:
     Pictures of floats are decoded, for their brightest light. UnreadableFrameError when it is not a grey or
     RGB TIFF, PNG or JPEG, is truncated, or has a profile that cannot be used.
     """
+    info = _stored_info(path)
+    return replace(info, white_light=_brightest(path, info)) if info.is_float else info
+
+
+def _stored_info(path: Path) -> ImageInfo:
+    """Return image_info, for floats without their brightest light."""
     try:
         if path.suffix.lower() in TIFF:
             return _tiff_info(path)
@@ -71,7 +79,7 @@ def read_image(path: Path) -> Array8 | Array16:
 
     Grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be decoded.
     """
-    info = image_info(path)
+    info = _stored_info(path)
     if info.is_float or info.max_value > 65535:
         raise UnreadableFrameError(path, "has more than 16 bits")
     values: Array8 | Array16 = _three_channels(path, info)
@@ -84,7 +92,7 @@ def read_light(path: Path, white_light: float = 1.0) -> Array32:
     Not rotated; grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be
     decoded or has values that are not numbers.
     """
-    return _light(path, image_info(path), white_light)
+    return _light(path, _stored_info(path), white_light)
 
 
 def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
@@ -92,6 +100,8 @@ def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
     if not np.isfinite(values).all():
         count = np.count_nonzero(~np.isfinite(values).all(axis=-1))
         raise UnreadableFrameError(path, f"has {count} pixels that are not numbers (NaN or infinite)")
+    if info.is_float:
+        values = np.clip(values, -_MAX_VALUE, _MAX_VALUE)
     values = (values - np.float32(info.min_value)) / np.float32(info.max_value - info.min_value)
     encoding = info.colour
     if encoding.transfer.curve == "decoded":
@@ -149,19 +159,18 @@ def _tiff_info(path: Path) -> ImageInfo:
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
-    info = ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
-    return replace(info, white_light=_brightest(path, info)) if found.is_float else info
+    return ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
 
 
 def _brightest(path: Path, info: ImageInfo) -> float:
-    """Return the brightest light of a picture of floats, at least white."""
+    """Return the brightest light of a picture of floats, from white to MAX_WHITE_LIGHT."""
     light = _light(path, info, 1.0)
     if float(np.median(light)) > _MAX_MEDIAN_LIGHT:
         raise UnreadableFrameError(
             path,
             f"has float values up to {light.max():g}, where 1 should be white; divide them by their white",
         )
-    return max(1.0, float(light.max()))
+    return float(np.clip(light.max(), 1.0, MAX_WHITE_LIGHT))
 
 
 def _decode_tiff(path: Path) -> Any:
@@ -190,7 +199,11 @@ def _png_info(path: Path, data: bytes) -> ImageInfo:
     if not any(kind == b"IEND" for kind, _, _ in markers.png_chunks(data, len(data))):
         raise UnreadableFrameError(path, "is truncated")
     size_px = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    chunks = {kind: data[at : at + length] for kind, at, length in markers.png_chunks(data, len(data))}
+    chunks = {
+        kind: data[at : at + length]
+        for kind, at, length in markers.png_chunks(data, len(data))
+        if kind != b"IDAT"
+    }
     meaning = picture_colour.of_png(chunks, 3 if data[25] & _PNG_COLOUR else 1)
     top = 65535 if data[24] == 16 else 255
     black, white = (16 / 255 * top, 235 / 255 * top) if picture_colour.is_narrow_range(chunks) else (0, top)

@@ -151,7 +151,7 @@ def notes(
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += burst.all_notes
-    lines.append(doubt(alignment))
+    lines += [alignment.note, doubt(alignment)]
     lines += [subject.note, trail.note or selection.note]
     return list(dict.fromkeys(note for note in lines if note))
 

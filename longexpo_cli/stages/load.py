@@ -26,6 +26,7 @@ from longexpo_cli.types import Burst, NoiseProfile, Shot, Transfer
 _MAX_NAMED = 4  # files that an error message names
 
 _DEFAULT_ISO = 100.0  # of a RAW file without an ISO tag
+_CUT_LIGHT = f"light above {pictures.MAX_WHITE_LIGHT:g} times white is cut"
 
 # Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
 _SENSOR_NOISE = NoiseProfile(5e-5, 4e-8)
@@ -131,8 +132,7 @@ def _shots(
     for file in files:
         try:
             is_raw = file.max_value is None
-            found = _raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header)
-            frames.append(found)
+            frames.append(_raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header))
         except UnreadableFrameError as error:
             refused.append((file.path, error.why))
     return frames
@@ -386,6 +386,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         camera_to_working=known.camera_to_working,
         noise=noise,
         notes=notes,
+        baseline_ev=header.baseline_ev,
     )
     return shot, header
 
@@ -454,7 +455,8 @@ def _with_meaning(file: _FrameFile, is_light: bool, white_light: float) -> Shot:
     note = (
         meaning.name if is_untagged(meaning) else f"colours: {meaning.name or 'ICC profile without a name'}"
     )
-    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note,))
+    cut = (_CUT_LIGHT,) if info.is_float and white_light >= pictures.MAX_WHITE_LIGHT else ()
+    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note, *cut))
 
 
 def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:
