@@ -316,3 +316,34 @@ def test_one_frame_has_an_order() -> None:
     assert find_order([Stamp("a.jpg")]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON)]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON, "5")]).start_s == (0.0,)
+
+
+def test_sub_seconds_that_never_change_are_none() -> None:
+    stamps = [Stamp(f"IMG_{n:04d}.jpg", NOON + datetime.timedelta(seconds=n // 4), "00") for n in range(9)]
+    _, order = ordered(stamps)
+    assert order.source == "exif whole seconds"
+    assert order.start_s == pytest.approx([0.25 * n for n in range(9)])
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_any_headers_give_an_order(seed: int) -> None:
+    generator = random.Random(seed)
+    count = generator.choice([1, 2, 3, 5, 9])
+    kind = generator.randrange(4)
+    stamps = []
+    for n in range(count):
+        name = (
+            f"DSC_{(9996 + n) % 10000:04d}.jpg",
+            f"x ({n}).png",
+            f"{generator.random()}.jpg",
+            f"{n:x}\udce9",
+        )[kind]
+        taken = NOON + datetime.timedelta(seconds=generator.choice([0, 1, n, -3600, 10**8]))
+        fraction = generator.choice(["", "5", "000", str(generator.randint(0, 999))])
+        offset_s = generator.choice([None, 3600.0, 7200.0])
+        stamps.append(Stamp(name, taken, fraction, offset_s) if generator.random() < 0.9 else Stamp(name))
+    order = find_order(stamps)
+    assert sorted([*order.frames, *(n for n, _ in order.strays)]) == list(range(count))
+    assert order.start_s[0] == 0
+    assert list(order.start_s) == sorted(order.start_s)
+    assert len(order.start_s) == len(order.frames)

@@ -21,6 +21,7 @@ SAME_TIMES = "frames have the same time; their order is that of their file names
 
 _NOMINAL_INTERVAL_S = 1.0  # between frames without a time; only ratios of intervals matter
 _MAX_NAMED = 4  # files that a note names
+_FINEST_S = 1e-3  # usual resolution of sub-seconds
 _DAY_S = 86400.0  # a frame dated further than this from most others has a wrong date
 _DISTRUSTED = 1 / 3  # most frames whose times the names may overrule
 _MUCH_SMOOTHER = 0.5  # roughness of a reading that is preferred to one which names agree with as well
@@ -166,7 +167,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         if n not in frames
     )
     times = _filled([seconds[n] for n in frames])
-    unit_s = 0.0 if reading.has_fractions else 1.0
+    unit_s = _FINEST_S if reading.has_fractions else 1.0
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
@@ -223,7 +224,8 @@ def _readings(stamps: Sequence[Stamp]) -> Iterator[_Reading]:
             None if stamp.taken is None else (stamp.taken - base).total_seconds() - shift
             for stamp, shift in zip(stamps, shifts, strict=True)
         ]
-        if len(written) < len(fractions) * (1 - _DISTRUSTED):
+        is_constant = len(written) > 2 and len(set(map(int, written))) == 1  # some cameras always write 00
+        if is_constant or len(written) < len(fractions) * (1 - _DISTRUSTED):
             yield _Reading(tuple(whole), has_fractions=False, note=note)
             continue
         for digits in _digits(written):

@@ -357,7 +357,7 @@ def test_what_lies_beside_frames_is_named_unless_it_belongs_to_one(tmp_path: Pat
     reasons = {path.name: why for path, why in load.load(tmp_path, PARAMS).refused}
     assert reasons == {
         "IMG_3.dng": "is not a .jpg file like the other frames",
-        "clip.mp4": "is a video, not a frame; render it by itself",
+        "clip.mp4": "is a video; pass it by itself",
         "notes.pdf": "unsupported image format",
     }
 
