@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from longexpo_cli.files import pictures, raw
+from longexpo_cli.files import phone_pictures, pictures, raw
 
 _SIDECARS = frozenset(
     {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
@@ -15,7 +15,11 @@ _OWN_OUTPUT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORE
 _PICTURE_TYPES = {
     "tiff": pictures.TIFF,
     "png": pictures.PNG,
+    "jpeg xl": phone_pictures.JPEG_XL,
+    "avif": phone_pictures.AVIF,
+    "heic": phone_pictures.HEIC,
     "jpeg": pictures.JPEG,
+    "webp": phone_pictures.WEBP,
 }  # preferred first
 
 

@@ -296,6 +296,7 @@ def _with_meaning(file: _FrameFile, is_light: bool, white_light: float) -> Shot:
     note = (
         meaning.name if is_untagged(meaning) else f"colours: {meaning.name or 'ICC profile without a name'}"
     )
+    stored = replace(stored, orientation=info.orientation or stored.orientation)
     return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note,))
 
 
