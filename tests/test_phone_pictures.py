@@ -79,6 +79,7 @@ def avif(values: Any, *properties: bytes, exif: bytes = b"", **options: Any) -> 
 
 
 def write(path: Path, values: Any) -> Path:
+    made: Any
     if path.suffix == ".heic":
         mode = "RGB" if values.dtype == np.uint8 else "RGB;16"
         made = pillow_heif.from_bytes(mode, values.shape[1::-1], values.tobytes())

@@ -117,6 +117,20 @@ def test_a_scene_that_stands_still_for_long_is_not_repeated_frames() -> None:
     assert video._repeats([np.inf, *[0.7] * 9]) == set()  # noise only
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".webm"])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_longer_video_is_never_used_as_a_whole(
+    tmp_path: Path, ending: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    codec, options = ("libvpx-vp9", {"crf": "8", "b": "0"}) if ending == ".webm" else ("libx264", {"qp": "2"})
+    path = clips.write(tmp_path / f"a{ending}", clips.moving_bar(12), codec=codec, options=options)
+    found = load.load(path, load.Params(video_frames=5))
+    assert found.left_out >= 1
+    assert any("0 to 4 are used" in note for note in found.shots[0].notes)
+    assert load.load(path, load.Params()).left_out == 0
+
+
 def test_a_longer_video_says_which_part_is_used(tmp_path: Path) -> None:
     path = clips.write(tmp_path / "a.mp4", clips.moving_bar(12))
     found = load.load(path, load.Params(video_frames=5))

@@ -56,6 +56,7 @@ class AnimationDecoder:
             rate_hz=None,
             frames=None,
             duration_s=None,
+            about_frames=None,
             notes=(_NOTE,),
         )
 

@@ -25,7 +25,8 @@ class StreamFacts:
 
     size_px (height, width) and orientation (EXIF, 1..8) are as stored; pixel_aspect is the width of a pixel
     over its height. bits is 8 or 16, the type of the decoded frames. white is the light of the largest value,
-    1.0 = white. frames and duration_s are promised by the container. notes has what was assumed.
+    1.0 = white. frames and duration_s are promised by the container; about_frames is its number of frames or
+    an estimate. notes has what was assumed.
     """
 
     size_px: tuple[int, int]
@@ -38,6 +39,7 @@ class StreamFacts:
     rate_hz: float | None
     frames: int | None
     duration_s: float | None
+    about_frames: int | None
     notes: tuple[str, ...] = ()
 
 

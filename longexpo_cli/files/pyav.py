@@ -260,6 +260,7 @@ def _facts(stream: Any, frame: Any) -> tuple[StreamFacts, str, bool]:
         rate_hz=float(rate) if rate else None,
         frames=int(stream.frames) or None,
         duration_s=_promised(stream),
+        about_frames=int(stream.frames) or _estimated(stream, rate),
         notes=() if is_named else (note,),
     )
     is_full = "yuvj" in name or not is_yuv or int(frame.color_range) == _FULL_RANGE
@@ -276,6 +277,12 @@ def _promised(stream: Any) -> float | None:
         return 3600 * hours + 60 * minutes + seconds
     is_alone = len(stream.container.streams) == 1  # else the sound may be longer
     return stream.container.duration / _CONTAINER_TICKS_HZ if is_alone and stream.container.duration else None
+
+
+def _estimated(stream: Any, rate: Any) -> int | None:
+    """Return how many frames there may be, by the length of the container and the frame rate."""
+    ticks = stream.container.duration
+    return round(ticks / _CONTAINER_TICKS_HZ * float(rate)) if ticks and rate else None
 
 
 def _matrix(stream: Any, frame: Any) -> str:

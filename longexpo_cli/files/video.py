@@ -238,7 +238,7 @@ class _Scan:
             fields=fields,
             frames=tuple(frames),
             refused=tuple(self._refused),
-            unread=max(self._total(facts) - len(self._frames) - len(self._refused), 0),
+            unread=self._unread(facts),
             notes=tuple(note for note in notes if note),
         )
 
@@ -255,17 +255,26 @@ class _Scan:
         )
 
     def _total(self, facts: StreamFacts) -> int:
-        """Return the number of frames of the video, those seen where its container does not say more."""
-        return self._seen if self._ended else max(facts.frames or 0, self._seen)
+        """Return the number of frames of the video, an estimate where its container does not say it."""
+        return self._seen if self._ended else max(facts.about_frames or 0, self._seen)
+
+    def _unread(self, facts: StreamFacts) -> int:
+        """Return how many frames were not asked for, at least one where more may follow."""
+        left = self._total(facts) - len(self._frames) - len(self._refused)
+        return max(left, 0 if self._is_whole(facts) else 1)
+
+    def _is_whole(self, facts: StreamFacts) -> bool:
+        """Whether the video was decoded to its end."""
+        return self._ended or facts.frames == self._seen
 
     def _part(self, frames: list[VideoFrame], facts: StreamFacts) -> str:
         """Return a sentence that says which part of the video is used, "" if that is all of it."""
         last = frames[-1].number if frames else 0
-        is_whole = self._ended or facts.frames == self._seen
-        if self._first == 0 and self._every == 1 and is_whole:
+        if self._first == 0 and self._every == 1 and self._is_whole(facts):
             return ""
         step = "" if self._every == 1 else f"every {self._every}th of "
-        of = f"the video's {self._total(facts)} frames" if is_whole or facts.frames else "the video's frames"
+        about = "" if self._ended or facts.frames else "about "
+        of = f"the video's {about}{self._total(facts)} frames" if facts.about_frames else "the video's frames"
         at_s = (frames[0].time_s, frames[-1].time_s) if frames else (0.0, 0.0)
         length = "" if facts.duration_s is None else f" of {facts.duration_s:.2f} s"
         return (
