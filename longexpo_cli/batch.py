@@ -16,8 +16,7 @@ from typing import Any
 
 from longexpo_cli import logs, malloc, render
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
-from longexpo_cli.files import export, metadata
-from longexpo_cli.files.folder import frames_in
+from longexpo_cli.files import carried, export, folder, metadata, video
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
 from longexpo_cli.observers.log import Log
@@ -88,26 +87,40 @@ class Outcome:
 def plan(
     roots: Sequence[Path], output: Path, recipe: Recipe, *, device: str, overwrite: bool, resume: bool
 ) -> list[Job]:
-    """Return a job for every folder with two or more frames under the roots; output keeps their folder tree.
+    """Return a job for every burst under the roots, in the order of paths; output keeps their folder tree.
 
     With resume, a job of which only some output files exist is rendered again. BurstError when there is no
     burst.
     """
     jobs = [
         Job(
-            source=folder,
-            output=output / folder.relative_to(root).parent,
+            source=source,
+            output=output / source.relative_to(root).parent,
             recipe=recipe,
             device=device,
             overwrite=overwrite or resume,
         )
         for root in roots
-        for folder in sorted([root, *(path for path in root.rglob("*") if path.is_dir())])
-        if len(frames_in(folder)) >= 2
+        for source in sorted(bursts_under(root))
     ]
     if not jobs:
-        raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames")
+        raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames and no video")
     return jobs
+
+
+def bursts_under(root: Path) -> Iterator[Path]:
+    """Yield the folders with two or more frames and the videos under a folder; hidden folders are skipped.
+
+    A video that has the name of a frame of a burst beside it is a part of that frame.
+    """
+    for found, files in folder.walk(root):
+        frames = folder.chosen_frames(files)
+        if len(frames) >= 2:
+            yield found
+        stems = {path.stem.lower() for path in frames} if len(frames) >= 2 else set()
+        for path in files:
+            if path.suffix.lower() in video.EXTENSIONS and path.stem.lower() not in stems:
+                yield path
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:
@@ -206,10 +219,14 @@ def output_metadata(rendered: Rendered) -> export.OutputMetadata:
     reference = shots[rendered.selection.reference]
     is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
     used = sorted({*rendered.selection.frames, *rendered.merged})
+    tags = carried.read(reference.path)
     return export.OutputMetadata(
         exposure_s=rendered.exposure_s if is_timed else None,
         taken=metadata.read(reference.path).taken,
-        frames=tuple(shots[n].path.name for n in used),
+        frames=tuple(logs.printable(shots[n].path.name) for n in used),
+        main=tags.main,
+        photo=tags.photo,
+        gps=tags.gps,
     )
 
 

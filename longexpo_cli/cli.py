@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import traceback
 from importlib import import_module
 from typing import Any
@@ -36,6 +38,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an expected error becomes one line on stderr and an exit code."""
+        from longexpo_cli import logs  # --help answers without it
+
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # paths are printed as the bytes they are
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # the program that reads our output has exited; click handles it
@@ -43,7 +49,7 @@ class Commands(click.Group):
         except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
             if ctx.params["verbose"] > 1:
                 traceback.print_exc()
-            click.echo(f"longexpo: {user_message(error)}", err=True)
+            click.echo(f"longexpo: {logs.printable(user_message(error))}", err=True)
             return ctx.exit(exit_code(error))
 
 

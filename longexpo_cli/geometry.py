@@ -140,6 +140,13 @@ def upright_view(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
     return swapped[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
 
 
+def upright_size(size_px: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return the (height, width) of the photo as displayed, for that of the stored values."""
+    height, width = size_px
+    swap, _, _ = _ORIENTATIONS.get(orientation, _ORIENTATIONS[1])
+    return (width, height) if swap else (height, width)
+
+
 def upright(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
     """Return upright_view as a C-order array."""
     return np.ascontiguousarray(upright_view(values, orientation))

@@ -7,17 +7,31 @@ and the time of a stage (-v), DEBUG for every value (-vv). Used as a library, lo
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 PACKAGE = "longexpo_cli"
+UNDECODED = re.compile(r"[\ud800-\udfff]")  # what Python makes of the bytes of a file name that are no UTF-8
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    """Return text in which bytes of file names that are no UTF-8 are written as \\xe9."""
+    return UNDECODED.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 class StderrHandler(logging.Handler):
     """Prints to the current sys.stderr, which may have been replaced since the handler was created."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one message."""
-        print(f"longexpo: {self.format(record)}", file=sys.stderr, flush=True)
+        """Print one message, names with control characters escaped, so that it is one line."""
+        text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable(self.format(record)))
+        print(f"longexpo: {text}", file=sys.stderr, flush=True)
 
 
 def configure(level: int) -> None:

@@ -168,7 +168,9 @@ class Renderer:
         if not points:
             found = subject.from_mask(cast(npt.NDArray[Any], picture), low)
         else:
-            found = subject.from_points(points, self.low_of(burst, anchor, low), greys, anchor, params)
+            drawn = None if said.points else picture
+            low = self.low_of(burst, anchor, low)
+            found = subject.from_points(points, low, greys, anchor, params, drawn)
         drawn_on = burst.shots[anchor].path.name
         return replace(found, note=f"{found.note}, as marked on {drawn_on}"), anchor
 

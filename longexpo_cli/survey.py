@@ -11,6 +11,7 @@ from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
+from longexpo_cli.vision import defects
 from longexpo_cli.watch import Watch
 
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
@@ -53,8 +54,13 @@ def choose_frames(burst: Burst, wanted: Range | None, skip: Sequence[Named]) -> 
     """Return the burst with the frames of a range, both ends included, without those that are skipped.
 
     They keep the numbers that `longexpo info` prints. BurstError when a frame does not exist or fewer than
-    two are left.
+    two are left, and when no range is given where there seem to be several bursts.
     """
+    if wanted is None and burst.several:
+        raise BurstError(
+            f"{burst.source}: {burst.several}; choose one with --frames FIRST:LAST, "
+            "by the numbers of `longexpo info`, or all with --frames 0:"
+        )
     if wanted is None and not skip:
         return burst
     count = len(burst.shots)
@@ -88,11 +94,46 @@ def survey(
     """
     count = len(burst.shots)
     wanted = count // 2 if requested is None else frame_number(burst, requested)
+    look = _look(burst, wanted, params, device, watch)
+    if len(look.burst.shots) < 2 or look.anchor_low is None:
+        reasons = "; ".join(f"{path.name}: {why}" for path, why in look.burst.refused)
+        raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
+    if requested is not None and look.distance:
+        raise BurstError(
+            f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
+        )
+    corrected = _without_defects(look)
+    if corrected is not look.burst:
+        look = _look(corrected, look.anchor, params, device, watch)
+    assert look.anchor_low is not None
+    low = watch("develop", look.anchor_low, look.anchor)
+    return watch("develop", look.burst), look.previews, look.anchor, low
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
+
+    anchor_low is its low frame; sensor is what the frames say about defects.
+    """
+
+    burst: Burst
+    previews: list[Preview]
+    anchor: int
+    anchor_low: Frame | None
+    distance: int
+    sensor: defects.Evidence
+
+
+def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, watch: Watch) -> _Look:
+    """Decode every frame once."""
+    count = len(burst.shots)
     shots: list[Shot] = []
     numbers: list[int] = []
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
+    sensor = defects.begin(count)
     watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
@@ -103,21 +144,25 @@ def survey(
         gain = develop.preview_gain(low) if gain is None else gain
         if abs(index - wanted) < distance:
             anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
+        if mosaic.shot.defects is None:
+            sensor = defects.add(sensor, mosaic)
         shots.append(mosaic.shot)
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
-    if len(shots) < 2 or anchor_low is None:
-        reasons = "; ".join(f"{path.name}: {why}" for path, why in refused)
-        raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
-    if requested is not None and distance:
-        raise BurstError(
-            f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
-        )
-    low = watch("develop", anchor_low, anchor)
-    readable = watch(
-        "develop", replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    )
-    return readable, previews, anchor, low
+    readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
+    return _Look(readable, previews, anchor, anchor_low, distance, sensor)
+
+
+def _without_defects(look: _Look) -> Burst:
+    """Return the burst with the defects of its sensor, or the same burst where there are none."""
+    if look.sensor.is_empty:
+        return look.burst
+    places = defects.finish(look.sensor, defects.camera_moves(look.previews))
+    if places is None:
+        return look.burst
+    note = f"{len(places)} defective pixels of the sensor are replaced by their neighbours"
+    shots = [replace(shot, defects=places, notes=(*shot.notes, note)) for shot in look.burst.shots]
+    return replace(look.burst, shots=tuple(shots))
 
 
 def frame_number(burst: Burst, requested: int | str) -> int:

@@ -31,7 +31,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
-TimestampSource = Literal["exif with fractions", "exif whole seconds", "file order", "video"]
+TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,11 @@ class Shot:
     hold more than white.
     camera_to_working maps white-balanced camera colours to the working space; its rows sum to 1.
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
-    has one sentence for each value that was replaced or estimated.
+    has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
+    that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
+    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read.
+    stored_orientation is the EXIF orientation of a file whose pixels are stored turned against those of the
+    other frames, else None; size_px and orientation are those of the others.
     """
 
     path: Path
@@ -90,7 +94,11 @@ class Shot:
     exposure_scale: float
     camera: str
     notes: tuple[str, ...] = ()
+    baseline_ev: float = 0.0
+    defects: npt.NDArray[np.int32] | None = None
     fields: Literal["", "as flagged", "top first", "bottom first"] = ""
+    f_number: float | None = None
+    stored_orientation: int | None = None
 
     @property
     def is_light(self) -> bool:
@@ -106,6 +114,8 @@ class Burst:
     used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
     from their positions; skipped are the numbers and file names of the frames that the user left out. unread
     counts the frames of a video that are beyond those it was asked for, where that is known.
+    copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
+    was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
 
     source: Path
@@ -115,6 +125,15 @@ class Burst:
     numbers: tuple[int, ...] = ()
     skipped: tuple[tuple[int, str], ...] = ()
     unread: int = 0
+    copies: tuple[tuple[Path, str], ...] = ()
+    order: str = ""
+    several: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes on the burst and on its frames, each once."""
+        return tuple(dict.fromkeys((*self.notes, *(note for shot in self.shots for note in shot.notes))))
 
     @property
     def left_out(self) -> int:
@@ -254,7 +273,8 @@ class Alignment:
     of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
     structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
     In the background look relative_motion is how far the subject moves against its
-    surroundings, as a fraction of the diagonal, NaN where these show no motion.
+    surroundings, as a fraction of the diagonal, NaN where these show no motion. note says how it was told
+    that the camera stood still, "" when the frames were aligned.
     """
 
     mode: Mode
@@ -271,6 +291,7 @@ class Alignment:
     layer: Indices | None = None
     confidence: float | None = None
     relative_motion: float | None = None
+    note: str = ""
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""
@@ -286,6 +307,7 @@ class Pair:
     """Two neighbouring frames of the run, and the part start..stop (0..1) of their interval to render.
 
     time_weight is the pair's weight in the exposure: (stop - start) * duration / median duration.
+    trail_percent is how much longer the part makes the trail, in percent of the diagonal.
     """
 
     first: int
@@ -293,6 +315,7 @@ class Pair:
     start: float
     stop: float
     time_weight: float
+    trail_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

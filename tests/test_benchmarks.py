@@ -269,6 +269,25 @@ def test_the_true_motion_of_a_panning_scene_is_judged_faultless(kind: str) -> No
     assert wrong.wrong and wrong.residual_px > 5
 
 
+@pytest.mark.parametrize(
+    ("kind", "seed", "residual_px", "direction_deg"),
+    [
+        ("rigid, small", 1, 0.3, 4),  # its tracks drift with the ground by six pixels
+        ("runner", 8, 0.4, 2),  # no mask, and no similarity over the whole burst
+        ("juggler", 2, 0.4, 2),  # the mask holds as many limbs and balls as body
+        ("wrong mask", 4, 1.0, 3),  # inverted
+    ],
+)
+def test_a_panning_subject_is_held(
+    kind: str, seed: int, residual_px: float, direction_deg: float, device: Device
+) -> None:
+    outcome = align_panning.burst(f"panning: {kind}", seed, device)
+    assert outcome.right, outcome.describe()
+    assert outcome.residual_px < residual_px
+    assert outcome.direction_deg < direction_deg
+    assert outcome.kept == panning_scenes.FRAMES
+
+
 @pytest.mark.parametrize("kind", panning_scenes.STANDING)
 def test_a_picture_of_what_stands_still_is_a_wrong_panning_picture(kind: str) -> None:
     scene = panning_scenes.STANDING[kind](np.random.default_rng(0))

@@ -16,6 +16,7 @@ from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import dng, ifd, raw
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop, load
+from longexpo_cli.synth.dng import COLOR_MATRIX
 from longexpo_cli.types import Mosaic, Shot
 from tests.dng import write_raw
 
@@ -46,8 +47,8 @@ def raw_values(shot: Shot, mosaic: Mosaic) -> Array:
     return (values - black) / (mosaic.shot.white_dn - black)
 
 
-def opcode(code: int, data: bytes) -> bytes:
-    return struct.pack(">4I", code, 0x01030000, 1, len(data)) + data
+def opcode(code: int, data: bytes, flags: int = 1) -> bytes:
+    return struct.pack(">4I", code, 0x01030000, flags, len(data)) + data
 
 
 def opcodes(*items: bytes) -> tuple[int, bytes]:
@@ -216,6 +217,42 @@ def test_damaged_corrections_are_refused(tmp_path: Path, length: int) -> None:
         read(tmp_path, VALUES, {51009: opcodes(gain_map((0, 0, 8, 8), np.full((2, 2), np.nan)))})
 
 
+def test_corrections_of_light_that_are_not_optional_are_refused(tmp_path: Path) -> None:
+    shot, _ = read(tmp_path, VALUES, {51009: opcodes(opcode(12, bytes(40)))})
+    assert "corrections that are not applied: ScalePerRow" in shot.notes
+    with pytest.raises(UnreadableFrameError, match="ScalePerRow, which is not supported; export"):
+        read(tmp_path, VALUES, {51009: opcodes(opcode(12, bytes(40), flags=0))})
+
+
+def test_files_of_one_burst_may_be_corrected_or_not(tmp_path: Path) -> None:
+    """Corrected values have a scale of their own; each file is read with its own white."""
+    item = gain_map((0, 0, HEIGHT, WIDTH), np.full((2, 2), 1.25))
+    corrected, _ = read(tmp_path, VALUES, BLACK | {51009: opcodes(item)})
+    plain, mosaic = read(tmp_path, VALUES, BLACK)
+    other = raw.read_mosaic(corrected)
+    assert np.abs(raw_values(corrected, other) - raw_values(plain, mosaic)).max() < 2e-5
+    read(tmp_path, VALUES, BLACK | {51009: opcodes(item)})
+    again = raw.read_mosaic(plain)
+    assert np.abs(raw_values(plain, again) - 1.25 * raw_values(plain, mosaic)).max() < 2e-5
+
+
+def test_the_baseline_exposure_is_kept_for_the_print(tmp_path: Path) -> None:
+    assert read(tmp_path, VALUES, {50730: (10, (-3, 2))})[0].baseline_ev == -1.5
+    assert read(tmp_path, VALUES, {50730: (10, (300, 2))})[0].baseline_ev == 0
+    assert read(tmp_path, VALUES, {})[0].baseline_ev == 0
+
+
+def test_the_white_may_be_given_as_a_chromaticity(tmp_path: Path) -> None:
+    """D65 in x, y is what the matrix of D65 makes of it; AnalogBalance is between the two."""
+    white = np.array(COLOR_MATRIX) @ np.array([0.3127 / 0.3290, 1, 0.3583 / 0.3290])
+    for balance in ((1.0, 1.0, 1.0), (1.5, 1.0, 0.8)):
+        rationals = tuple(part for value in balance for part in (round(value * 1000), 1000))
+        tags: Tags = {50729: (5, (3127, 10000, 3290, 10000)), 50727: (5, rationals)}
+        gains = 1 / (white * balance)
+        found = read(tmp_path, VALUES, tags, drop=(50728,))[0].wb_gains
+        assert found == pytest.approx(gains / gains.min(), rel=1e-3)
+
+
 def test_a_sensor_without_colours_makes_a_grey_picture(device: Device, tmp_path: Path) -> None:
     shot, mosaic = read(tmp_path, VALUES, BLACK | {262: (3, 34892)}, drop=(33421, 33422, 50721, 50728, 50778))
     light = demosaic.demosaic(device, mosaic, 0.98).light
@@ -336,10 +373,49 @@ def test_jpeg_xl_is_decoded(tmp_path: Path, channels: int) -> None:
     assert shot.cfa == (None if channels else "RGGB")
     assert np.array_equal(raw.read_mosaic(shot).values, values)
     assert np.abs(shot.camera_to_working.sum(axis=1) - 1).max() < 1e-9
+    table = np.minimum(np.arange(4096) * 15, 65535)
+    write_raw(path, values, tags | {50712: (3, tuple(table.tolist()))})
+    path.write_bytes(path.read_bytes()[:8] + data + path.read_bytes()[8 + len(data) :])
+    assert np.array_equal(raw.read_mosaic(shot).values, table[values])
     tags |= {52547: (3, 2), 279: (4, len(data))}
     write_raw(path, values, tags)
     with pytest.raises(UnreadableFrameError, match="stores its colours apart"):
         raw.read_metadata(path, None, None)
+
+
+def polynomial(plane: int, *coefficients: float) -> bytes:
+    head = struct.pack(">9I", 0, 0, HEIGHT, WIDTH, plane, 1, 1, 1, len(coefficients) - 1)
+    return opcode(8, head + struct.pack(f">{len(coefficients)}d", *coefficients), flags=0)
+
+
+@pytest.mark.parametrize("coding", ["polynomial", "table", "linear"])
+def test_lossy_jpeg_is_linear_light(tmp_path: Path, coding: str) -> None:
+    """8 bits, mapped to light by a polynomial for each colour or by a table; otherwise they are linear."""
+    y, x = np.indices((HEIGHT, WIDTH)) / 40
+    values = np.rint(255 * np.stack([0.2 + 0.6 * x, 0.8 - 0.5 * y, 0.3 + 0.3 * (x + y) / 2], -1)).astype(
+        np.uint8
+    )
+    data = bytes(imagecodecs.jpeg8_encode(values, level=98, subsampling="444"))
+    tags: Tags = {259: (3, 34892), 258: (3, (8,) * 3), 279: (4, len(data)), 50717: (4, (255,) * 3)}
+    share = values / 255
+    if coding == "polynomial":
+        tags[51009] = opcodes(*(polynomial(plane, 0.0, 0.1, 0.9) for plane in range(3)))
+        share = 0.1 * share + 0.9 * share**2
+    elif coding == "table":
+        tags |= {50712: (3, tuple((np.arange(256) ** 2).tolist())), 50717: (4, (255**2,) * 3)}
+        share = share**2
+    path = tmp_path / "a.dng"
+    write_raw(
+        path,
+        values,
+        tags | {322: (4, WIDTH), 323: (4, HEIGHT), 324: (4, 8), 325: (4, len(data))},
+        drop=(273, 279),
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8] + data + whole[8 + len(data) :])
+    shot = load._raw_shot(load._inspect(path, load.Params()), {})[0]
+    assert np.abs(raw_values(shot, raw.read_mosaic(shot)) - share).max() < 0.03
+    assert not any("not applied" in note for note in shot.notes)
 
 
 @pytest.mark.parametrize("channels", [0, 3])
@@ -357,6 +433,35 @@ def test_floats_are_raw_values(device: Device, tmp_path: Path, channels: int) ->
     if channels:
         light = demosaic.demosaic(device, mosaic, 0.98).light
         assert np.abs(light - values @ shot.camera_to_working.T).max() < 1e-5
+
+
+def test_a_damaged_directory_is_refused_or_read(tmp_path: Path) -> None:
+    """Bytes of the tags are replaced at random: an UnreadableFrameError, or a picture of the shot's size."""
+    items = [
+        gain_map((y, x, HEIGHT, WIDTH), np.full((3, 3), 1.2), pitch=(2, 2)) for y in (0, 1) for x in (0, 1)
+    ]
+    tags: Tags = {
+        **BLACK,
+        51009: opcodes(*items),
+        50719: (4, (2, 2)),
+        50720: (4, (30, 24)),
+        50715: (10, (1, 1) * WIDTH),
+        50729: (5, (3, 10, 3, 10)),
+    }
+    path, generator = tmp_path / "a.dng", np.random.default_rng(6)
+    write_raw(path, VALUES, tags)
+    whole, first, refused = path.read_bytes(), 8 + VALUES.nbytes, 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for at in generator.integers(first, len(data), 2):
+            data[at] = int(generator.choice([0, 255, int(generator.integers(256))]))
+        path.write_bytes(data)
+        try:
+            shot = load._raw_shot(load._inspect(path, load.Params()), {})[0]
+            assert raw.read_mosaic(shot).values.shape[:2] == shot.size_px
+        except UnreadableFrameError:
+            refused += 1
+    assert 10 < refused < 140
 
 
 def test_thumbnails_and_masks_are_not_the_raw_picture() -> None:

@@ -268,3 +268,11 @@ def umask() -> Any:
     os.umask(old)
     yield os.umask
     os.umask(old)
+
+
+def test_json_has_names_that_are_no_utf8(tmp_path: Path) -> None:
+    values = {"file": os.fsdecode(b"caf\xe9.png"), "other": "a\\b é \U0001f600 \ud800"}
+    export.write_json(tmp_path / "a.json", values)
+    text = (tmp_path / "a.json").read_text("utf-8")
+    assert json.loads(text) == {"file": r"caf\xe9.png", "other": "a\\b é \U0001f600 \\ud800"}
+    assert "é \U0001f600" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
 
@@ -46,3 +47,20 @@ def test_other_packages_are_left_alone(capsys: pytest.CaptureFixture[str]) -> No
     logs.configure(logging.DEBUG)
     logging.getLogger("matplotlib").info("not ours")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("straße_é.png", "straße_é.png"),
+        (os.fsdecode(b"caf\xe9.png"), r"caf\xe9.png"),
+        ("a\ud83d.png", r"a\ud83d.png"),
+        ("two\nlines\x1b[2J", r"two\x0alines\x1b[2J"),
+    ],
+)
+def test_any_file_name_is_one_readable_line(
+    capsys: pytest.CaptureFixture[str], name: str, shown: str
+) -> None:
+    logs.configure(logging.WARNING)
+    logging.getLogger("longexpo_cli").warning("%s: skipped", name)
+    assert capsys.readouterr().err == f"longexpo: {shown}: skipped\n"

@@ -152,6 +152,7 @@ def split_profile(profile: bytes, count: int) -> list[bytes]:
         ("srgb", SRGB, [exif(65535)]),
         ("display-p3", SRGB, [icc_segment(P3)]),
         ("display-p3", SRGB, split_profile(P3, 3)[::-1]),
+        ("display-p3", SRGB, [segment(0xE2, b"ICC_PROFILE\0\0\0" + P3)]),
         ("adobe-rgb", power(563 / 256), [exif(65535, b"R03\0")]),
         ("adobe-rgb", power(563 / 256), [exif(2)]),
         ("srgb", SRGB, [exif(1, b"R98\0")]),
@@ -229,6 +230,18 @@ def test_light_above_white_is_kept_and_frames_share_a_scale(device: Device, tmp_
     assert np.abs(light[0][1:] / (TRUTH / TRUTH.max() * 0.9)[1:] - 1).max() < 1e-5
     mean = light[1].reshape(4, 2, 6, 2, 3).mean(axis=(1, 3))
     assert np.abs(half[..., :3] / mean - 1).max() < 2e-3
+
+
+def test_light_far_above_white_is_cut_and_said(device: Device, tmp_path: Path) -> None:
+    for n in range(2):
+        values = TRUTH.astype(np.float32)
+        values[0, 0], values[0, 1] = 1e30, -1e30
+        tifffile.imwrite(tmp_path / f"{n}.tif", values, photometric="rgb", iccprofile=LINEAR_2020)
+    shot = load.load(tmp_path, PARAMS).shots[0]
+    light = demosaic.demosaic(device, develop.read(shot), 0.98).light
+    assert np.abs(light[1:] / TRUTH[1:] - 1).max() < 1e-5
+    assert np.abs(light[0, 0] - 64).max() < 1e-4
+    assert any("64 times white is cut" in note for note in shot.notes)
 
 
 def test_floats_that_are_not_numbers_or_not_light_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ def test_chosen_frames_keep_their_numbers(
 def test_without_a_choice_the_burst_is_as_it_was() -> None:
     assert choose_frames(BURST, None, ()) is BURST
     assert [BURST.number(n) for n in range(8)] == list(range(8))
+
+
+def test_several_bursts_in_a_folder_need_a_choice() -> None:
+    two = replace(BURST, several="has several bursts, 2 h apart: f0.dng to f3.dng, f4.dng to f7.dng")
+    with pytest.raises(BurstError, match=r"has several bursts.* choose one with --frames FIRST:LAST"):
+        choose_frames(two, None, ())
+    assert len(choose_frames(two, (0, 3), ()).shots) == 4
+    assert len(choose_frames(two, (0, None), ()).shots) == 8
 
 
 @pytest.mark.parametrize(

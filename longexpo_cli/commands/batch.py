@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,10 +51,10 @@ def command(
 ) -> None:
     """Render every burst under each ROOT into OUT, which keeps the folder tree.
 
-    A burst is a folder with two or more frames; videos are ignored. A burst that fails does not stop
-    the others.
+    A burst is a folder with two or more frames, or a video. A burst that fails does not stop the others.
     """
     from longexpo_cli import batch
+    from longexpo_cli.files import export
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     jobs = [dataclasses.replace(job, strict=strict) for job in jobs]
@@ -72,7 +71,7 @@ def command(
             options.report(outcome, ctx.obj)
             failed += bool(outcome.error)
             if lines is not None:
-                lines.write(json.dumps(outcome.to_dict()) + "\n")
+                lines.write(export.json_text(outcome.to_dict()) + "\n")
                 lines.flush()
     if ctx.obj >= 0:
         done = f"{len(todo) - failed} rendered, {len(jobs) - len(todo)} skipped, {failed} failed"

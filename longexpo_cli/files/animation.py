@@ -1,4 +1,4 @@
-"""Animated GIF, WebP and PNG as clips, through OpenCV."""
+"""Animated GIF, WebP, PNG and AVIF as clips, through OpenCV."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _NOTE = "values of the animation are taken as sRGB"
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a file is a GIF, or a WebP or PNG with more than one frame; OSError when it cannot be read."""
+    """Whether a file is a GIF, or a WebP, PNG or AVIF of several frames; OSError when it cannot be read."""
     kind = path.suffix.lower()
     if kind == ".gif":
         return True
-    if kind not in (".webp", ".png", ".apng"):
+    if kind not in (".webp", ".png", ".apng", ".avif"):
         return False
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if kind == ".webp":  # VP8X with the flag of an animation (WebP container specification)
         return head[:4] == b"RIFF" and head[12:16] == b"VP8X" and bool(head[20:21] and head[20] & 2)
+    if kind == ".avif":  # the brand of sequences (AV1 Image File Format, 6.3)
+        return head[4:8] == b"ftyp" and b"avis" in head[8 : int.from_bytes(head[:4], "big")]
     is_png = head.startswith(markers.PNG_SIGNATURE)
     return is_png and any(name == b"acTL" for name, _, _ in markers.png_chunks(head, len(head)))
 

@@ -12,6 +12,12 @@ from typing import Literal, Protocol
 from longexpo_cli.arrays import Array, Array8, Array16, Array64
 from longexpo_cli.types import Transfer
 
+EXTENSIONS = frozenset(
+    {
+        *(".mp4", ".mov", ".m4v", ".3gp", ".3g2", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".vob"),
+        *(".mts", ".m2ts", ".ts", ".wmv", ".flv", ".ogv", ".mxf", ".dv", ".gif"),
+    }
+)
 Fields = Literal["", "as flagged", "top first", "bottom first"]
 
 

@@ -26,7 +26,8 @@ _ROW_INTERLEAVE, _COLUMN_INTERLEAVE = 50975, 52547
 _OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on demosaiced values
 
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
-JPEG_XL = 52546  # Compression
+_LOSSY_JPEG = 34892  # Compression; LibRaw applies its MapPolynomial
+_JPEG_XL = 52546  # Compression
 _FLOAT = 3  # SampleFormat
 _GAIN_MAP, _VIGNETTE = 9, 3  # opcodes
 _OPCODES = {
@@ -34,8 +35,17 @@ _OPCODES = {
     **{6: "TrimBounds", 7: "MapTable", 8: "MapPolynomial", 10: "DeltaPerRow", 11: "DeltaPerColumn"},
     **{12: "ScalePerRow", 13: "ScalePerColumn", 14: "WarpRectilinear2"},
 }
+_MAP_POLYNOMIAL = 8
+_MAX_GAIN = 1e4
+_MAX_PLANES = 4  # of a gain; pictures have 1 or 3
+_MAPPED_WHITE = 65535.0
+_CHANGES_LIGHT = frozenset({7, 8, 10, 11, 12, 13})  # a picture without them is wrong unless they are optional
+_OPTIONAL = 1  # bit of an opcode's flags
 _MAX_SCALE = 16  # by which corrected values are multiplied, so that rounding them adds no noise
 _SAME_SCALE = 0.01  # of DefaultScale: smaller differences are fractions of a pixel over a picture
+
+
+WAY_OUT = "export the frames as DNGs of three colours per pixel (linear DNG) or as 16-bit TIFF"
 
 
 class DngError(ValueError):
@@ -105,6 +115,7 @@ class Sensor:
     compression: int
     is_float: bool
     is_interleaved: bool
+    is_mapped: bool  # 8-bit JPEG values that LibRaw maps to 16 bits by the file's MapPolynomial
 
     @property
     def is_corrected(self) -> bool:
@@ -120,6 +131,15 @@ class Sensor:
             down, right = self.crop.top - self.active.top, self.crop.left - self.active.left
             height, width = (height - down % 2) // 2, (width - right % 2) // 2
         return height, width
+
+    @property
+    def needs_tifffile(self) -> bool:
+        """Whether LibRaw rejects the values, or does not return them as stored.
+
+        It scales floats by the largest of each file, and assumes a curve for lossy JPEG without a polynomial.
+        """
+        is_unmapped = self.compression == _LOSSY_JPEG and not self.is_mapped
+        return self.is_float or is_unmapped or self.compression == _JPEG_XL
 
     @property
     def is_quad(self) -> bool:
@@ -142,8 +162,17 @@ def is_bayer(pattern: Any) -> bool:
 def read(directories: Sequence[Directory]) -> Sensor | None:
     """Return the raw picture that a DNG's directories describe; None when there is none.
 
-    DngError when it has damaged corrections, or pixels that are not square.
+    DngError when it has damaged tags or corrections, or pixels that are not square.
     """
+    try:
+        return _read(directories)
+    except DngError:
+        raise
+    except (ValueError, OverflowError, ZeroDivisionError, IndexError) as error:  # NaN, or no numbers at all
+        raise DngError(f"has damaged tags ({error})") from error
+
+
+def _read(directories: Sequence[Directory]) -> Sensor | None:
     if not any(_DNG_VERSION in tags for tags in directories):
         return None
     raws = [tags for tags in directories if _is_raw(tags)]
@@ -158,6 +187,10 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
     samples = _number(tags, _SAMPLES, 1)
     is_mosaic = _number(tags, _PHOTOMETRIC, 0) == CFA
     lists = [list(_opcodes(tags.get(tag, b""))) for tag in _OPCODE_LISTS]
+    compression = _number(tags, _COMPRESSION, 1)
+    is_mapped = compression == _LOSSY_JPEG and any(code == _MAP_POLYNOMIAL for code, _, _ in lists[1])
+    if is_mapped:
+        lists = [[opcode for opcode in opcodes if opcode[0] != _MAP_POLYNOMIAL] for opcodes in lists]
     _require_square(tags)
     return Sensor(
         size_px=size,
@@ -167,19 +200,20 @@ def read(directories: Sequence[Directory]) -> Sensor | None:
         is_mosaic=is_mosaic,
         pattern=_pattern(tags) if is_mosaic else (),
         black=_black(tags, samples),
-        black_h=np.array(_numbers(tags, _BLACK_H)),
-        black_v=np.array(_numbers(tags, _BLACK_V)),
-        white=_white(tags, samples),
+        black_h=_differences(tags, _BLACK_H),
+        black_v=_differences(tags, _BLACK_V),
+        white=(_MAPPED_WHITE,) if is_mapped else _white(tags, samples),
         table=np.array(_numbers(tags, _LINEARIZATION)),
         gains=tuple(_gains(lists, active)),
         unapplied=tuple(
             _OPCODES.get(code, f"opcode {code}")
             for opcodes in lists
-            for code, _ in opcodes
+            for code, _, _ in opcodes
             if code not in (_GAIN_MAP, _VIGNETTE)
         ),
-        compression=_number(tags, _COMPRESSION, 1),
+        compression=compression,
         is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
+        is_mapped=is_mapped,
         is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
     )
 
@@ -300,27 +334,29 @@ def _between(at: Any, origin: float, spacing: float, count: int) -> tuple[Any, A
     return first, np.minimum(first + 1, count - 1), position - first
 
 
-def _opcodes(data: Any) -> Iterator[tuple[int, bytes]]:
-    """Yield the number and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
+def _opcodes(data: Any) -> Iterator[tuple[int, int, bytes]]:
+    """Yield number, flags and parameters of each opcode of a list, big-endian (DNG 1.7.1, chapter 7)."""
     if not isinstance(data, bytes) or not data:
         return
     try:
         (count,) = struct.unpack_from(">I", data)
         at = 4
         for _ in range(count):
-            code, _, _, length = struct.unpack_from(">4I", data, at)
+            code, _, flags, length = struct.unpack_from(">4I", data, at)
             if at + 16 + length > len(data):
                 raise DngError("has damaged corrections (an opcode list that ends early)")
-            yield code, data[at + 16 : at + 16 + length]
+            yield code, flags, data[at + 16 : at + 16 + length]
             at += 16 + length
     except struct.error as error:
         raise DngError("has damaged corrections (an opcode list that ends early)") from error
 
 
-def _gains(lists: Sequence[Sequence[tuple[int, bytes]]], active: Rectangle) -> Iterator[Gain]:
+def _gains(lists: Sequence[Sequence[tuple[int, int, bytes]]], active: Rectangle) -> Iterator[Gain]:
     """Yield the gains of all lists; those of the third are for the planes of a demosaiced picture."""
     for number, opcodes in enumerate(lists):
-        for code, data in opcodes:
+        for code, flags, data in opcodes:
+            if code in _CHANGES_LIGHT and not flags & _OPTIONAL:
+                raise DngError(f"needs the correction {_OPCODES[code]}, which is not supported; {WAY_OUT}")
             try:
                 if code == _GAIN_MAP:
                     yield _gain_map(data, by_colour=number == 2)
@@ -340,13 +376,15 @@ def _gain_map(data: bytes, *, by_colour: bool) -> Gain:
     (depth,) = struct.unpack_from(">I", data, 72)
     if not (v and h and depth and row_pitch and column_pitch) or len(data) < 76 + 4 * v * h * depth:
         raise ValueError("a gain map without values")
-    values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
-    if not np.isfinite(values).all() or values.min() < 0 or not all(map(math.isfinite, (origin_v, origin_h))):
+    with np.errstate(invalid="ignore"):  # NaN is found below
+        values = np.frombuffer(data, ">f4", v * h * depth, 76).astype(np.float64).reshape(v, h, depth)
+    is_possible = np.isfinite(values).all() and values.min() >= 0 and values.max() < _MAX_GAIN
+    if not is_possible or not all(map(math.isfinite, (origin_v, origin_h, spacing_v, spacing_h))):
         raise ValueError("a gain map of impossible values")
     return Gain(
         area=Rectangle(top, left, bottom, right),
         pitch=(row_pitch, column_pitch),
-        planes=range(plane, plane + planes),
+        planes=range(plane, min(plane + planes, _MAX_PLANES)),
         origin=(origin_v, origin_h),
         spacing=(spacing_v, spacing_h),
         map=values,
@@ -388,9 +426,19 @@ def _black(tags: Directory, samples: int) -> Array64:
     """Return BlackLevel, rows columns samples; 0 where it is missing, its mean where it does not fit."""
     rows, columns = ([int(value) for value in _numbers(tags, _BLACK_DIM)] or [1, 1])[:2]
     values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
+    if not np.isfinite(values).all() or min(rows, columns) < 1:
+        raise DngError("has damaged tags (a BlackLevel that is not a number)")
     if values.size == rows * columns * samples:
         return values.reshape(rows, columns, samples)
     return np.full((1, 1, samples), values.mean())
+
+
+def _differences(tags: Directory, tag: int) -> Array64:
+    """Return BlackLevelDeltaH or BlackLevelDeltaV, empty where it is missing."""
+    values = np.array(_numbers(tags, tag), np.float64)
+    if not np.isfinite(values).all():
+        raise DngError("has damaged tags (a BlackLevel that is not a number)")
+    return values
 
 
 def _white(tags: Directory, samples: int) -> tuple[float, ...]:
@@ -399,6 +447,8 @@ def _white(tags: Directory, samples: int) -> tuple[float, ...]:
     if not values:
         bits = 16 if tags.get(_LINEARIZATION) else _number(tags, _BITS, 16)
         return (float((1 << min(bits, 16)) - 1),)
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        raise DngError("has damaged tags (an impossible WhiteLevel)")
     return tuple(float(value) for value in values[:samples])
 
 
@@ -406,8 +456,7 @@ def _require_square(tags: Directory) -> None:
     scale = _numbers(tags, _SCALE)
     if len(scale) == 2 and all(value > 0 for value in scale) and abs(scale[0] / scale[1] - 1) > _SAME_SCALE:
         raise DngError(
-            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); "
-            "export the frames as 16-bit TIFF"
+            f"has pixels that are not square (DefaultScale {scale[0]:g} x {scale[1]:g}); {WAY_OUT}"
         )
 
 

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from longexpo_cli.files import ifd, jpeg_segments
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.ifd import ASCII, LONG, RATIONAL, SHORT, UNDEFINED
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.logs import UNDECODED, printable
 from longexpo_cli.version import __version__
 
 _STRIP_BYTES = (
@@ -65,10 +66,16 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values as JSON, atomically; OutputError when that fails."""
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    """Write values as JSON, atomically; OutputError when that fails. Names are written as by json_text."""
+    text = json_text(values, indent=2)
     with atomic_write(path) as file:
         file.write(text.encode() + b"\n")
+
+
+def json_text(values: Mapping[str, Any], indent: int | None = None) -> str:
+    r"""Return values as JSON; a byte of a file name that is no UTF-8 is written as the characters \xe9."""
+    text = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+    return UNDECODED.sub(lambda found: json.dumps(printable(found[0]))[1:-1], text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ class OutputMetadata:
     """The values of a result's EXIF and TIFF tags; None or empty: no such tag.
 
     exposure_s is the total time over which light was gathered. camera, iso and the date taken are the
-    reference frame's. frames are the names of the frames used.
+    reference frame's, and so are the fields of main, photo and gps, which are written as they are but for
+    those that the result has of its own. frames are the names of the frames used.
     """
 
     camera: str = ""
@@ -84,6 +92,9 @@ class OutputMetadata:
     exposure_s: float | None = None
     taken: datetime | None = None
     frames: tuple[str, ...] = ()
+    main: Mapping[int, ifd.Field] = field(default_factory=dict)
+    photo: Mapping[int, ifd.Field] = field(default_factory=dict)
+    gps: Mapping[int, ifd.Field] = field(default_factory=dict)
 
 
 def write_tiff(file: BinaryIO, light: Array32, metadata: OutputMetadata, *, compress: bool) -> None:
@@ -98,6 +109,7 @@ def write_tiff(file: BinaryIO, light: Array32, metadata: OutputMetadata, *, comp
     height, width = light.shape[:2]
     rows = max(1, min(height, _STRIP_BYTES // (width * 12)))
     is_big = light.size * 4 > _MAX_CLASSIC_TIFF_BYTES
+    placeholders = [ifd.EXIF_IFD_PLACEHOLDER, *([ifd.GPS_IFD_PLACEHOLDER] if metadata.gps else [])]
     with tifffile.TiffWriter(file, byteorder="<", bigtiff=is_big) as tiff:
         tiff.write(
             _deflated_strips(light, rows) if compress else _strips(light, rows),
@@ -114,9 +126,9 @@ def write_tiff(file: BinaryIO, light: Array32, metadata: OutputMetadata, *, comp
             software=_software(),
             subfiletype=None,
             metadata=None,
-            extratags=ifd.extra_tags(_camera_fields(metadata)),
+            extratags=ifd.extra_tags(_camera_fields(metadata), placeholders),
         )
-    ifd.append_exif(file, _exposure_fields(metadata) | {0x9000: _EXIF_VERSION})
+    ifd.append_exif(file, _exposure_fields(metadata) | {0x9000: _EXIF_VERSION}, metadata.gps)
 
 
 def encode_jpeg(
@@ -143,7 +155,7 @@ def encode_jpeg(
         0xA002: (LONG, width),  # PixelXDimension
         0xA003: (LONG, height),  # PixelYDimension
     }
-    if metadata.frames:
+    if metadata.frames and 0x9286 not in metadata.photo:
         comment = b"ASCII\0\0\0" + _comment(metadata).encode("ascii", "replace")
         photo[0x9286] = (UNDEFINED, comment[:_MAX_COMMENT])  # UserComment
     main = _camera_fields(metadata) | {
@@ -153,7 +165,7 @@ def encode_jpeg(
         0x0131: (ASCII, _software()),  # Software
         0x0213: (SHORT, 1),  # YCbCrPositioning: centred
     }
-    exif = jpeg_segments.exif_segment(ifd.encode_exif(main, photo))
+    exif = jpeg_segments.exif_segment(ifd.encode_exif(main, photo, metadata.gps))
     icc = jpeg_segments.icc_segment(icc_profile(space))
     if gain is None:
         return jpeg_segments.with_segments(jpeg, exif, icc)
@@ -172,7 +184,7 @@ def _camera_fields(metadata: OutputMetadata) -> dict[int, ifd.Field]:
         fields[0x0110] = (ASCII, metadata.camera)  # Model
     if metadata.taken is not None:
         fields[0x0132] = (ASCII, f"{metadata.taken:%Y:%m:%d %H:%M:%S}")  # DateTime
-    return fields
+    return {**fields, **metadata.main}
 
 
 def _exposure_fields(metadata: OutputMetadata) -> dict[int, ifd.Field]:
@@ -185,7 +197,7 @@ def _exposure_fields(metadata: OutputMetadata) -> dict[int, ifd.Field]:
     if metadata.taken is not None:
         fields[0x9003] = (ASCII, f"{metadata.taken:%Y:%m:%d %H:%M:%S}")  # DateTimeOriginal
         fields[0x9291] = (ASCII, f"{metadata.taken.microsecond // 1000:03d}")  # SubSecTimeOriginal
-    return fields
+    return {**fields, **metadata.photo}
 
 
 def _software() -> str:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longexpo_cli.files import phone_pictures, pictures, raw
+from longexpo_cli.files import clip, phone_pictures, pictures, raw
+from longexpo_cli.files.names import natural_key
+
+logger = logging.getLogger(__name__)
 
 _SIDECARS = frozenset(
     {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
 )
 _OWN_OUTPUT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORECASE)
+# Recycle bins, thumbnails and resource forks of NAS systems, Windows and macOS; others begin with a dot.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        *(
+            "@eadir",
+            "@recycle",
+            "@recently-snapshot",
+            "#recycle",
+            "#snapshot",
+            "@tmp",
+            "__macosx",
+            "lost+found",
+        ),
+        *("$recycle.bin", "recycler", "system volume information"),
+    }
+)
 _PICTURE_TYPES = {
     "tiff": pictures.TIFF,
     "png": pictures.PNG,
@@ -26,39 +48,96 @@ _PICTURE_TYPES = {
 def frames_in(folder: Path) -> list[Path]:
     """Return the frames of the burst in a folder: files of one type, frame2 before frame10.
 
-    RAW files are preferred to TIFF, TIFF to PNG, PNG to JPEG; of several RAW types the most frequent is used.
-    Hidden files, sidecars and the output files of longexpo are ignored. The list may be empty.
+    The type is that of most files. Of the same pictures in two types, RAW is preferred to TIFF, TIFF to PNG,
+    PNG to JPEG; so are RAW files whatever their names, if they are half as many. Hidden files, sidecars and
+    the output files of longexpo are ignored. The list may be empty.
     """
+    return chosen_frames(files_in(folder))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that are not hidden; OSError when it cannot be listed."""
+    with os.scandir(folder) as entries:
+        return [folder / entry.name for entry in entries if not is_hidden(entry.name) and entry.is_file()]
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield each folder under a folder, itself included, with its files, without what is hidden.
+
+    Links to folders are followed once and not descended into. A folder that cannot be listed is logged.
+    """
+    pending = [(root, True)]
+    while pending:
+        folder, descends = pending.pop()
+        files: list[Path] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_hidden(entry.name):
+                        continue
+                    if not entry.is_dir():
+                        files.append(folder / entry.name)
+                    elif descends:
+                        pending.append((folder / entry.name, not entry.is_symlink()))
+        except OSError as error:
+            logger.warning("%s: cannot be listed and is skipped (%s)", folder, error.strerror or error)
+        yield folder, files
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or holds what systems and photo servers keep for themselves."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def chosen_frames(files: Sequence[Path]) -> list[Path]:
+    """Return those of a folder's files that are frames (see frames_in)."""
     by_type: dict[str, list[Path]] = {}
-    for path in folder.iterdir():
-        if not path.name.startswith(".") and not _OWN_OUTPUT.search(path.name) and path.is_file():
-            by_type.setdefault(_file_type(path), []).append(path)
-    raw_types = sorted(kind for kind in by_type if kind in raw.EXTENSIONS)
-    best_raw = max(raw_types, key=lambda kind: len(by_type[kind]), default="")
-    chosen = best_raw or next((kind for kind in _PICTURE_TYPES if kind in by_type), "")
-    return sorted(by_type[chosen], key=_natural_sort_key) if chosen else []
+    for path in files:
+        kind = _file_type(path)
+        if (kind in _PICTURE_TYPES or kind in raw.EXTENSIONS) and not _OWN_OUTPUT.search(path.name):
+            by_type.setdefault(kind, []).append(path)
+    if not by_type:
+        return []
+    raw_types = [kind for kind in sorted(by_type) if kind in raw.EXTENSIONS]
+    best_raw = sorted(raw_types, key=lambda kind: -len(by_type[kind]))[:1]
+    preferred = [*best_raw, *(kind for kind in _PICTURE_TYPES if kind in by_type)]
+    most = max(preferred, key=lambda kind: len(by_type[kind]))
+    stems = {path.stem.lower() for path in by_type[most]}
+    for kind in preferred:
+        is_numerous = 2 * len(by_type[kind]) >= len(by_type[most])
+        shared = sum(path.stem.lower() in stems for path in by_type[kind])
+        if is_numerous and (kind in raw.EXTENSIONS or 2 * shared >= len(by_type[kind])):
+            return sorted(by_type[kind], key=lambda path: natural_key(path.name))
+    raise AssertionError(most)  # the most frequent type shares all its names with itself
 
 
-def unused_files(folder: Path, frames: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Return the files of a folder that are neither frames nor sidecars, and why they are not used."""
+def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Return those of a folder's files that are neither frames nor sidecars, and why they are not used."""
     if not frames:
         return []
     frame_type = _file_type(frames[0])
     stems = {path.stem.lower() for path in frames}
     unused: list[tuple[Path, str]] = []
-    for path in sorted(folder.iterdir(), key=_natural_sort_key):
+    for path in sorted(files, key=lambda path: natural_key(path.name)):
         is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_OUTPUT.search(path.name)
-        if path.name.startswith(".") or is_sidecar or path.is_dir() or _file_type(path) == frame_type:
+        if is_sidecar or _file_type(path) == frame_type:
             continue
         if not is_supported(path):
-            unused.append((path, "unsupported image format"))
+            is_video = path.suffix.lower() in clip.EXTENSIONS
+            unused.append((path, "is a video; pass it by itself" if is_video else "unsupported image format"))
         elif path.stem.lower() not in stems:
             unused.append((path, f"is not a {frames[0].suffix} file like the other frames"))
     return unused
 
 
+def rival_type(frames: Sequence[Path], unused: Sequence[tuple[Path, str]]) -> str:
+    """Return a type of which as many files are left out as there are frames, e.g. ".png", "" for none."""
+    counts = Counter(_file_type(path) for path, _ in unused if is_supported(path))
+    return next((kind for kind, count in counts.items() if count >= len(frames)), "")
+
+
 def is_supported(path: Path) -> bool:
-    """Whether the extension is that of a RAW, TIFF, PNG or JPEG file."""
+    """Whether the extension is that of a RAW file or a picture that can be a frame."""
     kind = _file_type(path)
     return kind in _PICTURE_TYPES or kind in raw.EXTENSIONS
 
@@ -67,9 +146,3 @@ def _file_type(path: Path) -> str:
     """Return "tiff", "png" or "jpeg", and for other files the lower-case extension."""
     extension = path.suffix.lower()
     return next((kind for kind, known in _PICTURE_TYPES.items() if extension in known), extension)
-
-
-def _natural_sort_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a sort key by which frame2 comes before frame10."""
-    parts = re.findall(r"([0-9]+)|([^0-9]+)", path.name.lower())
-    return [(1, int(number), "") if number else (2, 0, text) for number, text in parts], path.name

@@ -41,6 +41,7 @@ _SAME_PRIMARIES = 2e-3  # of a matrix entry: profiles round primaries and adapt 
 _MODEL_ERROR = 2e-3  # of light: up to here a curve and a matrix describe a profile
 _ROWS_AT_ONCE = 256
 _MAX_TAGS = 100  # far above what profiles have
+_MAX_NAME = 80  # characters
 
 
 @lru_cache
@@ -93,7 +94,9 @@ def interpret(profile: bytes) -> Encoding:
     matrix = to_working(np.eye(3, dtype=np.float32)[None], profile)[0].astype(np.float64).T
     known = [colour.between(space, "rec2020") for space in colour.PRIMARIES]
     nearest = min(known, key=lambda other: float(np.abs(other - matrix).max()))
-    matrix = nearest if np.abs(nearest - matrix).max() < _SAME_PRIMARIES else matrix / matrix.sum(1)[:, None]
+    with np.errstate(all="ignore"):  # of damaged profiles; the comparison below is then false
+        is_known = np.abs(nearest - matrix).max() < _SAME_PRIMARIES
+        matrix = nearest if is_known else matrix / matrix.sum(1)[:, None]
     some = np.random.default_rng(0).uniform(0, 1, (1, 500, 3)).astype(np.float32)
     modelled = colour.decode(some.astype(np.float64), transfer) @ matrix.T
     if np.abs(modelled - to_working(some, profile)).max() < _MODEL_ERROR:
@@ -110,7 +113,8 @@ def channels(profile: bytes) -> int:
     if header[_CLASS_AT : _CLASS_AT + 4] not in (b"mntr", b"scnr", b"prtr", b"spac"):
         raise ProfileError("does not describe pictures")
     if space not in (b"RGB ", b"GRAY"):
-        raise ProfileError(f"is for {space.decode('ascii', 'replace').strip()} pictures")
+        kind = "".join(letter for letter in space.decode("ascii", "replace") if letter.isalnum())
+        raise ProfileError(f"is for {kind or 'unknown'} pictures")
     return 3 if space == b"RGB " else 1
 
 
@@ -155,8 +159,10 @@ def _description(profile: bytes) -> str:
     data = _tags(profile).get(b"desc", b"")
     if data.startswith(b"mluc") and len(data) >= 28:
         length, at = struct.unpack_from(">II", data, 20)
-        return data[at : at + length].decode("utf-16-be", "replace").strip("\0 ")
-    return data[12:].split(b"\0")[0].decode("ascii", "replace").strip()
+        text = data[at : at + length].decode("utf-16-be", "replace")
+    else:
+        text = data[12:].split(b"\0")[0].decode("ascii", "replace")
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:_MAX_NAME]
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:

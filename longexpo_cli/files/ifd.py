@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -25,13 +25,16 @@ LONG8 = 16  # BigTIFF only
 SUB_IFDS = 330
 EXIF_IFD = 34665
 INTEROPERABILITY_IFD = 40965
-# tifffile does not write tag 34665. This unassigned neighbour has the same position in a directory.
+GPS_IFD = 34853
+# tifffile writes neither of these tags. Their neighbours have the same positions in a directory.
 EXIF_IFD_PLACEHOLDER = 34664
+GPS_IFD_PLACEHOLDER = 34852
 
 _NUMBER_FORMATS = {  # by field type
     **{1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"},
     **{16: "Q", 17: "q", 18: "Q"},  # BigTIFF only
 }
+_UNKNOWN_RATIO = (0, 0)  # LensSpecification has it where a value is not known (Exif 2.32, 4.6.5)
 _BYTE_STRINGS = (ASCII, UNDEFINED)
 _RATIONAL_FORMATS = {RATIONAL: "II", SRATIONAL: "ii"}
 _MAX_DENOMINATOR = 10**6  # of a written rational: a microsecond for exposure times
@@ -44,7 +47,9 @@ _MAX_VALUE_BYTES = 1 << 22  # of an entry
 
 Value = tuple[float, ...] | bytes
 Directory = dict[int, Value]  # as read: tag to value
-Field = tuple[int, Any]  # as written: type, and a str (ASCII), Fraction (RATIONAL), bytes, int or ints
+# As written: type, and text (ASCII; bytes are kept as they are), bytes (UNDEFINED), or one or more numbers
+# (others; in rationals NaN is unknown).
+Field = tuple[int, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +79,13 @@ _CLASSIC = _Layout("H", "I", LONG)
 _BIG = _Layout("Q", "Q", LONG8)  # BigTIFF, for files beyond 4 GiB
 
 
-def read_directories(data: Data, start: int = 0) -> list[Directory]:
+def read_directories(
+    data: Data, start: int = 0, pointers: Sequence[int] = (SUB_IFDS, EXIF_IFD, INTEROPERABILITY_IFD)
+) -> list[Directory]:
     """Return the directories of the TIFF or BigTIFF structure at byte start: main, its sub-IFDs, Exif, next.
 
-    Numbers become tuples, ASCII and UNDEFINED values bytes. Entries that cannot be read are left out.
+    pointers are the tags of directories that are read between the main ones. Numbers become tuples, ASCII and
+    UNDEFINED values bytes. Entries that cannot be read are left out.
     """
     order = "<" if data[start : start + 2] == b"II" else ">"
     found: list[Directory] = []
@@ -103,11 +111,7 @@ def read_directories(data: Data, start: int = 0) -> list[Directory]:
             continue
         directory = _read_entries(data, start, first, min(entries, _MAX_ENTRIES), order, layout)
         found.append(directory)
-        offsets = [
-            offset
-            for tag in (SUB_IFDS, EXIF_IFD, INTEROPERABILITY_IFD)
-            for offset in _offsets(directory, tag)
-        ]
+        offsets = [offset for tag in pointers for offset in _offsets(directory, tag)]
         children = [start + offset for offset in offsets]
         pending = [*children, *pending, *([start + following] if following else [])]
     return found
@@ -145,19 +149,27 @@ def _offsets(directory: Directory, tag: int) -> list[int]:
     return [] if isinstance(values, bytes) else [int(value) for value in values if math.isfinite(value)]
 
 
-def encode_exif(main: Mapping[int, Field], photo: Mapping[int, Field]) -> bytes:
-    """Return EXIF bytes, a little-endian TIFF structure of main and Exif directory (EXIF 2.32, 4.5.2)."""
+def encode_exif(
+    main: Mapping[int, Field], photo: Mapping[int, Field], gps: Mapping[int, Field] | None = None
+) -> bytes:
+    """Return EXIF bytes, a little-endian TIFF structure of up to three directories (EXIF 2.32, 4.5.2)."""
     start = 8
-    exif_at = start + len(_encode({**main, EXIF_IFD: (LONG, 0)}, start, _CLASSIC))
-    directory = _encode({**main, EXIF_IFD: (LONG, exif_at)}, start, _CLASSIC)
-    return struct.pack("<2sHI", b"II", 42, start) + directory + _encode(photo, exif_at, _CLASSIC)
+    pointers = {EXIF_IFD: (LONG, 0)} | ({GPS_IFD: (LONG, 0)} if gps else {})
+    exif_at = start + len(_encode({**main, **pointers}, start, _CLASSIC))
+    directory = _encode(photo, exif_at, _CLASSIC)
+    pointers[EXIF_IFD] = (LONG, exif_at)
+    if gps:
+        pointers[GPS_IFD] = (LONG, exif_at + len(directory))
+        directory += _encode(gps, exif_at + len(directory), _CLASSIC)
+    head = struct.pack("<2sHI", b"II", 42, start)
+    return head + _encode({**main, **pointers}, start, _CLASSIC) + directory
 
 
-def append_exif(file: BinaryIO, photo: Mapping[int, Field]) -> None:
-    """Append an Exif directory to a little-endian TIFF or BigTIFF and link it from the first directory.
+def append_exif(file: BinaryIO, photo: Mapping[int, Field], gps: Mapping[int, Field] | None = None) -> None:
+    """Append an Exif and a GPS directory to a little-endian TIFF or BigTIFF; link them from the first one.
 
-    file is open for reading and writing. Its first directory has the entry EXIF_IFD_PLACEHOLDER, of type
-    LONG.
+    file is open for reading and writing. Its first directory has the entry EXIF_IFD_PLACEHOLDER, and for gps
+    GPS_IFD_PLACEHOLDER, of type LONG.
     """
     file.seek(2)
     (version,) = struct.unpack("<H", file.read(2))
@@ -170,18 +182,24 @@ def append_exif(file: BinaryIO, photo: Mapping[int, Field]) -> None:
     entries_at = file.tell()
     entries = file.read(count * layout.entry_bytes)
     tags = [struct.unpack_from("<H", entries, at)[0] for at in range(0, len(entries), layout.entry_bytes)]
-    exif_at = file.seek(0, 2)
-    if exif_at % 2:
-        exif_at += file.write(b"\0")
-    file.write(_encode(photo, exif_at, layout))
-    file.seek(entries_at + tags.index(EXIF_IFD_PLACEHOLDER) * layout.entry_bytes)
-    file.write(_encode_entry(EXIF_IFD, layout.pointer, 1, exif_at, layout))
+    appended = [(EXIF_IFD, EXIF_IFD_PLACEHOLDER, photo)]
+    if gps:
+        appended.append((GPS_IFD, GPS_IFD_PLACEHOLDER, gps))
+    for tag, placeholder, fields in appended:
+        at = file.seek(0, 2)
+        if at % 2:
+            at += file.write(b"\0")
+        file.write(_encode(fields, at, layout))
+        file.seek(entries_at + tags.index(placeholder) * layout.entry_bytes)
+        file.write(_encode_entry(tag, layout.pointer, 1, at, layout))
 
 
-def extra_tags(fields: Mapping[int, Field]) -> list[tuple[int, int, int, Any, bool]]:
-    """Return fields, none of them RATIONAL, as tifffile's extratags, with a placeholder for the Exif IFD."""
+def extra_tags(
+    fields: Mapping[int, Field], placeholders: Sequence[int] = (EXIF_IFD_PLACEHOLDER,)
+) -> list[tuple[int, int, int, Any, bool]]:
+    """Return fields, none of them RATIONAL, as tifffile's extratags, with placeholders for directories."""
     tags = [(tag, kind, *_encode_value(kind, value), True) for tag, (kind, value) in fields.items()]
-    return [*tags, (EXIF_IFD_PLACEHOLDER, LONG, 1, 0, True)]
+    return [*tags, *((tag, LONG, 1, 0, True) for tag in placeholders)]
 
 
 def _encode(fields: Mapping[int, Field], at: int, layout: _Layout) -> bytes:
@@ -208,13 +226,21 @@ def _encode_entry(tag: int, kind: int, count: int, value_or_offset: int, layout:
 def _encode_value(kind: int, value: Any) -> tuple[int, bytes]:
     """Return the count and the bytes of a value."""
     if kind == ASCII:
-        data = value.encode("ascii", "replace") + b"\0"
+        data = (value if isinstance(value, bytes) else value.encode("ascii", "replace")) + b"\0"
         return len(data), data
     if kind == UNDEFINED:
         return len(value), value
-    if kind == RATIONAL:
-        ratio = Fraction(value).limit_denominator(_MAX_DENOMINATOR)
-        numerator = min(ratio.numerator, 2**32 - 1)
-        return 1, struct.pack("<II", numerator, ratio.denominator)
     numbers = value if isinstance(value, tuple) else (value,)
+    if kind in _RATIONAL_FORMATS:
+        parts = [part for number in numbers for part in _ratio(number, kind)]
+        return len(numbers), struct.pack("<" + _RATIONAL_FORMATS[kind] * len(numbers), *parts)
     return len(numbers), struct.pack(f"<{len(numbers)}{_NUMBER_FORMATS[kind]}", *numbers)
+
+
+def _ratio(number: float | Fraction, kind: int) -> tuple[int, int]:
+    """Return a number as numerator and denominator of a RATIONAL or SRATIONAL, limited to its range."""
+    if not math.isfinite(number):
+        return _UNKNOWN_RATIO
+    ratio = Fraction(number).limit_denominator(_MAX_DENOMINATOR)
+    low, high = (0, 2**32 - 1) if kind == RATIONAL else (-(2**31), 2**31 - 1)
+    return min(max(ratio.numerator, low), high), ratio.denominator

@@ -12,6 +12,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 START_OF_SCAN = 0xDA
 END_OF_IMAGE = b"\xff\xd9"
 APP1 = 0xE1
+HUFFMAN_TABLES = 0xC4
+END_OF_BLOCK = 0  # symbol of a Huffman table for AC coefficients (T.81, F.1.2.2)
 _NOT_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC: in the range SOF0..SOF15, but no frame headers
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,20 +49,30 @@ _TILE_LENGTH = 323
 _TILE_OFFSETS = 324
 _TILE_BYTE_COUNTS = 325
 _EXPOSURE_TIME = 33434
+_F_NUMBER = 33437
 _ISO_SPEED_RATINGS = 34855
 _RECOMMENDED_EXPOSURE_INDEX = 34866
 _ISO_SPEED = 34867
 _DATE_TIME_ORIGINAL = 36867
+_OFFSET_TIME = 36880
+_OFFSET_TIME_ORIGINAL = 36881
+_SHUTTER_SPEED_VALUE = 37377  # APEX: time = 2^-value
+_APERTURE_VALUE = 37378  # APEX: f-number = 2^(value / 2)
 _SUBSEC_TIME = 37520
 _SUBSEC_TIME_ORIGINAL = 37521
 _DNG_VERSION = 50706
 _UNIQUE_CAMERA_MODEL = 50708
 _COLOR_MATRICES = ((50722, 50779), (50721, 50778), (52531, 52529))  # ColorMatrix2, 1, 3 and their illuminants
 _AS_SHOT_NEUTRAL = 50728
+_AS_SHOT_WHITE_XY = 50729
+_ANALOG_BALANCE = 50727
+_BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
 
+_APEX_OVERFLOW = 40.0  # 2^40 s and f/2^20 are no exposures
 _UNCOMPRESSED = 1
 _LOSSLESS_JPEG = 7
+_MAX_BASELINE_EV = 10.0  # larger values are damaged
 _ISO_OVERFLOW = 65535  # ISOSpeedRatings has 16 bits; this value refers to newer tags (Exif 2.32, 4.6.5)
 
 # Correlated colour temperature, in kelvin, of an EXIF light source (DNG 1.7, CalibrationIlluminant1).
@@ -76,21 +87,31 @@ _D65_KELVIN = 6504
 class Header:
     """The tags of a frame file; None or "" where a tag is missing.
 
-    has_subseconds: taken has fractions of a second. orientation is 1..8. color_matrix is the DNG
+    subseconds are the digits after the second of taken, as written; offset_s is the camera's time minus UTC.
+    orientation is 1..8. color_matrix is the DNG
     ColorMatrix (XYZ to camera) whose illuminant is nearest to D65, as_shot_neutral the camera's R, G, B of a
-    white object. defect is why the file's pixel data cannot be used ("is truncated ...").
+    white object, baseline_ev the DNG BaselineExposure. defect is why the file's pixel data cannot be used
+    ("is truncated ...").
     """
 
     taken: datetime.datetime | None = None
-    has_subseconds: bool = False
+    subseconds: str = ""
+    offset_s: float | None = None
     exposure_s: float | None = None
     iso: float | None = None
+    f_number: float | None = None
     orientation: int | None = None
     camera: str = ""
     color_matrix: Array64 | None = None
     as_shot_neutral: tuple[float, float, float] | None = None
     noise: NoiseProfile | None = None
+    baseline_ev: float = 0.0
     defect: str = ""
+
+    @property
+    def has_subseconds(self) -> bool:
+        """Whether taken has a fraction of a second."""
+        return bool(self.subseconds)
 
 
 def read(path: Path) -> Header:
@@ -106,7 +127,7 @@ def read(path: Path) -> Header:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def _tiff_structures(data: Data, size: int) -> Iterator[int]:
+def tiff_structures(data: Data, size: int) -> Iterator[int]:
     """Yield the first byte of each TIFF structure in a frame file of any supported format."""
     if data[:4] in _TIFF_SIGNATURES:
         yield 0
@@ -118,8 +139,8 @@ def _tiff_structures(data: Data, size: int) -> Iterator[int]:
         yield from _exif_in_jpeg(data, int.from_bytes(data[84:88], "big"), size)
     elif data[:4] == b"RIFF" or data[:12] == _JPEG_XL_SIGNATURE or heif.is_heif(data):
         yield from phone_pictures.exif_starts(data)
-    elif data[4:8] == b"ftyp":  # CR3: Canon's boxes with the main and the Exif directory
-        for name in (b"CMT1", b"CMT2"):
+    elif data[4:8] == b"ftyp":  # CR3: Canon's boxes with the main, Exif and GPS directories
+        for name in (b"CMT1", b"CMT2", b"CMT4"):
             at = data.find(name, 0, _CANON_SEARCH_BYTES)
             if at >= 0:
                 yield at + 4
@@ -134,25 +155,28 @@ def _exif_in_jpeg(data: Data, start: int, size: int) -> Iterator[int]:
 
 def _header(data: mmap.mmap, size: int) -> Header:
     found = [
-        directory for start in _tiff_structures(data, size) for directory in ifd.read_directories(data, start)
+        directory for start in tiff_structures(data, size) for directory in ifd.read_directories(data, start)
     ]
     tags: Directory = {}
     for directory in found:
         tags = directory | tags  # the first directory with a tag has priority
-    taken, has_subseconds = _time(tags)
+    taken, subseconds = _time(tags)
     orientation = _first(tags, _ORIENTATION, 0)
     camera = " ".join(name for name in (_text(tags, _MAKE), _text(tags, _MODEL)) if name)
     iso = _positive(tags, _ISO_SPEED_RATINGS, below=_ISO_OVERFLOW)
     return Header(
         taken=taken,
-        has_subseconds=has_subseconds,
-        exposure_s=_positive(tags, _EXPOSURE_TIME),
+        subseconds=subseconds,
+        offset_s=_utc_offset(_text(tags, _OFFSET_TIME_ORIGINAL) or _text(tags, _OFFSET_TIME)),
+        exposure_s=_positive(tags, _EXPOSURE_TIME) or _apex(tags, _SHUTTER_SPEED_VALUE, -1.0),
+        f_number=_positive(tags, _F_NUMBER) or _apex(tags, _APERTURE_VALUE, 0.5),
         iso=iso or _positive(tags, _RECOMMENDED_EXPOSURE_INDEX) or _positive(tags, _ISO_SPEED),
         orientation=orientation if 1 <= orientation <= 8 else None,
         camera=camera or _text(tags, _UNIQUE_CAMERA_MODEL),
         color_matrix=_color_matrix(tags),
         as_shot_neutral=_as_shot_neutral(tags),
         noise=_noise_profile(tags),
+        baseline_ev=_baseline_ev(tags),
         defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
     )
 
@@ -172,18 +196,41 @@ def _positive(tags: Directory, tag: int, below: float = math.inf) -> float | Non
     return float(value) if 0 < value < below else None
 
 
-def _time(tags: Directory) -> tuple[datetime.datetime | None, bool]:
-    """Return the time from DateTimeOriginal (else DateTime) and whether its SubSecTime has digits."""
+def _apex(tags: Directory, tag: int, power: float) -> float | None:
+    """Return 2^(power x value) of an APEX value (Exif 2.32, annex C), or None."""
+    value = next(iter(_numbers(tags, tag)), math.nan)
+    return float(2.0 ** (power * value)) if abs(value) < _APEX_OVERFLOW else None
+
+
+def _time(tags: Directory) -> tuple[datetime.datetime | None, str]:
+    """Return the time from DateTimeOriginal (else DateTime) and the digits of its SubSecTime, "" for none."""
     for tag, subseconds in ((_DATE_TIME_ORIGINAL, _SUBSEC_TIME_ORIGINAL), (_DATE_TIME, _SUBSEC_TIME)):
         try:
             taken = datetime.datetime.strptime(_text(tags, tag), "%Y:%m:%d %H:%M:%S")
         except ValueError:
             continue
-        digits = _text(tags, subseconds) or _text(tags, _SUBSEC_TIME)
-        if digits.isascii() and digits.isdigit():
-            return taken + datetime.timedelta(seconds=int(digits) / 10 ** len(digits)), True
-        return taken, False
-    return None, False
+        digits = _digits(tags, subseconds) or _digits(tags, _SUBSEC_TIME)
+        if digits:
+            return taken + datetime.timedelta(seconds=int(digits) / 10 ** len(digits)), digits
+        return taken, ""
+    return None, ""
+
+
+def _digits(tags: Directory, tag: int) -> str:
+    """Return the digits of a SubSecTime; blanks before them stand for zeros."""
+    value = tags.get(tag, b"")
+    text = value.split(b"\0")[0].decode("ascii", "replace").rstrip() if isinstance(value, bytes) else ""
+    digits = text.replace(" ", "0")
+    return digits if digits.isascii() and digits.isdigit() else ""
+
+
+def _utc_offset(text: str) -> float | None:
+    """Return the seconds of an OffsetTime such as "+02:00" (Exif 2.32, 4.6.5), or None."""
+    found = re.fullmatch(r"([+-])(\d\d):?(\d\d)", "+00:00" if text == "Z" else text)
+    if found is None:
+        return None
+    sign, hours, minutes = found.groups()
+    return (-1.0 if sign == "-" else 1.0) * (3600.0 * int(hours) + 60.0 * int(minutes))
 
 
 def _color_matrix(tags: Directory) -> Array64 | None:
@@ -200,6 +247,12 @@ def _color_matrix(tags: Directory) -> Array64 | None:
 
 def _as_shot_neutral(tags: Directory) -> tuple[float, float, float] | None:
     values = _numbers(tags, _AS_SHOT_NEUTRAL)
+    white, matrix = _numbers(tags, _AS_SHOT_WHITE_XY), _color_matrix(tags)
+    if not values and len(white) == 2 and min(white) > 0 and sum(white) <= 1 and matrix is not None:
+        x, y = white  # DNG 1.7.1, chapter 6: the camera's colour of that white
+        balance = _numbers(tags, _ANALOG_BALANCE)
+        neutral = matrix @ np.array([x / y, 1.0, (1 - x - y) / y]) * (balance if len(balance) == 3 else 1.0)
+        values = tuple(neutral / neutral.max()) if neutral.min() > 0 else ()
     if len(values) != 3 or not all(math.isfinite(value) and value > 0 for value in values):
         return None
     return float(values[0]), float(values[1]), float(values[2])
@@ -212,6 +265,12 @@ def _noise_profile(tags: Directory) -> NoiseProfile | None:
         return None
     scale, offset = float(np.mean(values[::2])), float(np.mean(values[1::2]))
     return NoiseProfile(scale, offset) if scale + offset > 0 else None
+
+
+def _baseline_ev(tags: Directory) -> float:
+    """Return the DNG BaselineExposure, 0 where it is missing or impossible."""
+    value = next(iter(_numbers(tags, _BASELINE_EXPOSURE)), 0.0)
+    return float(value) if math.isfinite(value) and abs(value) <= _MAX_BASELINE_EV else 0.0
 
 
 def _pixel_data_defect(found: list[Directory], size: int) -> str:

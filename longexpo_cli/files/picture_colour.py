@@ -71,6 +71,8 @@ def jpeg_profile(data: Data, end: int) -> bytes:
         if payload.startswith(_ICC_MARKER) and length > 14:
             total = payload[13]
             parts[payload[12]] = payload[14:]
+    if len(parts) == 1 and total <= 1:  # some writers number a single part 0
+        return next(iter(parts.values()))
     if sorted(parts) != list(range(1, total + 1)):
         raise ColourError(f"has {len(parts)} of the {total} parts of its colour profile")
     return b"".join(parts[number] for number in sorted(parts))

@@ -12,7 +12,7 @@ from longexpo_cli import colour
 from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import icc, markers, phone_pictures, picture_colour, tiff_page
+from longexpo_cli.files import damage, icc, jpeg, markers, phone_pictures, picture_colour, tiff_page
 from longexpo_cli.files.phone_pictures import PhonePictureError
 from longexpo_cli.files.picture_colour import ColourError
 from longexpo_cli.files.tiff_page import TiffError
@@ -20,10 +20,13 @@ from longexpo_cli.files.tiff_page import TiffError
 TIFF = frozenset({".tif", ".tiff"})
 PNG = frozenset({".png"})
 JPEG = frozenset({".jpg", ".jpeg", ".jpe"})
+_JPEG_IN_TIFF = 7  # Compression
 _MIN_PNG_BYTES = 33  # signature and IHDR chunk
 _PNG_COLOUR = 2  # bit of IHDR's colour type: RGB or palette, not grey
 
 
+MAX_WHITE_LIGHT = 64.0  # times white: brighter light is cut, as the merge would not see the rest beside it
+_MAX_VALUE = 65504.0  # to which floats are cut before they are decoded: the largest of 16 bits
 _MAX_MEDIAN_LIGHT = 64.0  # of a picture of floats; brighter ones are numbers on another scale than 1 = white
 
 
@@ -57,6 +60,12 @@ def image_info(path: Path) -> ImageInfo:
     Pictures of floats are decoded, for their brightest light. UnreadableFrameError when it is not a grey or
     RGB TIFF, PNG or JPEG, is truncated, or has a profile that cannot be used.
     """
+    info = _stored_info(path)
+    return replace(info, white_light=_brightest(path, info)) if info.is_float else info
+
+
+def _stored_info(path: Path) -> ImageInfo:
+    """Return image_info, for floats without their brightest light."""
     try:
         if path.suffix.lower() in TIFF:
             return _tiff_info(path)
@@ -75,7 +84,7 @@ def read_image(path: Path) -> Array8 | Array16:
 
     Grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be decoded.
     """
-    info = image_info(path)
+    info = _stored_info(path)
     if info.is_float or info.max_value > 65535:
         raise UnreadableFrameError(path, "has more than 16 bits")
     values: Array8 | Array16 = _three_channels(path, info)
@@ -88,7 +97,7 @@ def read_light(path: Path, white_light: float = 1.0) -> Array32:
     Not rotated; grey becomes three equal channels, alpha is dropped. UnreadableFrameError when it cannot be
     decoded or has values that are not numbers.
     """
-    return _light(path, image_info(path), white_light)
+    return _light(path, _stored_info(path), white_light)
 
 
 def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
@@ -96,6 +105,8 @@ def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
     if not np.isfinite(values).all():
         count = np.count_nonzero(~np.isfinite(values).all(axis=-1))
         raise UnreadableFrameError(path, f"has {count} pixels that are not numbers (NaN or infinite)")
+    if info.is_float:
+        values = np.clip(values, -_MAX_VALUE, _MAX_VALUE)
     values = (values - np.float32(info.min_value)) / np.float32(info.max_value - info.min_value)
     encoding = info.colour
     if encoding.transfer.curve == "decoded":
@@ -120,6 +131,8 @@ def _three_channels(path: Path, info: ImageInfo) -> Any:
     dtype = np.dtype(np.uint8 if info.max_value <= 255 else np.uint16)
     if values.dtype != dtype and not info.is_float and info.max_value <= 65535:
         raise UnreadableFrameError(path, f"has {values.dtype} pixels; only 8 and 16 bits are supported")
+    if values.dtype == np.uint8 and (row := damage.grey_from(values)):
+        raise UnreadableFrameError(path, f"is damaged: it is plain grey from row {row} down")
     channels = [0, 1, 2] if values.shape[2] >= 3 else [0, 0, 0]
     return np.ascontiguousarray(values if values.shape[2] == 3 else values[..., channels])
 
@@ -132,7 +145,15 @@ def _decode(path: Path) -> Any:
             return phone_pictures.decode(path)
         except PhonePictureError as error:
             raise UnreadableFrameError(path, str(error)) from error
-    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if path.suffix.lower() in JPEG:
+        try:
+            return jpeg.decode(path.read_bytes())
+        except jpeg.JpegError as error:
+            raise UnreadableFrameError(path, str(error)) from error
+    data = path.read_bytes()
+    if path.suffix.lower() in PNG and (defect := damage.png_damage(data)):
+        raise UnreadableFrameError(path, defect)
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if values is None or values.ndim != 3:
         return values
     return values[..., [2, 1, 0]]
@@ -148,13 +169,12 @@ def _tiff_info(path: Path) -> ImageInfo:
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
-    info = ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
-    return replace(info, white_light=_brightest(path, info)) if found.is_float else info
+    return ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
 
 
 def _phone_info(path: Path, data: bytes) -> ImageInfo:
     found = phone_pictures.read_header(path, data)
-    info = ImageInfo(
+    return ImageInfo(
         found.size_px,
         found.max_value,
         found.colour,
@@ -162,18 +182,17 @@ def _phone_info(path: Path, data: bytes) -> ImageInfo:
         is_float=found.is_float,
         orientation=found.orientation,
     )
-    return replace(info, white_light=_brightest(path, info)) if found.is_float else info
 
 
 def _brightest(path: Path, info: ImageInfo) -> float:
-    """Return the brightest light of a picture of floats, at least white."""
+    """Return the brightest light of a picture of floats, from white to MAX_WHITE_LIGHT."""
     light = _light(path, info, 1.0)
     if float(np.median(light)) > _MAX_MEDIAN_LIGHT:
         raise UnreadableFrameError(
             path,
             f"has float values up to {light.max():g}, where 1 should be white; divide them by their white",
         )
-    return max(1.0, float(light.max()))
+    return float(np.clip(light.max(), 1.0, MAX_WHITE_LIGHT))
 
 
 def _decode_tiff(path: Path) -> Any:
@@ -181,7 +200,16 @@ def _decode_tiff(path: Path) -> Any:
 
     try:
         with tifffile.TiffFile(path) as file:
-            return tiff_page.values(tiff_page.picture(file))
+            page = tiff_page.picture(file)
+            if missing := damage.tiff_damage(page, file.filehandle.size):
+                raise UnreadableFrameError(path, missing)
+            if int(page.compression) == _JPEG_IN_TIFF and isinstance(page.index, int):
+                jpeg.require_sound_tiff(path.read_bytes(), page.index)
+            return tiff_page.values(page)
+    except UnreadableFrameError:
+        raise
+    except jpeg.JpegError as error:
+        raise UnreadableFrameError(path, str(error)) from error
     except Exception as error:  # codecs raise errors of their own types; all mean that the file is damaged
         raise UnreadableFrameError(path, f"cannot be decoded ({error})") from error
 
@@ -193,7 +221,11 @@ def _png_info(path: Path, data: bytes) -> ImageInfo:
     if not any(kind == b"IEND" for kind, _, _ in markers.png_chunks(data, len(data))):
         raise UnreadableFrameError(path, "is truncated")
     size_px = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    chunks = {kind: data[at : at + length] for kind, at, length in markers.png_chunks(data, len(data))}
+    chunks = {
+        kind: data[at : at + length]
+        for kind, at, length in markers.png_chunks(data, len(data))
+        if kind != b"IDAT"
+    }
     meaning = picture_colour.of_png(chunks, 3 if data[25] & _PNG_COLOUR else 1)
     top = 65535 if data[24] == 16 else 255
     black, white = (16 / 255 * top, 235 / 255 * top) if picture_colour.is_narrow_range(chunks) else (0, top)
@@ -212,7 +244,7 @@ def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
         if markers.is_frame_header(marker):
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
             size_px, channels = (int.from_bytes(height, "big"), int.from_bytes(width, "big")), data[start + 5]
-        if marker == markers.START_OF_SCAN and data.find(markers.END_OF_IMAGE, start) >= 0:
+        if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
             if channels not in (1, 3):
                 raise UnreadableFrameError(path, "is a CMYK JPEG; convert the frames to RGB")
             return ImageInfo(size_px, 255, picture_colour.of_jpeg(data, len(data), channels))

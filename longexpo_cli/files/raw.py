@@ -39,12 +39,12 @@ _D65_XYZ = colour.to_xyz("rec2020") @ np.ones(3)
 _MAX_BLACK_ROWS = 0.03  # fraction of rows of zeros; more means a damaged file
 _NEAR_BLACK = 0.5  # of the black level: noise does not reach further down in a whole row
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
-_WAY_OUT = "export the frames as DNGs of three colours per pixel (linear DNG) or as 16-bit TIFF"
 
 # Detection of clipping below the stated white level, in the histogram of one CFA position.
 _BIN_WIDTH = 0.005  # fraction of the range from black to white
 _HISTOGRAM_START = 0.75  # fraction of that range; sensors do not saturate further below their white level
 _MIN_CLIPPED = 64  # pixels; also at least 1 in 10,000 of the position's, as fewer prove nothing
+_LEAST_WHITE = 0.7  # of the stated white level: a white level that was measured is not lower
 _MAX_SPREAD = 0.01  # fraction of the range by which the positions' clipping levels may differ
 
 
@@ -76,7 +76,7 @@ def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
     UnreadableFrameError when LibRaw does not support the file.
     """
     sensor = _dng_sensor(path)
-    if sensor is not None and tiff_dng.needs_tifffile(sensor):
+    if sensor is not None and sensor.needs_tifffile:
         return sensor.size_px, sensor.picture_px
     with _open(path) as file:
         sizes = file.sizes
@@ -138,8 +138,14 @@ def read_mosaic(shot: Shot) -> Mosaic:
         if decoded.cfa != shot.cfa:
             raise UnreadableFrameError(shot.path, "has a different colour pattern than the rest of the burst")
         values = np.array(decoded.values, order="C")  # a copy: closing the file frees LibRaw's memory
-    black = decoded.black
-    return Mosaic(values, shot if max(black) >= shot.white_dn else replace(shot, black_dn=black))
+        if (values.dtype == np.float32) != shot.is_light:
+            raise UnreadableFrameError(shot.path, "has values of another type than the rest of the burst")
+    white = decoded.stated_white * decoded.scale
+    if not _LEAST_WHITE * white <= shot.white_dn <= white * (1 + _MAX_SPREAD):
+        shot = replace(shot, white_dn=white)  # of another scale than the file that the shot was measured on
+    return Mosaic(
+        values, shot if max(decoded.black) >= shot.white_dn else replace(shot, black_dn=decoded.black)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +194,9 @@ class _Decoded:
 def _source(path: Path) -> Iterator[_Source]:
     """Open a file and unpack its values."""
     sensor = _dng_sensor(path)
-    if sensor is not None and tiff_dng.needs_tifffile(sensor):
+    if sensor is not None and sensor.needs_tifffile:
         if sensor.is_interleaved:
-            raise UnreadableFrameError(path, f"stores its colours apart; {_WAY_OUT}")
+            raise UnreadableFrameError(path, f"stores its colours apart; {dng.WAY_OUT}")
         try:
             yield _Source(None, tiff_dng.read(path, sensor), sensor, _Camera())
         except dng.DngError as error:
@@ -210,6 +216,10 @@ def _source(path: Path) -> Iterator[_Source]:
         )
         stored = file.raw_image
         if sensor is not None and (stored is None or stored.shape[:2] != sensor.size_px):
+            if sensor.is_corrected:
+                raise UnreadableFrameError(
+                    path, f"is decoded to another size than its tags say; {dng.WAY_OUT}"
+                )
             sensor = None
         yield _Source(file, stored, sensor, camera)
 
@@ -218,11 +228,13 @@ def _dng_sensor(path: Path) -> dng.Sensor | None:
     """Return what a DNG's tags say of its values, None for other files."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return dng.read(ifd.read_directories(data)) if data[:4] in _DNG_SIGNATURES else None
-    except (OSError, ValueError) as error:
-        if isinstance(error, dng.DngError):
-            raise UnreadableFrameError(path, str(error)) from error
-        return None  # LibRaw says what is wrong with it
+            directories = ifd.read_directories(data) if data[:4] in _DNG_SIGNATURES else []
+    except (OSError, ValueError):
+        return None  # it cannot be read or is empty: LibRaw says so
+    try:
+        return dng.read(directories)
+    except dng.DngError as error:
+        raise UnreadableFrameError(path, str(error)) from error
 
 
 def _decode(path: Path, source: _Source) -> _Decoded:
@@ -253,7 +265,7 @@ def _decode_libraw(path: Path, file: Any) -> _Decoded:
 
 def _decode_dng(path: Path, stored: Any, sensor: dng.Sensor) -> _Decoded:
     if sensor.samples not in (1, 3) or (sensor.is_mosaic and sensor.samples != 1):
-        raise UnreadableFrameError(path, f"has {sensor.samples} values per pixel; {_WAY_OUT}")
+        raise UnreadableFrameError(path, f"has {sensor.samples} values per pixel; {dng.WAY_OUT}")
     stored = stored[..., :3] if stored.ndim == 3 else stored
     cfa = _dng_cfa(path, sensor)
     unchanged = sensor.crop.of(stored)
@@ -298,7 +310,7 @@ def _dng_cfa(path: Path, sensor: dng.Sensor) -> str | None:
         return "".join("RGB"[colour] for row in pattern for colour in row)
     rows = len(pattern)
     what = f"a {rows} x {len(pattern[0]) if rows else 0} colour pattern"
-    raise UnreadableFrameError(path, f"has {'an X-Trans pattern' if rows == 6 else what}; {_WAY_OUT}")
+    raise UnreadableFrameError(path, f"has {'an X-Trans pattern' if rows == 6 else what}; {dng.WAY_OUT}")
 
 
 @contextmanager
@@ -308,7 +320,11 @@ def _open(path: Path) -> Iterator[Any]:
 
     file = rawpy.RawPy()
     try:
-        file.open_file(str(path))
+        if _is_utf8(path):
+            file.open_file(str(path))
+        else:
+            with path.open("rb") as stream:
+                file.open_buffer(stream)
         yield file
     except UnreadableFrameError:
         raise
@@ -320,6 +336,15 @@ def _open(path: Path) -> Iterator[Any]:
         raise UnreadableFrameError(path, f"LibRaw cannot read it ({error})") from error
     finally:
         file.close()
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether rawpy can pass a path on, which it does as UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _cfa_pattern(path: Path, file: Any) -> str | None:
@@ -340,7 +365,7 @@ def _cfa_pattern(path: Path, file: Any) -> str | None:
     what = (
         "an X-Trans pattern" if is_xtrans else f"a {pattern.shape[0]} x {pattern.shape[1]} pattern of {names}"
     )
-    raise UnreadableFrameError(path, f"has {what}; {_WAY_OUT}")
+    raise UnreadableFrameError(path, f"has {what}; {dng.WAY_OUT}")
 
 
 def _visible_pattern(file: Any) -> npt.NDArray[np.int_]:

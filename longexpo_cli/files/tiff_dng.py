@@ -1,4 +1,4 @@
-"""Stored values of DNGs that LibRaw cannot decode: JPEG XL and floats, through tifffile."""
+"""Values of DNGs that LibRaw cannot decode as they are, such as JPEG XL and floats, through tifffile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,8 @@ import numpy.typing as npt
 from longexpo_cli.files import dng
 
 
-def needs_tifffile(sensor: dng.Sensor) -> bool:
-    """Whether LibRaw rejects the values or, for floats, scales each file by its own largest value."""
-    return sensor.is_float or sensor.compression == dng.JPEG_XL
-
-
 def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
-    """Return all stored values of a DNG's raw picture, H W or H W samples, uint16 or float32.
+    """Return all values of a DNG's raw picture, H W or H W samples, uint16 or float32, after its table.
 
     DngError when they cannot be decoded.
     """
@@ -38,4 +33,4 @@ def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
         raise dng.DngError(f"cannot be decoded ({error})") from error
     if values.shape[:2] != sensor.size_px:
         raise dng.DngError(f"has pixels of unsupported shape {values.shape}")
-    return np.asarray(values, np.float32 if sensor.is_float else np.uint16)
+    return np.asarray(values, np.float32) if sensor.is_float else dng.linearized(values, sensor)

@@ -20,30 +20,13 @@ from longexpo_cli.arrays import Array, Array8, Array16, Array32, Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import motion_photo, pyav
 from longexpo_cli.files.animation import AnimationDecoder, is_animation
+from longexpo_cli.files.clip import EXTENSIONS as EXTENSIONS
 from longexpo_cli.files.clip import DecodedFrame, Decoder, Fields, Span, StreamFacts, UnsupportedVideoError
 from longexpo_cli.files.interlace import FieldVotes
 from longexpo_cli.files.opencv_video import OpenCvDecoder
 from longexpo_cli.types import Transfer
 
 WAY_OUT = "pip install 'longexpo[video]' decodes it, or: ffmpeg -i IN -vf bwdif=send_frame -crf 12 OUT.mp4"
-EXTENSIONS = frozenset(
-    {
-        ".mp4",
-        ".mov",
-        ".m4v",
-        ".avi",
-        ".mkv",
-        ".webm",
-        ".mpg",
-        ".mpeg",
-        ".mts",
-        ".m2ts",
-        ".ts",
-        ".wmv",
-        ".3gp",
-        ".gif",
-    }
-)
 _SLACK_FRAMES = 3.0  # by which a complete video may be shorter than its header says
 _COUNTED = frozenset({".mp4", ".mov", ".m4v", ".3gp", ".avi"})  # containers that have the number of frames
 _MAX_INTERLACED_ROWS = 1088  # no format of interlaced video has more

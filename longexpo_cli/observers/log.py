@@ -77,7 +77,7 @@ class Log:
         for path, why in value.refused[self._refused :]:
             logger.info("%s: %s refused: %s", self._name, path.name, why)
         self._refused = len(value.refused)
-        notes = dict.fromkeys(note for shot in value.shots for note in shot.notes)
+        notes = value.all_notes
         for note in notes if self._notes != [*notes] else ():
             logger.info("%s: note: %s", self._name, note)
         self._notes = [*notes]

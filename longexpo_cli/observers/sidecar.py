@@ -50,6 +50,7 @@ def document(
         "exposure_s": exposure_s,
         "reference": selection.reference,
         "reference_file": shots[selection.reference].path.name,
+        "order": {"source": shots[0].timestamp_source, "how": burst.order},
         "frames": [
             frame_entry(shot, n, burst.number(n), alignment, selection, merged)
             for n, shot in enumerate(shots)
@@ -64,6 +65,7 @@ def document(
         "verdicts": verdicts(burst, alignment, selection, merged),
         "refused": [{"file": path.name, "why": why} for path, why in burst.refused],
         "brackets": [shot.path.name for shot in burst.brackets],
+        "copies": [{"file": path.name, "of": name} for path, name in burst.copies],
         "trail": _trail(selection, trail),
         "confidence": {"alignment": alignment.confidence},
         "subject": _subject(subject, alignment),
@@ -88,6 +90,8 @@ def frame_entry(
         "start_s": shot.start_s,
         "exposure_s": shot.exposure_s,
         "iso": shot.iso,
+        "f_number": shot.f_number,
+        "exposure_scale": shot.exposure_scale,
         "residual_px": number(float(alignment.residual_px[n])),
         "corner_px": None if alignment.corner_px is None else number(float(alignment.corner_px[n])),
         "explained": None if alignment.explained is None else number(float(alignment.explained[n])),
@@ -111,6 +115,7 @@ def verdicts(
     ]
     unused = [(shot.path.name, "set aside", bracket(shot)) for shot in burst.brackets]
     unused += [(path.name, "refused", why) for path, why in burst.refused]
+    unused += [(path.name, "copy", f"it has the pixels of {name}") for path, name in burst.copies]
     entries += [
         {"number": None, "file": name, "verdict": verdict, "why": why} for name, verdict, why in unused
     ]
@@ -134,7 +139,7 @@ def _verdict(n: int, alignment: Alignment, selection: Selection, merged: Sequenc
 
 def bracket(shot: Shot) -> str:
     """Return why a frame was set aside."""
-    return f"it is exposed {-math.log2(shot.exposure_scale):.1f} EV longer than the burst"
+    return f"it is exposed {-math.log2(shot.exposure_scale):.1f} EV more than the burst"
 
 
 def notes(
@@ -145,8 +150,8 @@ def notes(
     lines += [f"{shot.path.name} was set aside: {bracket(shot)}" for shot in burst.brackets]
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
-    lines += [note for shot in burst.shots for note in shot.notes]
-    lines.append(doubt(alignment))
+    lines += burst.all_notes
+    lines += [alignment.note, doubt(alignment)]
     lines += [subject.note, trail.note or selection.note]
     return list(dict.fromkeys(note for note in lines if note))
 

@@ -35,6 +35,11 @@ _SUBSPACE: dict[MotionModel, Array64] = {
 }
 
 
+def basis(model: MotionModel) -> Array64:
+    """Return the parameters p that a model may change, K 8, one row per degree of freedom."""
+    return _SUBSPACE[model]
+
+
 def jacobian(homography: Array64, xy: Array64) -> Array64:
     """Return N 2 8, the derivative of the projected points with respect to the eight parameters."""
     mapped = project(homography, xy)

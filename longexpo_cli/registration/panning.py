@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from longexpo_cli.registration import joint, motion_gate
 from longexpo_cli.registration.motion_segmentation import segment, segment_background, subject_score
 from longexpo_cli.registration.propagation import propagate
 from longexpo_cli.registration.subject_refinement import refine
-from longexpo_cli.registration.subject_tracking import MIN_PAIR_DISTANCE, track_subject
+from longexpo_cli.registration.subject_tracking import FRAME_WINDOWS, MIN_PAIR_DISTANCE, track_subject
 from longexpo_cli.registration.trajectories import (
     MIN_INLIERS,
     PRIOR_SCORE,
@@ -62,11 +63,8 @@ def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], gr
     moves inside it. pictures, on the low grid, refine the maps; without any, the tracks alone decide.
     AlignmentError when nothing moves, or when nothing shows that the subject does.
     """
-    weight = trajectories.subject_weight
-    is_given = bool(weight.any())
-    if not is_given:
-        weight = _find_moving_layer(trajectories)
-    subject = _follow(trajectories, weight)
+    is_given = bool(trajectories.subject_weight.any())
+    weight, subject = _find_subject(trajectories)
     if subject.registered() == [trajectories.reference]:
         return Panning(subject, float("nan"))  # it cannot be followed: every frame is rejected
     background = _track_background(trajectories, 1 - weight)
@@ -81,14 +79,37 @@ def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], gr
         background = _track_background(trajectories, np.ones_like(weight))
     if found is None:
         moving = _find_moving_layer(trajectories, weight) if is_given else weight
+        if moving is None:
+            raise AlignmentError(NO_MOVING_SUBJECT)
         inner = _follow(trajectories, moving)
         motion = motion_gate.relative_motion(inner, background)
         if not (motion >= motion_gate.MIN_RELATIVE_MOTION and motion_gate.surrounds(background, inner)):
             raise AlignmentError(NO_MOVING_SUBJECT)
         found = Panning(inner, motion)
-    held = found.subject if grid is None or not pictures else refine(found.subject, pictures, grid)
+    held = found.subject
+    if grid is not None and pictures:
+        held = refine(held, background, pictures, grid)
     ground = background.inliers.mean(axis=0)
     return Panning(held.with_layers([ground]), found.relative_motion)
+
+
+def _find_subject(trajectories: Trajectories) -> tuple[Array64, Registration]:
+    """Return the subject's weight N and its registration: what is marked or found, else what moves.
+
+    What moves inside a marked subject is followed when the whole of it cannot be. AlignmentError when nothing
+    is marked and nothing moves.
+    """
+    weight = trajectories.subject_weight
+    if weight.any():
+        subject = _follow(trajectories, weight)
+        if subject.registered() != [trajectories.reference]:
+            return weight, subject
+        moving = _find_moving_layer(trajectories, weight)
+        return (weight, subject) if moving is None else (moving, _follow(trajectories, moving))
+    moving = _find_moving_layer(trajectories)
+    if moving is None:
+        raise AlignmentError(NO_SUBJECT)
+    return moving, _follow(trajectories, moving)
 
 
 def _judge_alone(subject: Registration, weight: Array64) -> Panning:
@@ -122,10 +143,12 @@ def _track_background(trajectories: Trajectories, prior: Array64) -> Registratio
     return propagate(surroundings, layer, inlier_distance)
 
 
-def _find_moving_layer(trajectories: Trajectories, within: Array64 | None = None) -> Array64:
+def _find_moving_layer(trajectories: Trajectories, within: Array64 | None = None) -> Array64 | None:
     """Return as subject weight N the tracks of the largest layer that does not move with the background.
 
-    Only tracks of the subject weight within N, or all. AlignmentError when there is none.
+    Only tracks of the subject weight within N, or all. What bends agrees with no similarity over the whole
+    burst, so that fewer frames around the reference, and looser agreement, are tried until a layer is found;
+    None when there is none.
     """
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
     every = np.ones(len(trajectories.subject_weight))
@@ -134,8 +157,10 @@ def _find_moving_layer(trajectories: Trajectories, within: Array64 | None = None
     if within is not None:
         moving &= within > SUBJECT_WEIGHT_THRESHOLD
     score = subject_score(moving.astype(np.float64))
-    layer = segment(trajectories, score, inlier_distance, (MIN_PAIR_DISTANCE, np.inf))
-    weight = np.where(moving, layer, 0.0)
-    if (weight > PRIOR_SCORE).sum() < MIN_INLIERS:
-        raise AlignmentError(NO_SUBJECT if within is None else NO_MOVING_SUBJECT)
-    return weight
+    for max_frames, distance_px in product(FRAME_WINDOWS, (INLIER_PX, SUBJECT_INLIER_PX)):
+        distance = distance_px * trajectories.normalization.low_px
+        layer = segment(trajectories, score, distance, (MIN_PAIR_DISTANCE, np.inf), max_frames=max_frames)
+        weight = np.where(moving, layer, 0.0)
+        if (weight > PRIOR_SCORE).sum() >= MIN_INLIERS:
+            return weight
+    return None

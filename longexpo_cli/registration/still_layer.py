@@ -32,7 +32,7 @@ STEADY_FRAMES = (
     8  # over more frames than these a hand's drift keeps its direction, so that more prove no more
 )
 MIN_SHAKE = 0.0001  # of the diagonal per frame: errors of the maps
-UNDECIDED = 0.5  # log odds: nearer to even, two layers that are apart are refused
+UNDECIDED = 0.6  # log odds: nearer to even, two layers that are apart are refused
 ONE_SCENE = 0.005  # of the diagonal: layers nearer than this may be one still scene at different depths
 PROBES = np.stack(np.meshgrid([-0.3, 0.0, 0.3], [-0.2, 0.0, 0.2]), -1).reshape(-1, 2)  # normalised
 
@@ -44,16 +44,20 @@ UNDECIDED_MESSAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A candidate: its registration, and what it explains of the pictures."""
+    """A candidate: its registration, and what it explains of the pictures.
+
+    by_pictures: it is known from the pictures, and may have few tracks.
+    """
 
     registration: Registration
     fit: LayerFit
+    by_pictures: bool = False
 
 
 def choose_still(evidence: Evidence, layers: Sequence[Layer]) -> int:
     """Return which layer stands still; AlignmentError when two that are apart are about as likely."""
     order = sorted(range(len(layers)), key=lambda i: -layers[i].fit.share)
-    order = [i for i in order if _is_wide(layers[i].registration)] or order[:1]
+    order = [i for i in order if layers[i].by_pictures or _is_wide(layers[i].registration)] or order[:1]
     best = order[0]
     for i in order[1:]:
         if _log_odds(evidence, layers[i], layers[best]) > 0:

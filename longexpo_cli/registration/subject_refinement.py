@@ -3,8 +3,7 @@
 Windows of tracks at a subject's edge hold half background, and windows on a torso hold an arm, so that tracks
 err by some tenths of a pixel where the subject is small. Here every pixel near the subject's tracks votes
 with its own residual: what does not stay still under the maps in most frames (background, limbs) loses its
-weight. Inverse compositional Lucas-Kanade (Baker and Matthews 2004, doi:10.1023/B:VISI.0000011205.11775.fd),
-one similarity per frame, with gain and offset of the brightness.
+weight (picture_alignment.py). Where little stays still, parts of the subject are tried (subject_parts.py).
 """
 
 from __future__ import annotations
@@ -16,26 +15,36 @@ import numpy as np
 
 from longexpo_cli.arrays import Array32, Array64, Indices
 from longexpo_cli.geometry import Grid, project
+from longexpo_cli.registration.models import MotionModel
+from longexpo_cli.registration.picture_alignment import (
+    MIN_PIXELS,
+    MIN_PRIOR,
+    Template,
+    align_together,
+    ground_agreement,
+)
+from longexpo_cli.registration.subject_parts import MIN_STEADY, common_motion, find_parts
 from longexpo_cli.registration.trajectories import Registration
-from longexpo_cli.registration.trust import Picture, misfit_px, texture
-from longexpo_cli.robust import cauchy_weight, weighted_median
+from longexpo_cli.registration.trust import Picture
 
-MIN_PRIOR = 0.05  # of the nearness to tracks: pixels beyond do not vote
 REACH_PX = 4.0  # low pixels: sigma of the Gaussian in which a track speaks for the pixels around it
-STILL_PX = 0.35  # low pixels: misfit of a window at which its weight is 1/2; noise alone is under 0.3
-START_FACTOR = 5.0  # times STILL_PX in the first iteration: tracks may be a pixel off
-SCALE_DECAY = 0.6  # of that factor, per iteration
-ITERATIONS = 12  # leaves 0.005 low pixels to convergence
-MAX_CHANGE_PX = 3.0  # low pixels: a map that goes further has found something else
-MIN_PIXELS = 60.0  # sum of weights of textured pixels that determine a similarity: two Lucas-Kanade windows
-DAMPING = 1e-6  # of the trace of the normal equations
+MAX_STARTS = 2  # parts from which the whole subject is refined, beside the tracks
+RIGID_SHARE = 0.75  # of the subject's texture: where the tracks' maps keep that still, no parts are needed
+BODY_SHARE = 0.9  # of what parts alone keep still: a model that keeps less does not hold the subject
+# Of a subject that is seen from a changing side.
+MODELS: tuple[MotionModel, ...] = ("affine", "homography")
+MIN_GAIN = 1.1  # times as much of the subject that a model must keep still to be taken
+MIN_STEADINESS = 0.9  # of what a model changes: noise and steps are not steady
+MIN_COURSE_FRAMES = 5  # beside the reference: a quadratic course explains two exactly
 
 
-def refine(registration: Registration, pictures: Sequence[Picture], grid: Grid) -> Registration:
+def refine(
+    registration: Registration, background: Registration, pictures: Sequence[Picture], grid: Grid
+) -> Registration:
     """Return the registration with the maps of its frames refined on the pictures.
 
-    pictures are those of all frames, on the low grid. A frame keeps its map where the pictures do not
-    determine a better one.
+    pictures are those of all frames, on the low grid; background says how the ground moves, NaN where that is
+    not known. A frame keeps its map where the pictures do not determine a better one.
     """
     reference = registration.trajectories.reference
     frames = [n for n in registration.registered() if n != reference]
@@ -43,140 +52,132 @@ def refine(registration: Registration, pictures: Sequence[Picture], grid: Grid) 
     crop = _crop(prior)
     if crop is None or not frames:
         return registration
-    rows, columns = crop
-    still = pictures[reference]
-    template = Picture(still.grey[crop], still.noise)
-    shift = np.array([[1.0, 0, columns.start], [0, 1, rows.start], [0, 0, 1]])
+    template = Template.of(pictures[reference], crop)
     to_low = _to_low(registration, grid)
-    maps = [to_low @ registration.maps[n] @ np.linalg.inv(to_low) @ shift for n in frames]
+    from_low = np.linalg.inv(to_low)
+    initial = [to_low @ registration.maps[n] @ from_low @ template.shift for n in frames]
+    ground = [to_low @ background.maps[n] @ from_low @ template.shift for n in frames]
     others = [pictures[n] for n in frames]
-    found = _solve(template, others, maps, prior[crop])
-    if any(each is None for each in found):
-        again = _solve(template, others, _carry_over(frames, reference, maps, found), prior[crop])
-        found = [new if old is None else old for old, new in zip(found, again, strict=True)]
+    explained = ground_agreement(template, others, ground, initial, prior[crop])
+    template = replace(template, ground=explained)
+    maps = _refine(template, others, initial, prior[crop], np.array(frames) - reference)
     result = registration.maps.copy()
-    for n, refined in zip(frames, found, strict=True):
-        if refined is not None:
-            normalized = np.linalg.inv(to_low) @ refined @ np.linalg.inv(shift) @ to_low
-            result[n] = normalized / normalized[2, 2]
+    for n, refined in zip(frames, maps, strict=True):
+        normalized = from_low @ refined @ np.linalg.inv(template.shift) @ to_low
+        result[n] = normalized / normalized[2, 2]
     return replace(registration, maps=result)
 
 
-def _solve(
-    template: Picture, others: Sequence[Picture], initial: Sequence[Array64], prior: Array32
-) -> list[Array64 | None]:
-    """Return the refined pull map of each of the other pictures, None where there is no better one.
+def _refine(
+    template: Template,
+    others: Sequence[Picture],
+    initial: Sequence[Array64],
+    prior: Array32,
+    offsets: Indices,
+) -> list[Array64]:
+    """Return the maps that hold the subject best; offsets K are the frames' distances from the reference.
 
-    The maps take pixels of the template, H W like prior, to those of the others.
+    Similarities, unless they keep much less of the subject still than its parts are, each alone: then it is
+    turning, or it is several bodies.
     """
-    energy = texture(template)
-    y, x = np.nonzero((prior > MIN_PRIOR) & (energy > 0))
-    if len(y) < MIN_PIXELS:
-        return [None] * len(others)
-    to_unit, design = _design(template, y, x)
-    near = prior[y, x].astype(np.float64)
-    maps = [each.copy() for each in initial]
+    best = _settle(template, others, initial, prior, offsets)
+    steady = _steady(template, others, best, prior)
+    textured = (prior * (1 - template.ground))[template.energy > 0].sum()
+    if steady.sum() >= RIGID_SHARE * textured:
+        return best
+    parts = find_parts(template, others, initial, prior, int((offsets < 0).sum()))
+    for part in parts[:MAX_STARTS]:
+        maps = _settle(template, others, part.maps, prior, offsets)
+        found = _steady(template, others, maps, prior)
+        if found.sum() > steady.sum():
+            best, steady = maps, found
+    alone = np.max([steady, *(part.steady for part in parts)], axis=0).sum()
+    if steady.sum() >= BODY_SHARE * alone:
+        return best
+    turned = _turn(template, others, best, prior, offsets)
+    if turned is not None:
+        return turned
+    return common_motion([best, *(part.maps for part in parts)], [steady, *(part.steady for part in parts)])
+
+
+def _turn(
+    template: Template,
+    others: Sequence[Picture],
+    similar: Sequence[Array64],
+    prior: Array32,
+    offsets: Indices,
+) -> list[Array64] | None:
+    """Return maps of a subject that is seen from a changing side, None where none hold it better.
+
+    similar are the best similarities. A view changes steadily, but people who walk swing to and fro, which
+    other models would hold, too, and bend the streaks.
+    """
+    best, steady = None, _steady(template, others, similar, prior)
+    y, x = np.nonzero(steady > MIN_STEADY)
+    if not len(y):
+        return None
     at = np.stack([x, y], -1).astype(np.float64)
-    weights = np.zeros((len(others), len(y)))
-    for iteration in range(ITERATIONS):
-        scale = STILL_PX * max(1.0, START_FACTOR * SCALE_DECAY**iteration)
-        agrees = np.stack(
-            [_agreement(template, n, m, energy, scale)[y, x] for n, m in zip(others, maps, strict=True)]
-        )
-        still = agrees.sum(0) / np.maximum((agrees > 0).sum(0), 1)
-        weights = near * still**2 * agrees
-        for k, other in enumerate(others):
-            if weights[k].sum() < MIN_PIXELS:
-                continue
-            difference = _sample(other, maps[k], at) - template.grey[y, x]
-            rows = design * weights[k][:, None]
-            normal = rows.T @ design
-            normal += DAMPING * np.trace(normal) * np.eye(len(normal))
-            a, b, along, down = np.linalg.solve(normal, rows.T @ difference)[:4]
-            step = np.array([[1 + a, -b, along], [b, 1 + a, down], [0, 0, 1]])
-            maps[k] = maps[k] @ np.linalg.inv(np.linalg.inv(to_unit) @ step @ to_unit)
-    return [
-        new if _is_better(template, other, old, new, energy, weight, (y, x)) else None
-        for other, old, new, weight in zip(others, initial, maps, weights, strict=True)
-    ]
+    for model in MODELS:
+        maps = _settle(template, others, best or similar, prior, offsets, model)
+        found = _steady(template, others, maps, prior)
+        apart = [
+            (project(new, at) - project(old, at)).ravel() for new, old in zip(maps, similar, strict=True)
+        ]
+        if found.sum() >= MIN_GAIN * steady.sum() and _steadiness(offsets, np.stack(apart)) >= MIN_STEADINESS:
+            best, steady = maps, found
+    return best
 
 
-def _design(template: Picture, y: Indices, x: Indices) -> tuple[Array64, Array64]:
-    """Return the map to units in which all unknowns have similar magnitude, and the design N 6.
-
-    The unknowns are a, b and the shift of the similarity, then gain and offset of the brightness.
-    """
-    import cv2
-
-    middle, size = np.array([x.mean(), y.mean()]), max(float(np.hypot(x.std(), y.std())), 1.0)
-    to_unit = np.array([[1 / size, 0, -middle[0] / size], [0, 1 / size, -middle[1] / size], [0, 0, 1]])
-    u, v = (x - middle[0]) / size, (y - middle[1]) / size
-    dx = cv2.Sobel(template.grey, cv2.CV_64F, 1, 0, scale=1 / 8)[y, x] * size
-    dy = cv2.Sobel(template.grey, cv2.CV_64F, 0, 1, scale=1 / 8)[y, x] * size
-    grey = template.grey[y, x].astype(np.float64)
-    light = (grey - grey.mean()) / max(float(grey.std()), 1.0)
-    columns = [dx * u + dy * v, dy * u - dx * v, dx, dy, light, np.ones_like(light)]
-    return to_unit, np.stack(columns, -1)
+def _steadiness(offsets: Indices, change: Array64) -> float:
+    """Return which part of a change K N, 0 in the reference, a quadratic course over the frames explains."""
+    if len(offsets) < MIN_COURSE_FRAMES:
+        return 0.0
+    course = np.stack([offsets, offsets**2], -1).astype(np.float64)
+    left = change - course @ np.linalg.lstsq(course, change, rcond=None)[0]
+    return 1 - float((left**2).sum()) / max(float((change**2).sum()), 1e-12)
 
 
-def _agreement(
-    template: Picture, other: Picture, to_other: Array64, energy: Array32, scale: float
+def _steady(
+    template: Template, others: Sequence[Picture], maps: Sequence[Array64], prior: Array32
 ) -> Array64:
-    """Return how well each window of the template stays still, H W 0..1, 0 where it cannot be said."""
-    misfit, valid = misfit_px(template, other, to_other, energy)
-    return np.asarray(cauchy_weight((misfit.astype(np.float64) / scale) ** 2) * valid, np.float64)
+    """Return how much each pixel H W (0..1) is the subject's, and stays still under maps."""
+    still = template.stillness(others, maps)
+    return np.asarray(prior * template.share(still) * still * (template.energy > 0), np.float64)
 
 
-def _sample(picture: Picture, to_picture: Array64, at: Array64) -> Array64:
-    """Return the grey N of a picture where a map takes points N 2, bilinear."""
-    import cv2
+def _settle(
+    template: Template,
+    others: Sequence[Picture],
+    initial: Sequence[Array64],
+    prior: Array32,
+    offsets: Indices,
+    model: MotionModel = "similarity",
+) -> list[Array64]:
+    """Return refined maps, and for frames without one the initial map with a neighbour's correction.
 
-    there = project(to_picture, at).astype(np.float32)[:, None]
-    flags = cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.remap(picture.grey, there, None, flags, borderMode=cv2.BORDER_REPLICATE)[:, 0], np.float64
-    )
-
-
-def _is_better(
-    template: Picture,
-    other: Picture,
-    old: Array64,
-    new: Array64,
-    energy: Array32,
-    weight: Array64,
-    pixels: tuple[Indices, Indices],
-) -> bool:
-    """Return whether a refined map explains the subject better than the map that it started from."""
-    if weight.sum() < MIN_PIXELS:
-        return False
-    at = np.stack(pixels[::-1], -1).astype(np.float64)
-    moved = np.hypot(*(project(new, at) - project(old, at)).T)
-    if weighted_median(moved, weight) > MAX_CHANGE_PX:
-        return False
-    before, after = (
-        misfit_px(template, other, each, energy)[0][pixels].astype(np.float64) for each in (old, new)
-    )
-    return weighted_median(after, weight) <= weighted_median(before, weight)
+    Such frames are tried again first. Tracks drift, so that neighbours err alike.
+    """
+    first = align_together(template, others, initial, prior, model)
+    carried = _carry_over(initial, first, offsets)
+    if all(each is not None for each in first) or all(each is None for each in first):
+        return carried
+    second = align_together(template, others, carried, prior, model)
+    return [old if new is None else new for old, new in zip(carried, second, strict=True)]
 
 
 def _carry_over(
-    frames: Sequence[int], reference: int, before: Sequence[Array64], after: Sequence[Array64 | None]
+    initial: Sequence[Array64], refined: Sequence[Array64 | None], offsets: Indices
 ) -> list[Array64]:
-    """Return the refined maps, and for frames without one their maps with the nearest frame's correction.
-
-    Tracks drift, so that neighbours err alike.
-    """
-    known = [k for k, refined in enumerate(after) if refined is not None]
+    """Return refined maps; where there is none, the initial one with the nearest frame's correction."""
+    known = [(k, found) for k, found in enumerate(refined) if found is not None]
     result = []
-    for frame, old in zip(frames, before, strict=True):
-        side = [n for n in known if (frames[n] - reference) * (frame - reference) > 0]
-        nearest = min(side, key=lambda n: abs(frames[n] - frame), default=None)
-        correction = after[nearest] if nearest is not None else None
-        if nearest is None or correction is None:
-            result.append(old)
+    for k, (old, new) in enumerate(zip(initial, refined, strict=True)):
+        side = [each for each in known if offsets[each[0]] * offsets[k] > 0]
+        nearest = min(side, key=lambda each: abs(offsets[each[0]] - offsets[k]), default=None)
+        if new is not None or nearest is None:
+            result.append(old if new is None else new)
         else:
-            result.append(old @ np.linalg.inv(before[nearest]) @ correction)
+            result.append(old @ np.linalg.inv(initial[nearest[0]]) @ nearest[1])
     return result
 
 

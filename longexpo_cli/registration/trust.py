@@ -35,7 +35,7 @@ class Picture:
     noise: float
 
     @classmethod
-    def of(cls, grey: Array8) -> Picture:
+    def of(cls, grey: Array8 | Array32) -> Picture:
         """Return a preview's grey H W, smoothed, and its noise (Immerkaer, doi:10.1006/cviu.1996.0060)."""
         import cv2
 

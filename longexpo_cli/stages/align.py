@@ -2,7 +2,7 @@
 
 Tabellion 2023, section 4.4 (doi:10.1145/3592124). Foreground look: a global map per frame from the widest
 layer of tracks, then a smooth mesh for parallax and rolling shutter (Zaragoza 2013). Background look: one
-similarity per frame, solved jointly over the burst, that keeps the subject fixed.
+similarity per frame, solved jointly over the burst, that keeps the subject fixed, refined on the pictures.
 """
 
 from __future__ import annotations
@@ -43,11 +43,24 @@ from longexpo_cli.registration.trajectories import (
     Registration,
     Trajectories,
 )
+from longexpo_cli.registration.tripod import (
+    bumped,
+    identity,
+    is_identity,
+    shows_no_motion,
+    shows_still_ground,
+    still_layer,
+)
 from longexpo_cli.registration.trust import Picture
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Tracks
 
 TRIPOD_PX = 2.0  # full px, one half-resolution px: corners of frames from a tripod are within this
 TRIPOD_SIGMAS = 4.0  # of the uncertainty of a corner, added to it
+# Of the reference's texture: a map that explains less is one of chance. Maps of rough water explain up to
+# 2 %, right ones of a street at night with wet asphalt and cars 12 %.
+MIN_EXPLAINED = 0.04
+STOOD_STILL = "the camera stood still: frames are used as they are"
+NO_MOTION_SEEN = "nothing shows that the camera moved: frames are used as they are"
 MAX_LAYERS = 4  # candidates for the background, each from the tracks that those before it leave
 
 
@@ -91,28 +104,24 @@ def align(
     trajectories = Trajectories.from_tracks(tracks, reference)
     if params.method != "auto":
         if params.method == "tripod":
-            _require_still(trajectories, mode, previews)
+            _require_still(trajectories, mode, previews, params)
         return _unaligned(tracks, mode, reference)
     normalization = trajectories.normalization
-    explained, corner_px, relative_motion = None, None, None
+    explained, corner_px, relative_motion, note = None, None, None, ""
+    frames = range(len(tracks.seen))
     if mode == "foreground":
         evidence = Evidence.of(previews, trajectories) if previews else None
-        registration = _register_background(trajectories, params.mesh_cells, evidence)
-        max_residual_px = params.residual_px
+        registration, reasons, note = _register_foreground(trajectories, params, evidence)
         explained = evidence.explained(registration) if evidence else None
-        deviation = [corner_deviation(registration, n) for n in range(len(tracks.seen))]
+        deviation = [0.0 if note else corner_deviation(registration, n) for n in frames]
         corner_px = np.array(deviation) * normalization.diagonal_px
     else:
         pictures = [Picture.of(preview.grey) for preview in previews]
         panning = register_subject(trajectories, pictures, previews[0].grid if previews else None)
         registration, relative_motion = panning.subject, panning.relative_motion
-        max_residual_px = params.subject_residual_px
-    frames = range(len(tracks.seen))
+        reasons = drop_beyond_gap(_reasons(registration, params.subject_residual_px, mode), reference)
+        require_enough_frames(reasons, reference, mode)
     residual = np.array([median_residual(registration, n) for n in frames])
-    reasons = tuple(reject_reason(registration, n, residual[n], max_residual_px, mode) for n in frames)
-    if mode == "background":
-        reasons = drop_beyond_gap(reasons, reference)
-    require_enough_frames(reasons, reference, mode)
     to_frame = [
         np.eye(3) if reason else normalization.map_px(homography)
         for homography, reason in zip(registration.maps, reasons, strict=True)
@@ -128,6 +137,7 @@ def align(
         covered=np.array([covered(registration, n) for n in frames]),
         layer=registration.layer,
         relative_motion=relative_motion,
+        note=note,
     )
     return replace(found, confidence=alignment_confidence(found, tracks.scale))
 
@@ -156,7 +166,9 @@ def _unaligned(tracks: Tracks, mode: Mode, reference: int) -> Alignment:
     return Alignment(mode, reference, tracks.size_px, identity, None, np.full(count, np.nan), ("",) * count)
 
 
-def _require_still(trajectories: Trajectories, mode: Mode, previews: Sequence[Preview]) -> None:
+def _require_still(
+    trajectories: Trajectories, mode: Mode, previews: Sequence[Preview], params: Params
+) -> None:
     """Raise AlignmentError when the camera moved, or when the look is one in which it must move.
 
     Frames whose background cannot be registered give no evidence that it did.
@@ -164,10 +176,13 @@ def _require_still(trajectories: Trajectories, mode: Mode, previews: Sequence[Pr
     if mode == "background":
         raise AlignmentError("the background look needs a camera that moves; use --align auto or none")
     evidence = Evidence.of(previews, trajectories) if previews else None
-    registration = _register_background(trajectories, 0, evidence)
+    try:
+        registration, reasons, _ = _register_foreground(trajectories, params, evidence)
+    except AlignmentError:
+        return
     corners = trajectories.normalization.apply(_corners_px(trajectories.normalization.size_px))
     diagonal_px = trajectories.normalization.diagonal_px
-    for n in registration.registered():
+    for n in (n for n, why in enumerate(reasons) if not why):
         away_px = diagonal_px * np.hypot(*(project(registration.maps[n], corners) - corners).T).max()
         deviation_px = diagonal_px * corner_deviation(registration, n)
         if away_px > TRIPOD_PX + TRIPOD_SIGMAS * (deviation_px if np.isfinite(deviation_px) else 0.0):
@@ -182,10 +197,66 @@ def _corners_px(size_px: tuple[int, int]) -> Array64:
     return np.array([(x, y) for x in (0, width - 1) for y in (0, height - 1)], np.float64)
 
 
+def _register_foreground(
+    trajectories: Trajectories, params: Params, evidence: Evidence | None
+) -> tuple[Registration, tuple[str, ...], str]:
+    """Return the registration of what stands still, why frames are rejected, and how a tripod was told.
+
+    The last is "" unless the camera stood still; then the frames are used as they are.
+    """
+    inlier_distance = INLIER_PX * trajectories.normalization.low_px
+    as_is = identity(trajectories, inlier_distance)
+    try:
+        registration = _register_background(trajectories, params.mesh_cells, evidence, as_is)
+        note = STOOD_STILL if registration is as_is else ""
+        if not note:
+            reasons = _reasons(registration, params.residual_px, "foreground")
+            reasons = _unexplained(evidence, registration, as_is, reasons) if evidence else reasons
+            require_enough_frames(reasons, trajectories.reference, "foreground")
+            return registration, reasons, note
+    except AlignmentError as error:
+        if evidence is None or not shows_no_motion(evidence):
+            raise AlignmentError(f"{error}; or say with --align tripod that the camera stood still") from None
+        note = NO_MOTION_SEEN
+    if evidence and note == STOOD_STILL:
+        moved = bumped(evidence, as_is)
+    else:
+        moved = np.zeros(len(trajectories.seen), np.bool_)
+    reasons = tuple("the camera was moved" if bump else "" for bump in moved)
+    require_enough_frames(reasons, trajectories.reference, "foreground")
+    return as_is.with_layers([]) if note == STOOD_STILL else as_is, reasons, note
+
+
+def _reasons(registration: Registration, max_residual_px: float, mode: Mode) -> tuple[str, ...]:
+    """Return why each frame is rejected, "" where it is not."""
+    frames = range(len(registration.maps))
+    residual = [median_residual(registration, n) for n in frames]
+    return tuple(reject_reason(registration, n, residual[n], max_residual_px, mode) for n in frames)
+
+
+def _unexplained(
+    evidence: Evidence, registration: Registration, as_is: Registration, reasons: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return reasons with those frames rejected whose maps explain less than no map, or next to nothing."""
+    explained, without = evidence.explained(registration), evidence.explained(as_is)
+    result = list(reasons)
+    for n, why in enumerate(reasons):
+        if n == evidence.reference:
+            continue
+        if not why and explained[n] < MIN_EXPLAINED:
+            result[n] = f"its map explains only {100 * explained[n]:.1f} % of the picture"
+        elif not why and explained[n] < without[n] - MIN_EXPLAINED:
+            result[n] = "its map explains less of the picture than no alignment"
+    return tuple(result)
+
+
 def _register_background(
-    trajectories: Trajectories, mesh_cells: int, evidence: Evidence | None
+    trajectories: Trajectories, mesh_cells: int, evidence: Evidence | None, as_is: Registration
 ) -> Registration:
-    """Register every frame by the background layer, with a mesh unless mesh_cells is 0."""
+    """Register every frame by the layer that stands still, with a mesh unless mesh_cells is 0.
+
+    as_is is the identity; it is returned when the camera stood still.
+    """
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
     found = [
         select_models(propagate(trajectories, probability, inlier_distance), inlier_distance)
@@ -194,7 +265,12 @@ def _register_background(
     registration, depths, others = found[0], None, found[1:]
     if evidence:
         layers = candidate_layers(evidence, found, inlier_distance)
+        unmoved = still_layer(evidence, as_is, layers)
+        layers += [unmoved] if unmoved else []
         still = layers.pop(choose_still(evidence, layers))
+        stands = still is unmoved or is_identity(still.registration)
+        if stands or shows_still_ground(evidence, still.registration):
+            return as_is
         registration, others = still.registration, [layer.registration for layer in layers]
         depths = find_depths(evidence, still, layers) if layers else None
     hosted = [other.on(trajectories, inlier_distance) for other in (registration, *others)]

@@ -14,11 +14,12 @@ import numpy as np
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import pictures, raw, video
-from longexpo_cli.geometry import Grid
+from longexpo_cli.geometry import Grid, as_stored, upright
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, DeviceFrame, Frame, Mosaic, Preview, Shot
+from longexpo_cli.vision import defects
 
 _DARK = 3e-3  # luminance (1 = sensor white) below which gradients are noise (Preview.energy)
 _PREVIEW_WHITE = 0.9  # value, before the square root, of the 99th percentile of the first frame
@@ -40,10 +41,19 @@ class Params:
 
 
 def read(shot: Shot) -> Mosaic:
-    """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only.
+    """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only, without defects.
 
     Decoding releases the GIL. UnreadableFrameError when the file is damaged or differs from its header.
     """
+    mosaic = _stored(shot)
+    if shot.defects is None:
+        return mosaic
+    values = defects.repair(mosaic.values, shot.defects, is_mosaic=shot.cfa is not None)
+    return Mosaic(values, mosaic.shot)
+
+
+def _stored(shot: Shot) -> Mosaic:
+    """Return a shot's sensor values as they are in its file."""
     if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
@@ -53,6 +63,8 @@ def read(shot: Shot) -> Mosaic:
         values = (
             pictures.read_light(shot.path, shot.wb_gains[0]) if is_light else pictures.read_image(shot.path)
         )
+        if shot.stored_orientation is not None:
+            values = as_stored(upright(values, shot.stored_orientation), shot.orientation)
     if values.shape[:2] != shot.size_px:
         stored = f"{values.shape[1]} x {values.shape[0]}"
         raise UnreadableFrameError(shot.path, f"has {stored} pixels, not the size in its header")

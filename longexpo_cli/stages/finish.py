@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -73,7 +73,9 @@ def finish(device: Device, photograph: Photograph, params: Params) -> Print:
     The pixels keep the sensor's orientation. A global curve replaces the paper's local tone mapping
     (Hasinoff 2016, section 6, doi:10.1145/2980179.2980254).
     """
-    tone = tone_curve(sample_pixels(photograph.light), params)
+    base = 2.0**photograph.shot.baseline_ev  # what the automatic exposure starts from
+    tone = tone_curve(sample_pixels(photograph.light) * base, params)
+    tone = replace(tone, gain=tone.gain * base)
     light = device.upload(photograph.light)
     space: Literal["srgb", "display-p3"] = "srgb" if params.space == "srgb" else "display-p3"
     to_space = _upload(device, colour.between("rec2020", space))

@@ -7,7 +7,6 @@ white balance of the first: a camera's automatic white balance would make the st
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,20 +16,16 @@ import numpy as np
 
 from longexpo_cli import colour
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import folder, metadata, pictures, raw, video
+from longexpo_cli.files import copies, exposure, folder, metadata, order, pictures, raw, video
 from longexpo_cli.files.picture_colour import is_untagged
+from longexpo_cli.geometry import upright_size
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Burst, NoiseProfile, Shot, TimestampSource, Transfer
+from longexpo_cli.types import Burst, NoiseProfile, Shot, Transfer
 
 _MAX_NAMED = 4  # files that an error message names
 
-# Cameras set exposure in steps of a third of a stop, and brackets in steps of two thirds or more.
-_SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
-_BRACKET_EV = 0.5  # a frame exposed longer than the burst by at least this is a bracket
-_NOMINAL_INTERVAL_S = 1.0  # between frames without a timestamp; only ratios of intervals matter
-_DEFAULT_ISO = 100.0  # of frames without an ISO tag
-
-SAME_TIMES = "frames have the same time; their order is that of their file names"
+_DEFAULT_ISO = 100.0  # of a RAW file without an ISO tag
+_CUT_LIGHT = f"light above {pictures.MAX_WHITE_LIGHT:g} times white is cut"
 
 # Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
 _SENSOR_NOISE = NoiseProfile(5e-5, 4e-8)
@@ -52,20 +47,24 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class _FrameFile:
-    """The header of one frame file; max_value is the largest value of its type, None for RAW."""
+    """The header of one frame file; max_value is the largest value of its type, None for RAW.
+
+    Where stored_orientation is given (see Shot), size_px and the header's orientation are most frames'.
+    """
 
     path: Path
     size_px: tuple[int, int]
     max_value: int | None
     header: metadata.Header
     info: pictures.ImageInfo | None = None
+    stored_orientation: int | None = None
 
 
 def load(source: Path, params: Params) -> Burst:
     """Return the burst in a folder of frames or a video file, in time order, relative to its first frame.
 
-    Frames that cannot be used are listed in Burst.refused; frames exposed longer than the majority are in
-    Burst.brackets. BurstError when there is no burst of at least two frames of one size and camera.
+    Files that cannot be used are listed in Burst.refused, copies of frames in Burst.copies, frames of a
+    bracket in Burst.brackets. BurstError when there is no burst of two or more frames of one size and camera.
     """
     if source.is_dir():
         return _load_folder(source, params)
@@ -78,15 +77,7 @@ def load(source: Path, params: Params) -> Burst:
 
 
 def _load_folder(source: Path, params: Params) -> Burst:
-    try:
-        is_empty = not any(source.iterdir())
-        paths = folder.frames_in(source)
-        refused = folder.unused_files(source, paths)
-    except OSError as error:
-        raise BurstError(f"{source}: cannot be listed ({error.strerror or error})") from error
-    if not paths:
-        what = "the folder is empty" if is_empty else "no frames in this folder"
-        raise BurstError(f"{source}: {what}; pass a folder of RAW, TIFF, PNG or JPEG frames")
+    paths, refused = _frame_files(source)
     files: list[_FrameFile] = []
     for path in paths:
         try:
@@ -94,26 +85,117 @@ def _load_folder(source: Path, params: Params) -> Burst:
         except UnreadableFrameError as error:
             refused.append((path, error.why))
     _require_two(source, len(files), refused)
-    _require_same_size_and_camera(source, files)
+    files = _turned_like_most(files)
+    files, odd = _of_usual_size_and_camera(source, files)
+    refused += odd
+    files, duplicates = _without_copies(files)
     meaning = _common_meaning([file.info for file in files if file.info is not None])
     frames: list[tuple[Shot, metadata.Header]] = []
     by_iso: dict[float | None, raw.RawMetadata] = {}
     for file in files:
         try:
             is_raw = file.max_value is None
-            found = _raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header)
-            frames.append(found)
+            frames.append(_raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header))
         except UnreadableFrameError as error:
             refused.append((file.path, error.why))
     _require_two(source, len(frames), refused)
     first = frames[0][0]
+    found = order.find_order([_stamp(shot, header) for shot, header in frames])
+    refused += [(frames[n][0].path, why) for n, why in found.strays]
+    orientation, note = _usual_orientation([frames[n][0] for n in found.frames])
     shots = [
-        replace(shot, wb_gains=first.wb_gains, camera_to_working=first.camera_to_working)
-        for shot in _in_time_order(frames)
+        replace(
+            frames[n][0],
+            start_s=start_s,
+            timestamp_source=found.source,
+            orientation=orientation,
+            wb_gains=first.wb_gains,
+            camera_to_working=first.camera_to_working,
+        )
+        for n, start_s in zip(found.frames, found.start_s, strict=True)
     ]
     burst, brackets = _split_brackets(shots)
     _require_two(source, len(burst), refused)
-    return Burst(source, burst, brackets, tuple(refused))
+    notes = tuple(filter(None, (*found.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
+    return Burst(
+        source,
+        burst,
+        brackets,
+        tuple(refused),
+        copies=tuple(duplicates),
+        order=found.how,
+        several=found.several,
+        notes=notes,
+    )
+
+
+def _frame_files(source: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the frames in a folder and the files that are none, with reasons; BurstError when none are."""
+    try:
+        files = folder.files_in(source)
+        is_empty = not any(source.iterdir())
+    except OSError as error:
+        raise BurstError(f"{source}: cannot be listed ({error.strerror or error})") from error
+    paths = folder.chosen_frames(files)
+    if not paths:
+        videos = sorted(path.name for path in files if path.suffix.lower() in video.EXTENSIONS)
+        if videos:
+            raise BurstError(f"{source}: no frames in this folder; pass a video in it, e.g. {videos[0]}")
+        what = "the folder is empty" if is_empty else "no frames in this folder"
+        raise BurstError(f"{source}: {what}; pass a folder of RAW files or pictures, or a video")
+    unused = folder.unused_files(files, paths)
+    rival = folder.rival_type(paths, unused)
+    if rival and len(paths) > 1:
+        raise BurstError(
+            f"{source}: has as many {rival} as {paths[0].suffix} files, of different names; "
+            "move those of one kind into another folder"
+        )
+    return paths, unused
+
+
+def _stamp(shot: Shot, header: metadata.Header) -> order.Stamp:
+    taken = None if header.taken is None else header.taken.replace(microsecond=0)
+    return order.Stamp(shot.path.name, taken, header.subseconds, header.offset_s)
+
+
+def _without_copies(files: Sequence[_FrameFile]) -> tuple[list[_FrameFile], list[tuple[Path, str]]]:
+    """Return the files without those that have the pixels of another, and these with the other's name."""
+    found = copies.find_copies([file.path for file in files], [file.header.taken for file in files])
+    kept = [file for n, file in enumerate(files) if n not in found]
+    return kept, [(files[n].path, files[first].path.name) for n, first in sorted(found.items())]
+
+
+def _copies_note(duplicates: Sequence[tuple[Path, str]]) -> list[str]:
+    shown = [f"{path.name} (of {name})" for path, name in duplicates[:_MAX_NAMED]]
+    more = f" and {len(duplicates) - _MAX_NAMED} more" if len(duplicates) > _MAX_NAMED else ""
+    return [f"copies of frames are left out: {', '.join(shown)}{more}"] if shown else []
+
+
+def _usual_orientation(shots: Sequence[Shot]) -> tuple[int, str]:
+    """Return the EXIF orientation of most frames, the first of equally many, and a note where others differ.
+
+    All have the same size as stored: a phone that points down or is rotated a little changes only the tag.
+    """
+    usual, _ = Counter(shot.orientation for shot in shots).most_common(1)[0]
+    odd = [f"{shot.path.name} ({shot.orientation})" for shot in shots if shot.orientation != usual]
+    if not odd:
+        return usual, ""
+    more = f" and {len(odd) - _MAX_NAMED} more" if len(odd) > _MAX_NAMED else ""
+    return (
+        usual,
+        f"the orientation {usual} of most frames is used, not that of {', '.join(odd[:_MAX_NAMED])}{more}",
+    )
+
+
+def _unknown_exposure(shots: Sequence[Shot]) -> str:
+    """Return a note when only some of the frames say how they were exposed, else ""."""
+    unknown = [shot.path.name for shot in shots if shot.exposure_s is None]
+    if not unknown or len(unknown) == len(shots):
+        return ""
+    more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
+    return (
+        f"the exposure of {', '.join(unknown[:_MAX_NAMED])}{more} is unknown; it is taken for the usual one"
+    )
 
 
 def _load_video(path: Path, params: Params) -> Burst:
@@ -165,6 +247,7 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         info = pictures.image_info(path)
         sensor_px = size_px = info.size_px
         max_value = int(info.max_value)
+        header = replace(header, orientation=info.orientation or header.orientation)
     if sensor_px[0] * sensor_px[1] > params.max_pixels:
         raise UnreadableFrameError(
             path,
@@ -182,19 +265,72 @@ def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) 
         raise BurstError(f"{source}: {usable}; a burst needs two or more{reasons}")
 
 
-def _require_same_size_and_camera(source: Path, files: Sequence[_FrameFile]) -> None:
-    """Raise BurstError, naming the files that differ, when not all have the same size and camera."""
-    sizes = [f"{file.size_px[1]} x {file.size_px[0]}" for file in files]
-    cameras = [file.header.camera or "unnamed" for file in files]
-    for what, values in (("size", sizes), ("camera", cameras)):
-        usual, _ = Counter(values).most_common(1)[0]
-        named = zip(files, values, strict=True)
-        odd = [f"{file.path.name} ({value})" for file, value in named if value != usual]
-        if odd:
-            more = f" and {len(odd) - _MAX_NAMED} more" if len(odd) > _MAX_NAMED else ""
+def _turned_like_most(files: Sequence[_FrameFile]) -> list[_FrameFile]:
+    """Return the files; pictures that only lie another way than most get their size and orientation.
+
+    An app may have turned the pixels of some frames, where the camera wrote the orientation into a tag. Those
+    lie another way whose sizes are equal when upright but not as stored.
+    """
+    size_px, _ = Counter(file.size_px for file in files).most_common(1)[0]
+    usual, _ = Counter(_orientation(file) for file in files if file.size_px == size_px).most_common(1)[0]
+    return [
+        replace(
+            file,
+            size_px=size_px,
+            header=replace(file.header, orientation=usual),
+            stored_orientation=_orientation(file),
+        )
+        if file.max_value is not None
+        and file.size_px != size_px
+        and upright_size(file.size_px, _orientation(file)) == upright_size(size_px, usual)
+        else file
+        for file in files
+    ]
+
+
+def _orientation(file: _FrameFile) -> int:
+    return file.header.orientation or 1
+
+
+def _of_usual_size_and_camera(
+    source: Path, files: Sequence[_FrameFile]
+) -> tuple[list[_FrameFile], list[tuple[Path, str]]]:
+    """Return the files of the size and camera that most have, and the others with the reason.
+
+    A picture that names no camera may be from any. BurstError where two sizes or cameras are as frequent.
+    """
+    kept, odd = list(files), []
+    for what in ("size", "camera"):
+        values = [_described(file, what) for file in kept]
+        counts = Counter(value for value in values if value).most_common(2)
+        if len(counts) < 2:
+            continue
+        (usual, most), (other, second) = counts
+        if most == second:
+            named = [
+                f"{file.path.name} ({value})"
+                for file, value in zip(kept, values, strict=True)
+                if value == other
+            ]
+            more = f" and {len(named) - _MAX_NAMED} more" if len(named) > _MAX_NAMED else ""
             raise BurstError(
-                f"{source}: frames differ in {what}: {usual}, but {', '.join(odd[:_MAX_NAMED])}{more}"
+                f"{source}: frames differ in {what}: {usual}, but {', '.join(named[:_MAX_NAMED])}{more}; "
+                "move those of another burst into their own folder"
             )
+        pairs = list(zip(kept, values, strict=True))
+        odd += [
+            (file.path, f"has the {what} {value}, unlike the other frames ({usual})")
+            for file, value in pairs
+            if value not in ("", usual)
+        ]
+        kept = [file for file, value in pairs if value in ("", usual)]
+    return kept, odd
+
+
+def _described(file: _FrameFile, what: str) -> str:
+    if what == "size":
+        return f"{file.size_px[1]} x {file.size_px[0]}"
+    return file.header.camera or ("" if file.max_value is not None else "unnamed")
 
 
 def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> tuple[Shot, metadata.Header]:
@@ -230,6 +366,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         camera_to_working=known.camera_to_working,
         noise=noise,
         notes=notes,
+        baseline_ev=header.baseline_ev,
     )
     return shot, header
 
@@ -246,6 +383,7 @@ def _picture_shot(file: _FrameFile) -> Shot:
         timestamp_source="file order",
         exposure_s=header.exposure_s,
         iso=header.iso,
+        f_number=header.f_number,
         cfa=None,
         transfer=colour.SRGB,
         black_dn=(0.0, 0.0, 0.0),
@@ -255,6 +393,7 @@ def _picture_shot(file: _FrameFile) -> Shot:
         noise=_PICTURE_NOISE,
         exposure_scale=1.0,
         camera=header.camera,
+        stored_orientation=file.stored_orientation,
         notes=("pixel values are treated as sRGB",),
     )
 
@@ -296,64 +435,21 @@ def _with_meaning(file: _FrameFile, is_light: bool, white_light: float) -> Shot:
     note = (
         meaning.name if is_untagged(meaning) else f"colours: {meaning.name or 'ICC profile without a name'}"
     )
-    stored = replace(stored, orientation=info.orientation or stored.orientation)
-    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note,))
-
-
-def _in_time_order(frames: Sequence[tuple[Shot, metadata.Header]]) -> list[Shot]:
-    """Return the shots sorted by time, with start_s and timestamp_source.
-
-    Fractions of a second are used when every frame has them and no two times are equal. Otherwise times
-    in whole seconds give the order and one mean interval. Unless all frames have times, the order is that of
-    the files. A note says where the names of files decide though times were given.
-    """
-    times = [header.taken for _, header in frames if header.taken is not None]
-    order = list(range(len(frames)))
-    source: TimestampSource = "file order"
-    seconds = [number * _NOMINAL_INTERVAL_S for number in order]
-    note: tuple[str, ...] = ()
-    if len(times) == len(frames):
-        order.sort(key=times.__getitem__)
-        source = "exif with fractions"
-        seconds = [(times[n] - times[order[0]]).total_seconds() for n in order]
-        if not all(header.has_subseconds for _, header in frames) or np.any(np.diff(seconds) <= 0):
-            if np.any(np.diff(seconds) <= 0):
-                note = (SAME_TIMES,)
-            interval = seconds[-1] / (len(frames) - 1) or 1 / len(frames)
-            source = "exif whole seconds"
-            seconds = [number * interval for number in range(len(frames))]
-    elif times:
-        note = (f"{len(frames) - len(times)} of the frames have no time; their order is that of their names",)
-    return [
-        replace(frames[n][0], start_s=at, timestamp_source=source, notes=(*frames[n][0].notes, *note))
-        for n, at in zip(order, seconds, strict=True)
-    ]
+    cut = (_CUT_LIGHT,) if info.is_float and white_light >= pictures.MAX_WHITE_LIGHT else ()
+    return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note, *cut))
 
 
 def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:
-    """Return the burst and its brackets, each shot with the scale that matches its light to the burst's.
-
-    Exposure is time times ISO. The burst has the exposure that most frames share, the shorter one in a tie;
-    frames exposed longer by half a stop or more are brackets. Frames without exposure tags are not scaled.
-    """
-    exposures = [(shot.exposure_s or 0) * (shot.iso or _DEFAULT_ISO) for shot in shots]
-    stops = [float(np.log2(exposure)) for exposure in exposures if exposure > 0]
-    if not stops:
-        return tuple(shots), ()
-    votes = {stop: sum(abs(other - stop) <= _SAME_EXPOSURE_EV for other in stops) for stop in stops}
-    usual = min(stops, key=lambda stop: (-votes[stop], stop))
-    reference = statistics.median(
-        exposure
-        for exposure in exposures
-        if exposure > 0 and abs(np.log2(exposure) - usual) <= _SAME_EXPOSURE_EV
+    """Return the burst and its brackets, each shot with the scale that matches its light to the burst's."""
+    exposures = [exposure.Exposure(shot.exposure_s, shot.iso, shot.f_number) for shot in shots]
+    matched = exposure.match(exposures)
+    start_s = next(
+        shot.start_s for shot, is_bracket in zip(shots, matched.is_bracket, strict=True) if not is_bracket
     )
-    scales = [reference / exposure if exposure > 0 else 1.0 for exposure in exposures]
-    bracket_scale = 2**-_BRACKET_EV
-    start_s = next(shot.start_s for shot, scale in zip(shots, scales, strict=True) if scale > bracket_scale)
     scaled = [
         replace(shot, start_s=shot.start_s - start_s, exposure_scale=scale)
-        for shot, scale in zip(shots, scales, strict=True)
+        for shot, scale in zip(shots, matched.scales, strict=True)
     ]
-    burst = tuple(shot for shot in scaled if shot.exposure_scale > bracket_scale)
-    brackets = tuple(shot for shot in scaled if shot.exposure_scale <= bracket_scale)
-    return burst, brackets
+    pairs = list(zip(scaled, matched.is_bracket, strict=True))
+    burst = tuple(shot for shot, is_bracket in pairs if not is_bracket)
+    return burst, tuple(shot for shot, is_bracket in pairs if is_bracket)

@@ -32,6 +32,7 @@ MIN_LIFETIME = 0.5  # part of the run that a track must be seen in to count
 # many movers lines are up to a third shorter, in wide ones up to a quarter longer (benchmarks/trail.py).
 MAX_MISS = 0.5  # of the length chosen,
 MAX_MISS_PX = 1.0  # or this many low pixels, if more
+GAPLESS_PX = 1.0  # low pixels: two samples of a trail this near to each other leave no gap between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,9 @@ def select(
         if target < WHOLE_BURST and reached >= target:
             part = float(np.clip((target - before) / (reached - before), MIN_PART, 1))
             begin, end = (0.0, part) if forward else (1 - part, 1.0)
-            pairs.append(Pair(earlier, later, begin, end, float(part * light)))
+            pairs.append(Pair(earlier, later, begin, end, float(part * light), target - before))
             return Selection(alignment.reference, _in_time_order(pairs), target, target, "")
-        pairs.append(Pair(earlier, later, 0.0, 1.0, float(light)))
+        pairs.append(Pair(earlier, later, 0.0, 1.0, float(light), reached - before))
     dropped = len(alignment.reject_reason) - len(kept)
     lost = [f"{dropped} dropped"] * (dropped > 0) + [f"{left_out} left out"] * (left_out > 0)
     note = f"every frame but the {' and the '.join(lost)} is used" if lost else "every frame is used"
@@ -114,12 +115,15 @@ def rendered_percent(motion: MotionField, pair: Pair, mode: Mode) -> float:
     """Return how far the rendered lines of a pair go, in percent of the diagonal, over the rendered part.
 
     It is the length of the typical mover, as in the choice of the run, over the pixels that lines cross.
+    Steps of up to a pixel need no lines: the two frames leave no gap between them, so they count as chosen.
     """
+    part = pair.stop - pair.start
+    to_percent = 100 / motion.grid.diagonal
     longest = np.hypot(motion.displacement[..., 0], motion.displacement[..., 1]).max(axis=0)
     length = longest[longest > 0].astype(np.float64)
     area = np.full(length.shape, 1 / longest.size)
     typical = typical_length(length, area, TRAIL_TARGETS[mode].share)
-    return typical * (pair.stop - pair.start) * (100 / motion.grid.diagonal)
+    return max(typical * part * to_percent, min(pair.trail_percent, GAPLESS_PX * part * to_percent))
 
 
 def trail(selection: Selection, rendered: float, low_diagonal_px: float) -> Trail:

@@ -119,12 +119,18 @@ def from_mask(mask: npt.NDArray[Any], low: Frame) -> Subject:
 
 
 def from_points(
-    points: Sequence[Point], low: Frame, greys: Sequence[Array8], frame: int, params: Params
+    points: Sequence[Point],
+    low: Frame,
+    greys: Sequence[Array8],
+    frame: int,
+    params: Params,
+    mask: npt.NDArray[Any] | None = None,
 ) -> Subject:
     """Grow the subject from points on it by colour, motion and saliency; low is frame `frame` of the greys.
 
-    greys H W uint8 are the previews of the burst. LongexpoError when a point is outside the picture or no
-    outline is found.
+    greys H W uint8 are the previews of the burst. mask is what the points stand for, if they stand for a
+    small mask; it is the subject when no outline is found. Without one that is a LongexpoError, as is a point
+    outside the picture.
     """
     height, width = geometry.upright_view(np.empty(low.grid.shape), low.shot.orientation).shape
     at = np.array([_in_low_pixels(point, low) for point in points])
@@ -137,8 +143,14 @@ def from_points(
     upright = [geometry.upright(grey, low.shot.orientation) for grey in greys]
     motions = motions_against_background(upright, frame, GROW_REACH)
     grown = grow(np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8), at, alpha, motions)
+    if grown is None and mask is not None:
+        drawn = from_mask(mask, low)
+        return replace(drawn, note=f"{drawn.note}; no larger outline is found around it")
     if grown is None:
-        raise LongexpoError("no outline is found around the --subject given; draw it with --mask")
+        raise LongexpoError(
+            "no outline is found around the --subject given: give a point farther inside it, or several, or "
+            "draw it with --mask"
+        )
     found = from_mask(grown.astype(np.float32), low)
     note = f"subject grown from {len(points)} point(s), on {_percent(grown):.1f} % of the picture"
     return replace(found, note=note)

@@ -33,6 +33,9 @@ WEIGHT_SIGMA_PX = 12.0  # of the Gaussian by which new points inherit the weight
 
 # Tracking.
 WINDOW_PX = 21  # side of the Lucas-Kanade window
+# The same on the subject in the background look: a smaller one holds less of an arm that crosses a body, and
+# of what is behind a small subject.
+SUBJECT_WINDOW_PX = 11
 PYRAMID_LEVELS = 4  # the coarsest is 1/16, where a motion of 100 pixels is one of 6
 NEAR_LEVELS = 1  # pyramid levels of the search for small motion, which halve the periods once
 SAME_PX = 0.5  # low pixels: two searches that end nearer than this found the same
@@ -116,15 +119,17 @@ def _detect(
     if mode == "background":
         known = np.concatenate([points, occupied])
         points = np.concatenate([points, _detect_on_subject(quality, weight, known, random)])
+    column, row = np.rint(points).astype(int).T
+    small = (weight[row, column] > SUBJECT_WEIGHT_THRESHOLD) & (mode == "background")
     xy = np.zeros((len(greys), len(points), 2))
     xy[frame] = points
     seen = np.zeros((len(greys), len(points)), np.bool_)
     seen[frame] = True
-    for direction in outward(frame, len(greys)):
-        for n, live, tracked in _track_points(greys, frame, points, direction):
-            xy[n, live] = tracked
-            seen[n, live] = True
-    column, row = np.rint(points).astype(int).T
+    for group, window_px in ((np.flatnonzero(~small), WINDOW_PX), (np.flatnonzero(small), SUBJECT_WINDOW_PX)):
+        for direction in outward(frame, len(greys)):
+            for n, live, tracked in _track_points(greys, frame, points[group], direction, window_px):
+                xy[n, group[live]] = tracked
+                seen[n, group[live]] = True
     return _Cohort(xy, seen, weight[row, column])
 
 
@@ -142,7 +147,7 @@ def _detect_on_subject(
 
 
 def _track_points(
-    greys: Sequence[Array8], detected_in: int, points: Array64, frames: Iterable[int]
+    greys: Sequence[Array8], detected_in: int, points: Array64, frames: Iterable[int], window_px: int
 ) -> Iterator[tuple[int, Indices, Array64]]:
     """Yield, frame by frame, which of the points n 2 (of frame detected_in) are live, and their positions."""
     live = np.arange(len(points))
@@ -151,39 +156,43 @@ def _track_points(
     for n in frames:
         if not len(live):
             return
-        matched, good = _match_both_ways(previous, greys[n], current, np.zeros(2))
+        matched, good = _match_both_ways(previous, greys[n], current, np.zeros(2), window_px)
         if (~good).sum() > MAX_LOST_FRACTION * len(good):
             lost = np.flatnonzero(~good)
             shift = _global_shift(previous, greys[n])
-            matched[lost], good[lost] = _match_both_ways(previous, greys[n], current[lost], shift)
+            matched[lost], good[lost] = _match_both_ways(previous, greys[n], current[lost], shift, window_px)
         live = live[good]
         current = matched[good]
         previous = greys[n]
-        corrected, found, _ = _match(greys[detected_in], greys[n], points[live], current, CORRECTION_LEVELS)
+        corrected, found, _ = _match(
+            greys[detected_in], greys[n], points[live], current, CORRECTION_LEVELS, window_px
+        )
         close = found & (np.hypot(*(corrected - current).T) < DRIFT_CORRECTION_PX)
         current = np.where(close[:, None], corrected, current)
         yield n, live, current
 
 
-def _match_both_ways(first: Array8, second: Array8, xy: Array64, shift: Array64) -> tuple[Array64, Flags]:
+def _match_both_ways(
+    first: Array8, second: Array8, xy: Array64, shift: Array64, window_px: int
+) -> tuple[Array64, Flags]:
     """Return the positions n 2 in the second picture, and whether the forward-backward error is small.
 
     The search starts at xy + shift. Positions near the border are not accepted. Coarse pyramid levels may
     leap a whole period of a repeated texture, which the way back cannot show, so a motion that small levels
     do not find is taken only where it explains the patch clearly better.
     """
-    far, far_good, far_difference = _search_both_ways(first, second, xy, shift, PYRAMID_LEVELS)
-    near, near_good, near_difference = _search_both_ways(first, second, xy, shift, NEAR_LEVELS)
+    far, far_good, far_difference = _search_both_ways(first, second, xy, shift, PYRAMID_LEVELS, window_px)
+    near, near_good, near_difference = _search_both_ways(first, second, xy, shift, NEAR_LEVELS, window_px)
     alias = (np.hypot(*(far - near).T) > SAME_PX) & (far_difference >= CLEARLY_BETTER * near_difference)
     return np.where((near_good & alias)[:, None], near, far), far_good
 
 
 def _search_both_ways(
-    first: Array8, second: Array8, xy: Array64, shift: Array64, levels: int
+    first: Array8, second: Array8, xy: Array64, shift: Array64, levels: int, window_px: int
 ) -> tuple[Array64, Flags, Array64]:
     """Return _match_both_ways for one number of pyramid levels, and the difference n of the patches found."""
-    forward, found, difference = _match(first, second, xy, xy + shift, levels)
-    backward, found_back, _ = _match(second, first, forward, forward - shift, levels)
+    forward, found, difference = _match(first, second, xy, xy + shift, levels, window_px)
+    backward, found_back, _ = _match(second, first, forward, forward - shift, levels, window_px)
     height, width = second.shape
     last = (width - 1 - BORDER_PX, height - 1 - BORDER_PX)
     inside = ((forward >= BORDER_PX) & (forward <= last)).all(1)
@@ -202,7 +211,7 @@ def _global_shift(first: Array8, second: Array8) -> Array64:
 
 
 def _match(
-    first: Array8, second: Array8, xy: Array64, initial: Array64, levels: int
+    first: Array8, second: Array8, xy: Array64, initial: Array64, levels: int, window_px: int
 ) -> tuple[Array64, Flags, Array64]:
     """Return where Lucas-Kanade finds points n 2 of the first picture in the second, and whether it does.
 
@@ -217,7 +226,7 @@ def _match(
         second,
         np.array(xy[:, None], np.float32, order="C"),
         np.array(initial[:, None], np.float32, order="C"),
-        winSize=(WINDOW_PX, WINDOW_PX),
+        winSize=(window_px, window_px),
         maxLevel=levels,
         criteria=(cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, MAX_ITERATIONS, MIN_STEP_PX),
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,

@@ -24,6 +24,7 @@ BAND = 0.5  # of the side of the region: what is farther away is background
 ITERATIONS = 5  # of GrabCut
 MAX_AREA = 0.6  # of the picture: a grown subject larger than this has leaked
 MIN_AREA = 0.0005  # of the picture
+MIN_GROWTH = 2.0  # times the area of the seeds: a smaller region has no outline but that of the seeds
 
 
 def grow(picture: Array8, points: Array64, saliency: Array32, motions: Sequence[Array32]) -> Flags | None:
@@ -53,7 +54,8 @@ def grow(picture: Array8, points: Array64, saliency: Array32, motions: Sequence[
     inside = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     closed = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
     grown = _holding(closed | seeds, seeds)
-    return grown if MIN_AREA <= grown.mean() <= MAX_AREA else None
+    has_grown = grown.sum() >= MIN_GROWTH * seeds.sum()
+    return grown if has_grown and MIN_AREA <= grown.mean() <= MAX_AREA else None
 
 
 def motions_against_background(greys: Sequence[Array8], frame: int, reach: int) -> list[Array32]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import cast
 
@@ -39,6 +40,50 @@ def test_a_dry_run_lists_the_bursts_and_renders_none(run: Run, tree: Path, tmp_p
         f"render\t{tree / name}" for name in ("monday/street", "tuesday/broken", "tuesday/street")
     ]
     assert not (tmp_path / "out").exists()
+
+
+def test_videos_are_bursts_and_what_systems_keep_is_not(run: Run, shared_burst: Path, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    for name in ("live", "live/@eaDir", "#recycle", ".thumbnails", "clips"):
+        (root / name).mkdir(parents=True)
+        for frame in sorted(shared_burst.glob("*.dng"))[: 0 if name == "clips" else 2]:
+            shutil.copy(frame, root / name)
+    videos = ("clips/a.MP4", "clips/b.mov", "clips/.c.mp4", "clips/notes.txt", "live/frame_00.mov", "d.mkv")
+    for name in videos:
+        (root / name).touch()
+    (root / "link").symlink_to(root / "clips")
+    result = run("batch", root, "-o", tmp_path / "out", "--dry-run")
+    found = ("clips/a.MP4", "clips/b.mov", "d.mkv", "link/a.MP4", "link/b.mov", "live")
+    assert result.stdout.splitlines() == [f"render\t{root / name}" for name in found]
+
+
+def test_ten_thousand_files_are_planned_in_a_moment(tmp_path: Path) -> None:
+    for folder in range(40):
+        (tmp_path / f"d{folder}").mkdir()
+        for n in range(250):
+            (tmp_path / f"d{folder}" / f"{n}.jpg").touch()
+    begin = time.process_time()
+    assert len(list(batch.bursts_under(tmp_path))) == 40
+    assert time.process_time() - begin < 1
+
+
+def test_names_that_are_no_utf8(run: Run, shared_burst: Path, tmp_path: Path) -> None:
+    root, out, log = tmp_path / "photos", tmp_path / "out", tmp_path / "log.jsonl"
+    burst = root / os.fsdecode(b"caf\xe9")
+    burst.mkdir(parents=True)
+    for n, frame in enumerate(sorted(shared_burst.glob("*.dng"))[:3]):
+        shutil.copy(frame, burst / os.fsdecode(b"\xe9%d.dng" % n))
+    result = run("batch", root, "-o", out, "--log", log)
+    assert result.exit_code == 0
+    assert b"caf\xe9.foreground.tif\n" in result.stdout_bytes
+    written = json.loads((out / os.fsdecode(b"caf\xe9.foreground.json")).read_text("utf-8"))
+    assert [entry["file"] for entry in written["verdicts"]] == [rf"\xe9{n}.dng" for n in range(3)]
+    assert json.loads(log.read_text("utf-8"))["source"] == str(root / r"caf\xe9")
+    assert "0 rendered, 1 skipped" in run("batch", root, "-o", out, "--resume").stderr
+    info = run("info", burst, "--json")
+    assert [Path(frame["path"]).name for frame in json.loads(info.stdout)["frames"]] == [
+        rf"\xe9{n}.dng" for n in range(3)
+    ]
 
 
 def test_a_failure_stops_no_other_and_resume_skips_finished_bursts(

@@ -236,10 +236,12 @@ def one_frame(folder: Path) -> str:
 
 
 def mixed_sizes(folder: Path) -> str:
-    """Put a frame of another size in the middle."""
+    """Leave two frames, and two of another size."""
     write_burst(folder.parent / "other", frames=2, size=(64, 96))
-    shutil.move(folder.parent / "other" / "frame_00.dng", folder / "frame_02.dng")
+    for n in range(2):
+        shutil.move(folder.parent / "other" / f"frame_{n:02}.dng", folder / f"frame_{n + 2:02}.dng")
     shutil.rmtree(folder.parent / "other")
+    (folder / "frame_04.dng").unlink()
     return "frame_02.dng"
 
 

@@ -138,7 +138,7 @@ def test_brackets_and_frames_left_out_are_named() -> None:
     longer = replace(values.SHOTS[0], path=Path("long.dng"), exposure_scale=0.25)
     burst = replace(values.BURST, brackets=(longer,), numbers=(2, 3, 5), skipped=((4, "4.dng"),))
     noted = sidecar.notes(burst, values.SUBJECT, values.ALIGNMENT, values.SELECTION, values.TRAIL)
-    assert "long.dng was set aside: it is exposed 2.0 EV longer than the burst" in noted
+    assert "long.dng was set aside: it is exposed 2.0 EV more than the burst" in noted
     found = sidecar.verdicts(burst, values.ALIGNMENT, values.SELECTION, (1,))
     assert [(entry["number"], entry["verdict"]) for entry in found] == [
         (2, "used"),

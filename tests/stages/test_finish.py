@@ -152,6 +152,16 @@ def test_more_exposure_is_brighter_and_more_sharpening_sharper(device: Device) -
     assert sharp > 1.02 * soft
 
 
+def test_the_cameras_baseline_exposure_is_where_the_automatic_one_starts(device: Device) -> None:
+    """A frame of a camera that underexposes by 5 EV, 2 more than are lifted by themselves."""
+    bright, dark = photograph(tones(0.1, 0.7)), photograph(tones(0.1, 0.7) * 2.0**-5)
+    wanted = replace(dark, shot=replace(dark.shot, baseline_ev=5.0))
+    expected, alone, print_ = (finish(device, one, Params(sharpen=0)).sdr for one in (bright, dark, wanted))
+    assert np.abs(print_.astype(int) - expected).max() <= 1
+    assert alone.mean() < 0.7 * expected.mean()
+    assert np.array_equal(finish(device, wanted, Params()).light, dark.light)
+
+
 def test_grey_light_makes_a_grey_print(device: Device) -> None:
     made = finish(device, replace(photograph(tones(0.1, 2)), clip_light=2.0), Params(space="display-p3"))
     assert np.array_equal(made.sdr[..., 0], made.sdr[..., 1])

@@ -14,7 +14,9 @@ import tifffile
 from longexpo_cli.arrays import Array
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import folder, pictures, video
-from longexpo_cli.stages import load
+from longexpo_cli.files.order import SAME_TIMES
+from longexpo_cli.geometry import as_stored, upright
+from longexpo_cli.stages import develop, load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
 from tests.images import read_image
 
@@ -35,8 +37,8 @@ def burst(source: Path, count: int = 4, interval_s: float = 0.25, **metadata: An
     return source
 
 
-def random_values(size: tuple[int, int], kind: type) -> Array:
-    return np.random.default_rng(1).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
+def random_values(size: tuple[int, int], kind: type, seed: int = 1) -> Array:
+    return np.random.default_rng(seed).integers(0, np.iinfo(kind).max, (*size, 3)).astype(kind)
 
 
 def picture(path: Path, size: tuple[int, int] = (20, 30), kind: type = np.uint8) -> Path:
@@ -59,8 +61,6 @@ def test_frames_are_of_one_kind_and_sorted_as_people_count(tmp_path: Path) -> No
 def test_pictures_are_frames_where_there_is_no_raw(tmp_path: Path) -> None:
     for name in ("b2.jpeg", "b10.JPG", "a.png", "x.foreground.jpg", "x.background.tif"):
         (tmp_path / name).touch()
-    assert [path.name for path in folder.frames_in(tmp_path)] == ["a.png"]
-    (tmp_path / "a.png").unlink()
     assert [path.name for path in folder.frames_in(tmp_path)] == ["b2.jpeg", "b10.JPG"]
 
 
@@ -79,19 +79,19 @@ def test_whole_seconds_give_a_constant_interval(tmp_path: Path) -> None:
     found = load.load(tmp_path, PARAMS)
     assert [shot.start_s for shot in found.shots] == pytest.approx([0, 0.5, 1, 1.5, 2])
     assert {shot.timestamp_source for shot in found.shots} == {"exif whole seconds"}
-    assert all(load.SAME_TIMES in shot.notes for shot in found.shots)
+    assert SAME_TIMES in found.notes
 
 
 def test_whole_seconds_that_differ_leave_no_doubt_about_the_order(tmp_path: Path) -> None:
     for n, at_s in enumerate((0, 1, 2)):
         dng(tmp_path / f"{n}.dng", at_s)
-    assert not any(load.SAME_TIMES in shot.notes for shot in load.load(tmp_path, PARAMS).shots)
+    assert not load.load(tmp_path, PARAMS).notes
 
 
 def test_equal_times_with_fractions_are_noted_too(tmp_path: Path) -> None:
     for n, at_s in enumerate((0.25, 0.25, 0.5)):
         dng(tmp_path / f"{n}.dng", at_s)
-    assert all(load.SAME_TIMES in shot.notes for shot in load.load(tmp_path, PARAMS).shots)
+    assert SAME_TIMES in load.load(tmp_path, PARAMS).notes
 
 
 def test_without_times_the_file_order_is_used(tmp_path: Path) -> None:
@@ -177,13 +177,18 @@ def test_a_source_that_is_no_burst_is_an_error(tmp_path: Path) -> None:
         load.load(tmp_path, PARAMS)
 
 
-def test_frames_of_different_size_or_camera_are_an_error(tmp_path: Path) -> None:
-    burst(tmp_path)
-    dng(tmp_path / "odd.dng", size=(32, 64))
-    with pytest.raises(BurstError, match=r"size.*odd\.dng"):
-        load.load(tmp_path, PARAMS)
-    dng(tmp_path / "odd.dng", model="another")
-    with pytest.raises(BurstError, match=r"camera.*odd\.dng"):
+@pytest.mark.parametrize("odd", [{"size": (32, 64)}, {"model": "another"}])
+def test_one_frame_of_another_size_or_camera_is_refused_and_half_of_them_are_an_error(
+    tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    burst(tmp_path, 2)
+    what = "size" if "size" in odd else "camera"
+    dng(tmp_path / "odd.dng", **odd)
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.name for shot in found.shots] == ["frame0.dng", "frame1.dng"]
+    assert [path.name for path, why in found.refused if what in why] == ["odd.dng"]
+    dng(tmp_path / "odd2.dng", **odd)
+    with pytest.raises(BurstError, match=rf"{what}.*odd\.dng.*odd2\.dng"):
         load.load(tmp_path, PARAMS)
 
 
@@ -249,3 +254,96 @@ def test_a_video_is_a_burst(tmp_path: Path) -> None:
     path.write_bytes(b"no video")
     with pytest.raises(BurstError, match="video"):
         load.load(path, PARAMS)
+
+
+def test_the_type_that_most_frames_have_is_the_bursts(tmp_path: Path) -> None:
+    for n in range(4):
+        picture(tmp_path / f"IMG_{n}.jpg")
+    picture(tmp_path / "Screenshot.png")
+    picture(tmp_path / "Screenshot 2.png")
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.name for shot in found.shots] == [f"IMG_{n}.jpg" for n in range(4)]
+    assert [path.name for path, _ in found.refused] == ["Screenshot.png", "Screenshot 2.png"]
+    for n in range(4):
+        picture(tmp_path / f"IMG_{n}.tif")
+    assert {path.suffix for path in folder.frames_in(tmp_path)} == {".tif"}
+    for name in ("PXL_1.RAW-01.dng", "PXL_2.RAW-01.dng"):
+        dng(tmp_path / name)
+    assert {path.suffix for path in folder.frames_in(tmp_path)} == {".dng"}
+
+
+def test_as_many_pictures_of_another_type_are_an_error(tmp_path: Path) -> None:
+    for n in range(2):
+        picture(tmp_path / f"a{n}.jpg")
+        picture(tmp_path / f"b{n}.png")
+    with pytest.raises(BurstError, match=r"as many jpeg as \.png files"):
+        load.load(tmp_path, PARAMS)
+
+
+def test_what_systems_keep_in_folders_is_hidden(tmp_path: Path) -> None:
+    for name in (
+        ".thumbnails",
+        "@eaDir",
+        "#recycle",
+        "__MACOSX",
+        ".trashed-1-a.jpg",
+        "._a.jpg",
+        "$RECYCLE.BIN",
+    ):
+        assert folder.is_hidden(name)
+    picture(tmp_path / "._a.jpg")
+    picture(tmp_path / "a.jpg")
+    assert [path.name for path in folder.files_in(tmp_path)] == ["a.jpg"]
+
+
+def test_a_folder_of_videos_is_an_error_that_names_one(tmp_path: Path) -> None:
+    (tmp_path / "b.mp4").touch()
+    with pytest.raises(BurstError, match=r"no frames in this folder; pass a video in it, e\.g\. b\.mp4"):
+        load.load(tmp_path, PARAMS)
+
+
+def test_most_frames_say_which_way_is_up(tmp_path: Path) -> None:
+    for n in range(5):
+        dng(tmp_path / f"{n}.dng", n / 4, orientation=3 if n == 2 else 6)
+    found = load.load(tmp_path, PARAMS)
+    assert {shot.orientation for shot in found.shots} == {6}
+    assert found.notes == ("the orientation 6 of most frames is used, not that of 2.dng (3)",)
+
+
+def test_copies_count_once_and_are_named(tmp_path: Path) -> None:
+    for n in range(3):
+        values = np.random.default_rng(n).integers(100, 4000, (32, 48)).astype(np.uint16)
+        for name in (f"{n}.dng", f"{n} (1).dng")[: 2 if n else 1]:
+            write_dng(tmp_path / name, values, DngMetadata(NOON + datetime.timedelta(seconds=n / 4)))
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.name for shot in found.shots] == ["0.dng", "1.dng", "2.dng"]
+    assert [(path.name, name) for path, name in found.copies] == [
+        ("1 (1).dng", "1.dng"),
+        ("2 (1).dng", "2.dng"),
+    ]
+    assert found.notes == ("copies of frames are left out: 1 (1).dng (of 1.dng), 2 (1).dng (of 2.dng)",)
+    assert {shot.timestamp_source for shot in found.shots} == {"exif with fractions"}
+
+
+def test_a_frame_without_exposure_among_others_is_noted(tmp_path: Path) -> None:
+    burst(tmp_path, 3)
+    dng(tmp_path / "frame3.dng", 0.76, exposure_s=0)
+    assert load.load(tmp_path, PARAMS).notes == (
+        "the exposure of frame3.dng is unknown; it is taken for the usual one",
+    )
+
+
+@pytest.mark.parametrize("usual", [1, 6, 8, 5])
+def test_a_picture_that_is_stored_turned_is_turned_back(tmp_path: Path, usual: int) -> None:
+    stored = [random_values((20, 30), np.uint8, seed) for seed in range(5)]
+    for n, values in enumerate(stored):
+        orientation = usual if n != 2 else 1 if usual != 1 else 6
+        written = as_stored(upright(values, usual), orientation)
+        tifffile.imwrite(
+            tmp_path / f"{n}.tif", written, photometric="rgb", extratags=[(274, 3, 1, orientation, True)]
+        )
+    found = load.load(tmp_path, PARAMS)
+    assert {shot.size_px for shot in found.shots} == {(20, 30)}
+    assert {shot.orientation for shot in found.shots} == {usual}
+    for shot, values in zip(found.shots, stored, strict=True):
+        assert np.array_equal(develop.read(shot).values, values)

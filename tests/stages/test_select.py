@@ -208,3 +208,13 @@ def test_a_trail_that_is_not_as_chosen_is_said() -> None:
     assert trail(short, 4.0, 400).note == "the trail reaches 4.0 %"
     whole = Selection(4, (), 100.0, 4.0, "every frame is used")
     assert trail(whole, 4.1, 400).note == trail(whole, 0.5, 400).note == ""
+
+
+def test_steps_of_a_pixel_need_no_lines() -> None:
+    one_pixel = 100 / GRID.diagonal
+    slow = Pair(0, 1, 0.0, 1.0, 1.0, 0.4 * one_pixel)
+    assert rendered_percent(_lines(0, 1), slow, "foreground") == pytest.approx(0.4 * one_pixel)
+    fast = Pair(0, 1, 0.0, 0.5, 0.5, 3 * one_pixel)
+    assert rendered_percent(_lines(0, 1), fast, "foreground") == pytest.approx(0.5 * one_pixel)
+    chosen = select(NO_TRACKS, _aligned(), range(FRAMES), Params(), _previews(2.0, 20))
+    assert sum(pair.trail_percent for pair in chosen.pairs) == pytest.approx(chosen.reached_percent)

@@ -284,3 +284,15 @@ def test_a_small_mask_marks_its_subject_and_a_large_one_covers_it() -> None:
     assert all(point.is_percent for point in points)
     assert points_of_small_mask(disc(110, 130, 34).astype(np.float32), low) == ()
     assert points_of_small_mask(np.zeros(low.grid.shape, np.float32), low) == ()
+
+
+def test_a_point_on_nothing_is_refused_and_a_small_mask_on_nothing_is_used_as_drawn() -> None:
+    low = frame(sky(96, 128))
+    grey = np.full(low.grid.shape, 128, np.uint8)
+    point = Point(50, 50, is_percent=True)
+    with pytest.raises(LongexpoError, match="draw it with --mask"):
+        from_points([point], low, [grey], 0, Params())
+    drawn = np.zeros(low.grid.shape, np.float32)
+    drawn[46:50, 62:66] = 1
+    found = from_points([point], low, [grey], 0, Params(), drawn)
+    assert np.array_equal(found.alpha, drawn) and "no larger outline" in found.note

@@ -84,3 +84,9 @@ def test_the_motion_of_the_background_is_taken_off() -> None:
     motions = motions_against_background(frames, 1, 2)
     assert len(motions) == 2
     assert all(np.median(np.abs(motion)) < 0.2 for motion in motions)
+
+
+@pytest.mark.parametrize("radius", [0, 2])
+def test_what_does_not_grow_beyond_its_point_is_nothing(radius: int) -> None:
+    picture = _picture(_disc(radius), (70, 115, 75))
+    assert grow(picture, np.array([CENTRE]), NOTHING, []) is None

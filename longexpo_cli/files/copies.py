@@ -1,0 +1,106 @@
+"""Copies of a frame in its folder: files with the same pixels, whatever their names and tags."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+from longexpo_cli.files import ifd, markers
+from longexpo_cli.files.markers import Data
+from longexpo_cli.files.names import natural_key
+
+_SAMPLE_BYTES = 4096  # of pixel data, compared before all of it is
+_SAMPLE_AT = 1 << 16  # byte of a JPEG's scan where a second sample is
+_STRIP_TAGS = ((273, 279), (324, 325))  # offsets and byte counts of strips and tiles (TIFF 6.0)
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")
+
+Range = tuple[int, int]  # first byte of some data, and the byte after it
+
+
+def find_copies(paths: Sequence[Path], taken: Sequence[Hashable | None]) -> dict[int, int]:
+    """Return the copies among files and the file that each is a copy of, as indices.
+
+    taken is when a frame was taken, None where that is not known. Of files with the same encoded pixels, the
+    one with a time and the shortest name counts. None is a copy where all frames are equal, or most
+    though taken at different or unknown times: without noise, frames of a still scene are truly equal. Files
+    that cannot be read are no copies.
+    """
+    groups = _same(range(len(paths)), [_key(path, whole=False) for path in paths])
+    found: dict[int, int] = {}
+    for alike in groups:
+        for group in _same(alike, {n: _key(paths[n], whole=True) for n in alike}):
+            order = sorted(
+                group, key=lambda n: (taken[n] is None, len(paths[n].stem), natural_key(paths[n].name))
+            )
+            found |= dict.fromkeys(order[1:], order[0])
+    distinct = len(paths) - len(found)
+    unknown = [n for n, first in found.items() if None in (taken[n], taken[first])]
+    differ = [n for n, first in found.items() if n not in unknown and taken[n] != taken[first]]
+    is_still = (differ and len(differ) >= distinct) or len(unknown) > distinct or distinct == 1
+    return {} if is_still else found
+
+
+def _same(which: Sequence[int], keys: Sequence[bytes] | dict[int, bytes]) -> list[list[int]]:
+    """Return the groups of two or more indices whose keys are equal and not empty."""
+    groups: dict[bytes, list[int]] = {}
+    for n in which:
+        groups.setdefault(keys[n], []).append(n)
+    return [group for key, group in groups.items() if key and len(group) > 1]
+
+
+def _key(path: Path, *, whole: bool) -> bytes:
+    """Return a digest of a file's pixels as encoded, of all of them or of samples; empty for none."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            ranges = _pixel_ranges(data, len(data), whole=whole)
+            if not whole and data[:2] != markers.JPEG_SIGNATURE:
+                ranges = sorted({*ranges[:1], *ranges[-1:], *ranges[len(ranges) // 2 :][:1]})
+            digest = hashlib.blake2b(digest_size=16)
+            for begin, end in ranges:
+                digest.update(data[begin:end] if whole else data[begin : min(end, begin + _SAMPLE_BYTES)])
+                digest.update(b"" if data[:2] == markers.JPEG_SIGNATURE else str(end - begin).encode())
+            return digest.digest() if ranges else b""
+    except (OSError, ValueError):  # unreadable or empty: said where its header is read
+        return b""
+
+
+def _pixel_ranges(data: Data, size: int, *, whole: bool) -> list[Range]:
+    """Return where the encoded pixels are, with what is needed to decode them; the whole file if unknown."""
+    if data[:2] == markers.JPEG_SIGNATURE:
+        return _jpeg_ranges(data, size, whole=whole)
+    if data[:8] == markers.PNG_SIGNATURE:
+        chunks = markers.png_chunks(data, size)
+        return [(start, start + length) for kind, start, length in chunks if kind in _PNG_PIXELS]
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return _largest_picture(data) or [(0, size)]
+    return [(0, size)]
+
+
+def _jpeg_ranges(data: Data, size: int, *, whole: bool) -> list[Range]:
+    """Return the tables and the scans of a JPEG, without the segments for applications and comments."""
+    ranges: list[Range] = []
+    for marker, start, length in markers.jpeg_segments(data, 0, size):
+        is_description = 0xE0 <= marker <= 0xEF or marker == 0xFE
+        if not is_description:
+            ranges.append((start, start + length))
+        if marker == markers.START_OF_SCAN:
+            end = data.find(markers.END_OF_IMAGE, start) if whole else size
+            ranges.append((start, end if end >= 0 else size))
+            if not whole:
+                ranges.append((min(start + _SAMPLE_AT, size), size))
+            return ranges
+    return []
+
+
+def _largest_picture(data: Data) -> list[Range]:
+    """Return the strips or tiles of the largest picture in a TIFF structure."""
+    pictures: list[list[Range]] = []
+    for tags in ifd.read_directories(data):
+        for offsets, counts in _STRIP_TAGS:
+            starts, lengths = tags.get(offsets, ()), tags.get(counts, ())
+            if isinstance(starts, tuple) and isinstance(lengths, tuple):
+                pairs = zip(starts, lengths, strict=False)
+                pictures.append([(int(start), int(start + length)) for start, length in pairs])
+    return max(pictures, key=lambda ranges: sum(end - begin for begin, end in ranges), default=[])

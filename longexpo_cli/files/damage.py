@@ -1,0 +1,84 @@
+"""What says that a file's pixels are not all there: checksums, missing pieces, what decoders fill in."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from longexpo_cli.arrays import Array8
+from longexpo_cli.files import markers
+
+_PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")  # chunks without which pixels are wrong
+_UNCOMPRESSED = 1
+_NO_DATA = (127, 128, 129)  # what JPEG decoders leave where there is no data: mid-grey in every channel
+_MIN_GREY_ROWS = 8  # a row of JPEG blocks
+
+
+def png_damage(data: bytes) -> str:
+    """Return what is wrong with the chunks of a PNG, or "".
+
+    The checksums of the chunks that hold the picture are compared (W3C PNG 2003, section 5.5).
+    """
+    is_whole = False
+    for kind, at, length in markers.png_chunks(data, len(data)):
+        end = at + length
+        if kind in _PNG_PIXELS and end + 4 <= len(data):
+            stored = int.from_bytes(data[end : end + 4], "big")
+            if zlib.crc32(memoryview(data)[at - 4 : end]) != stored:
+                return f"is damaged: the checksum of its {kind.decode()} chunk at byte {at - 8} is wrong"
+        is_whole = is_whole or kind == b"IEND"
+        if is_whole:
+            break
+    return "" if is_whole else "is truncated"
+
+
+def tiff_damage(page: Any, size: int) -> str:
+    """Return what is missing of the strips or tiles of a TIFF's page, or "".
+
+    page is tifffile's, size that of the file in bytes. Pieces without an offset or a length are not in the
+    file: readers fill them with zeros, or with whatever is at the start of the file.
+    """
+    offsets, counts = list(page.dataoffsets), list(page.databytecounts)
+    pieces = _pieces(page)
+    if len(offsets) != len(counts) or len(offsets) < pieces:
+        return f"has {min(len(offsets), len(counts))} of the {pieces} strips or tiles of its picture"
+    empty = sum(1 for offset, count in zip(offsets, counts, strict=True) if not (offset and count))
+    if empty:
+        return f"is damaged: {empty} of the {pieces} strips or tiles of its picture are empty"
+    end = max(offset + count for offset, count in zip(offsets, counts, strict=True))
+    if end > size:
+        return f"is truncated: its picture ends at byte {end}, the file at {size}"
+    if int(page.compression) == _UNCOMPRESSED and sum(counts) < _uncompressed_bytes(page):
+        return f"has {sum(counts)} bytes of the {_uncompressed_bytes(page)} its picture needs"
+    return ""
+
+
+def grey_from(values: Array8) -> int:
+    """Return the first of the last rows of a picture H W C that are plain mid-grey; 0 where there are none.
+
+    Programs that save what they could decode of a damaged JPEG leave a whole file without it. A picture that
+    is mid-grey everywhere is not meant.
+    """
+    if np.ptp(values[-1]) or values[-1].flat[0] not in _NO_DATA:
+        return 0
+    differs = np.any(values != values[-1, :1], axis=(1, 2))
+    last = int(np.flatnonzero(differs)[-1]) if differs.any() else -1
+    return last + 1 if len(values) - 1 - last >= _MIN_GREY_ROWS else 0
+
+
+def _pieces(page: Any) -> int:
+    """Return how many strips or tiles a page has."""
+    across, down = 1, -(-page.imagelength // max(int(page.rowsperstrip or page.imagelength), 1))
+    if page.is_tiled:
+        across, down = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+    planes = page.samplesperpixel if int(page.planarconfig) == 2 else 1
+    return int(across * down * planes)
+
+
+def _uncompressed_bytes(page: Any) -> int:
+    bits: int | Sequence[int] = page.bitspersample
+    per_sample = max(bits) if isinstance(bits, Sequence) else int(bits)
+    return int(page.imagelength) * (-(-int(page.imagewidth) * int(page.samplesperpixel) * per_sample // 8))

@@ -1,0 +1,79 @@
+"""How bright frames are exposed, and which of them are brackets; pure functions of the header's values.
+
+Light on the sensor is time x ISO / f-number squared (ISO 2721, EXIF 2.32, annex C).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Cameras set exposure in steps of a third of a stop, and brackets in steps of two thirds or more.
+_SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
+_BRACKET_EV = 0.5  # from frame to frame, exposure that drifts changes by less
+_DEFAULT_ISO = 100.0  # of frames without an ISO tag
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Time in seconds, ISO and f-number of a frame; None where the header does not say."""
+
+    time_s: float | None
+    iso: float | None
+    f_number: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What brings frames to one exposure: a scale of each frame's light, and which frames are brackets.
+
+    Frames whose exposure is unknown have the scale 1.
+    """
+
+    scales: tuple[float, ...]
+    is_bracket: tuple[bool, ...]
+
+
+def match(exposures: Sequence[Exposure]) -> Matched:
+    """Return the scales of frames in time order, at least one, to the exposure that most of them share.
+
+    In a tie that is the lowest. Brackets are frames exposed higher than that by half a stop or more which
+    stand alone among their neighbours, or whose exposure alternates with the usual one. Exposure that drifts,
+    or changes once and stays, is a burst. ISO and f-number default to the usual ones of the burst.
+    """
+    usual_iso = statistics.median_low([e.iso for e in exposures if e.iso] or [_DEFAULT_ISO])
+    usual_f = statistics.median_low([e.f_number for e in exposures if e.f_number] or [1.0])
+    stops = [
+        math.log2(e.time_s * (e.iso or usual_iso) / (e.f_number or usual_f) ** 2) if e.time_s else None
+        for e in exposures
+    ]
+    known = [stop for stop in stops if stop is not None]
+    if not known:
+        return Matched((1.0,) * len(stops), (False,) * len(stops))
+    votes = {stop: sum(abs(other - stop) <= _SAME_EXPOSURE_EV for other in known) for stop in known}
+    usual = min(known, key=lambda stop: (-votes[stop], stop))
+    reference = statistics.median(stop for stop in known if abs(stop - usual) <= _SAME_EXPOSURE_EV)
+    return Matched(
+        tuple(1.0 if stop is None else 2.0 ** (reference - stop) for stop in stops),
+        tuple(_brackets(stops, reference)),
+    )
+
+
+def _brackets(stops: Sequence[float | None], reference: float) -> list[bool]:
+    """Return which frames are exposed higher than the reference by a bracket's step and do not stay so."""
+    known = [(n, stop) for n, stop in enumerate(stops) if stop is not None]
+    pieces = [[known[0]]]  # of frames between which exposure does not leap
+    for before, after in itertools.pairwise(known):
+        if abs(after[1] - before[1]) >= _BRACKET_EV:
+            pieces.append([])
+        pieces[-1].append(after)
+    is_higher = [min(stop for _, stop in piece) - reference >= _BRACKET_EV for piece in pieces]
+    alternates = sum(is_higher) > 1 and len(pieces) - sum(is_higher) > 1
+    found = [False] * len(stops)
+    for piece, higher in zip(pieces, is_higher, strict=True):
+        for n, _ in piece if higher and (len(piece) == 1 or alternates) else ():
+            found[n] = True
+    return found

@@ -1,0 +1,63 @@
+"""The exposures of frames brought together, and brackets told from a burst."""
+
+from __future__ import annotations
+
+import pytest
+
+from longexpo_cli.files.exposure import Exposure, match
+
+
+def by_ev(*stops: float) -> list[Exposure]:
+    """Return exposures of 1/100 s times powers of two."""
+    return [Exposure(0.01 * 2.0**stop, 100, 8) for stop in stops]
+
+
+@pytest.mark.parametrize(
+    ("other", "scale"),
+    [
+        (Exposure(0.01, 100, 8), 1.0),
+        (Exposure(0.02, 100, 8), 0.5),
+        (Exposure(0.01, 400, 8), 0.25),
+        (Exposure(0.01, 100, 4), 0.25),
+        (Exposure(0.01, 100, 16), 4.0),
+        (Exposure(0.02, 200, 16), 1.0),
+        (Exposure(0.01, None, 8), 1.0),
+        (Exposure(0.01, 100, None), 1.0),
+        (Exposure(None, 800, 2), 1.0),
+    ],
+)
+def test_light_is_time_times_iso_over_aperture_squared(other: Exposure, scale: float) -> None:
+    matched = match([Exposure(0.01, 100, 8)] * 3 + [other])
+    assert matched.scales == pytest.approx((1, 1, 1, scale))
+
+
+def test_without_exposures_nothing_is_scaled() -> None:
+    matched = match([Exposure(None, None, None)] * 3)
+    assert matched.scales == (1, 1, 1)
+    assert matched.is_bracket == (False,) * 3
+    assert match([Exposure(0.1, None, None)] * 2).scales == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("stops", "brackets"),
+    [
+        ((0, -2, 2) * 3, (0, 2, 3, 5, 6, 8)),  # a tie: the lowest is the burst
+        ((0, 0, 2, 0, 0), (2,)),
+        ((0, 0, 0, 0, 4.3), (4,)),
+        ((2, 0, 2, 0, 2, 0), (0, 2, 4)),
+        ((0, 0, 2, 2, 0, 0, 2, 2), (2, 3, 6, 7)),
+        ((0, 0, 0.3, 0.3, 0.7, 0.7, 1, 1, 1.3), ()),  # dusk: the camera opens by thirds of a stop
+        (tuple(n / 6 for n in range(20)), ()),
+        (tuple(-n / 6 for n in range(20)), ()),
+        ((0,) * 4 + (1,) * 5, ()),  # the photographer opened the aperture
+        ((0,) * 5 + (1,) * 4, ()),
+        ((0, 0, 0, 0.7, 0.7, 0, 0), ()),  # automatic exposure reacts for a moment
+        ((0, 0.2, -0.2, 0.2, 0), ()),
+        ((0, 0, -1, 0, 0), ()),  # a frame of lower exposure is dark, not smeared
+    ],
+)
+def test_brackets_alternate_and_bursts_drift(stops: tuple[float, ...], brackets: tuple[int, ...]) -> None:
+    matched = match(by_ev(*stops))
+    assert tuple(n for n, is_bracket in enumerate(matched.is_bracket) if is_bracket) == brackets
+    lights = [2.0**stop * scale for stop, scale in zip(stops, matched.scales, strict=True)]
+    assert lights == pytest.approx([lights[0]] * len(lights))
