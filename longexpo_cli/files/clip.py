@@ -18,6 +18,12 @@ EXTENSIONS = frozenset(
         *(".mts", ".m2ts", ".ts", ".wmv", ".flv", ".ogv", ".mxf", ".dv", ".gif"),
     }
 )
+_BOXES = frozenset(  # at the top of MP4 and QuickTime; what follows others is no part of the video
+    {
+        *(b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"meta", b"udta"),
+        *(b"styp", b"sidx", b"moof", b"mfra", b"emsg", b"prft"),
+    }
+)
 Fields = Literal["", "as flagged", "top first", "bottom first"]
 
 
@@ -115,3 +121,24 @@ class Span(io.BufferedIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+
+def ends_early(file: Span) -> bool | None:
+    """Whether a file of the MP4 family or an AVI ends before the boxes or chunks in it; None for others."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    if head[:4] == b"RIFF":
+        return 8 + int.from_bytes(head[4:8], "little") > size
+    if head[4:8] not in _BOXES:
+        return None
+    at = 0
+    while head[4:8] in _BOXES:
+        length = int.from_bytes(head[:4], "big")
+        length = int.from_bytes(head[8:16], "big") if length == 1 else length
+        if length < 8:  # 0: up to the end
+            break
+        at += length
+        file.seek(at)
+        head = file.read(16)
+    return at > size

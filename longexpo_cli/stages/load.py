@@ -225,11 +225,15 @@ def _load_video(path: Path, params: Params) -> Burst:
     start_s = info.frames[0].time_s
     shots = [replace(shot, frame=frame.number, start_s=frame.time_s - start_s) for frame in info.frames]
     refused = [(path.with_name(f"{path.name} #{n}"), "its data is damaged") for n in info.refused]
+    if info.truncated:
+        refused.append((path.with_name(f"{path.name} after #{info.frames[-1].number}"), info.truncated))
     return Burst(path, tuple(shots), (), tuple(refused), unread=info.unread)
 
 
 def _too_few(info: video.VideoInfo) -> str:
     """Return why fewer than two frames of a video are used, and what to do."""
+    if info.truncated:
+        return f"fewer than two frames; {info.truncated}"
     if info.refused:
         return f"fewer than two of its frames are intact; {len(info.refused)} are damaged"
     return "fewer than two frames that differ are selected; lower --load-video-first or --load-video-every"
