@@ -141,7 +141,7 @@ def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
         assert not video.is_video(path)
     damaged = tmp_path / "b.gif"
     damaged.write_bytes(b"GIF89a")
-    with pytest.raises(BurstError, match="not a readable animation"):
+    with pytest.raises(BurstError, match=r"truncated|not a readable animation"):
         load.load(damaged, load.Params())
 
 
@@ -152,3 +152,17 @@ def test_a_live_photo_is_rendered_from_its_video(tmp_path: Path, mp4: bytes) -> 
     with pytest.raises(BurstError, match=r"IMG_1\.MOV: is a video; pass it by itself"):
         load.load(tmp_path, load.Params())
     assert len(load.load(tmp_path / "IMG_1.MOV", load.Params()).shots) == 6
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
+def test_a_damaged_animation_is_refused(tmp_path: Path, ending: str) -> None:
+    path = animation(tmp_path / f"a{ending}", WANTED, [100] * 6)
+    data = bytearray(path.read_bytes())
+    path.write_bytes(data[: len(data) * 3 // 4])
+    with pytest.raises(BurstError, match=r"truncated|damaged"):
+        load.load(path, load.Params())
+    if ending == ".png":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(BurstError, match="checksum"):
+            load.load(path, load.Params())

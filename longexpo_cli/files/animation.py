@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from longexpo_cli.files.clip import DecodedFrame, StreamFacts, UnsupportedVideoE
 
 _HEAD_BYTES = 1 << 16
 _PART_BYTES = 1 << 27  # of decoded frames in memory at a time
+_TRAILING_BYTES = 16  # that may follow the end mark of a GIF
 _MIN_DURATION_MS, _USUAL_DURATION_MS = 10, 100  # browsers show frames of up to the first for the second
 _NOTE = "values of the animation are taken as sRGB"
 
@@ -43,6 +45,8 @@ class AnimationDecoder:
     def __init__(self, path: Path) -> None:
         """Open an animation; UnsupportedVideoError when it cannot be decoded or has transparent parts."""
         self._data = np.fromfile(path, np.uint8)
+        if defect := _defect(self._data.tobytes()):
+            raise UnsupportedVideoError(defect)
         first = self._part(0, 1)
         if not first:
             raise UnsupportedVideoError("is not a readable animation")
@@ -100,6 +104,23 @@ class AnimationDecoder:
             (_opaque(frame), (ms if ms > _MIN_DURATION_MS else _USUAL_DURATION_MS) / 1000)
             for frame, ms in zip(animation.frames, durations, strict=True)
         ]
+
+
+def _defect(data: bytes) -> str:
+    """Return what is wrong with the chunks of an animation, or "": decoders pass over some damage."""
+    if data.startswith(b"GIF8") and b";" not in data[-_TRAILING_BYTES:]:
+        return "is truncated"
+    if data.startswith(b"RIFF") and 8 + int.from_bytes(data[4:8], "little") > len(data):
+        return "is truncated"
+    if not data.startswith(markers.PNG_SIGNATURE):
+        return ""
+    for kind, at, length in markers.png_chunks(data, len(data)):
+        end = at + length
+        if zlib.crc32(data[at - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return f"is damaged: the checksum of the chunk at byte {at - 8} is wrong"
+        if kind == b"IEND":
+            return ""
+    return "is truncated"
 
 
 def _same(values: Array8) -> Array8:

@@ -195,6 +195,9 @@ def _pictures(container: Any) -> Any:
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams:
         raise UnsupportedVideoError("has no video stream")
+    streams = [s for s in streams if s.codec_context is not None]
+    if not streams:
+        raise UnsupportedVideoError("is encoded by a codec that is not known")
     return max(streams, key=lambda stream: stream.width * stream.height)
 
 
