@@ -7,6 +7,7 @@ GPL codecs.
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_header(path: Path, data: bytes) -> Header:
             return _webp(data)
         if kind in JPEG_XL:
             return _jpeg_xl(data)
-        return _heic(path, data) if kind in HEIC else _avif(data)
+        return _heic(data) if kind in HEIC else _avif(data)
     except (heif.HeifError, jpegxl.JpegXlError) as error:
         raise PhonePictureError(str(error)) from error
 
@@ -75,17 +76,15 @@ def decode(path: Path) -> Any:
     import imagecodecs
 
     kind = path.suffix.lower()
+    data = path.read_bytes()
     try:
         if kind in HEIC:
             import pillow_heif
 
-            return np.asarray(pillow_heif.open_heif(path, convert_hdr_to_8bit=False))
-        data = path.read_bytes()
+            return np.asarray(pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
         if kind in WEBP:
             return imagecodecs.webp_decode(data)
         return imagecodecs.jpegxl_decode(data) if kind in JPEG_XL else imagecodecs.avif_decode(data)
-    except OSError:
-        raise
     except Exception as error:  # codecs raise errors of their own types; all mean that the file is damaged
         raise PhonePictureError(f"cannot be decoded ({error})") from error
 
@@ -133,7 +132,7 @@ def _avif(data: bytes) -> Header:
     return Header(found.size_px, (1 << found.bits) - 1, _of_heif(found), found.orientation)
 
 
-def _heic(path: Path, data: bytes) -> Header:
+def _heic(data: bytes) -> Header:
     """Return the header of a HEIC, which its library decodes upright and, beyond 8 bits, to 16."""
     found = heif.read(data)
     if found.end > len(data):
@@ -143,11 +142,11 @@ def _heic(path: Path, data: bytes) -> Header:
     import pillow_heif
 
     try:
-        opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
-    except (OSError, ValueError, RuntimeError) as error:
+        opened = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+        width, height = opened.size
+        bits = int(opened.info["bit_depth"])
+    except Exception as error:  # libheif's errors are of many types; all mean that the file is damaged
         raise PhonePictureError(f"cannot be decoded ({error})") from error
-    width, height = opened.size
-    bits = int(opened.info["bit_depth"])
     white = 255 if bits == 8 else ((1 << bits) - 1) << (16 - bits)
     return Header((height, width), white, _of_heif(found), 1)
 
