@@ -49,6 +49,11 @@ _PRIMARIES = {
     12: (colour.PRIMARIES["display-p3"], colour.D65_XY),
     22: (((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)), colour.D65_XY),  # EBU Tech. 3213-E
 }
+_PRIMARIES_NAMES = {
+    **{1: "BT.709", 5: "BT.601 (625 lines)", 6: "BT.601 (525 lines)", 7: "BT.601 (525 lines)", 9: "BT.2020"},
+    **{11: "DCI-P3", 12: "Display P3", 22: "EBU 3213"},
+}
+_BT709 = 1
 _UNSPECIFIED = 2
 _RGB = 0
 _FULL_RANGE = 2
@@ -264,10 +269,18 @@ def _facts(stream: Any, frame: Any) -> tuple[StreamFacts, str, bool]:
         frames=int(stream.frames) or None,
         duration_s=_promised(stream),
         about_frames=int(stream.frames) or _estimated(stream, rate),
-        notes=() if is_named else (note,),
+        notes=(*(() if is_named else (note,)), *_colour_note(frame)),
     )
     is_full = "yuvj" in name or not is_yuv or int(frame.color_range) == _FULL_RANGE
     return facts, matrix, is_full
+
+
+def _colour_note(frame: Any) -> tuple[str, ...]:
+    """Return a sentence that names the colours where they are not those of most videos."""
+    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
+    names = [_PRIMARIES_NAMES.get(primaries, ""), _TRANSFERS[transfer][0].curve.upper()]
+    is_usual = primaries in (_BT709, _UNSPECIFIED) and transfer in _SRGB_LIKE
+    return () if is_usual else (f"colours: {', '.join(name for name in names if name)}",)
 
 
 def _promised(stream: Any) -> float | None:

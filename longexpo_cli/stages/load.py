@@ -226,8 +226,9 @@ def _load_video(path: Path, params: Params) -> Burst:
     shots = [replace(shot, frame=frame.number, start_s=frame.time_s - start_s) for frame in info.frames]
     refused = [(path.with_name(f"{path.name} #{n}"), "its data is damaged") for n in info.refused]
     if info.truncated:
-        refused.append((path.with_name(f"{path.name} after #{info.frames[-1].number}"), info.truncated))
-    return Burst(path, tuple(shots), (), tuple(refused), unread=info.unread)
+        last = max(info.frames[-1].number, *info.refused, 0)
+        refused.append((path.with_name(f"{path.name} after #{last}"), info.truncated))
+    return Burst(path, tuple(shots), (), tuple(refused), order="the times in the video", unread=info.unread)
 
 
 def _too_few(info: video.VideoInfo) -> str:
