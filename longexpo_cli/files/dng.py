@@ -115,7 +115,7 @@ class Sensor:
     unapplied: tuple[str, ...]
     compression: int
     is_float: bool
-    is_interleaved: bool
+    fields: tuple[int, int]  # of rows and of columns: those of one field are stored side by side
     is_mapped: bool  # 8-bit JPEG values that LibRaw maps to 16 bits by the file's MapPolynomial
 
     @property
@@ -137,10 +137,11 @@ class Sensor:
     def needs_tifffile(self) -> bool:
         """Whether LibRaw rejects the values, or does not return them as stored.
 
-        It scales floats by the largest of each file, and assumes a curve for lossy JPEG without a polynomial.
+        It scales floats by the largest of each file, assumes a curve for lossy JPEG without a polynomial, and
+        does not know interleaved fields.
         """
         is_unmapped = self.compression == _LOSSY_JPEG and not self.is_mapped
-        return self.is_float or is_unmapped or self.compression == _JPEG_XL
+        return self.is_float or is_unmapped or self.compression == _JPEG_XL or self.fields != (1, 1)
 
     @property
     def is_quad(self) -> bool:
@@ -215,8 +216,21 @@ def _read(directories: Sequence[Directory]) -> Sensor | None:
         compression=compression,
         is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
         is_mapped=is_mapped,
-        is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
+        fields=(max(_number(tags, _ROW_INTERLEAVE, 1), 1), max(_number(tags, _COLUMN_INTERLEAVE, 1), 1)),
     )
+
+
+def deinterleaved(values: Any, fields: tuple[int, int]) -> Any:
+    """Return values with the rows and columns of all fields in their places.
+
+    Field f of n has rows f, f + n, f + 2 n...; fields are stored one after the other (DNG 1.7.1, tags
+    RowInterleaveFactor and ColumnInterleaveFactor).
+    """
+    for axis, count in enumerate(fields):
+        if count > 1:
+            places = np.concatenate([np.arange(field, values.shape[axis], count) for field in range(count)])
+            values = np.take(values, np.argsort(places), axis)
+    return values
 
 
 def linearized(values: Any, sensor: Sensor) -> Array16:
@@ -444,8 +458,11 @@ def _black(tags: Directory, samples: int) -> Array64:
     values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
     if not np.isfinite(values).all() or min(rows, columns) < 1:
         raise DngError("has damaged tags (a BlackLevel that is not a number)")
+    if values.size == 4 and rows * columns * samples == 1:  # of files that leave BlackLevelRepeatDim out
+        rows = columns = 2
     if values.size == rows * columns * samples:
-        return values.reshape(rows, columns, samples)
+        levels = values.reshape(rows, columns, samples)
+        return levels[:1, :1] if (levels == levels[:1, :1]).all() else levels
     return np.full((1, 1, samples), values.mean())
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longexpo_cli.files import pictures, raw
+from longexpo_cli.files import clip, phone_pictures, pictures, raw
 from longexpo_cli.files.names import natural_key
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,11 @@ _SYSTEM_FOLDERS = frozenset(
 _PICTURE_TYPES = {
     "tiff": pictures.TIFF,
     "png": pictures.PNG,
+    "jpeg xl": phone_pictures.JPEG_XL,
+    "avif": phone_pictures.AVIF,
+    "heic": phone_pictures.HEIC,
     "jpeg": pictures.JPEG,
+    "webp": phone_pictures.WEBP,
 }  # preferred first
 
 
@@ -108,7 +112,10 @@ def chosen_frames(files: Sequence[Path]) -> list[Path]:
 
 
 def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Return those of a folder's files that are neither frames nor sidecars, and why they are not used."""
+    """Return those of a folder's files that are neither frames nor sidecars, and why they are not used.
+
+    Sidecars are, besides small files of known types, other pictures and videos with the name of a frame.
+    """
     if not frames:
         return []
     frame_type = _file_type(frames[0])
@@ -118,9 +125,12 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
         is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_OUTPUT.search(path.name)
         if is_sidecar or _file_type(path) == frame_type:
             continue
-        if not is_supported(path):
+        is_companion = path.stem.lower() in stems
+        if path.suffix.lower() in clip.EXTENSIONS:
+            unused += [] if is_companion else [(path, "is a video; pass it by itself")]
+        elif not is_supported(path):
             unused.append((path, "unsupported image format"))
-        elif path.stem.lower() not in stems:
+        elif not is_companion or (_file_type(path) in raw.EXTENSIONS and frame_type not in raw.EXTENSIONS):
             unused.append((path, f"is not a {frames[0].suffix} file like the other frames"))
     return unused
 
@@ -132,7 +142,7 @@ def rival_type(frames: Sequence[Path], unused: Sequence[tuple[Path, str]]) -> st
 
 
 def is_supported(path: Path) -> bool:
-    """Whether the extension is that of a RAW, TIFF, PNG or JPEG file."""
+    """Whether the extension is that of a RAW file or a picture that can be a frame."""
     kind = _file_type(path)
     return kind in _PICTURE_TYPES or kind in raw.EXTENSIONS
 

@@ -7,6 +7,7 @@ white balance of the first: a camera's automatic white balance would make the st
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -117,6 +118,42 @@ def _load_folder(source: Path, params: Params) -> Burst:
     files, odd = _of_usual_size_and_camera(source, files)
     refused += odd
     files, duplicates = _without_copies(files)
+    frames = _shots(files, refused)
+    _require_two(source, len(frames), refused)
+    first = frames[0][0]
+    placed = order.find_order([_stamp(shot, header) for shot, header in frames])
+    refused += [(frames[n][0].path, why) for n, why in placed.strays]
+    orientation, note = _usual_orientation([frames[n][0] for n in placed.frames])
+    shots = [
+        replace(
+            frames[n][0],
+            start_s=start_s,
+            timestamp_source=placed.source,
+            orientation=orientation,
+            wb_gains=first.wb_gains,
+            camera_to_working=first.camera_to_working,
+        )
+        for n, start_s in zip(placed.frames, placed.start_s, strict=True)
+    ]
+    burst, brackets = _split_brackets(shots)
+    _require_two(source, len(burst), [*refused, *((shot.path, "is a bracket") for shot in brackets)])
+    notes = tuple(filter(None, (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
+    return Burst(
+        source,
+        burst,
+        brackets,
+        tuple(refused),
+        copies=tuple(duplicates),
+        order=placed.how,
+        several=placed.several,
+        notes=notes,
+    )
+
+
+def _shots(
+    files: Sequence[_FrameFile], refused: list[tuple[Path, str]]
+) -> list[tuple[Shot, metadata.Header]]:
+    """Return the shots of files and their headers; files that cannot be read are added to refused."""
     meaning = _common_meaning([file.info for file in files if file.info is not None])
     frames: list[tuple[Shot, metadata.Header]] = []
     by_iso: dict[float | None, raw.RawMetadata] = {}
@@ -126,35 +163,7 @@ def _load_folder(source: Path, params: Params) -> Burst:
             frames.append(_raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header))
         except UnreadableFrameError as error:
             refused.append((file.path, error.why))
-    _require_two(source, len(frames), refused)
-    first = frames[0][0]
-    found = order.find_order([_stamp(shot, header) for shot, header in frames])
-    refused += [(frames[n][0].path, why) for n, why in found.strays]
-    orientation, note = _usual_orientation([frames[n][0] for n in found.frames])
-    shots = [
-        replace(
-            frames[n][0],
-            start_s=start_s,
-            timestamp_source=found.source,
-            orientation=orientation,
-            wb_gains=first.wb_gains,
-            camera_to_working=first.camera_to_working,
-        )
-        for n, start_s in zip(found.frames, found.start_s, strict=True)
-    ]
-    burst, brackets = _split_brackets(shots)
-    _require_two(source, len(burst), refused)
-    notes = tuple(filter(None, (*found.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
-    return Burst(
-        source,
-        burst,
-        brackets,
-        tuple(refused),
-        copies=tuple(duplicates),
-        order=found.how,
-        several=found.several,
-        notes=notes,
-    )
+    return frames
 
 
 def _frame_files(source: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -170,7 +179,7 @@ def _frame_files(source: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         if videos:
             raise BurstError(f"{source}: no frames in this folder; pass a video in it, e.g. {videos[0]}")
         what = "the folder is empty" if is_empty else "no frames in this folder"
-        raise BurstError(f"{source}: {what}; pass a folder of RAW, TIFF, PNG or JPEG frames")
+        raise BurstError(f"{source}: {what}; pass a folder of RAW files or pictures, or a video")
     unused = folder.unused_files(files, paths)
     rival = folder.rival_type(paths, unused)
     if rival and len(paths) > 1:
@@ -188,9 +197,21 @@ def _stamp(shot: Shot, header: metadata.Header) -> order.Stamp:
 
 def _without_copies(files: Sequence[_FrameFile]) -> tuple[list[_FrameFile], list[tuple[Path, str]]]:
     """Return the files without those that have the pixels of another, and these with the other's name."""
-    found = copies.find_copies([file.path for file in files], [file.header.taken for file in files])
+    times = [file.header.taken for file in files]
+    found = copies.find_copies([file.path for file in files], times, _pixels)
     kept = [file for n, file in enumerate(files) if n not in found]
     return kept, [(files[n].path, files[first].path.name) for n, first in sorted(found.items())]
+
+
+def _pixels(path: Path) -> bytes:
+    """Return a digest of the decoded pixels of a picture; nothing for RAW files and unreadable ones."""
+    if path.suffix.lower() in raw.EXTENSIONS:
+        return b""
+    try:
+        values = pictures.read_image(path)
+    except UnreadableFrameError:
+        return b""
+    return hashlib.blake2b(values.tobytes(), salt=str(values.shape).encode()[:16]).digest()
 
 
 def _copies_note(duplicates: Sequence[tuple[Path, str]]) -> list[str]:
@@ -253,11 +274,16 @@ def _load_video(path: Path, params: Params) -> Burst:
     start_s = info.frames[0].time_s
     shots = [replace(shot, frame=frame.number, start_s=frame.time_s - start_s) for frame in info.frames]
     refused = [(path.with_name(f"{path.name} #{n}"), "its data is damaged") for n in info.refused]
-    return Burst(path, tuple(shots), (), tuple(refused), unread=info.unread)
+    if info.truncated:
+        last = max(info.frames[-1].number, *info.refused, 0)
+        refused.append((path.with_name(f"{path.name} after #{last}"), info.truncated))
+    return Burst(path, tuple(shots), (), tuple(refused), order="the times in the video", unread=info.unread)
 
 
 def _too_few(info: video.VideoInfo) -> str:
     """Return why fewer than two frames of a video are used, and what to do."""
+    if info.truncated:
+        return f"fewer than two frames; {info.truncated}"
     if info.refused:
         return f"fewer than two of its frames are intact; {len(info.refused)} are damaged"
     return "fewer than two frames that differ are selected; lower --load-video-first or --load-video-every"
@@ -275,6 +301,7 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         info = pictures.image_info(path)
         sensor_px = size_px = info.size_px
         max_value = int(info.max_value)
+        header = replace(header, orientation=info.orientation or header.orientation)
     if sensor_px[0] * sensor_px[1] > params.max_pixels:
         raise UnreadableFrameError(
             path,
