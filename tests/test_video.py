@@ -11,7 +11,7 @@ import pytest
 
 from longexpo_cli.arrays import Array, Array8
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import pyav, video, yuv
+from longexpo_cli.files import h264, pyav, video, yuv
 from longexpo_cli.files.interlace import FieldVotes
 from longexpo_cli.stages import load
 from tests import clips
@@ -373,6 +373,69 @@ def test_opencv_alone_reads_plain_videos_and_says_what_it_does_not_tell(tmp_path
     assert any("OpenCV" in note for note in found.notes)
     for n in (5, 0, 3):
         assert np.abs(video.read_frame(path, n).astype(float) - wanted[n]).mean() < 3
+
+
+def flat(size: tuple[int, int]) -> list[Array8]:
+    """Frames of three saturated colours that move."""
+    frame = np.zeros((*size, 3), np.uint8)
+    frame[:, : size[1] // 2], frame[:, size[1] // 2 :] = (30, 200, 60), (210, 40, 160)
+    frame[8:24] = 120
+    return [np.roll(frame, 8 * n, 1) for n in range(3)]
+
+
+@pytest.mark.parametrize("matrix", [1, 5])
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_both_decoders_use_the_matrix_that_is_named(
+    tmp_path: Path, matrix: int, ending: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    video._sequential_reader.cache_clear()
+    frames = flat((720, 96))
+    tags = {"colorspace": matrix, "color_range": 1}
+    path = clips.write(tmp_path / f"a{ending}", frames, tags=tags)
+    assert np.abs(video.read_frame(path, 0)[100, [20, 70]].astype(int) - frames[0][100, [20, 70]]).max() <= 4
+
+
+@pytest.mark.parametrize(("rows", "matrix"), [(720, 1), (64, 5)])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_without_a_named_matrix_it_is_that_of_the_size(
+    tmp_path: Path, rows: int, matrix: int, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    video._sequential_reader.cache_clear()
+    frames = flat((rows, 96))
+    path = clips.write(tmp_path / "a.mp4", frames, tags={"colorspace": matrix}, is_tagged=False)
+    assert any("does not name its matrix" in note for note in info(path).notes)
+    row = 4 if rows == 64 else 100
+    assert np.abs(video.read_frame(path, 0)[row, [20, 70]].astype(int) - frames[0][row, [20, 70]]).max() <= 4
+
+
+@pytest.mark.parametrize("profile", ["baseline", "main", "high"])
+@pytest.mark.parametrize("codes", [(1, 1, 1), (9, 18, 9), (12, 13, 5), (2, 2, 2)])
+def test_colours_are_read_from_the_headers_of_h264(
+    tmp_path: Path, profile: str, codes: tuple[int, int, int]
+) -> None:
+    tags = {"color_primaries": codes[0], "color_trc": codes[1], "colorspace": codes[2]}
+    options = {"qp": "8", "profile": profile}
+    path = clips.write(
+        tmp_path / "a.mp4", flat((64, 96)), options=options, tags=tags, is_tagged=codes[0] != 2
+    )
+    data = path.read_bytes()
+    at = data.index(b"avcC") + 4
+    assert h264.colour_codes(data[at : at + 100]) == codes
+    assert h264.colour_codes(b"\0\0\0\1" + data[at + 8 : at + 100]) == codes
+    assert h264.colour_codes(data[at : at + 14]) is None
+    assert h264.colour_codes(b"") is None
+
+
+@pytest.mark.parametrize("codes", [(9, 18, 9), (1, 16, 1), (12, 13, 5), (9, 1, 9)])
+@pytest.mark.usefixtures("opencv_only")
+def test_opencv_alone_refuses_colours_that_it_converts(tmp_path: Path, codes: tuple[int, int, int]) -> None:
+    tags = {"color_primaries": codes[0], "color_trc": codes[1], "colorspace": codes[2], "color_range": 1}
+    path = clips.write(tmp_path / "a.mp4", flat((64, 96)), tags=tags)
+    with pytest.raises(BurstError, match=r"has colours: .* OpenCV does not keep; pip install"):
+        load.load(path, load.Params())
 
 
 @pytest.mark.parametrize("name", ["rgb24", "bgr0", "gbrp10le", "gray"])

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -374,9 +374,9 @@ def _opened(path: Path, fields: Fields, *, checked: bool) -> _Opened:
         start, size = _part(path)
         if pyav.is_installed():
             return _Opened(pyav.PyAvDecoder(Span(path, start, size), fields))
-        grey = Span(path, start, size) if checked else None
         is_counted = start > 0 or path.suffix.lower() in _COUNTED
-        return _Opened(OpenCvDecoder(Span(path, start, size), grey, is_counted))
+        open_file = partial(Span, path, start, size)
+        return _Opened(OpenCvDecoder(open_file, is_checked=checked, is_counted=is_counted))
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
