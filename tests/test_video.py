@@ -449,3 +449,25 @@ def test_types_of_pixels_that_are_not_luma_and_chroma(tmp_path: Path, name: str)
         assert np.ptp(values, axis=-1).max() == 0
     else:
         assert np.abs(values - wanted[2]).max() <= 1
+
+
+def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
+    import av
+    from av.stream import Disposition
+
+    path, frames = tmp_path / "a.mp4", clips.moving_bar(4)
+    with av.open(path, "w") as container:
+        cover: Any = container.add_stream("mjpeg", rate=10, options={"qmax": "2"})
+        cover.width, cover.height, cover.pix_fmt = 320, 240, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        stream: Any = container.add_stream("libx264", rate=10, options={"qp": "2"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8), format="rgb24")
+        container.mux(cover.encode(picture.reformat(format="yuvj420p")))
+        for values in frames:
+            frame = av.VideoFrame.from_ndarray(values, format="rgb24").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(cover.encode())
+        container.mux(stream.encode())
+    found = info(path)
+    assert (found.size_px, len(found.frames)) == ((64, 96), 4)

@@ -29,6 +29,7 @@ _REPACKED = {  # the planar format that holds the same samples
 _RGB = 0
 _FULL_RANGE = 2
 _CONTAINER_TICKS_HZ = 1e6  # AV_TIME_BASE
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
 _DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
 _BWDIF = {
@@ -167,7 +168,7 @@ def _reason(error: BaseException) -> str:
 
 def _pictures(container: Any) -> Any:
     """Return the stream of moving pictures, not that of a cover."""
-    streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
+    streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
     if not streams:
         raise UnsupportedVideoError("has no video stream")
     streams = [s for s in streams if s.codec_context is not None]
