@@ -89,38 +89,53 @@ def plan(
 ) -> list[Job]:
     """Return a job for every burst under the roots, in the order of paths; output keeps their folder tree.
 
+    Bursts of one name in a folder, as a.mov and a.mp4, have output folders of their own, a_mov and a_mp4.
     With resume, a job of which only some output files exist is rendered again. BurstError when there is no
     burst.
     """
-    jobs = [
-        Job(
-            source=source,
-            output=output / source.relative_to(root).parent,
-            recipe=recipe,
-            device=device,
-            overwrite=overwrite or resume,
-        )
-        for root in roots
-        for source in sorted(bursts_under(root))
-    ]
+    jobs: list[Job] = []
+    for root in roots:
+        sources = sorted(bursts_under(root))
+        names = Counter(_without_ending(source) for source in sources)
+        for source in sources:
+            folder_of = output / source.relative_to(root).parent
+            is_alone = names[_without_ending(source)] == 1
+            jobs.append(
+                Job(
+                    source=source,
+                    output=folder_of if is_alone else folder_of / _own_folder(source),
+                    recipe=recipe,
+                    device=device,
+                    overwrite=overwrite or resume,
+                )
+            )
     if not jobs:
         raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames and no video")
     return jobs
 
 
+def _without_ending(source: Path) -> Path:
+    return source if source.is_dir() else source.with_suffix("")
+
+
+def _own_folder(source: Path) -> str:
+    """Return a name for the output of one of several bursts; it must not end like a picture's."""
+    kind = "folder" if source.is_dir() else source.suffix.removeprefix(".")
+    return f"{_without_ending(source).name}_{kind}"
+
+
 def bursts_under(root: Path) -> Iterator[Path]:
     """Yield the folders with two or more frames and the videos under a folder; hidden folders are skipped.
 
-    A video that has the name of a frame of a burst beside it is a part of that frame.
+    A video, animation or Motion Photo that is one of these frames, or has the name of one, is not a burst of
+    its own.
     """
     for found, files in folder.walk(root):
         frames = folder.chosen_frames(files)
         if len(frames) >= 2:
             yield found
         stems = {path.stem.lower() for path in frames} if len(frames) >= 2 else set()
-        for path in files:
-            if path.suffix.lower() in video.EXTENSIONS and path.stem.lower() not in stems:
-                yield path
+        yield from (path for path in files if path.stem.lower() not in stems and video.is_video(path))
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import struct
 from pathlib import Path
 
@@ -10,9 +11,15 @@ import numpy as np
 import pytest
 import tifffile
 
+from longexpo_cli.files import pictures
 from longexpo_cli.files.copies import find_copies
 from longexpo_cli.synth.dng import DngMetadata, write_dng
 from tests.stages.test_load import NOON
+
+
+def times(*seconds: float | None) -> list[datetime.datetime | None]:
+    """Return times so many seconds after noon."""
+    return [None if second is None else NOON + datetime.timedelta(seconds=second) for second in seconds]
 
 
 def picture(path: Path, seed: int, comment: str = "") -> Path:
@@ -38,9 +45,9 @@ def test_the_same_pixels_with_other_tags_are_a_copy(tmp_path: Path, ending: str)
     paths = [picture(tmp_path / f"{n}{ending}", n) for n in range(4)]
     paths.insert(0, picture(tmp_path / f"1 (1){ending}", 1))
     paths.append(picture(tmp_path / f"2 copy{ending}", 2, "edited"))
-    for taken in ([None] * 6, [0, 0, 1, 2, 3, 2]):
+    for taken in ([None] * 6, times(0, 0, 1, 2, 3, 2)):
         assert find_copies(paths, taken) == {0: 2, 5: 3}
-    assert find_copies(paths, [0, 1, None, 2, 3, 2]) == {2: 0, 5: 3}  # the one with a time counts
+    assert find_copies(paths, times(0, 1, None, 2, 3, 2)) == {2: 0, 5: 3}  # the one with a time counts
 
 
 def test_a_whole_folder_twice(tmp_path: Path) -> None:
@@ -52,11 +59,46 @@ def test_a_whole_folder_twice(tmp_path: Path) -> None:
 def test_equal_frames_of_a_still_scene_are_no_copies(tmp_path: Path) -> None:
     paths = [picture(tmp_path / f"{n}.png", 0) for n in range(5)]
     assert find_copies(paths, [None] * 5) == {}
-    assert find_copies(paths, range(5)) == {}
-    assert find_copies(paths, [0] * 5) == {}
+    assert find_copies(paths, times(*range(5))) == {}
+    assert find_copies(paths, times(*[0] * 5)) == {}
 
 
 def test_unreadable_files_are_no_copies(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).touch()
     assert find_copies([tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"], [None] * 3) == {}
+
+
+def test_pixels_that_are_encoded_anew_are_a_copy_too(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n}.png", n) for n in range(5)]
+    for name, original in (("1 (1).png", 1), ("2 copy.png", 2), ("Screenshot.png", 3)):
+        values = pictures.read_image(paths[original])
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(
+            cv2.imencode(".png", values[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+        )
+    decoded: list[str] = []
+
+    def pixels(path: Path) -> bytes:
+        decoded.append(path.name)
+        return pictures.read_image(path).tobytes()
+
+    assert find_copies(paths, [None] * 8, pixels) == {5: 1, 6: 2}
+    assert sorted(decoded) == ["1 (1).png", "1.png", "2 copy.png", "2.png"]
+    exact = times(0.1, 0.2, 0.3, 0.4, 0.5, None, None, 0.4)
+    assert find_copies(paths, exact, pixels) == {5: 1, 6: 2, 7: 3}
+
+
+def test_names_that_count_frames_are_not_all_decoded(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n // 2}{' (1)' * (n % 2)}.png", n) for n in range(20)]
+    decoded: list[Path] = []
+
+    def pixels(path: Path) -> bytes:
+        decoded.append(path)
+        return pictures.read_image(path).tobytes()
+
+    assert find_copies(paths, [None] * 20, pixels) == {}
+    assert len(decoded) == 6
+    numbered = [path.rename(tmp_path / f"a{f'_{n}' * (n > 0)}.png") for n, path in enumerate(paths)]
+    assert find_copies(numbered, [None] * 20, pixels) == {}
+    assert len(decoded) == 6

@@ -6,6 +6,7 @@ import datetime
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -126,6 +127,29 @@ def test_times_in_names_order_frames_that_have_no_others() -> None:
     assert found == names
     assert order.source == "file names"
     assert order.start_s == pytest.approx((0, 0.2, 0.4))
+
+
+def test_fractions_in_names_that_count_are_no_times() -> None:
+    names = [f"IMG_20240601_12000{n // 4}_{n + 1:03d}.jpg" for n in range(9)]
+    found, order = ordered(bare(names))
+    assert found == names
+    assert order.start_s == pytest.approx([0.25 * n for n in range(9)])
+
+
+def test_fractions_in_names_complete_times_in_whole_seconds() -> None:
+    stamps = [
+        Stamp(
+            f"PXL_20240601_10000{n // 4}{100 + 250 * (n % 4):03d}.jpg",
+            NOON + datetime.timedelta(seconds=n // 4),
+        )
+        for n in range(9)
+    ]
+    found, order = ordered(stamps)
+    assert found == [stamp.name for stamp in stamps]
+    assert order.source == "exif with fractions"
+    assert order.start_s == pytest.approx([0.25 * n for n in range(9)])
+    other = [replace(stamp, taken=NOON + datetime.timedelta(seconds=7)) for stamp in stamps]
+    assert ordered(other)[1].source == "exif whole seconds"
 
 
 @pytest.mark.parametrize("digits", [1, 2, 3])
@@ -279,7 +303,47 @@ def test_other_names_among_frames_without_times() -> None:
     assert (found, order.strays) == (["first.png", "second.png"], ())
 
 
+def test_numbers_that_leap_are_noted_where_there_are_no_times() -> None:
+    _, order = ordered(bare(["f001.png", "f002.png", "f003.png", "f101.png", "f102.png"]))
+    assert order.notes == (
+        "there are no times, and the numbers leap from f003.png to f101.png; is it one burst?",
+    )
+    for names in (["f01.png", "f02.png", "f05.png"], [f"f{n:04d}.png" for n in range(0, 500, 50)]):
+        assert ordered(bare(names))[1].notes == ()
+
+
 def test_one_frame_has_an_order() -> None:
     assert find_order([Stamp("a.jpg")]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON)]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON, "5")]).start_s == (0.0,)
+
+
+def test_sub_seconds_that_never_change_are_none() -> None:
+    stamps = [Stamp(f"IMG_{n:04d}.jpg", NOON + datetime.timedelta(seconds=n // 4), "00") for n in range(9)]
+    _, order = ordered(stamps)
+    assert order.source == "exif whole seconds"
+    assert order.start_s == pytest.approx([0.25 * n for n in range(9)])
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_any_headers_give_an_order(seed: int) -> None:
+    generator = random.Random(seed)
+    count = generator.choice([1, 2, 3, 5, 9])
+    kind = generator.randrange(4)
+    stamps = []
+    for n in range(count):
+        name = (
+            f"DSC_{(9996 + n) % 10000:04d}.jpg",
+            f"x ({n}).png",
+            f"{generator.random()}.jpg",
+            f"{n:x}\udce9",
+        )[kind]
+        taken = NOON + datetime.timedelta(seconds=generator.choice([0, 1, n, -3600, 10**8]))
+        fraction = generator.choice(["", "5", "000", str(generator.randint(0, 999))])
+        offset_s = generator.choice([None, 3600.0, 7200.0])
+        stamps.append(Stamp(name, taken, fraction, offset_s) if generator.random() < 0.9 else Stamp(name))
+    order = find_order(stamps)
+    assert sorted([*order.frames, *(n for n, _ in order.strays)]) == list(range(count))
+    assert order.start_s[0] == 0
+    assert list(order.start_s) == sorted(order.start_s)
+    assert len(order.start_s) == len(order.frames)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import itertools
 import mmap
-from collections.abc import Hashable, Sequence
+import re
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from longexpo_cli.files import ifd, markers
@@ -14,32 +17,79 @@ from longexpo_cli.files.names import natural_key
 _SAMPLE_BYTES = 4096  # of pixel data, compared before all of it is
 _SAMPLE_AT = 1 << 16  # byte of a JPEG's scan where a second sample is
 _STRIP_TAGS = ((273, 279), (324, 325))  # offsets and byte counts of strips and tiles (TIFF 6.0)
+_COPY = re.compile(  # what systems add to the name of a copy, in some languages
+    r"^(copy|kopie|copie|copia) (of|von|de|di) |"
+    r"( ?\(\d{1,2}\)|~\d{1,2}|[ _-]\d{1,2}|[ _-]+(copy|kopie|copie|copia)([ _-]?\(?\d{1,2}\)?)?)$"
+)
+_MAX_ALIKE = 4  # files of one name; where there are more, the names count frames
+_MAX_FRUITLESS = 3  # groups of files decoded in vain before it is believed that names count frames
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")
 
 Range = tuple[int, int]  # first byte of some data, and the byte after it
 
 
-def find_copies(paths: Sequence[Path], taken: Sequence[Hashable | None]) -> dict[int, int]:
+def find_copies(
+    paths: Sequence[Path],
+    taken: Sequence[datetime.datetime | None],
+    pixels: Callable[[Path], bytes] = lambda path: b"",
+) -> dict[int, int]:
     """Return the copies among files and the file that each is a copy of, as indices.
 
-    taken is when a frame was taken, None where that is not known. Of files with the same encoded pixels, the
-    one with a time and the shortest name counts. None is a copy where all frames are equal, or most
-    though taken at different or unknown times: without noise, frames of a still scene are truly equal. Files
-    that cannot be read are no copies.
+    taken is when a frame was taken, None where that is not known. Of files with the same pixels, the one with
+    a time and the shortest name counts. Pixels are compared as they are encoded. Where names or times look
+    like those of copies, `pixels` returns a digest of the decoded ones, empty for none. No file is a copy
+    where all are equal, or most though taken at different or unknown times: without noise, frames of a still
+    scene are truly equal. Files that cannot be read are no copies.
     """
     groups = _same(range(len(paths)), [_key(path, whole=False) for path in paths])
     found: dict[int, int] = {}
     for alike in groups:
         for group in _same(alike, {n: _key(paths[n], whole=True) for n in alike}):
-            order = sorted(
-                group, key=lambda n: (taken[n] is None, len(paths[n].stem), natural_key(paths[n].name))
-            )
+            order = sorted(group, key=lambda n: _originality(paths[n], taken[n]))
+            found |= dict.fromkeys(order[1:], order[0])
+    fruitless = 0
+    for suspects in _suspects([n for n in range(len(paths)) if n not in found], paths, taken):
+        alike = [n for n in suspects if n not in found]
+        if fruitless == _MAX_FRUITLESS:
+            break
+        equal = _same(alike, {n: pixels(paths[n]) for n in alike})
+        fruitless += not equal
+        for group in equal:
+            order = sorted(group, key=lambda n: _originality(paths[n], taken[n]))
             found |= dict.fromkeys(order[1:], order[0])
     distinct = len(paths) - len(found)
     unknown = [n for n, first in found.items() if None in (taken[n], taken[first])]
     differ = [n for n, first in found.items() if n not in unknown and taken[n] != taken[first]]
     is_still = (differ and len(differ) >= distinct) or len(unknown) > distinct or distinct == 1
     return {} if is_still else found
+
+
+def _suspects(
+    which: Sequence[int], paths: Sequence[Path], taken: Sequence[datetime.datetime | None]
+) -> list[list[int]]:
+    """Return groups of files that are taken at the same fraction of a second, or named like copies of one."""
+    stems = {paths[n].stem.lower() for n in which}
+    groups: dict[Hashable, list[int]] = {}
+    exact: set[int] = set()
+    for n in which:
+        time = taken[n]
+        if time is not None and time.microsecond > 0:
+            exact.add(n)
+            groups.setdefault(time, []).append(n)
+    for n in which:
+        stem = paths[n].stem.lower()
+        base = _COPY.sub("", stem).strip()
+        groups.setdefault((base if base in stems else stem, paths[n].suffix.lower()), []).append(n)
+    is_suspect = [
+        1 < len(group) <= _MAX_ALIKE and (key in taken or not exact.issuperset(group))
+        for key, group in groups.items()
+    ]
+    return list(itertools.compress(groups.values(), is_suspect))
+
+
+def _originality(path: Path, taken: datetime.datetime | None) -> tuple[bool, int, str, object]:
+    """Return a sort key by which the original comes before its copies."""
+    return taken is None, len(path.stem), str(taken), natural_key(path.name)
 
 
 def _same(which: Sequence[int], keys: Sequence[bytes] | dict[int, bytes]) -> list[list[int]]:

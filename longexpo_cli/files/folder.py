@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longexpo_cli.files import clip, phone_pictures, pictures, raw
+from longexpo_cli.files import phone_pictures, pictures, raw, video
 from longexpo_cli.files.names import natural_key
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,10 @@ def chosen_frames(files: Sequence[Path]) -> list[Path]:
 
 
 def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Return those of a folder's files that are neither frames nor sidecars, and why they are not used."""
+    """Return those of a folder's files that are neither frames nor sidecars, and why they are not used.
+
+    Sidecars are, besides small files of known types, other pictures and videos with the name of a frame.
+    """
     if not frames:
         return []
     frame_type = _file_type(frames[0])
@@ -122,10 +125,13 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
         is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_OUTPUT.search(path.name)
         if is_sidecar or _file_type(path) == frame_type:
             continue
-        if not is_supported(path):
-            is_video = path.suffix.lower() in clip.EXTENSIONS
-            unused.append((path, "is a video; pass it by itself" if is_video else "unsupported image format"))
-        elif path.stem.lower() not in stems:
+        is_companion = path.stem.lower() in stems
+        if path.suffix.lower() in video.EXTENSIONS:
+            is_part = is_companion and len(frames) > 1  # a Live Photo by itself is its video
+            unused += [] if is_part else [(path, "is a video; pass it by itself")]
+        elif not is_supported(path):
+            unused.append((path, "unsupported image format"))
+        elif not is_companion or (_file_type(path) in raw.EXTENSIONS and frame_type not in raw.EXTENSIONS):
             unused.append((path, f"is not a {frames[0].suffix} file like the other frames"))
     return unused
 

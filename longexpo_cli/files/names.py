@@ -21,6 +21,7 @@ _DATE_TIME = re.compile(
 
 # A counter with fewer digits of its own is not known to be a counter: 0098, 0099, 0001, 0002 are two pieces.
 _LEAST_DIGITS = 2
+_LEAP = 10  # numbers, and usual steps, by which a counter leaps where frames of another burst follow
 _LEAST_DIGITS_AFTER_ZEROS = 3  # as in DJI_0999, DJI_0001 and DSC09999, DSC00001
 
 Token = tuple[int, int, str]
@@ -93,6 +94,18 @@ def rolled_over(names: Sequence[str]) -> NameOrder | None:
     if gap <= modulus / 2 or across > max(2, 3 * usual):
         return None
     return NameOrder((*plain.frames[at:], *plain.frames[:at]), is_counted=True, rollover=plain.frames[-1])
+
+
+def leaps(names: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs of files between which a counter leaps, by ten usual steps and ten numbers or more."""
+    plain, counters = by_name(names), _counters(names)
+    if counters is None or not plain.is_counted:
+        return []
+    values, _ = counters
+    pairs = list(itertools.pairwise(plain.frames))
+    steps = [values[after] - values[before] for before, after in pairs]
+    least = max(_LEAP, _LEAP * statistics.median_low(steps))
+    return [pair for pair, step in zip(pairs, steps, strict=True) if step >= least]
 
 
 def beginnings(names: Sequence[str]) -> list[str]:

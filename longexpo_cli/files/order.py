@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from longexpo_cli.files.names import NameOrder, beginnings, by_name, natural_key, rolled_over, time_in
+from longexpo_cli.files.names import NameOrder, beginnings, by_name, leaps, natural_key, rolled_over, time_in
 from longexpo_cli.types import TimestampSource
 
 SAME_TIMES = "frames have the same time; their order is that of their file names"
 
 _NOMINAL_INTERVAL_S = 1.0  # between frames without a time; only ratios of intervals matter
 _MAX_NAMED = 4  # files that a note names
+_FINEST_S = 1e-3  # usual resolution of sub-seconds
 _DAY_S = 86400.0  # a frame dated further than this from most others has a wrong date
 _DISTRUSTED = 1 / 3  # most frames whose times the names may overrule
 _MUCH_SMOOTHER = 0.5  # roughness of a reading that is preferred to one which names agree with as well
@@ -79,19 +80,39 @@ def find_order(stamps: Sequence[Stamp]) -> Order:
     Frames with equal times follow each other as their names do. Names overrule the times of at most a third
     of the frames, and only where times alone give uneven intervals.
     """
-    if not any(stamp.taken for stamp in stamps):
-        from_names = [_stamp_from_name(stamp) for stamp in stamps]
-        if not all(from_names):
-            return _order_without_times(stamps)
-        order = _order_with_times([stamp for stamp in from_names if stamp is not None])
-        notes = tuple(note for note in order.notes if note != SAME_TIMES)
-        return replace(order, source="file names", how="times in the file names", notes=notes)
-    return _order_with_times(stamps)
+    from_names = _stamps_from_names(stamps)
+    if any(stamp.taken for stamp in stamps):
+        return _order_with_times(_with_fractions_of_names(stamps, from_names))
+    if not from_names:
+        return _order_without_times(stamps)
+    order = _order_with_times(from_names)
+    notes = tuple(note for note in order.notes if note != SAME_TIMES)
+    return replace(order, source="file names", how="times in the file names", notes=notes)
 
 
-def _stamp_from_name(stamp: Stamp) -> Stamp | None:
-    found = time_in(stamp.name)
-    return None if found is None else Stamp(stamp.name, *found)
+def _stamps_from_names(stamps: Sequence[Stamp]) -> list[Stamp]:
+    """Return the times in the names, without fractions that are a counter; empty where one name has none."""
+    found = [Stamp(stamp.name, *time) for stamp in stamps if (time := time_in(stamp.name)) is not None]
+    if len(found) < len(stamps):
+        return []
+    numbers = [int(stamp.fraction or 0) for stamp in sorted(found, key=lambda stamp: natural_key(stamp.name))]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
+    is_counter = len(steps) > 1 and sum(step == 1 for step in steps) * 2 > len(steps)
+    has_fractions = all(stamp.fraction for stamp in found) and not is_counter
+    return found if has_fractions else [replace(stamp, fraction="") for stamp in found]
+
+
+def _with_fractions_of_names(stamps: Sequence[Stamp], from_names: Sequence[Stamp]) -> list[Stamp]:
+    """Return stamps in whole seconds with the fractions in the names, where all seconds agree with these."""
+    pairs = list(zip(stamps, from_names, strict=False))
+    agree = len(pairs) == len(stamps) and all(
+        stamp.taken is not None
+        and not stamp.fraction
+        and named.taken is not None
+        and stamp.taken.second == named.taken.second  # the hour may be that of another time zone
+        for stamp, named in pairs
+    )
+    return [replace(stamp, fraction=named.fraction) for stamp, named in pairs] if agree else list(stamps)
 
 
 def _order_without_times(stamps: Sequence[Stamp]) -> Order:
@@ -110,6 +131,13 @@ def _order_without_times(stamps: Sequence[Stamp]) -> Order:
     kept = [n for n in range(len(names)) if n not in strays]
     ranked = rolled_over([names[n] for n in kept]) or by_name([names[n] for n in kept])
     notes = _rollover_note([names[n] for n in kept], ranked)
+    if ranked.rollover is None:
+        kept_names = [names[n] for n in kept]
+        notes += tuple(
+            f"there are no times, and the numbers leap from {kept_names[before]} to {kept_names[after]}; "
+            "is it one burst?"
+            for before, after in leaps(kept_names)[:_MAX_NAMED]
+        )
     several = [start for start, count in groups if count > 1]
     if len(several) > 1:
         texts = ", ".join(f"{start or 'a number'}: {count}" for start, count in groups[:_MAX_NAMED])
@@ -139,7 +167,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         if n not in frames
     )
     times = _filled([seconds[n] for n in frames])
-    unit_s = 0.0 if reading.has_fractions else 1.0
+    unit_s = _FINEST_S if reading.has_fractions else 1.0
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
@@ -196,7 +224,8 @@ def _readings(stamps: Sequence[Stamp]) -> Iterator[_Reading]:
             None if stamp.taken is None else (stamp.taken - base).total_seconds() - shift
             for stamp, shift in zip(stamps, shifts, strict=True)
         ]
-        if len(written) < len(fractions) * (1 - _DISTRUSTED):
+        is_constant = len(written) > 2 and len(set(map(int, written))) == 1  # some cameras always write 00
+        if is_constant or len(written) < len(fractions) * (1 - _DISTRUSTED):
             yield _Reading(tuple(whole), has_fractions=False, note=note)
             continue
         for digits in _digits(written):

@@ -7,6 +7,7 @@ white balance of the first: a camera's automatic white balance would make the st
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -89,6 +90,42 @@ def _load_folder(source: Path, params: Params) -> Burst:
     files, odd = _of_usual_size_and_camera(source, files)
     refused += odd
     files, duplicates = _without_copies(files)
+    frames = _shots(files, refused)
+    _require_two(source, len(frames), refused)
+    first = frames[0][0]
+    placed = order.find_order([_stamp(shot, header) for shot, header in frames])
+    refused += [(frames[n][0].path, why) for n, why in placed.strays]
+    orientation, note = _usual_orientation([frames[n][0] for n in placed.frames])
+    shots = [
+        replace(
+            frames[n][0],
+            start_s=start_s,
+            timestamp_source=placed.source,
+            orientation=orientation,
+            wb_gains=first.wb_gains,
+            camera_to_working=first.camera_to_working,
+        )
+        for n, start_s in zip(placed.frames, placed.start_s, strict=True)
+    ]
+    burst, brackets = _split_brackets(shots)
+    _require_two(source, len(burst), [*refused, *((shot.path, "is a bracket") for shot in brackets)])
+    notes = tuple(filter(None, (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
+    return Burst(
+        source,
+        burst,
+        brackets,
+        tuple(refused),
+        copies=tuple(duplicates),
+        order=placed.how,
+        several=placed.several,
+        notes=notes,
+    )
+
+
+def _shots(
+    files: Sequence[_FrameFile], refused: list[tuple[Path, str]]
+) -> list[tuple[Shot, metadata.Header]]:
+    """Return the shots of files and their headers; files that cannot be read are added to refused."""
     meaning = _common_meaning([file.info for file in files if file.info is not None])
     frames: list[tuple[Shot, metadata.Header]] = []
     by_iso: dict[float | None, raw.RawMetadata] = {}
@@ -98,35 +135,7 @@ def _load_folder(source: Path, params: Params) -> Burst:
             frames.append(_raw_shot(file, by_iso) if is_raw else (_with_meaning(file, *meaning), file.header))
         except UnreadableFrameError as error:
             refused.append((file.path, error.why))
-    _require_two(source, len(frames), refused)
-    first = frames[0][0]
-    found = order.find_order([_stamp(shot, header) for shot, header in frames])
-    refused += [(frames[n][0].path, why) for n, why in found.strays]
-    orientation, note = _usual_orientation([frames[n][0] for n in found.frames])
-    shots = [
-        replace(
-            frames[n][0],
-            start_s=start_s,
-            timestamp_source=found.source,
-            orientation=orientation,
-            wb_gains=first.wb_gains,
-            camera_to_working=first.camera_to_working,
-        )
-        for n, start_s in zip(found.frames, found.start_s, strict=True)
-    ]
-    burst, brackets = _split_brackets(shots)
-    _require_two(source, len(burst), refused)
-    notes = tuple(filter(None, (*found.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
-    return Burst(
-        source,
-        burst,
-        brackets,
-        tuple(refused),
-        copies=tuple(duplicates),
-        order=found.how,
-        several=found.several,
-        notes=notes,
-    )
+    return frames
 
 
 def _frame_files(source: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -160,9 +169,21 @@ def _stamp(shot: Shot, header: metadata.Header) -> order.Stamp:
 
 def _without_copies(files: Sequence[_FrameFile]) -> tuple[list[_FrameFile], list[tuple[Path, str]]]:
     """Return the files without those that have the pixels of another, and these with the other's name."""
-    found = copies.find_copies([file.path for file in files], [file.header.taken for file in files])
+    times = [file.header.taken for file in files]
+    found = copies.find_copies([file.path for file in files], times, _pixels)
     kept = [file for n, file in enumerate(files) if n not in found]
     return kept, [(files[n].path, files[first].path.name) for n, first in sorted(found.items())]
+
+
+def _pixels(path: Path) -> bytes:
+    """Return a digest of the decoded pixels of a picture; nothing for RAW files and unreadable ones."""
+    if path.suffix.lower() in raw.EXTENSIONS:
+        return b""
+    try:
+        values = pictures.read_image(path)
+    except UnreadableFrameError:
+        return b""
+    return hashlib.blake2b(values.tobytes(), salt=str(values.shape).encode()[:16]).digest()
 
 
 def _copies_note(duplicates: Sequence[tuple[Path, str]]) -> list[str]:

@@ -57,6 +57,23 @@ def test_videos_are_bursts_and_what_systems_keep_is_not(run: Run, shared_burst: 
     assert result.stdout.splitlines() == [f"render\t{root / name}" for name in found]
 
 
+def test_bursts_of_one_name_have_folders_of_their_own(shared_burst: Path, tmp_path: Path) -> None:
+    root, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(shared_burst, root / "a")
+    for name in ("a.mp4", "b.mov", "b.gif", "c.mp4"):
+        (root / name).touch()
+    jobs = batch.plan([root], out, Recipe(), device="auto", overwrite=False, resume=False)
+    batch.refuse_shared_targets(jobs)
+    assert [(job.source.name, job.output) for job in jobs] == [
+        ("a", out / "a_folder"),
+        ("a.mp4", out / "a_mp4"),
+        ("b.gif", out / "b_gif"),
+        ("b.mov", out / "b_mov"),
+        ("c.mp4", out),
+    ]
+    assert jobs[2].sidecar() == out / "b_gif" / "b.foreground.json"
+
+
 def test_ten_thousand_files_are_planned_in_a_moment(tmp_path: Path) -> None:
     for folder in range(40):
         (tmp_path / f"d{folder}").mkdir()

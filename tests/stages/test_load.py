@@ -347,3 +347,23 @@ def test_a_picture_that_is_stored_turned_is_turned_back(tmp_path: Path, usual: i
     assert {shot.orientation for shot in found.shots} == {usual}
     for shot, values in zip(found.shots, stored, strict=True):
         assert np.array_equal(develop.read(shot).values, values)
+
+
+def test_what_lies_beside_frames_is_named_unless_it_belongs_to_one(tmp_path: Path) -> None:
+    for n in range(5):
+        picture(tmp_path / f"IMG_{n}.jpg")
+    for name in ("IMG_1.mov", "IMG_2.xmp", "IMG_3.dng", "clip.mp4", "notes.pdf", "IMG_4.jpg.json"):
+        (tmp_path / name).touch()
+    reasons = {path.name: why for path, why in load.load(tmp_path, PARAMS).refused}
+    assert reasons == {
+        "IMG_3.dng": "is not a .jpg file like the other frames",
+        "clip.mp4": "is a video; pass it by itself",
+        "notes.pdf": "unsupported image format",
+    }
+
+
+def test_brackets_that_leave_one_frame_are_named(tmp_path: Path) -> None:
+    for n, exposure_s in enumerate((0.01, 0.0025, 0.04)):
+        dng(tmp_path / f"{n}.dng", n / 4, exposure_s=exposure_s)
+    with pytest.raises(BurstError, match=r"one usable frame.*0\.dng: is a bracket; 2\.dng: is a bracket"):
+        load.load(tmp_path, PARAMS)
