@@ -272,13 +272,13 @@ class _Scan:
         last = frames[-1].number if frames else 0
         if self._first == 0 and self._every == 1 and self._is_whole(facts):
             return ""
-        step = "" if self._every == 1 else f"every {self._every}th of "
+        step = "" if self._every == 1 else f" in steps of {self._every}"
         about = "" if self._ended or facts.frames else "about "
         of = f"the video's {about}{self._total(facts)} frames" if facts.about_frames else "the video's frames"
         at_s = (frames[0].time_s, frames[-1].time_s) if frames else (0.0, 0.0)
         length = "" if facts.duration_s is None else f" of {facts.duration_s:.2f} s"
         return (
-            f"of {of}, {step}{self._first} to {last} are used, {at_s[0]:.2f} to {at_s[1]:.2f} s{length}; "
+            f"of {of}, {self._first} to {last}{step} are used, {at_s[0]:.2f} to {at_s[1]:.2f} s{length}; "
             "choose others with --load-video-first, --load-video-every and --load-video-frames"
         )
 
