@@ -112,9 +112,15 @@ def test_repeated_frames_count_once_and_keep_their_time(tmp_path: Path, options:
 
 
 def test_a_scene_that_stands_still_for_long_is_not_repeated_frames() -> None:
-    assert video._repeats([np.inf, *[50.0] * 5, *[0.0] * 20, 50.0]) == set()
-    assert video._repeats([np.inf, 0.0, 0.0, 50.0, 0.0, 0.0, 50.0, 0.0, 0.0]) == {1, 2, 4, 5, 7, 8}
-    assert video._repeats([np.inf, *[0.7] * 9]) == set()  # noise only
+    first, moving, copy = (np.inf, np.inf), (50.0, 3.0), (0.0, 0.0)
+    assert video._repeats([first, *[moving] * 5, *[copy] * 20, moving]) == set()
+    assert video._repeats([first, copy, copy, moving, copy, copy, moving, copy, copy]) == {1, 2, 4, 5, 7, 8}
+    assert video._repeats([first, *[(0.7, 2.0)] * 9]) == set()  # noise only
+    assert video._repeats([first, moving, (2.0, 0.5), moving, (2.0, 0.5), moving]) == {
+        2,
+        4,
+    }  # compressed again
+    assert video._repeats([first, moving, (2.0, 2.8), moving, (2.0, 2.8), moving]) == set()  # noise is new
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".webm"])
