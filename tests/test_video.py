@@ -477,3 +477,15 @@ def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
         container.mux(stream.encode())
     found = info(path)
     assert (found.size_px, len(found.frames)) == ((64, 96), 4)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "size"), [("yuv420p", (63, 95)), ("yuv411p", (63, 92)), ("yuv422p", (63, 95))]
+)
+def test_odd_sizes_and_all_subsamplings(tmp_path: Path, pixels: str, size: tuple[int, int]) -> None:
+    frames = [np.ascontiguousarray(frame[: size[0], : size[1]]) for frame in clips.moving_bar(3)]
+    path = clips.write(
+        tmp_path / "a.mkv", frames, codec="ffv1", pixels=pixels, options={"g": "1"}, tags=BT709
+    )
+    assert info(path).size_px == size
+    assert np.abs(video.read_frame(path, 1).astype(float) - frames[1]).mean() < 2
