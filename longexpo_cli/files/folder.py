@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longexpo_cli.files import phone_pictures, pictures, raw, video
+from longexpo_cli.files import clip, phone_pictures, pictures, raw
 from longexpo_cli.files.names import natural_key
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
         if is_sidecar or _file_type(path) == frame_type:
             continue
         is_companion = path.stem.lower() in stems
-        if path.suffix.lower() in video.EXTENSIONS:
+        if path.suffix.lower() in clip.EXTENSIONS:
             is_part = is_companion and len(frames) > 1  # a Live Photo by itself is its video
             unused += [] if is_part else [(path, "is a video; pass it by itself")]
         elif not is_supported(path):
