@@ -106,6 +106,7 @@ def align(
         pictures = [Picture.of(preview.grey) for preview in previews]
         panning = register_subject(trajectories, pictures, previews[0].grid if previews else None)
         registration, relative_motion = panning.subject, panning.relative_motion
+        explained = panning.explained
         max_residual_px = params.subject_residual_px
     frames = range(len(tracks.seen))
     residual = np.array([median_residual(registration, n) for n in frames])
