@@ -73,7 +73,8 @@ class Shot:
     that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
     are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read.
     stored_orientation is the EXIF orientation of a file whose pixels are stored turned against those of the
-    other frames, else None; size_px and orientation are those of the others.
+    other frames, else None; size_px and orientation are those of the others. is_dated is False where the date
+    in the file is not believed.
     """
 
     path: Path
@@ -99,6 +100,7 @@ class Shot:
     fields: Literal["", "as flagged", "top first", "bottom first"] = ""
     f_number: float | None = None
     stored_orientation: int | None = None
+    is_dated: bool = True
 
     @property
     def is_light(self) -> bool:

@@ -102,6 +102,7 @@ def _load_folder(source: Path, params: Params) -> Burst:
             start_s=start_s,
             timestamp_source=placed.source,
             orientation=orientation,
+            is_dated=n not in placed.misdated,
             wb_gains=first.wb_gains,
             camera_to_working=first.camera_to_working,
         )
