@@ -114,6 +114,7 @@ def test_black_levels_of_every_kind_are_subtracted(tmp_path: Path) -> None:
     one = np.full((1, 1), 80)
     cases: list[tuple[Array, Tags]] = [
         (two[y % 2, x % 2], {50713: (3, (2, 2)), 50714: (3, (60, 64, 66, 70))}),
+        (two[y % 2, x % 2], {50714: (3, (60, 64, 66, 70))}),
         (four[y % 2, x % 4], {50713: (3, (2, 4)), 50714: (3, tuple(four.ravel().tolist()))}),
         (one[0, 0] + h, {50714: (3, 80), 50715: (10, tuple(n for d in h.tolist() for n in (d, 1)))}),
         (one[0, 0] + v[:, None], {50714: (3, 80), 50716: (10, tuple(n for d in v.tolist() for n in (d, 1)))}),
@@ -332,7 +333,6 @@ XTRANS = (
 @pytest.mark.parametrize(
     ("tags", "why"),
     [
-        ({33421: (3, (6, 6)), 33422: (1, XTRANS)}, "X-Trans pattern"),
         ({33421: (3, (2, 2)), 33422: (1, (0, 1, 2, 1))}, "2 x 2 colour pattern"),
         ({33421: (3, (4, 2)), 33422: (1, (0, 1, 1, 2, 0, 1, 2, 1))}, "4 x 2 colour pattern"),
     ],
@@ -340,6 +340,34 @@ XTRANS = (
 def test_other_patterns_are_refused_with_a_way_out(tmp_path: Path, tags: Tags, why: str) -> None:
     with pytest.raises(UnreadableFrameError, match=f"{why}; export the frames as"):
         read(tmp_path, VALUES, tags)
+
+
+@pytest.mark.parametrize("size", [(60, 84), (516, 540)])
+def test_the_colours_of_an_xtrans_sensor_are_interpolated(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A smooth colour picture comes back, whatever white is balanced to; small ones by simpler means."""
+    y, x = np.indices(size) / 700
+    raw_light = np.stack([0.1 + 0.4 * x, 0.5 - 0.3 * y, 0.2 + 0.2 * (x + y)], -1)
+    rows, columns = np.indices(size)
+    colours = np.array(XTRANS).reshape(6, 6)[rows % 6, columns % 6]
+    mosaic_light = np.take_along_axis(raw_light, colours[..., None], 2)[..., 0]
+    values = np.rint(mosaic_light * 3839 + 256).astype(np.uint16)
+    tags: Tags = BLACK | {33421: (3, (6, 6)), 33422: (1, XTRANS), 50713: (3, (6, 6)), 50714: (3, (256,) * 36)}
+    shot, mosaic = read(tmp_path, values, tags)
+    assert shot.cfa is None
+    assert shot.is_light
+    assert np.abs(mosaic.values - raw_light)[6:-6, 6:-6].max() < 6e-3
+    assert np.abs((mosaic.values - raw_light)[6:-6, 6:-6].mean(axis=(0, 1))).max() < 5e-4
+    assert any("X-Trans" in note for note in shot.notes)
+    crop: Tags = {50719: (4, (7, 3)), 50720: (4, (40, 30))}
+    shot, part = read(tmp_path, values, tags | crop)
+    assert np.array_equal(part.values, mosaic.values[3:33, 7:47])
+
+
+def test_an_xtrans_sensor_with_corrections_is_refused(tmp_path: Path) -> None:
+    tags: Tags = BLACK | {33421: (3, (6, 6)), 33422: (1, XTRANS)}
+    item = gain_map((0, 0, HEIGHT, WIDTH), np.ones((2, 2)))
+    with pytest.raises(UnreadableFrameError, match="X-Trans pattern and needs corrections; export"):
+        read(tmp_path, VALUES, tags | {51009: opcodes(item)})
 
 
 @pytest.mark.parametrize("origin", [(0, 0), (1, 2), (3, 1)])
@@ -377,10 +405,17 @@ def test_jpeg_xl_is_decoded(tmp_path: Path, channels: int) -> None:
     write_raw(path, values, tags | {50712: (3, tuple(table.tolist()))})
     path.write_bytes(path.read_bytes()[:8] + data + path.read_bytes()[8 + len(data) :])
     assert np.array_equal(raw.read_mosaic(shot).values, table[values])
-    tags |= {52547: (3, 2), 279: (4, len(data))}
-    write_raw(path, values, tags)
-    with pytest.raises(UnreadableFrameError, match="stores its colours apart"):
-        raw.read_metadata(path, None, None)
+
+
+def test_interleaved_fields_are_put_in_their_places(tmp_path: Path) -> None:
+    """Each colour of the pattern is stored as a picture of its own; sizes need not be even."""
+    values = VALUES[:-1, :-1]
+    fields = np.block([[values[y::2, x::2] for x in (0, 1)] for y in (0, 1)])
+    shot, mosaic = read(tmp_path, fields, {50975: (3, 2), 52547: (3, 2)})
+    assert np.array_equal(mosaic.values, values)
+    assert shot.cfa == "RGGB"
+    rows = np.concatenate([values[field::3] for field in range(3)])
+    assert np.array_equal(read(tmp_path, rows, {50975: (3, 3)})[1].values, values)
 
 
 def polynomial(plane: int, *coefficients: float) -> bytes:

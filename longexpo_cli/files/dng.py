@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli.arrays import Array16, Array32, Array64
+from longexpo_cli.arrays import Array16, Array32, Array64, Indices
 from longexpo_cli.files.ifd import Directory
 
 # Tags.
@@ -37,6 +37,7 @@ _OPCODES = {
 }
 _MAP_POLYNOMIAL = 8
 _MAX_GAIN = 1e4
+_BAND_ROWS = 64  # corrected at once, so that a band stays in the processor's cache
 _MAX_PLANES = 4  # of a gain; pictures have 1 or 3
 _MAPPED_WHITE = 65535.0
 _CHANGES_LIGHT = frozenset({7, 8, 10, 11, 12, 13})  # a picture without them is wrong unless they are optional
@@ -114,7 +115,7 @@ class Sensor:
     unapplied: tuple[str, ...]
     compression: int
     is_float: bool
-    is_interleaved: bool
+    fields: tuple[int, int]  # of rows and of columns: those of one field are stored side by side
     is_mapped: bool  # 8-bit JPEG values that LibRaw maps to 16 bits by the file's MapPolynomial
 
     @property
@@ -136,10 +137,11 @@ class Sensor:
     def needs_tifffile(self) -> bool:
         """Whether LibRaw rejects the values, or does not return them as stored.
 
-        It scales floats by the largest of each file, and assumes a curve for lossy JPEG without a polynomial.
+        It scales floats by the largest of each file, assumes a curve for lossy JPEG without a polynomial, and
+        does not know interleaved fields.
         """
         is_unmapped = self.compression == _LOSSY_JPEG and not self.is_mapped
-        return self.is_float or is_unmapped or self.compression == _JPEG_XL
+        return self.is_float or is_unmapped or self.compression == _JPEG_XL or self.fields != (1, 1)
 
     @property
     def is_quad(self) -> bool:
@@ -214,8 +216,21 @@ def _read(directories: Sequence[Directory]) -> Sensor | None:
         compression=compression,
         is_float=_number(tags, _SAMPLE_FORMAT, 1) == _FLOAT,
         is_mapped=is_mapped,
-        is_interleaved=max(_number(tags, _ROW_INTERLEAVE, 1), _number(tags, _COLUMN_INTERLEAVE, 1)) > 1,
+        fields=(max(_number(tags, _ROW_INTERLEAVE, 1), 1), max(_number(tags, _COLUMN_INTERLEAVE, 1), 1)),
     )
+
+
+def deinterleaved(values: Any, fields: tuple[int, int]) -> Any:
+    """Return values with the rows and columns of all fields in their places.
+
+    Field f of n has rows f, f + n, f + 2 n...; fields are stored one after the other (DNG 1.7.1, tags
+    RowInterleaveFactor and ColumnInterleaveFactor).
+    """
+    for axis, count in enumerate(fields):
+        if count > 1:
+            places = np.concatenate([np.arange(field, values.shape[axis], count) for field in range(count)])
+            values = np.take(values, np.argsort(places), axis)
+    return values
 
 
 def linearized(values: Any, sensor: Sensor) -> Array16:
@@ -234,34 +249,51 @@ def corrected(values: Any, sensor: Sensor) -> tuple[Array16 | Array32, float, fl
     as 16 bits allow, and clamped to them. Floats become raw values, black 0 and white 1. Quad Bayer patterns
     become Bayer patterns of half the size.
     """
-    active = sensor.active.of(values).astype(np.float32)
-    planes = active if active.ndim == 3 else active[..., None]
-    height, width = planes.shape[:2]
-    repeat = sensor.black
-    rows, columns = np.arange(height), np.arange(width)
-    black = float(repeat.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
-    white = sensor.white[0]
-    for plane in range(planes.shape[2]):
-        tile = repeat[..., min(plane, repeat.shape[2] - 1)]
-        level = tile[np.ix_(rows % tile.shape[0], columns % tile.shape[1])]
-        level = level + _delta(sensor.black_v, height)[:, None] + _delta(sensor.black_h, width)
-        planes[..., plane] -= level.astype(np.float32)
-        own = sensor.white[min(plane, len(sensor.white) - 1)] - float(level.mean())
-        if len({*sensor.white}) > 1 and own > 0:
-            planes[..., plane] *= np.float32((white - black) / own)
-    for gain in sensor.gains:
-        _multiply(planes, gain, sensor)
-    crop = sensor.crop
-    top, left = crop.top - sensor.active.top, crop.left - sensor.active.left
-    planes = planes[top : top + crop.size_px[0], left : left + crop.size_px[1]]
+    stored = values[..., None] if values.ndim == 2 else values
+    black = float(sensor.black.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
+    white, crop = sensor.white[0], sensor.crop
+    down, right = crop.top - sensor.active.top, crop.left - sensor.active.left
+    height, width = crop.size_px
+    scale = max(1, min(_MAX_SCALE, int(65535 // (2 * white))))
+    is_kept = sensor.is_float or sensor.is_quad  # as floats, for what follows
+    result = np.empty((height, width, stored.shape[2]), np.float32 if is_kept else np.uint16)
+    for top in range(0, height, _BAND_ROWS):
+        rows = slice(top, min(top + _BAND_ROWS, height))
+        light = _above_black(stored, sensor, down + rows.start, down + rows.stop)
+        light = light[:, right : right + width]
+        result[rows] = light if is_kept else _rounded(light, black, scale)
     if sensor.is_quad:
-        planes = _binned(planes, (top % 2, left % 2))
+        result = _binned(result, (down % 2, right % 2))
+        result = result if sensor.is_float else _rounded(result, black, scale)
     if sensor.is_float:
-        planes = planes / np.float32(white - black)
-        return planes if values.ndim == 3 else np.ascontiguousarray(planes[..., 0]), 0.0, 1.0
-    scale = max(1, min(_MAX_SCALE, int(65535 // (2 * white)))) if white > 0 else 1
-    stored = np.clip(np.rint((planes + np.float32(black)) * np.float32(scale)), 0, 65535).astype(np.uint16)
-    return stored if values.ndim == 3 else np.ascontiguousarray(stored[..., 0]), black * scale, white * scale
+        result, black, white, scale = result / np.float32(white - black), 0.0, 1.0, 1
+    return result[..., 0] if values.ndim == 2 else result, black * scale, white * scale
+
+
+def _above_black(stored: Any, sensor: Sensor, first: int, last: int) -> Array32:
+    """Return rows first to last of the active area with all its columns, black subtracted, gains applied."""
+    planes: Array32 = sensor.active.of(stored)[first:last].astype(np.float32)
+    rows, columns = np.arange(first, last), np.arange(planes.shape[1])
+    deltas = _delta(sensor.black_v, last)[first:, None] + _delta(sensor.black_h, planes.shape[1])
+    whole = float(sensor.black.mean() + _mean(sensor.black_h) + _mean(sensor.black_v))
+    for plane in range(planes.shape[2]):
+        tile = sensor.black[..., plane]
+        level = tile[np.ix_(rows % tile.shape[0], columns % tile.shape[1])] + deltas
+        planes[..., plane] -= level.astype(np.float32)
+        own = sensor.white[min(plane, len(sensor.white) - 1)] - float(
+            tile.mean() + whole - sensor.black.mean()
+        )
+        if len({*sensor.white}) > 1 and own > 0:
+            planes[..., plane] *= np.float32((sensor.white[0] - whole) / own)
+    for gain in sensor.gains:
+        _multiply(planes, gain, sensor, first)
+    return planes
+
+
+def _rounded(light: Array32, black: float, scale: int) -> Array16:
+    """Return light above black as 16-bit values that are scale times as large."""
+    light = (light + np.float32(black)) * np.float32(scale)
+    return np.asarray(np.clip(np.rint(light, out=light), 0, 65535, out=light), np.uint16)
 
 
 def pattern_of_crop(sensor: Sensor) -> tuple[tuple[int, ...], ...]:
@@ -282,23 +314,21 @@ def _binned(planes: Array32, first: tuple[int, int]) -> Array32:
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def _multiply(planes: Array32, gain: Gain, sensor: Sensor) -> None:
-    """Multiply the planes H W P of the active area by a gain, in place."""
-    height, width = planes.shape[:2]
+def _multiply(planes: Array32, gain: Gain, sensor: Sensor, first: int) -> None:
+    """Multiply planes H W P, which are rows of the active area from first on, by a gain, in place."""
+    height, width = sensor.active.size_px
     area = gain.area
-    rows = np.arange(max(area.top, 0), min(area.bottom, height), gain.pitch[0])
-    columns = np.arange(max(area.left, 0), min(area.right, width), gain.pitch[1])
+    rows = np.arange(area.top, min(area.bottom, height), gain.pitch[0])
+    rows = rows[(rows >= first) & (rows < first + planes.shape[0])]
+    columns = np.arange(area.left, min(area.right, width), gain.pitch[1])
     if not rows.size or not columns.size:
         return
     if not (gain.by_colour and sensor.is_mosaic):
+        down = slice(rows[0] - first, rows[-1] + 1 - first, gain.pitch[0])
+        across = slice(columns[0], columns[-1] + 1, gain.pitch[1])
         for plane in gain.planes:
             if plane < planes.shape[2]:
-                factor = _factor(gain, rows, columns, (height, width), plane)
-                planes[
-                    rows[0] : rows[-1] + 1 : gain.pitch[0],
-                    columns[0] : columns[-1] + 1 : gain.pitch[1],
-                    plane,
-                ] *= factor
+                planes[down, across, plane] *= _factor(gain, rows, columns, (height, width), plane)
         return
     pattern = np.array(sensor.pattern)
     for y in range(pattern.shape[0]):
@@ -306,7 +336,7 @@ def _multiply(planes: Array32, gain: Gain, sensor: Sensor) -> None:
             if pattern[y, x] in gain.planes:
                 some = rows[rows % pattern.shape[0] == y], columns[columns % pattern.shape[1] == x]
                 factor = _factor(gain, *some, (height, width), int(pattern[y, x]))
-                planes[np.ix_(*some)] *= factor[..., None]
+                planes[np.ix_(some[0] - first, some[1])] *= factor[..., None]
 
 
 def _factor(gain: Gain, rows: Any, columns: Any, size: tuple[int, int], plane: int) -> Array32:
@@ -318,20 +348,20 @@ def _factor(gain: Gain, rows: Any, columns: Any, size: tuple[int, int], plane: i
         square = (v**2)[:, None] + (h**2)
         square /= far[0] ** 2 + far[1] ** 2
         return np.asarray(1 + square * np.polynomial.polynomial.polyval(square, gain.radial), np.float32)
-    grid = gain.map[..., min(plane - gain.planes.start, gain.map.shape[2] - 1)]
-    below, across = (
-        _between(at, origin, spacing, count)
-        for at, origin, spacing, count in zip((y, x), gain.origin, gain.spacing, grid.shape, strict=True)
-    )
-    lines = grid[below[0]] * (1 - below[2])[:, None] + grid[below[1]] * below[2][:, None]
-    return np.asarray(lines[:, across[0]] * (1 - across[2]) + lines[:, across[1]] * across[2], np.float32)
+    grid = gain.map[..., min(plane - gain.planes.start, gain.map.shape[2] - 1)].astype(np.float32)
+    above, below, part = _between(y, gain.origin[0], gain.spacing[0], grid.shape[0])
+    lines = grid[above] + (grid[below] - grid[above]) * part[:, None]
+    left, right, part = _between(x, gain.origin[1], gain.spacing[1], grid.shape[1])
+    factor: Array32 = lines[:, left]  # no matrix product: its threads would wait for those of other decoders
+    factor += (lines[:, right] - factor) * part
+    return factor
 
 
-def _between(at: Any, origin: float, spacing: float, count: int) -> tuple[Any, Any, Any]:
-    """Return the two neighbouring nodes of positions, and the part of the way to the second."""
+def _between(at: Array64, origin: float, spacing: float, count: int) -> tuple[Indices, Indices, Array32]:
+    """Return the two nodes beside each position, and the part of the way to the second; the ends repeat."""
     position = np.clip((at - origin) / spacing if spacing else np.zeros_like(at), 0, count - 1)
     first = np.minimum(position.astype(np.int64), max(count - 2, 0))
-    return first, np.minimum(first + 1, count - 1), position - first
+    return first, np.minimum(first + 1, count - 1), (position - first).astype(np.float32)
 
 
 def _opcodes(data: Any) -> Iterator[tuple[int, int, bytes]]:
@@ -428,8 +458,11 @@ def _black(tags: Directory, samples: int) -> Array64:
     values = np.array(_numbers(tags, _BLACK) or (0.0,), np.float64)
     if not np.isfinite(values).all() or min(rows, columns) < 1:
         raise DngError("has damaged tags (a BlackLevel that is not a number)")
+    if values.size == 4 and rows * columns * samples == 1:  # of files that leave BlackLevelRepeatDim out
+        rows = columns = 2
     if values.size == rows * columns * samples:
-        return values.reshape(rows, columns, samples)
+        levels = values.reshape(rows, columns, samples)
+        return levels[:1, :1] if (levels == levels[:1, :1]).all() else levels
     return np.full((1, 1, samples), values.mean())
 
 

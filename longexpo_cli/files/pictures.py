@@ -110,7 +110,9 @@ def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
         except icc.ProfileError as error:
             raise UnreadableFrameError(path, f"has a colour profile that {error}") from error
     else:
-        light = colour.decode(values, encoding.transfer) @ encoding.to_working.T.astype(np.float32)
+        import cv2
+
+        light = cv2.transform(colour.decode(values, encoding.transfer), encoding.to_working)
     return np.asarray(light * np.float32(encoding.white_light / white_light), np.float32)
 
 

@@ -37,6 +37,8 @@ _MAX_MATRIX_ENTRY = 20.0  # camera to working space; a larger entry means a near
 _MIN_DETERMINANT = 1e-4  # of a usable colour matrix
 _D65_XYZ = colour.to_xyz("rec2020") @ np.ones(3)
 _MAX_BLACK_ROWS = 0.03  # fraction of rows of zeros; more means a damaged file
+_XTRANS_SIDE = 6  # of the X-Trans pattern
+_MARKESTEIJN_SIDE = 512  # pixels below which LibRaw refuses to do more than average neighbours
 _NEAR_BLACK = 0.5  # of the black level: noise does not reach further down in a whole row
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
@@ -195,8 +197,6 @@ def _source(path: Path) -> Iterator[_Source]:
     """Open a file and unpack its values."""
     sensor = _dng_sensor(path)
     if sensor is not None and sensor.needs_tifffile:
-        if sensor.is_interleaved:
-            raise UnreadableFrameError(path, f"stores its colours apart; {dng.WAY_OUT}")
         try:
             yield _Source(None, tiff_dng.read(path, sensor), sensor, _Camera())
         except dng.DngError as error:
@@ -239,6 +239,8 @@ def _dng_sensor(path: Path) -> dng.Sensor | None:
 
 def _decode(path: Path, source: _Source) -> _Decoded:
     """Return the picture of an open file."""
+    if _is_xtrans(source):
+        return _decode_xtrans(path, source)
     decoded = (
         _decode_dng(path, source.stored, source.sensor)
         if source.sensor
@@ -253,6 +255,50 @@ def _decode(path: Path, source: _Source) -> _Decoded:
             decoded, values=np.repeat(decoded.values[..., None], 3, -1), black=decoded.black[:1] * 3
         )
     return decoded
+
+
+def _is_xtrans(source: _Source) -> bool:
+    pattern = None if source.file is None else source.file.raw_pattern
+    return pattern is not None and pattern.shape == (_XTRANS_SIDE, _XTRANS_SIDE)
+
+
+def _decode_xtrans(path: Path, source: _Source) -> _Decoded:
+    """Return the picture of an X-Trans sensor, whose colours LibRaw interpolates (Markesteijn, one pass).
+
+    It does so on balanced values without cutting highlights, divided by the largest gain, and all is undone
+    here: raw values H W 3 float32, black 0, white 1.
+    """
+    import rawpy
+
+    file, sensor = source.file, source.sensor
+    if sensor is not None and sensor.is_corrected:
+        raise UnreadableFrameError(path, f"has an X-Trans pattern and needs corrections; {dng.WAY_OUT}")
+    visible = _visible_values(file)
+    _require_exposed(path, visible, _black_level(file, None))
+    gains = _normalized_gains(source.camera.camera_whitebalance) or (1.0, 1.0, 1.0)
+    is_small = min(visible.shape) < _MARKESTEIJN_SIDE
+    light = file.postprocess(
+        demosaic_algorithm=rawpy.DemosaicAlgorithm.LINEAR if is_small else rawpy.DemosaicAlgorithm.PPG,
+        output_color=rawpy.ColorSpace.raw,
+        output_bps=16,
+        gamma=(1, 1),
+        no_auto_bright=True,
+        adjust_maximum_thr=0,
+        highlight_mode=rawpy.HighlightMode.Ignore,
+        user_wb=[*gains, gains[1]],
+        user_flip=0,
+    )
+    if light.shape != (*visible.shape, 3):
+        raise UnreadableFrameError(path, f"is developed to an unexpected size; {dng.WAY_OUT}")
+    if sensor is not None:
+        top, left = int(file.sizes.top_margin), int(file.sizes.left_margin)
+        part = dng.Rectangle(
+            sensor.crop.top - top, sensor.crop.left - left, sensor.crop.bottom - top, sensor.crop.right - left
+        )
+        light = part.of(light) if min(part.top, part.left) >= 0 else light
+    values = light * np.asarray(max(gains) / np.array(gains) / 65535, np.float32)
+    note = "X-Trans sensor: LibRaw interpolates the colours of each frame"
+    return _Decoded(values, None, (0.0,) * 3, values, (0.0,) * 3, 1.0, notes=(note,))
 
 
 def _decode_libraw(path: Path, file: Any) -> _Decoded:
@@ -310,7 +356,7 @@ def _dng_cfa(path: Path, sensor: dng.Sensor) -> str | None:
         return "".join("RGB"[colour] for row in pattern for colour in row)
     rows = len(pattern)
     what = f"a {rows} x {len(pattern[0]) if rows else 0} colour pattern"
-    raise UnreadableFrameError(path, f"has {'an X-Trans pattern' if rows == 6 else what}; {dng.WAY_OUT}")
+    raise UnreadableFrameError(path, f"has {what}; {dng.WAY_OUT}")
 
 
 @contextmanager
@@ -361,10 +407,7 @@ def _cfa_pattern(path: Path, file: Any) -> str | None:
         letters = "".join(names[index] for index in _visible_pattern(file).ravel())
         if letters in ("RGGB", "BGGR", "GRBG", "GBRG"):
             return letters
-    is_xtrans = pattern.shape == (6, 6)
-    what = (
-        "an X-Trans pattern" if is_xtrans else f"a {pattern.shape[0]} x {pattern.shape[1]} pattern of {names}"
-    )
+    what = f"a {pattern.shape[0]} x {pattern.shape[1]} pattern of {names}"
     raise UnreadableFrameError(path, f"has {what}; {dng.WAY_OUT}")
 
 

@@ -33,4 +33,5 @@ def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
         raise dng.DngError(f"cannot be decoded ({error})") from error
     if values.shape[:2] != sensor.size_px:
         raise dng.DngError(f"has pixels of unsupported shape {values.shape}")
+    values = dng.deinterleaved(values, sensor.fields)
     return np.asarray(values, np.float32) if sensor.is_float else dng.linearized(values, sensor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from longexpo_cli.arrays import Array64
@@ -53,8 +55,11 @@ def own_motion(subject: Registration) -> float:
 def is_trusted(background: Registration, subject: Registration) -> bool:
     """Return whether a background is registered well enough to compare a subject with it.
 
-    In at least half of the subject's frames its inliers cover a part of the picture.
+    In at least half of the subject's frames its inliers outside the subject cover a part of the picture:
+    those at the subject's soft edge move with it.
     """
+    outside = background.trajectories.subject_weight <= SUBJECT_WEIGHT_THRESHOLD
+    background = replace(background, inliers=background.inliers & outside)
     frames = [n for n in subject.registered() if n != subject.trajectories.reference]
     good = [n for n in _shared_frames(subject, background) if covered(background, n) >= MIN_COVERAGE]
     return bool(good) and 2 * len(good) >= len(frames)

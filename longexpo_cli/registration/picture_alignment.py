@@ -25,6 +25,7 @@ START_FACTOR = 5.0  # times STILL_PX in the first iteration: tracks may be a pix
 SCALE_DECAY = 0.6  # of that factor, per iteration
 ITERATIONS = 12  # leaves 0.005 low pixels to convergence
 MIN_PIXELS = 60.0  # sum of weights of textured pixels that determine a similarity: two Lucas-Kanade windows
+MAX_VOTES = 4000  # pixels that vote, thinned evenly: neighbours say the same, and time counts
 MAX_CHANGE_PX = 3.0  # low pixels: a map that goes further has found something else
 DAMPING = 1e-6  # of the trace of the normal equations
 MIN_PARALLAX_PX = 1.0  # low pixels: where ground and subject are nearer, a frame does not tell them apart
@@ -122,9 +123,11 @@ def align_together(
     y, x = np.nonzero((prior > MIN_PRIOR) & (template.energy > 0))
     if len(y) < MIN_PIXELS:
         return [None] * len(others)
+    every = -(-len(y) // MAX_VOTES)
+    y, x = y[::every], x[::every]
     maps = [each.copy() for each in initial]
     system = _System.of(template, y, x, model)
-    near = prior[y, x].astype(np.float64)
+    near = every * prior[y, x].astype(np.float64)
     weights = np.zeros((len(others), len(y)))
     for iteration in range(ITERATIONS):
         scale = STILL_PX * max(1.0, START_FACTOR * SCALE_DECAY**iteration)

@@ -9,7 +9,7 @@ weight (picture_alignment.py). Where little stays still, parts of the subject ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,10 @@ BODY_SHARE = 0.9  # of what parts alone keep still: a model that keeps less does
 MODELS: tuple[MotionModel, ...] = ("affine", "homography")
 MIN_GAIN = 1.1  # times as much of the subject that a model must keep still to be taken
 MIN_STEADINESS = 0.9  # of what a model changes: noise and steps are not steady
+GROW_PX = 9  # low pixels: side of the window over which the steadiness of what joins the subject is averaged
+GROW_STEADY = (
+    0.35  # of a window's mean: what is still in most frames, and more the subject's than the ground's
+)
 MIN_COURSE_FRAMES = 5  # beside the reference: a quadratic course explains two exactly
 
 
@@ -49,23 +53,88 @@ def refine(
     reference = registration.trajectories.reference
     frames = [n for n in registration.registered() if n != reference]
     prior = _prior(registration, grid)
-    crop = _crop(prior)
-    if crop is None or not frames:
+    if not frames or _crop(prior) is None:
         return registration
-    template = Template.of(pictures[reference], crop)
     to_low = _to_low(registration, grid)
     from_low = np.linalg.inv(to_low)
-    initial = [to_low @ registration.maps[n] @ from_low @ template.shift for n in frames]
-    ground = [to_low @ background.maps[n] @ from_low @ template.shift for n in frames]
-    others = [pictures[n] for n in frames]
-    explained = ground_agreement(template, others, ground, initial, prior[crop])
-    template = replace(template, ground=explained)
-    maps = _refine(template, others, initial, prior[crop], np.array(frames) - reference)
+    burst = _Burst(
+        pictures[reference],
+        [pictures[n] for n in frames],
+        [to_low @ background.maps[n] @ from_low for n in frames],
+        np.array(frames) - reference,
+    )
+    maps = burst.refine([to_low @ registration.maps[n] @ from_low for n in frames], prior)
+    grown = burst.grow(maps, prior)
+    if grown.sum() >= MIN_GAIN * prior.sum():
+        wider = burst.refine(maps, grown)
+        maps = max(maps, wider, key=lambda each: burst.held(each, grown))
     result = registration.maps.copy()
     for n, refined in zip(frames, maps, strict=True):
-        normalized = from_low @ refined @ np.linalg.inv(template.shift) @ to_low
+        normalized = from_low @ refined @ to_low
         result[n] = normalized / normalized[2, 2]
     return replace(registration, maps=result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Burst:
+    """The reference and the other pictures K, the ground's maps K 3 3 to them, and their distances K from it.
+
+    Maps are of low pixels, from the reference to the other pictures.
+    """
+
+    reference: Picture
+    others: Sequence[Picture]
+    ground: Sequence[Array64]
+    offsets: Indices
+
+    def template(self, maps: Sequence[Array64], prior: Array32, crop: tuple[slice, slice]) -> Template:
+        """Return rows and columns of the reference, and how well the ground explains them."""
+        found = Template.of(self.reference, crop)
+        ground, subject = ([each @ found.shift for each in layer] for layer in (self.ground, maps))
+        return replace(found, ground=ground_agreement(found, self.others, ground, subject, prior[crop]))
+
+    def refine(self, maps: Sequence[Array64], prior: Array32) -> list[Array64]:
+        """Return refined maps of what a prior H W weights."""
+        crop = _crop(prior)
+        if crop is None:
+            return list(maps)
+        template = self.template(maps, prior, crop)
+        initial = [each @ template.shift for each in maps]
+        refined = _refine(template, self.others, initial, prior[crop], self.offsets)
+        return [each @ np.linalg.inv(template.shift) for each in refined]
+
+    def held(self, maps: Sequence[Array64], prior: Array32) -> float:
+        """Return how many pixels of what a prior H W weights stay still under maps, unlike the ground."""
+        crop = _crop(prior)
+        if crop is None:
+            return 0.0
+        template = self.template(maps, prior, crop)
+        inside = [each @ template.shift for each in maps]
+        return float(_steady(template, self.others, inside, prior[crop]).sum())
+
+    def grow(self, maps: Sequence[Array64], prior: Array32) -> Array32:
+        """Return the prior H W, and what is next to it and as still under the maps, but is not the ground.
+
+        Tracks may be on a part of the subject alone.
+        """
+        import cv2
+
+        crop = _crop(prior)
+        if crop is None:
+            return prior
+        reach = max(crop[0].stop - crop[0].start, crop[1].stop - crop[1].start) // 2
+        wide = tuple(slice(max(each.start - reach, 0), each.stop + reach) for each in crop)
+        template = self.template(maps, prior, (wide[0], wide[1]))
+        still = template.stillness(self.others, [each @ template.shift for each in maps])
+        textured = (template.energy > 0).astype(np.float32)
+        steady = (still * template.share(still)).astype(np.float32) * textured
+        mean = cv2.blur(steady, (GROW_PX, GROW_PX)) / np.maximum(cv2.blur(textured, (GROW_PX, GROW_PX)), 0.25)
+        held = prior[wide] > 0.5
+        _, label = cv2.connectedComponents(((mean > GROW_STEADY) | held).astype(np.uint8))
+        kept = np.isin(label, np.unique(label[held])) & (label > 0)
+        grown = prior.copy()
+        grown[wide] = np.maximum(grown[wide], kept.astype(np.float32))
+        return grown
 
 
 def _refine(

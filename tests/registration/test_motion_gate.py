@@ -106,3 +106,14 @@ def test_the_least_motion_is_a_quarter_of_the_trail(part: float, is_held: bool) 
     else:
         with pytest.raises(AlignmentError, match="no subject moves"):
             align(tracks, "background", REFERENCE, Params())
+
+
+@pytest.mark.parametrize("edge_weight", [0.3, 0.6, 0.9])
+def test_the_soft_edge_of_a_mask_before_a_plain_sky_is_no_background(edge_weight: float) -> None:
+    inside = SIMULATOR.moving_layer(SIMULATOR.random_points(90, LORRY), followed, weight=1.0)
+    edge = SIMULATOR.moving_layer(SIMULATOR.random_points(30, LORRY), followed, weight=edge_weight)
+    found = align(concatenate(inside, edge), "background", REFERENCE, Params())
+    assert found.reject_reason == ("",) * FRAMES
+    assert found.relative_motion is not None and np.isnan(found.relative_motion)
+    probes = SIMULATOR.random_points(50, LORRY)
+    assert alignment_error_px(found, followed, probes).max() < 0.5 * SCALE

@@ -155,7 +155,8 @@ def turn(homography: Array64) -> float:
     return float(np.arctan2(homography[1, 0], homography[0, 0]))
 
 
-def test_a_flat_side_that_turns_away_steadily_is_held_by_more_than_a_similarity() -> None:
+@pytest.mark.parametrize("tracked", [(50, 50, 150, 100), (50, 50, 120, 100)])
+def test_a_flat_side_that_turns_away_steadily_is_held_by_more_than_a_similarity(tracked: Box) -> None:
     box = (50, 50, 150, 100)
 
     def turning(t: int) -> Array64:
@@ -167,7 +168,21 @@ def test_a_flat_side_that_turns_away_steadily_is_held_by_more_than_a_similarity(
         return move(1.5 * t, 0)
 
     frames = greys(still, (box, turning))
-    assert miss_px(refined(frames, still, similar, [box]), turning, box) < 0.3
+    assert miss_px(refined(frames, still, similar, [tracked]), turning, box) < 0.3
+
+
+@pytest.mark.parametrize("tracked", [(50, 40, 80, 70), (115, 70, 150, 110)])
+def test_the_whole_of_a_subject_is_held_when_tracks_are_on_a_part(tracked: Box) -> None:
+    box = (50, 40, 150, 110)
+
+    def body(t: int) -> Array64:
+        return move(2.5 * t, 0.4 * t, 0.012 * t)
+
+    def drifting(t: int) -> Array64:
+        return body(t) @ move(0, 0, 0.006 * t, (tracked[0] + 15, tracked[1] + 15))
+
+    frames = greys(still, (box, body))
+    assert miss_px(refined(frames, still, drifting, [tracked]), body, box) < 0.15
 
 
 def test_the_ground_explains_its_own_pixels_and_no_others() -> None:
