@@ -160,7 +160,7 @@ def test_the_times_of_another_frame() -> None:
 def test_a_date_that_is_not_believed_is_not_carried(tmp_path: Path) -> None:
     for n in range(5):
         start = NOON + datetime.timedelta(seconds=-1e9 if n == 2 else n / 4)
-        write_dng(tmp_path / f"IMG_{n}.dng", np.full((16, 16), 2000 + n, np.uint16), DngMetadata(start))
+        write_dng(tmp_path / f"IMG_{n}.dng", np.full((32, 48), 2000 + n, np.uint16), DngMetadata(start))
     burst = load.load(tmp_path, load.Params())
     selection = SimpleNamespace(reference=2, frames=(0, 1, 2, 3, 4))
     done = SimpleNamespace(burst=burst, selection=selection, merged=(), exposure_s=1.0)
