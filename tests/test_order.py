@@ -302,6 +302,9 @@ def test_other_names_among_frames_without_times() -> None:
     assert any("begin in several ways" in note for note in order.notes)
     found, order = ordered(bare(["first.png", "second.png"]))
     assert (found, order.strays) == (["first.png", "second.png"], ())
+    assert order.notes == (
+        "there are no times, and file names do not count; the order is that of the alphabet",
+    )
 
 
 def test_numbers_that_leap_are_noted_where_there_are_no_times() -> None:

@@ -144,6 +144,8 @@ def _order_without_times(stamps: Sequence[Stamp]) -> Order:
     if len(several) > 1:
         texts = ", ".join(f"{start or 'a number'}: {count}" for start, count in groups[:_MAX_NAMED])
         notes += (f"there are no times, and file names begin in several ways ({texts}); is it one burst?",)
+    elif not ranked.is_counted:
+        notes += ("there are no times, and file names do not count; the order is that of the alphabet",)
     return Order(
         frames=tuple(kept[n] for n in ranked.frames),
         start_s=tuple(n * _NOMINAL_INTERVAL_S for n in range(len(kept))),
