@@ -282,6 +282,7 @@ def test_two_bursts_are_told_apart() -> None:
     assert order.several == (
         "has several bursts, 2.5 h apart: IMG_0000.jpg to IMG_0004.jpg, IMG_0005.jpg to IMG_0008.jpg"
     )
+    assert order.notes == ()
     _, order = ordered([at(name, time) for name, time in zip("kdfbqacwz", times, strict=True)])
     assert order.several
 

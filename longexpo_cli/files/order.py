@@ -176,7 +176,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
-    notes += _pauses(names, frames, times, unit_s)
+    notes += () if several else _pauses(names, frames, times, unit_s)
     missing = sum(stamps[n].taken is None for n in frames)
     if missing:
         notes += (f"{missing} of the frames have no time; their order is that of their names",)
