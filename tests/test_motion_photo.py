@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from longexpo_cli.batch import bursts_under
 from longexpo_cli.errors import BurstError
 from longexpo_cli.files import motion_photo, pyav, video
 from longexpo_cli.stages import load
@@ -96,7 +97,7 @@ def animation(path: Path, frames: list[Any], durations_ms: list[int]) -> Path:
     return path
 
 
-@pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".png", ".avif"])
 def test_an_animation_is_a_clip_with_the_times_of_its_frames(tmp_path: Path, ending: str) -> None:
     path = animation(tmp_path / f"a{ending}", WANTED, [100, 200, 100, 50, 300, 100])
     found = load.load(path, load.Params())
@@ -140,5 +141,28 @@ def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
         assert not video.is_video(path)
     damaged = tmp_path / "b.gif"
     damaged.write_bytes(b"GIF89a")
-    with pytest.raises(BurstError, match="not a readable animation"):
+    with pytest.raises(BurstError, match=r"truncated|not a readable animation"):
         load.load(damaged, load.Params())
+
+
+def test_a_live_photo_is_rendered_from_its_video(tmp_path: Path, mp4: bytes) -> None:
+    (tmp_path / "IMG_1.JPG").write_bytes(jpeg())
+    (tmp_path / "IMG_1.MOV").write_bytes(mp4)
+    assert list(bursts_under(tmp_path)) == [tmp_path / "IMG_1.MOV"]
+    with pytest.raises(BurstError, match=r"IMG_1\.MOV: is a video; pass it by itself"):
+        load.load(tmp_path, load.Params())
+    assert len(load.load(tmp_path / "IMG_1.MOV", load.Params()).shots) == 6
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
+def test_a_damaged_animation_is_refused(tmp_path: Path, ending: str) -> None:
+    path = animation(tmp_path / f"a{ending}", WANTED, [100] * 6)
+    data = bytearray(path.read_bytes())
+    path.write_bytes(data[: len(data) * 3 // 4])
+    with pytest.raises(BurstError, match=r"truncated|damaged"):
+        load.load(path, load.Params())
+    if ending == ".png":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(BurstError, match="checksum"):
+            load.load(path, load.Params())

@@ -117,6 +117,20 @@ def test_a_scene_that_stands_still_for_long_is_not_repeated_frames() -> None:
     assert video._repeats([np.inf, *[0.7] * 9]) == set()  # noise only
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".webm"])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_longer_video_is_never_used_as_a_whole(
+    tmp_path: Path, ending: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    codec, options = ("libvpx-vp9", {"crf": "8", "b": "0"}) if ending == ".webm" else ("libx264", {"qp": "2"})
+    path = clips.write(tmp_path / f"a{ending}", clips.moving_bar(12), codec=codec, options=options)
+    found = load.load(path, load.Params(video_frames=5))
+    assert found.left_out >= 1
+    assert any("0 to 4 are used" in note for note in found.shots[0].notes)
+    assert load.load(path, load.Params()).left_out == 0
+
+
 def test_a_longer_video_says_which_part_is_used(tmp_path: Path) -> None:
     path = clips.write(tmp_path / "a.mp4", clips.moving_bar(12))
     found = load.load(path, load.Params(video_frames=5))
@@ -132,10 +146,59 @@ def test_a_truncated_video_says_so(tmp_path: Path) -> None:
     whole = clips.write(tmp_path / "a.mkv", clips.moving_bar(12), options={"qp": "2", "g": "1"})
     path = tmp_path / "cut.mkv"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    found = info(path)
-    assert 2 <= len(found.frames) < 11
-    assert any("truncated" in note for note in found.notes)
-    assert not any("truncated" in note for note in info(whole).notes)
+    found = load.load(path, load.Params())
+    last = found.shots[-1].frame
+    assert 2 <= len(found.shots) < 11
+    assert [name.name for name, _ in found.refused][-1] == f"cut.mkv after #{last}"
+    assert "truncated" in found.refused[-1][1]
+    assert not info(whole).truncated
+
+
+def index_first(data: bytes) -> bytes:
+    """An MP4 with its index (moov) before its frames (mdat), as phones and the web have it."""
+    parts, at = {}, 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        parts[data[at + 4 : at + 8]] = data[at : at + size]
+        at += size
+    moov = bytearray(parts[b"moov"])
+    table = moov.index(b"stco") + 8
+    for n in range(int.from_bytes(moov[table : table + 4], "big")):
+        place = table + 4 + 4 * n
+        offset = int.from_bytes(moov[place : place + 4], "big") + len(moov)
+        moov[place : place + 4] = offset.to_bytes(4, "big")
+    rest = b"".join(part for kind, part in parts.items() if kind not in (b"ftyp", b"moov"))
+    return parts[b"ftyp"] + bytes(moov) + rest
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi"])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_file_that_ends_early_is_told_from_a_whole_one(
+    tmp_path: Path, ending: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    path = tmp_path / f"a{ending}"
+    if ending == ".mp4":
+        clips.write(path, clips.moving_bar(12), options={"qp": "2", "g": "1"})
+        data = index_first(path.read_bytes())
+    else:
+        clips.write(path, clips.moving_bar(12), codec="mjpeg", options={"qmax": "2"}, pixels="yuvj420p")
+        data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 7 // 10])
+    assert "truncated" in info(path).truncated
+    path.write_bytes(data + b"SEFH\xff\xff\xff\xff trailer of a phone")
+    assert not info(path).truncated
+
+
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_a_video_cut_before_its_index_says_so(
+    tmp_path: Path, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    path = clips.write(tmp_path / "a.mp4", clips.moving_bar(12))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BurstError, match=r"not a readable video.*truncated"):
+        load.load(path, load.Params())
 
 
 def test_damaged_frames_are_refused_until_the_next_key_frame(tmp_path: Path) -> None:

@@ -34,9 +34,8 @@ def command(burst: Path, as_json: bool) -> None:
         return
     first = found.shots[0]
     height, width = first.size_px
-    click.echo(
-        f"{found.source}: {len(found.shots)} frames of {width}x{height}, {first.camera}, {first.cfa or 'RGB'}"
-    )
+    kind = ", ".join(filter(None, (f"{width}x{height}", first.camera, first.cfa or "RGB")))
+    click.echo(f"{found.source}: {len(found.shots)} frames of {kind}")
     click.echo(f"times: {first.timestamp_source}")
     if found.order:
         click.echo(f"order: {found.order}")

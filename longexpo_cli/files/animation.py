@@ -1,7 +1,8 @@
-"""Animated GIF, WebP and PNG as clips, through OpenCV."""
+"""Animated GIF, WebP, PNG and AVIF as clips, through OpenCV."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,21 +17,24 @@ from longexpo_cli.files.clip import DecodedFrame, StreamFacts, UnsupportedVideoE
 
 _HEAD_BYTES = 1 << 16
 _PART_BYTES = 1 << 27  # of decoded frames in memory at a time
+_TRAILING_BYTES = 16  # that may follow the end mark of a GIF
 _MIN_DURATION_MS, _USUAL_DURATION_MS = 10, 100  # browsers show frames of up to the first for the second
 _NOTE = "values of the animation are taken as sRGB"
 
 
 def is_animation(path: Path) -> bool:
-    """Whether a file is a GIF, or a WebP or PNG with more than one frame; OSError when it cannot be read."""
+    """Whether a file is a GIF, or a WebP, PNG or AVIF of several frames; OSError when it cannot be read."""
     kind = path.suffix.lower()
     if kind == ".gif":
         return True
-    if kind not in (".webp", ".png", ".apng"):
+    if kind not in (".webp", ".png", ".apng", ".avif"):
         return False
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if kind == ".webp":  # VP8X with the flag of an animation (WebP container specification)
         return head[:4] == b"RIFF" and head[12:16] == b"VP8X" and bool(head[20:21] and head[20] & 2)
+    if kind == ".avif":  # the brand of sequences (AV1 Image File Format, 6.3)
+        return head[4:8] == b"ftyp" and b"avis" in head[8 : int.from_bytes(head[:4], "big")]
     is_png = head.startswith(markers.PNG_SIGNATURE)
     return is_png and any(name == b"acTL" for name, _, _ in markers.png_chunks(head, len(head)))
 
@@ -41,6 +45,8 @@ class AnimationDecoder:
     def __init__(self, path: Path) -> None:
         """Open an animation; UnsupportedVideoError when it cannot be decoded or has transparent parts."""
         self._data = np.fromfile(path, np.uint8)
+        if defect := _defect(self._data.tobytes()):
+            raise UnsupportedVideoError(defect)
         first = self._part(0, 1)
         if not first:
             raise UnsupportedVideoError("is not a readable animation")
@@ -56,6 +62,7 @@ class AnimationDecoder:
             rate_hz=None,
             frames=None,
             duration_s=None,
+            about_frames=None,
             notes=(_NOTE,),
         )
 
@@ -97,6 +104,23 @@ class AnimationDecoder:
             (_opaque(frame), (ms if ms > _MIN_DURATION_MS else _USUAL_DURATION_MS) / 1000)
             for frame, ms in zip(animation.frames, durations, strict=True)
         ]
+
+
+def _defect(data: bytes) -> str:
+    """Return what is wrong with the chunks of an animation, or "": decoders pass over some damage."""
+    if data.startswith(b"GIF8") and b";" not in data[-_TRAILING_BYTES:]:
+        return "is truncated"
+    if data.startswith(b"RIFF") and 8 + int.from_bytes(data[4:8], "little") > len(data):
+        return "is truncated"
+    if not data.startswith(markers.PNG_SIGNATURE):
+        return ""
+    for kind, at, length in markers.png_chunks(data, len(data)):
+        end = at + length
+        if zlib.crc32(data[at - 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return f"is damaged: the checksum of the chunk at byte {at - 8} is wrong"
+        if kind == b"IEND":
+            return ""
+    return "is truncated"
 
 
 def _same(values: Array8) -> Array8:

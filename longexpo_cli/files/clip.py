@@ -12,6 +12,18 @@ from typing import Literal, Protocol
 from longexpo_cli.arrays import Array, Array8, Array16, Array64
 from longexpo_cli.types import Transfer
 
+EXTENSIONS = frozenset(
+    {
+        *(".mp4", ".mov", ".m4v", ".3gp", ".3g2", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".m2v", ".vob"),
+        *(".mts", ".m2ts", ".ts", ".wmv", ".flv", ".ogv", ".mxf", ".dv", ".gif"),
+    }
+)
+_BOXES = frozenset(  # at the top of MP4 and QuickTime; what follows others is no part of the video
+    {
+        *(b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"uuid", b"meta", b"udta"),
+        *(b"styp", b"sidx", b"moof", b"mfra", b"emsg", b"prft"),
+    }
+)
 Fields = Literal["", "as flagged", "top first", "bottom first"]
 
 
@@ -25,7 +37,8 @@ class StreamFacts:
 
     size_px (height, width) and orientation (EXIF, 1..8) are as stored; pixel_aspect is the width of a pixel
     over its height. bits is 8 or 16, the type of the decoded frames. white is the light of the largest value,
-    1.0 = white. frames and duration_s are promised by the container. notes has what was assumed.
+    1.0 = white. frames and duration_s are promised by the container; about_frames is its number of frames or
+    an estimate. notes has what was assumed.
     """
 
     size_px: tuple[int, int]
@@ -38,6 +51,7 @@ class StreamFacts:
     rate_hz: float | None
     frames: int | None
     duration_s: float | None
+    about_frames: int | None
     notes: tuple[str, ...] = ()
 
 
@@ -107,3 +121,24 @@ class Span(io.BufferedIOBase):
         """Close the file."""
         self._file.close()
         super().close()
+
+
+def ends_early(file: Span) -> bool | None:
+    """Whether a file of the MP4 family or an AVI ends before the boxes or chunks in it; None for others."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    if head[:4] == b"RIFF":
+        return 8 + int.from_bytes(head[4:8], "little") > size
+    if head[4:8] not in _BOXES:
+        return None
+    at = 0
+    while head[4:8] in _BOXES:
+        length = int.from_bytes(head[:4], "big")
+        length = int.from_bytes(head[8:16], "big") if length == 1 else length
+        if length < 8:  # 0: up to the end
+            break
+        at += length
+        file.seek(at)
+        head = file.read(16)
+    return at > size

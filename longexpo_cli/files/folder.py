@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longexpo_cli.files import pictures, raw, video
+from longexpo_cli.files import clip, phone_pictures, pictures, raw
 from longexpo_cli.files.names import natural_key
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,11 @@ _SYSTEM_FOLDERS = frozenset(
 _PICTURE_TYPES = {
     "tiff": pictures.TIFF,
     "png": pictures.PNG,
+    "jpeg xl": phone_pictures.JPEG_XL,
+    "avif": phone_pictures.AVIF,
+    "heic": phone_pictures.HEIC,
     "jpeg": pictures.JPEG,
+    "webp": phone_pictures.WEBP,
 }  # preferred first
 
 
@@ -122,7 +126,7 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
         if is_sidecar or _file_type(path) == frame_type:
             continue
         is_companion = path.stem.lower() in stems
-        if path.suffix.lower() in video.EXTENSIONS:
+        if path.suffix.lower() in clip.EXTENSIONS:
             unused += [] if is_companion else [(path, "is a video; pass it by itself")]
         elif not is_supported(path):
             unused.append((path, "unsupported image format"))
@@ -138,7 +142,7 @@ def rival_type(frames: Sequence[Path], unused: Sequence[tuple[Path, str]]) -> st
 
 
 def is_supported(path: Path) -> bool:
-    """Whether the extension is that of a RAW, TIFF, PNG or JPEG file."""
+    """Whether the extension is that of a RAW file or a picture that can be a frame."""
     kind = _file_type(path)
     return kind in _PICTURE_TYPES or kind in raw.EXTENSIONS
 

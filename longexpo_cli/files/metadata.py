@@ -1,7 +1,7 @@
 """Read the tags of a frame: TIFF directories in RAW, DNG and TIFF files, EXIF blocks in other formats.
 
-Supported are TIFF, DNG and other RAW formats based on TIFF, RW2, ORF, RAF, CR3, JPEG and PNG. No library is
-used, because common ones read only some of these and only a few tags are needed.
+Supported are TIFF, DNG and other RAW formats based on TIFF, RW2, ORF, RAF, CR3, JPEG, PNG, AVIF, HEIC, WebP
+and JPEG XL. No library is used, because common ones read only some of these and only a few tags are needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import ifd, markers
+from longexpo_cli.files import heif, ifd, markers, phone_pictures
 from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data
 from longexpo_cli.types import NoiseProfile
@@ -27,6 +27,7 @@ _TIFF_SIGNATURES = (  # TIFF, BigTIFF, Panasonic, Olympus
     *(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     *(b"IIU\0", b"IIRO", b"IIRS", b"MMOR"),
 )
+_JPEG_XL_SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"  # of files that have boxes, as for EXIF
 _CANON_SEARCH_BYTES = 1 << 20  # at the start of a CR3, where the metadata boxes are
 
 # Tags (TIFF 6.0, Exif 2.32, DNG 1.7).
@@ -136,6 +137,8 @@ def tiff_structures(data: Data, size: int) -> Iterator[int]:
         yield from (start for kind, start, _ in markers.png_chunks(data, size) if kind == b"eXIf")
     elif data[:15] == b"FUJIFILMCCD-RAW":  # RAF: the offset of a JPEG preview, which holds the EXIF block
         yield from _exif_in_jpeg(data, int.from_bytes(data[84:88], "big"), size)
+    elif data[:4] == b"RIFF" or data[:12] == _JPEG_XL_SIGNATURE or heif.is_heif(data):
+        yield from phone_pictures.exif_starts(data)
     elif data[4:8] == b"ftyp":  # CR3: Canon's boxes with the main, Exif and GPS directories
         for name in (b"CMT1", b"CMT2", b"CMT4"):
             at = data.find(name, 0, _CANON_SEARCH_BYTES)

@@ -103,6 +103,7 @@ class OpenCvDecoder:
             rate_hz=rate if 0 < rate < np.inf else None,
             frames=int(frames) if known else None,
             duration_s=frames / rate if known and 0 < rate < np.inf else None,
+            about_frames=int(frames) if 0 < frames < _MAX_FRAME_COUNT else None,
             notes=() if self._kind in _RGB else (NOTE,),
         )
 

@@ -1,4 +1,4 @@
-"""Pictures that are not RAW (TIFF, PNG, JPEG): headers and pixels."""
+"""Pictures that are not RAW (TIFF, PNG, JPEG; AVIF, HEIC, WebP, JPEG XL): headers and pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from longexpo_cli import colour
 from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import damage, icc, jpeg, markers, picture_colour, tiff_page
+from longexpo_cli.files import damage, icc, jpeg, markers, phone_pictures, picture_colour, tiff_page
+from longexpo_cli.files.phone_pictures import PhonePictureError
 from longexpo_cli.files.picture_colour import ColourError
 from longexpo_cli.files.tiff_page import TiffError
 
@@ -35,7 +36,8 @@ class ImageInfo:
 
     max_value is 255 or 65535 (less for 9 to 15 bits), 2^bits - 1 for more bits, 1.0 for floats. white_light
     is the light of the brightest value that the picture holds or may hold, 1.0 = white. is_table: values are
-    8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does.
+    8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does. orientation
+    (EXIF, 1..8) is None where the tags of the file say it.
     """
 
     size_px: tuple[int, int]
@@ -44,6 +46,7 @@ class ImageInfo:
     min_value: float = 0.0
     white_light: float = 1.0
     is_float: bool = False
+    orientation: int | None = None
 
     @property
     def is_table(self) -> bool:
@@ -67,10 +70,12 @@ def _stored_info(path: Path) -> ImageInfo:
         if path.suffix.lower() in TIFF:
             return _tiff_info(path)
         data = path.read_bytes()
+        if path.suffix.lower() in phone_pictures.EXTENSIONS:
+            return _phone_info(path, data)
         return _png_info(path, data) if path.suffix.lower() in PNG else _jpeg_info(path, data)
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
-    except (ColourError, TiffError) as error:
+    except (ColourError, TiffError, PhonePictureError) as error:
         raise UnreadableFrameError(path, str(error)) from error
 
 
@@ -137,6 +142,11 @@ def _three_channels(path: Path, info: ImageInfo) -> Any:
 def _decode(path: Path) -> Any:
     import cv2
 
+    if path.suffix.lower() in phone_pictures.EXTENSIONS:
+        try:
+            return phone_pictures.decode(path)
+        except PhonePictureError as error:
+            raise UnreadableFrameError(path, str(error)) from error
     if path.suffix.lower() in JPEG:
         try:
             return jpeg.decode(path.read_bytes())
@@ -162,6 +172,18 @@ def _tiff_info(path: Path) -> ImageInfo:
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
     return ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
+
+
+def _phone_info(path: Path, data: bytes) -> ImageInfo:
+    found = phone_pictures.read_header(path, data)
+    return ImageInfo(
+        found.size_px,
+        found.max_value,
+        found.colour,
+        white_light=found.colour.white_light,
+        is_float=found.is_float,
+        orientation=found.orientation,
+    )
 
 
 def _brightest(path: Path, info: ImageInfo) -> float:

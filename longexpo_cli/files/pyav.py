@@ -49,6 +49,11 @@ _PRIMARIES = {
     12: (colour.PRIMARIES["display-p3"], colour.D65_XY),
     22: (((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)), colour.D65_XY),  # EBU Tech. 3213-E
 }
+_PRIMARIES_NAMES = {
+    **{1: "BT.709", 5: "BT.601 (625 lines)", 6: "BT.601 (525 lines)", 7: "BT.601 (525 lines)", 9: "BT.2020"},
+    **{11: "DCI-P3", 12: "Display P3", 22: "EBU 3213"},
+}
+_BT709 = 1
 _UNSPECIFIED = 2
 _RGB = 0
 _FULL_RANGE = 2
@@ -195,6 +200,9 @@ def _pictures(container: Any) -> Any:
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
     if not streams:
         raise UnsupportedVideoError("has no video stream")
+    streams = [s for s in streams if s.codec_context is not None]
+    if not streams:
+        raise UnsupportedVideoError("is encoded by a codec that is not known")
     return max(streams, key=lambda stream: stream.width * stream.height)
 
 
@@ -260,10 +268,19 @@ def _facts(stream: Any, frame: Any) -> tuple[StreamFacts, str, bool]:
         rate_hz=float(rate) if rate else None,
         frames=int(stream.frames) or None,
         duration_s=_promised(stream),
-        notes=() if is_named else (note,),
+        about_frames=int(stream.frames) or _estimated(stream, rate),
+        notes=(*(() if is_named else (note,)), *_colour_note(frame)),
     )
     is_full = "yuvj" in name or not is_yuv or int(frame.color_range) == _FULL_RANGE
     return facts, matrix, is_full
+
+
+def _colour_note(frame: Any) -> tuple[str, ...]:
+    """Return a sentence that names the colours where they are not those of most videos."""
+    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
+    names = [_PRIMARIES_NAMES.get(primaries, ""), _TRANSFERS[transfer][0].curve.upper()]
+    is_usual = primaries in (_BT709, _UNSPECIFIED) and transfer in _SRGB_LIKE
+    return () if is_usual else (f"colours: {', '.join(name for name in names if name)}",)
 
 
 def _promised(stream: Any) -> float | None:
@@ -276,6 +293,12 @@ def _promised(stream: Any) -> float | None:
         return 3600 * hours + 60 * minutes + seconds
     is_alone = len(stream.container.streams) == 1  # else the sound may be longer
     return stream.container.duration / _CONTAINER_TICKS_HZ if is_alone and stream.container.duration else None
+
+
+def _estimated(stream: Any, rate: Any) -> int | None:
+    """Return how many frames there may be, by the length of the container and the frame rate."""
+    ticks = stream.container.duration
+    return round(ticks / _CONTAINER_TICKS_HZ * float(rate)) if ticks and rate else None
 
 
 def _matrix(stream: Any, frame: Any) -> str:

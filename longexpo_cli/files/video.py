@@ -20,30 +20,21 @@ from longexpo_cli.arrays import Array, Array8, Array16, Array32, Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import motion_photo, pyav
 from longexpo_cli.files.animation import AnimationDecoder, is_animation
-from longexpo_cli.files.clip import DecodedFrame, Decoder, Fields, Span, StreamFacts, UnsupportedVideoError
+from longexpo_cli.files.clip import EXTENSIONS as EXTENSIONS
+from longexpo_cli.files.clip import (
+    DecodedFrame,
+    Decoder,
+    Fields,
+    Span,
+    StreamFacts,
+    UnsupportedVideoError,
+    ends_early,
+)
 from longexpo_cli.files.interlace import FieldVotes
 from longexpo_cli.files.opencv_video import OpenCvDecoder
 from longexpo_cli.types import Transfer
 
 WAY_OUT = "pip install 'longexpo[video]' decodes it, or: ffmpeg -i IN -vf bwdif=send_frame -crf 12 OUT.mp4"
-EXTENSIONS = frozenset(
-    {
-        ".mp4",
-        ".mov",
-        ".m4v",
-        ".avi",
-        ".mkv",
-        ".webm",
-        ".mpg",
-        ".mpeg",
-        ".mts",
-        ".m2ts",
-        ".ts",
-        ".wmv",
-        ".3gp",
-        ".gif",
-    }
-)
 _SLACK_FRAMES = 3.0  # by which a complete video may be shorter than its header says
 _COUNTED = frozenset({".mp4", ".mov", ".m4v", ".3gp", ".avi"})  # containers that have the number of frames
 _MAX_INTERLACED_ROWS = 1088  # no format of interlaced video has more
@@ -74,7 +65,7 @@ class VideoInfo:
     size_px (height, width) has square pixels and is not turned by orientation (EXIF, 1..8). max_value is 255
     or 65535; white is the light of it, 1.0 = white. fields is how frames are deinterlaced (read_frame).
     refused are numbers of damaged frames; unread counts the frames that were not asked for, as far as that is
-    known. notes are sentences for the user.
+    known. truncated says that frames are missing at the end, or "". notes are sentences for the user.
     """
 
     size_px: tuple[int, int]
@@ -87,6 +78,7 @@ class VideoInfo:
     frames: tuple[VideoFrame, ...]
     refused: tuple[int, ...]
     unread: int
+    truncated: str
     notes: tuple[str, ...]
 
 
@@ -112,9 +104,10 @@ def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
             for number, frame in enumerate(decoder.frames()):
                 if scan.add(number, frame):
                     break
-            return scan.result(decoder.facts, _inside_note(path))
+            return scan.result(decoder.facts, _inside_note(path), _ends_early(path))
     except UnsupportedVideoError as error:
-        raise UnreadableFrameError(path, str(error)) from error
+        cut = "; the file is truncated: it ends before its header says" if _ends_early(path) else ""
+        raise UnreadableFrameError(path, f"{error}{cut}") from error
 
 
 def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16:
@@ -134,6 +127,13 @@ def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16
     if values is None:
         raise UnreadableFrameError(path, f"frame {number} cannot be decoded")
     return values
+
+
+def _ends_early(path: Path) -> bool | None:
+    if is_animation(path):
+        return None
+    with Span(path, *_part(path)) as file:
+        return ends_early(file)
 
 
 def _inside_note(path: Path) -> str:
@@ -199,10 +199,11 @@ class _Scan:
         last, self._means = self._means, means
         return np.inf if last is None else float(np.abs(means - last).max()) * scale
 
-    def result(self, facts: StreamFacts, inside: str) -> VideoInfo:
+    def result(self, facts: StreamFacts, inside: str, is_cut: bool | None) -> VideoInfo:
         """Return the info of the video whose frames were added; UnsupportedVideoError when there are none.
 
-        inside is a sentence on the file that the video is in, or "".
+        inside is a sentence on the file that the video is in, or "". is_cut: the file ends early, None where
+        that is not known.
         """
         if not self._seen:
             raise UnsupportedVideoError("has no frame that can be decoded")
@@ -225,7 +226,6 @@ class _Scan:
             f"{copies} frames repeat the one before them and count once" if copies else "",
             "the video is interlaced; it was deinterlaced, one frame for two fields" if fields else "",
             _aspect_note(facts, size_px),
-            self._shortfall(facts),
             self._part(frames, facts),
         ]
         return VideoInfo(
@@ -238,34 +238,43 @@ class _Scan:
             fields=fields,
             frames=tuple(frames),
             refused=tuple(self._refused),
-            unread=max(self._total(facts) - len(self._frames) - len(self._refused), 0),
+            unread=self._unread(facts),
+            truncated=self._shortfall(facts, is_cut),
             notes=tuple(note for note in notes if note),
         )
 
-    def _shortfall(self, facts: StreamFacts) -> str:
-        """Return a sentence where the video ended before the frames that its container promises."""
+    def _shortfall(self, facts: StreamFacts, is_cut: bool | None) -> str:
+        """Return a sentence where the video ends before its file says, which the file or its length shows."""
         length_s = self._end_s - (self._start_s or 0.0)
-        slack_s = _SLACK_FRAMES * length_s / self._seen
-        if not self._ended or facts.duration_s is None or facts.duration_s - length_s <= slack_s:
+        missing_s = 0.0 if facts.duration_s is None else facts.duration_s - length_s
+        is_short = missing_s > _SLACK_FRAMES * length_s / self._seen
+        if not self._ended or not (is_short if is_cut is None else is_cut):
             return ""
-        promised = "" if facts.frames is None else f"{facts.frames} frames, "
-        return (
-            f"the video seems truncated: its header promises {promised}{facts.duration_s:.2f} s, "
-            f"{self._seen} frames, {length_s:.2f} s, can be read"
-        )
+        counted = "" if facts.frames is None else f" of {facts.frames}"
+        length = "" if facts.duration_s is None or not is_short else f" of {facts.duration_s:.2f}"
+        return f"the video is truncated: {self._seen}{counted} frames, {length_s:.2f}{length} s, can be read"
 
     def _total(self, facts: StreamFacts) -> int:
-        """Return the number of frames of the video, those seen where its container does not say more."""
-        return self._seen if self._ended else max(facts.frames or 0, self._seen)
+        """Return the number of frames of the video, an estimate where its container does not say it."""
+        return self._seen if self._ended else max(facts.about_frames or 0, self._seen)
+
+    def _unread(self, facts: StreamFacts) -> int:
+        """Return how many frames were not asked for, at least one where more may follow."""
+        left = self._total(facts) - len(self._frames) - len(self._refused)
+        return max(left, 0 if self._is_whole(facts) else 1)
+
+    def _is_whole(self, facts: StreamFacts) -> bool:
+        """Whether the video was decoded to its end."""
+        return self._ended or facts.frames == self._seen
 
     def _part(self, frames: list[VideoFrame], facts: StreamFacts) -> str:
         """Return a sentence that says which part of the video is used, "" if that is all of it."""
         last = frames[-1].number if frames else 0
-        is_whole = self._ended or facts.frames == self._seen
-        if self._first == 0 and self._every == 1 and is_whole:
+        if self._first == 0 and self._every == 1 and self._is_whole(facts):
             return ""
         step = "" if self._every == 1 else f"every {self._every}th of "
-        of = f"the video's {self._total(facts)} frames" if is_whole or facts.frames else "the video's frames"
+        about = "" if self._ended or facts.frames else "about "
+        of = f"the video's {about}{self._total(facts)} frames" if facts.about_frames else "the video's frames"
         at_s = (frames[0].time_s, frames[-1].time_s) if frames else (0.0, 0.0)
         length = "" if facts.duration_s is None else f" of {facts.duration_s:.2f} s"
         return (
@@ -339,6 +348,11 @@ def _aspect_note(facts: StreamFacts, size_px: tuple[int, int]) -> str:
     return f"pixels are not square; frames of {stored} are resampled to {square}"
 
 
+def _part(path: Path) -> tuple[int, int]:
+    """Return the first byte and the size of the video in a file."""
+    return motion_photo.find_video(path) or (0, path.stat().st_size)
+
+
 class _Opened:
     """A decoder as a context manager."""
 
@@ -357,7 +371,7 @@ def _opened(path: Path, fields: Fields, *, checked: bool) -> _Opened:
     try:
         if is_animation(path):
             return _Opened(AnimationDecoder(path))
-        start, size = motion_photo.find_video(path) or (0, path.stat().st_size)
+        start, size = _part(path)
         if pyav.is_installed():
             return _Opened(pyav.PyAvDecoder(Span(path, start, size), fields))
         grey = Span(path, start, size) if checked else None

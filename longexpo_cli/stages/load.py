@@ -152,7 +152,7 @@ def _frame_files(source: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         if videos:
             raise BurstError(f"{source}: no frames in this folder; pass a video in it, e.g. {videos[0]}")
         what = "the folder is empty" if is_empty else "no frames in this folder"
-        raise BurstError(f"{source}: {what}; pass a folder of RAW, TIFF, PNG or JPEG frames")
+        raise BurstError(f"{source}: {what}; pass a folder of RAW files or pictures, or a video")
     unused = folder.unused_files(files, paths)
     rival = folder.rival_type(paths, unused)
     if rival and len(paths) > 1:
@@ -247,11 +247,16 @@ def _load_video(path: Path, params: Params) -> Burst:
     start_s = info.frames[0].time_s
     shots = [replace(shot, frame=frame.number, start_s=frame.time_s - start_s) for frame in info.frames]
     refused = [(path.with_name(f"{path.name} #{n}"), "its data is damaged") for n in info.refused]
-    return Burst(path, tuple(shots), (), tuple(refused), unread=info.unread)
+    if info.truncated:
+        last = max(info.frames[-1].number, *info.refused, 0)
+        refused.append((path.with_name(f"{path.name} after #{last}"), info.truncated))
+    return Burst(path, tuple(shots), (), tuple(refused), order="the times in the video", unread=info.unread)
 
 
 def _too_few(info: video.VideoInfo) -> str:
     """Return why fewer than two frames of a video are used, and what to do."""
+    if info.truncated:
+        return f"fewer than two frames; {info.truncated}"
     if info.refused:
         return f"fewer than two of its frames are intact; {len(info.refused)} are damaged"
     return "fewer than two frames that differ are selected; lower --load-video-first or --load-video-every"
@@ -269,6 +274,7 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         info = pictures.image_info(path)
         sensor_px = size_px = info.size_px
         max_value = int(info.max_value)
+        header = replace(header, orientation=info.orientation or header.orientation)
     if sensor_px[0] * sensor_px[1] > params.max_pixels:
         raise UnreadableFrameError(
             path,
