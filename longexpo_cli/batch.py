@@ -134,8 +134,8 @@ def bursts_under(root: Path) -> Iterator[Path]:
         frames = folder.chosen_frames(files)
         if len(frames) >= 2:
             yield found
-        stems = {path.stem.lower() for path in frames} if len(frames) >= 2 else set()
-        yield from (path for path in files if path.stem.lower() not in stems and video.is_video(path))
+        names = {folder.picture_name(path) for path in frames} if len(frames) >= 2 else set()
+        yield from (path for path in files if folder.picture_name(path) not in names and video.is_video(path))
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:
