@@ -32,6 +32,7 @@ def render(
     subject: Sequence[Point] = (),
     frames: tuple[int | str | None, int | str | None] | None = None,
     skip: Sequence[int | str] = (),
+    dark: str | PathLike[str] | None = None,
     strict: bool = False,
     device: str | Device = "auto",
     observers: Iterable[Observer] = (),
@@ -45,10 +46,11 @@ def render(
     reference is the frame to align to; None chooses the sharpest. mask is a picture of the subject, white on
     black; subject are points on it (longexpo_cli.types.Point), from which it is grown; without either it is
     detected. mask_frame is the frame they were marked on; None is the reference if given, else the frame that
-    fits. frames are the first and the last frame to use (None: the burst's), skip frames to leave out. strict
-    makes an error of every dropped frame and of a trail that is not as asked for. device is an OpenCL device:
-    its number, a part of its name, "auto", or a Device that several bursts share. observers receive every
-    intermediate value (longexpo_cli.watch.Observer).
+    fits. frames are the first and the last frame to use (None: the burst's), skip frames to leave out. dark
+    is a dark frame or a folder of them, whose mean is subtracted from RAW frames. strict makes an error of
+    every dropped frame and of a trail that is not as asked for. device is an OpenCL device: its number, a
+    part of its name, "auto", or a Device that several bursts share. observers receive every intermediate
+    value (longexpo_cli.watch.Observer).
 
     In the result print.sdr is H W 3 uint8 in the profile print.profile, and print.light H W 3 float32,
     scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor, not
@@ -72,7 +74,8 @@ def render(
     chosen = device if isinstance(device, Device) else choose(device)
     logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)
     picture = None if mask is None else Path(mask)
-    said = Guidance(reference, picture, mask_frame, tuple(subject), frames, tuple(skip), strict)
+    darkness = None if dark is None else Path(dark)
+    said = Guidance(reference, picture, mask_frame, tuple(subject), frames, tuple(skip), strict, darkness)
     return pipeline.render(Path(source), settings, chosen, Watch(*observers), guidance=said)
 
 

@@ -43,6 +43,7 @@ class Job:
     points: tuple[Point, ...] = ()
     frames: Range | None = None
     skip: tuple[int | str, ...] = ()
+    dark: Path | None = None
     strict: bool = False
     dump: Path | None = None
     device: str = "auto"
@@ -200,6 +201,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         subject=job.points,
         frames=job.frames,
         skip=job.skip,
+        dark=job.dark,
         strict=job.strict,
         device=device,
         observers=watching,

@@ -41,6 +41,7 @@ COMMON = (
     "points",
     "frames",
     "skip",
+    "dark",
     "strict",
     "finish_exposure_ev",
     "write_quality",

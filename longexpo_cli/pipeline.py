@@ -3,7 +3,7 @@
 There are two passes over the frames. The first (survey.py) decodes every frame and keeps a small preview of
 each, from which alignment and selection are computed. The second (`Renderer.expose`) decodes the selected
 frames again and accumulates their light. Memory does not grow with the burst except for the previews, about
-0.5 MB per frame.
+1 MB per frame.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Renderer:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
         burst = watch("load", load.load(source, recipe.load))
-        burst = choose_frames(burst, said.frames, said.skip)
+        burst = load.with_dark_frames(choose_frames(burst, said.frames, said.skip), said.dark)
         memory_estimate.require_memory(device, burst, recipe)
         burst, previews, anchor, low = survey(burst, said.anchor, recipe.develop, device, watch)
         requested = None if said.reference is None else frame_number(burst, said.reference)

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from longexpo_cli import frames
+from longexpo_cli.arrays import Flags
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
-from longexpo_cli.vision import defects
+from longexpo_cli.vision import blank_rows, defects, flicker
 from longexpo_cli.watch import Watch
 
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
@@ -27,7 +30,7 @@ class Guidance:
 
     reference is the frame to align to. mask is a picture of the subject, points are on the subject, both
     seen on marked_frame; without it, on the reference. frames and skip choose frames. strict makes an error
-    of every dropped frame and of a trail that is not as asked for.
+    of every dropped frame and of a trail that is not as asked for. dark is a dark frame or a folder of them.
     """
 
     reference: Named | None = None
@@ -37,6 +40,7 @@ class Guidance:
     frames: Range | None = None
     skip: tuple[Named, ...] = ()
     strict: bool = False
+    dark: Path | None = None
 
     @property
     def marks_subject(self) -> bool:
@@ -95,6 +99,12 @@ def survey(
     count = len(burst.shots)
     wanted = count // 2 if requested is None else frame_number(burst, requested)
     look = _look(burst, wanted, params, device, watch)
+    whole = _without_torn_frames(look)
+    if whole is not look.burst:
+        numbers = [whole.number(n) for n in range(len(whole.shots))]
+        nearest = int(np.argmin(np.abs(np.subtract(numbers, burst.number(wanted))))) if numbers else 0
+        distance = look.distance or int(burst.number(wanted) not in numbers)
+        look = replace(_look(whole, nearest, params, device, watch), distance=distance)
     if len(look.burst.shots) < 2 or look.anchor_low is None:
         reasons = "; ".join(f"{path.name}: {why}" for path, why in look.burst.refused)
         raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
@@ -102,9 +112,9 @@ def survey(
         raise BurstError(
             f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
         )
-    corrected = _without_defects(look)
+    corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
-        look = _look(corrected, look.anchor, params, device, watch)
+        look = _look(corrected, look.anchor, params, device, watch, is_first=False)
     assert look.anchor_low is not None
     low = watch("develop", look.anchor_low, look.anchor)
     return watch("develop", look.burst), look.previews, look.anchor, low
@@ -114,7 +124,8 @@ def survey(
 class _Look:
     """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
 
-    anchor_low is its low frame; sensor is what the frames say about defects.
+    anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
+    whether it flickers, blank which rows have one value only; all are empty where frames are corrected.
     """
 
     burst: Burst
@@ -123,17 +134,27 @@ class _Look:
     anchor_low: Frame | None
     distance: int
     sensor: defects.Evidence
+    light: list[flicker.Profile]
+    blank: list[Flags]
 
 
-def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, watch: Watch) -> _Look:
-    """Decode every frame once."""
+def _look(
+    burst: Burst,
+    wanted: int,
+    params: develop.Params,
+    device: Device,
+    watch: Watch,
+    *,
+    is_first: bool = True,
+) -> _Look:
+    """Decode every frame once; only the first look asks what has to be corrected."""
     count = len(burst.shots)
     shots: list[Shot] = []
     numbers: list[int] = []
     previews: list[Preview] = []
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
-    sensor = defects.begin(count)
+    sensor, light, blank = defects.begin(count), list[flicker.Profile](), list[Flags]()
     watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
@@ -144,13 +165,36 @@ def _look(burst: Burst, wanted: int, params: develop.Params, device: Device, wat
         gain = develop.preview_gain(low) if gain is None else gain
         if abs(index - wanted) < distance:
             anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
-        if mosaic.shot.defects is None:
+        if is_first:
             sensor = defects.add(sensor, mosaic)
-        shots.append(mosaic.shot)
+            light.append(flicker.profile(low))
+            blank.append(blank_rows.find(mosaic))
+        shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    return _Look(readable, previews, anchor, anchor_low, distance, sensor)
+    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank)
+
+
+def _without_torn_frames(look: _Look) -> Burst:
+    """Return the burst without frames of which a part is not there, or the same burst."""
+    if not any(rows.any() for rows in look.blank):
+        return look.burst
+    torn = blank_rows.judge(look.blank, look.light, look.previews[0].grid.scale)
+    if not torn:
+        return look.burst
+    burst = look.burst
+    refused = [
+        (burst.shots[n].path, f"is damaged: rows {first} to {last} have one value, unlike the other frames")
+        for n, first, last in torn
+    ]
+    kept = [n for n in range(len(burst.shots)) if n not in [number for number, _, _ in torn]]
+    return replace(
+        burst,
+        shots=tuple(burst.shots[n] for n in kept),
+        numbers=tuple(burst.number(n) for n in kept),
+        refused=(*burst.refused, *refused),
+    )
 
 
 def _without_defects(look: _Look) -> Burst:
@@ -160,9 +204,23 @@ def _without_defects(look: _Look) -> Burst:
     places = defects.finish(look.sensor, defects.camera_moves(look.previews))
     if places is None:
         return look.burst
+    known = look.burst.shots[0].defects
+    places = places if known is None else np.unique(np.concatenate([places, known]), axis=0)
     note = f"{len(places)} defective pixels of the sensor are replaced by their neighbours"
     shots = [replace(shot, defects=places, notes=(*shot.notes, note)) for shot in look.burst.shots]
     return replace(look.burst, shots=tuple(shots))
+
+
+def _even(look: _Look, burst: Burst) -> Burst:
+    """Return the burst with what evens its light, or the same burst where it does not flicker."""
+    found = flicker.measure(look.light, look.previews)
+    if found is None:
+        return burst
+    shots = [
+        replace(shot, line_gain=gain, notes=(*shot.notes, found.note))
+        for shot, gain in zip(burst.shots, found.gains, strict=True)
+    ]
+    return replace(burst, shots=tuple(shots))
 
 
 def frame_number(burst: Burst, requested: int | str) -> int:

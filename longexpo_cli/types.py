@@ -57,6 +57,27 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class LineGain:
+    """Factors of the light of each line of a frame: gain N 3 (R, G, B of the camera) float32.
+
+    axis 0: the lines are rows, 1: columns. They are those of a grid with pixels of scale full-resolution
+    pixels, and interpolated between them.
+    """
+
+    gain: Array32
+    axis: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class DarkFrames:
+    """Dark frames of a burst, and the burst's exposure time as a multiple of that of each."""
+
+    paths: tuple[Path, ...]
+    scales: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shot:
     """The metadata of one frame, from its file's headers; no pixels.
 
@@ -71,10 +92,10 @@ class Shot:
     exposure_scale multiplies light, so that all frames have the brightness of the reference exposure. notes
     has one sentence for each value that was replaced or estimated. baseline_ev is the exposure compensation
     that the camera wants in a print (DNG BaselineExposure); light is not multiplied by it. defects N 2 int32
-    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read.
-    stored_orientation is the EXIF orientation of a file whose pixels are stored turned against those of the
-    other frames, else None; size_px and orientation are those of the others. is_dated is False where the date
-    in the file is not believed.
+    are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read, after dark
+    is subtracted; line_gain then evens its light. stored_orientation is the EXIF orientation of a file whose
+    pixels are stored turned against those of the other frames, else None; size_px and orientation are those
+    of the others. is_dated is False where the date in the file is not believed.
     """
 
     path: Path
@@ -97,6 +118,8 @@ class Shot:
     notes: tuple[str, ...] = ()
     baseline_ev: float = 0.0
     defects: npt.NDArray[np.int32] | None = None
+    line_gain: LineGain | None = None
+    dark: DarkFrames | None = None
     fields: Literal["", "as flagged", "top first", "bottom first"] = ""
     f_number: float | None = None
     stored_orientation: int | None = None

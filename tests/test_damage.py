@@ -18,6 +18,8 @@ import tifffile
 from longexpo_cli.arrays import Array, Array8
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import jpeg, pictures
+from longexpo_cli.stages import develop, load
+from longexpo_cli.synth.dng import DngMetadata, write_dng
 from tests.images import read_image
 
 SAMPLINGS = {"411": 0x411111, "420": 0x221111, "422": 0x211111, "440": 0x121111, "444": 0x111111}
@@ -262,3 +264,80 @@ def test_bars_and_flat_pictures_are_not_refused(tmp_path: Path, value: int) -> N
     for whole in (pixels, np.full((20, 30, 3), value, np.uint8)):
         cv2.imwrite(str(path), whole)
         assert pictures.read_image(path).shape == whole.shape
+
+
+def dng_bytes(path: Path, compression: Any = None) -> tuple[bytes, Array]:
+    """Return a DNG of noisy texture, black 64, and its values; write it to path."""
+    noise = np.random.default_rng(2).normal(size=(160, 240))
+    values = np.rint(64 + 900 * np.clip(1 + cv2.GaussianBlur(noise, (0, 0), 2) * 2 + noise * 0.01, 0.02, 3))
+    write_dng(path, values.astype(np.uint16), DngMetadata(compression=compression))
+    return path.read_bytes(), values.astype(np.uint16)
+
+
+def entry_of(data: bytes, tag: int) -> int:
+    """Return the first byte of a tag's entry in the first directory of a TIFF."""
+    at = struct.unpack_from("<I", data, 4)[0]
+    entries = [at + 2 + 12 * n for n in range(struct.unpack_from("<H", data, at)[0])]
+    return next(entry for entry in entries if struct.unpack_from("<H", data, entry)[0] == tag)
+
+
+def with_entry(data: bytes, tag: int, start: int, value: int) -> bytes:
+    """Return a file whose entry of a tag has another tag (start 0) or value (start 8)."""
+    at = entry_of(data, tag) + start
+    size = 2 if start == 0 else 4
+    return data[:at] + value.to_bytes(size, "little") + data[at + size :]
+
+
+def refusal(folder: Path, data: bytes) -> str:
+    """Return why a burst of three frames is read without its second, "" when it is read with it."""
+    path = folder / "frame_1.dng"
+    path.write_bytes(data)
+    burst = load.load(folder, load.Params())
+    if path in dict(burst.refused):
+        return dict(burst.refused)[path]
+    try:
+        develop.read(next(shot for shot in burst.shots if shot.path == path))
+    except UnreadableFrameError as error:
+        return error.why
+    return ""
+
+
+@pytest.mark.parametrize("compression", [None, "ljpeg"])
+def test_damaged_dngs_are_refused(tmp_path: Path, compression: Any) -> None:
+    data, _ = dng_bytes(tmp_path / "frame_0.dng", compression)
+    (tmp_path / "frame_2.dng").write_bytes(data)
+    assert refusal(tmp_path, data) == ""
+    start = struct.unpack_from("<I", data, entry_of(data, 273) + 8)[0]
+    length = struct.unpack_from("<I", data, entry_of(data, 279) + 8)[0]
+    middle = start + length // 2
+    broken = {
+        "no offsets": with_entry(data, 273, 0, 60000),
+        "no lengths": with_entry(data, 279, 0, 60001),
+        "offset 0": with_entry(data, 273, 8, 0),
+        "beyond the end": with_entry(data, 273, 8, len(data) + 50),
+        "length 0": with_entry(data, 279, 8, 0),
+        "short": with_entry(data, 279, 8, length // 2),
+        "cut": data[:middle],
+        "half zeros": zeroed(data, middle, start + length - middle),
+        "a block of zeros": zeroed(data, middle, 4096),
+    }
+    if compression:
+        broken["a block repeated"] = data[:middle] + data[middle - 3000 : middle] + data[middle + 3000 :]
+        broken["noise"] = with_noise(data, middle, 3000)
+    for what, damaged in broken.items():
+        assert refusal(tmp_path, damaged), what
+
+
+def test_a_lost_row_and_a_dark_sky_are_no_damage(tmp_path: Path) -> None:
+    data, values = dng_bytes(tmp_path / "frame_0.dng")
+    (tmp_path / "frame_2.dng").write_bytes(data)
+    values[77] = 0
+    path = tmp_path / "other.dng"
+    write_dng(path, values, DngMetadata())
+    lost_row = path.read_bytes()
+    values[:] = np.random.default_rng(1).normal(64, 3, values.shape)
+    write_dng(path, values, DngMetadata())
+    dark = path.read_bytes()
+    path.unlink()
+    assert refusal(tmp_path, lost_row) == ""
+    assert refusal(tmp_path, dark) == ""

@@ -57,6 +57,7 @@ Examples:
 @click.option(
     "--skip", type=options.FrameName(), multiple=True, metavar="N|FILE", help="Leave a frame out; repeatable."
 )
+@click.option("--dark", type=options.EXISTING, metavar="FILE|DIR", help="Dark frames to subtract.")
 @options.strict_option
 @options.device_option
 @options.overwrite_option
@@ -73,6 +74,7 @@ def command(
     points: tuple[Point, ...],
     frames: Range | None,
     skip: tuple[int | str, ...],
+    dark: Path | None,
     strict: bool,
     device: str,
     overwrite: bool,
@@ -99,6 +101,7 @@ def command(
             points=points,
             frames=frames,
             skip=skip,
+            dark=dark,
             strict=strict,
             dump=dump if dump is None or len(bursts) == 1 else dump / burst.name,
             overwrite=overwrite,

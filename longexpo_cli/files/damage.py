@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from longexpo_cli.arrays import Array8
+from longexpo_cli.arrays import Array8, Flags
 from longexpo_cli.files import markers
 
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")  # chunks without which pixels are wrong
 _UNCOMPRESSED = 1
 _NO_DATA = (127, 128, 129)  # what JPEG decoders leave where there is no data: mid-grey in every channel
+_MIN_ZERO_PX = 128  # in a row
 _MIN_GREY_ROWS = 8  # a row of JPEG blocks
 
 
@@ -67,6 +69,26 @@ def grey_from(values: Array8) -> int:
     differs = np.any(values != values[-1, :1], axis=(1, 2))
     last = int(np.flatnonzero(differs)[-1]) if differs.any() else -1
     return last + 1 if len(values) - 1 - last >= _MIN_GREY_ROWS else 0
+
+
+def zero_rows(values: npt.NDArray[Any]) -> int:
+    """Return how many rows of sensor values H W hold a run of zeros, 0 unless two of them are neighbours.
+
+    For sensors whose black is above 0. A single row may be one that the sensor has lost.
+    """
+    zeros = values == 0
+    if np.count_nonzero(zeros) < 2 * _MIN_ZERO_PX:
+        return 0
+    least = min(_MIN_ZERO_PX, values.shape[1] // 2)
+    rows = np.flatnonzero(np.count_nonzero(zeros, axis=1) >= least)
+    found = [row for row in rows if _is_run(zeros[row])]
+    return len(found) if np.any(np.diff(found) == 1) else 0
+
+
+def _is_run(row: Flags) -> bool:
+    """Whether most of what is set in a row is one run."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
+    return 2 * int((edges[1::2] - edges[::2]).max()) > int(np.count_nonzero(row))
 
 
 def _pieces(page: Any) -> int:

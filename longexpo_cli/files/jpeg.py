@@ -34,11 +34,14 @@ _RESTART_INTERVAL = 0xDD
 _PROGRESSIVE = (0xC2, 0xCA)
 _APP14 = 0xEE
 _ADOBE_RGB = 0  # colour transform of an Adobe marker: none
-# Search for repeated parts: one window of 8 bytes in 64 is looked at, which finds 256 bytes or more.
+# Search for repeated parts: one window of 8 bytes in 64 is looked at, which finds 256 bytes or more; in large
+# files one in 256, for parts of 1 KiB.
 _WINDOW_BYTES = 8
 _SAMPLE_MASK, _SAMPLE_VALUE = 63, 21
+_LARGE_BYTES, _LARGE_SAMPLE_MASK = 4 << 20, 255
 _REPEATED_WINDOWS = 4
 _MIN_ZEROS = 64  # bytes
+_MAX_PADDING = 1 << 16  # bytes behind the end marker of a strip or tile
 _ONE_PART = 0.9  # of the windows that are there twice; they are at one distance
 _MAX_MISSED_WINDOWS = 3  # between two that match: they are there a third time
 _LAST_COEFFICIENT = 63  # of a block of 8 x 8
@@ -80,6 +83,25 @@ def decode(data: bytes) -> Array8:
     if values is None or not header.is_plain:
         values = _decode_any(data)
     return values
+
+
+def lossless_damage(data: bytes) -> str:
+    """Return what is wrong with a lossless JPEG (T.81, annex H), a strip or tile of a DNG, or "".
+
+    Only its structure is looked at: it ends in an end marker, or is padded; its code has no zeros where zeros
+    are the code of a difference, as the picture would be a ramp without noise.
+    """
+    if not data.startswith(markers.JPEG_SIGNATURE):
+        return "is damaged: a strip or tile of its picture is no JPEG"
+    scan = next(_scan_headers(data), 0)
+    if not scan or data.find(markers.END_OF_IMAGE, max(len(data) - _MAX_PADDING, scan)) < 0:
+        return "is damaged: a strip or tile of its picture is cut off"
+    at = data.find(bytes(_MIN_ZEROS), scan)
+    symbols = {symbol for kind, symbol in _first_symbols(data) if not kind}
+    is_padding = at >= 0 and not data[at:].strip(b"\0\xff\xd9")
+    if at >= 0 and not is_padding and symbols and 0 not in symbols:
+        return "is damaged: a part of its picture is zeros"
+    return _repeated_part(data)
 
 
 def require_sound_tiff(data: bytes, page: int) -> None:
@@ -229,20 +251,20 @@ def _zeros(data: bytes, header: _Header) -> str:
     """
     start = next(_scan_headers(data), len(data))
     at = data.find(bytes(_MIN_ZEROS), start, data.find(markers.END_OF_IMAGE, start))
-    if at < 0 or header.is_progressive or set(_first_symbols(data)) <= {markers.END_OF_BLOCK}:
+    symbols = {symbol for is_ac, symbol in _first_symbols(data) if is_ac}
+    if at < 0 or header.is_progressive or symbols <= {markers.END_OF_BLOCK}:
         return ""
     end = len(data) - len(data[at:].lstrip(b"\0"))
     is_padding = data.startswith(markers.END_OF_IMAGE, end)
     return "" if is_padding else f"is damaged: {end - at} bytes of its picture are zeros, from byte {at}"
 
 
-def _first_symbols(data: bytes) -> Iterator[int]:
-    """Yield the first symbol of every Huffman table for AC coefficients before the first scan."""
+def _first_symbols(data: bytes) -> Iterator[tuple[bool, int]]:
+    """Yield whether a Huffman table is for AC coefficients, and its first symbol, before the first scan."""
     for marker, at, length in markers.jpeg_segments(data, 0, len(data)):
         position, end = at, min(at + length, len(data))
         while marker == markers.HUFFMAN_TABLES and position + 17 < end:
-            if data[position] >> 4:
-                yield data[position + 17]
+            yield bool(data[position] >> 4), data[position + 17]
             position += 17 + sum(data[position + 1 : position + 17])
 
 
@@ -259,7 +281,8 @@ def _repeated_part(data: bytes) -> str:
     scan = np.frombuffer(data, np.uint8, max(end - start, 0), start)
     if scan.size <= _WINDOW_BYTES:
         return ""
-    sampled = np.flatnonzero((scan[:-_WINDOW_BYTES] & _SAMPLE_MASK) == _SAMPLE_VALUE)
+    mask = _SAMPLE_MASK if scan.size < _LARGE_BYTES else _LARGE_SAMPLE_MASK
+    sampled = np.flatnonzero((scan[:-_WINDOW_BYTES] & mask) == _SAMPLE_VALUE)
     windows = scan[sampled[:, None] + np.arange(_WINDOW_BYTES)].view(np.uint64).ravel()
     _, first, which, counts = np.unique(windows, return_index=True, return_inverse=True, return_counts=True)
     twice = counts == 2

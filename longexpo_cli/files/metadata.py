@@ -18,7 +18,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import heif, ifd, markers, phone_pictures
+from longexpo_cli.files import heif, ifd, jpeg, markers, phone_pictures
 from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data
 from longexpo_cli.types import NoiseProfile
@@ -177,7 +177,7 @@ def _header(data: mmap.mmap, size: int) -> Header:
         as_shot_neutral=_as_shot_neutral(tags),
         noise=_noise_profile(tags),
         baseline_ev=_baseline_ev(tags),
-        defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
+        defect=_pixel_data_defect(data, found, size) if _DNG_VERSION in tags else "",
     )
 
 
@@ -273,8 +273,11 @@ def _baseline_ev(tags: Directory) -> float:
     return float(value) if math.isfinite(value) and abs(value) <= _MAX_BASELINE_EV else 0.0
 
 
-def _pixel_data_defect(found: list[Directory], size: int) -> str:
+def _pixel_data_defect(data: Data, found: list[Directory], size: int) -> str:
     """Return why the pixel data of a main picture in a DNG of size bytes cannot be used, or ""."""
+    main = [tags for tags in found if not next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)]
+    if not any(tag in tags for tags in main for tag in (_TILE_OFFSETS, _STRIP_OFFSETS)):
+        return "does not say where its picture is: it has no offsets of strips or tiles"
     for tags in found:
         starts = _numbers(tags, _TILE_OFFSETS) or _numbers(tags, _STRIP_OFFSETS)
         counts = _numbers(tags, _TILE_BYTE_COUNTS) or _numbers(tags, _STRIP_BYTE_COUNTS)
@@ -286,6 +289,9 @@ def _pixel_data_defect(found: list[Directory], size: int) -> str:
         needed = _uncompressed_bytes(tags)
         if len(starts) != len(counts) or len(starts) < pieces:
             return f"has {len(starts)} of the {pieces} strips or tiles of its picture"
+        empty = sum(1 for start, count in zip(starts, counts, strict=True) if not (start and count))
+        if empty:
+            return f"is damaged: {empty} of the {len(starts)} strips or tiles of its picture are empty"
         if end > size:
             return f"is truncated: its picture ends at byte {end}, the file at {size}"
         if sum(counts) < needed:
@@ -293,6 +299,9 @@ def _pixel_data_defect(found: list[Directory], size: int) -> str:
         is_lossless_jpeg = _first(tags, _COMPRESSION, _UNCOMPRESSED) == _LOSSLESS_JPEG
         if is_lossless_jpeg and _first(tags, _TILE_WIDTH, 0) > _first(tags, _WIDTH, 0):
             return "has a lossless JPEG tile wider than its picture, which LibRaw decodes wrongly"
+        for start, count in zip(starts, counts, strict=True) if is_lossless_jpeg else ():
+            if defect := jpeg.lossless_damage(data[int(start) : int(start + count)]):
+                return defect
     return ""
 
 

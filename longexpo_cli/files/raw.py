@@ -20,7 +20,7 @@ import numpy.typing as npt
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import dng, ifd, tiff_dng
+from longexpo_cli.files import damage, dng, ifd, tiff_dng
 from longexpo_cli.types import Mosaic, Shot
 
 EXTENSIONS = frozenset(
@@ -443,6 +443,8 @@ def _require_exposed(path: Path, values: Any, black: tuple[float, ...]) -> None:
     black_rows = float(np.mean(row_maxima < max(min(black) * _NEAR_BLACK, 1)))
     if black_rows > _MAX_BLACK_ROWS:
         raise UnreadableFrameError(path, f"is damaged: {black_rows:.0%} of its rows are black")
+    if values.ndim == 2 and min(black) > 0 and (rows := damage.zero_rows(values)):
+        raise UnreadableFrameError(path, f"is damaged: {rows} of its rows hold zeros, far below black")
 
 
 def _stated_white(file: Any) -> float:

@@ -13,13 +13,13 @@ import numpy as np
 
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import pictures, raw, video
+from longexpo_cli.files import dark_frames, pictures, raw, video
 from longexpo_cli.geometry import Grid, as_stored, upright
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, DeviceFrame, Frame, Mosaic, Preview, Shot
-from longexpo_cli.vision import defects
+from longexpo_cli.vision import defects, flicker
 
 _DARK = 3e-3  # luminance (1 = sensor white) below which gradients are noise (Preview.energy)
 _PREVIEW_WHITE = 0.9  # value, before the square root, of the 99th percentile of the first frame
@@ -41,15 +41,20 @@ class Params:
 
 
 def read(shot: Shot) -> Mosaic:
-    """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only, without defects.
+    """Return a shot's sensor values: H W or H W 3, uint16 or uint8, the visible area only.
+
+    Dark frames are subtracted, defects are replaced, and flickering light is evened, which makes float32 of
+    pictures.
 
     Decoding releases the GIL. UnreadableFrameError when the file is damaged or differs from its header.
     """
     mosaic = _stored(shot)
-    if shot.defects is None:
-        return mosaic
-    values = defects.repair(mosaic.values, shot.defects, is_mosaic=shot.cfa is not None)
-    return Mosaic(values, mosaic.shot)
+    if shot.dark is not None:
+        mosaic = dark_frames.subtract(mosaic, shot.dark)
+    if shot.defects is not None:
+        repaired = defects.repair(mosaic.values, shot.defects, is_mosaic=shot.cfa is not None)
+        mosaic = Mosaic(repaired, mosaic.shot)
+    return mosaic if shot.line_gain is None else flicker.even(mosaic, shot.line_gain)
 
 
 def _stored(shot: Shot) -> Mosaic:

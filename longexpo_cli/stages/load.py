@@ -17,7 +17,17 @@ import numpy as np
 
 from longexpo_cli import colour
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import copies, exposure, folder, metadata, order, pictures, raw, video
+from longexpo_cli.files import (
+    copies,
+    dark_frames,
+    exposure,
+    folder,
+    metadata,
+    order,
+    pictures,
+    raw,
+    video,
+)
 from longexpo_cli.files.picture_colour import is_untagged
 from longexpo_cli.geometry import upright_size
 from longexpo_cli.params import parameter
@@ -27,6 +37,8 @@ _MAX_NAMED = 4  # files that an error message names
 
 _DEFAULT_ISO = 100.0  # of a RAW file without an ISO tag
 _CUT_LIGHT = f"light above {pictures.MAX_WHITE_LIGHT:g} times white is cut"
+
+_HOT = 0.25  # of the range: what the dark adds to a pixel that is replaced, as little is left of its light
 
 # Noise of a RAW file without a noise profile, at ISO 100: full well 20,000 e-, read noise 4 e-.
 _SENSOR_NOISE = NoiseProfile(5e-5, 4e-8)
@@ -75,6 +87,22 @@ def load(source: Path, params: Params) -> Burst:
         raise BurstError(f"{source}: no such folder or file")
     what = "is a single image" if folder.is_supported(source) else "is not a supported video"
     raise BurstError(f"{source}: {what}; pass a folder of frames or a video")
+
+
+def with_dark_frames(burst: Burst, source: Path | None) -> Burst:
+    """Return a burst from whose frames the mean of dark frames, a file or a folder, is subtracted.
+
+    Pixels to which the dark adds much are replaced. BurstError when the dark frames do not fit.
+    """
+    if source is None:
+        return burst
+    dark = dark_frames.find(source, burst.shots[0])
+    hot = dark_frames.hot_pixels(dark, burst.shots[0], _HOT)
+    note = f"{len(dark.paths)} dark frames are subtracted" + (
+        "" if hot is None else f" and {len(hot)} hot pixels replaced"
+    )
+    shots = [replace(shot, dark=dark, defects=hot, notes=(*shot.notes, note)) for shot in burst.shots]
+    return replace(burst, shots=tuple(shots))
 
 
 def _load_folder(source: Path, params: Params) -> Burst:

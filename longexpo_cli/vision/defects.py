@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from longexpo_cli.arrays import Array64, Flags
 from longexpo_cli.types import Mosaic, Preview, Shot
+from longexpo_cli.vision import camera_shift
 
 Places = npt.NDArray[np.int32]
 
@@ -36,10 +37,10 @@ _OF_TEXTURE = 2.0
 _OF_LEVEL = 0.5
 _LEAST_ALONE = 0.03  # of the range, the same
 _MOVES_PX = 2.0  # full px; the image of a small light is about as wide
-_MOTION_FRAMES = 7  # compared with the one in the middle
+_MOTION_FRAMES = 8  # that are compared
 _MAX_DEFECTS = 2e-3  # of the pixels; more are not those of a sensor
 _MAX_CANDIDATES = 15_000  # of one frame, for each sign: those that differ most from their neighbours
-_SAMPLING = 5  # odd, so that every colour is sampled
+_BAND_ROWS = 64
 _REACH = 6  # samples of the same colour, in any direction, that repair one
 _AROUND = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
 
@@ -138,19 +139,9 @@ def finish(evidence: Evidence, camera_moves: bool) -> Places | None:
 
 def camera_moves(previews: Sequence[Preview]) -> bool:
     """Whether the scene moves on the sensor by _MOVES_PX or more between the frames of a burst, as a rule."""
-    import cv2
-
-    middle = len(previews) // 2
-    height, width = previews[middle].grey.shape
-    window = cv2.createHanningWindow((max(width, 2), max(height, 2)), cv2.CV_64F)[:height, :width]
-    chosen = {round(n) for n in np.linspace(0, len(previews) - 1, _MOTION_FRAMES)} - {middle}
-    anchor = previews[middle].grey.astype(np.float64)
-    offset = cv2.phaseCorrelate(anchor, anchor, window)[0]  # half a pixel for some sizes
-    shifts = [
-        np.hypot(*np.subtract(cv2.phaseCorrelate(anchor, previews[n].grey.astype(float), window)[0], offset))
-        for n in sorted(chosen)
-    ]
-    return bool(np.median(shifts) * previews[middle].grid.scale >= _MOVES_PX)
+    some = previews[:: -(-len(previews) // _MOTION_FRAMES)]
+    shifts = np.delete(camera_shift.shifts_px(some), len(some) // 2, axis=0)
+    return len(shifts) > 0 and bool(np.median(np.hypot(*shifts.T)) * some[0].grid.scale >= _MOVES_PX)
 
 
 def repair(values: npt.NDArray[Any], defects: Places, is_mosaic: bool) -> npt.NDArray[Any]:
@@ -223,8 +214,7 @@ def _with_candidates(evidence: Evidence, values: npt.NDArray[Any], shot: Shot) -
     least = float(np.min(_threshold(shot, np.array(_range(shot)[0]))))
     known = _keys(evidence.at, width)
     for is_hot in (True, False):
-        beyond = _beyond_pairs(plane, step, is_hot)
-        places = np.argwhere(beyond > max(least, _rarest(beyond))).astype(np.int32)
+        places = _beyond_pairs(plane, step, is_hot, least)
         places = places[~np.isin(_keys(places, width), known)]
         excess, level, _ = _differences(plane, places, np.full(len(places), is_hot), step)
         evidence = _extended(evidence, places[excess > _threshold(shot, level)], is_hot)
@@ -235,7 +225,27 @@ def _keys(places: Places, width: int) -> npt.NDArray[np.int64]:
     return places[:, 0].astype(np.int64) * width + places[:, 1]
 
 
-def _beyond_pairs(plane: npt.NDArray[Any], step: int, is_hot: bool) -> npt.NDArray[Any]:
+def _beyond_pairs(plane: npt.NDArray[Any], step: int, is_hot: bool, least: float) -> Places:
+    """Return the pixels N 2 (y, x) beyond both neighbours in the row, or both in the column, by least.
+
+    Of many, which are texture, those that differ most. Bands of rows fit into a processor's cache.
+    """
+    height, width = plane.shape
+    found, sizes = [], []
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        start, end = max(top - step, 0), min(bottom + step, height)
+        beyond = _beyond(plane[start:end], step, is_hot)[top - start : bottom - start].ravel()
+        places = np.flatnonzero(beyond > least)
+        found.append(places + top * width)
+        sizes.append(beyond[places])
+    flat, size = np.concatenate(found), np.concatenate(sizes)
+    if flat.size > _MAX_CANDIDATES:
+        flat = np.sort(flat[np.argpartition(size, flat.size - _MAX_CANDIDATES)[-_MAX_CANDIDATES:]])
+    return np.stack([flat // width, flat % width], axis=1).astype(np.int32)
+
+
+def _beyond(plane: npt.NDArray[Any], step: int, is_hot: bool) -> npt.NDArray[Any]:
     """Return H W by how much a pixel is beyond both neighbours in the row, or both in the column; least 0."""
     import cv2
 
@@ -245,6 +255,8 @@ def _beyond_pairs(plane: npt.NDArray[Any], step: int, is_hot: bool) -> npt.NDArr
             (slice(None), slice(start, end)) if axis else (slice(start, end), slice(None))
             for start, end in ((step, -step), (None, -2 * step), (2 * step, None))
         )
+        if plane.shape[axis] <= 2 * step:
+            continue
         centre, first, second = plane[inner], plane[before], plane[after]
         beyond = (
             cv2.subtract(centre, cv2.max(first, second))
@@ -253,13 +265,6 @@ def _beyond_pairs(plane: npt.NDArray[Any], step: int, is_hot: bool) -> npt.NDArr
         )
         result[inner] = cv2.max(result[inner], beyond)
     return result
-
-
-def _rarest(beyond: npt.NDArray[Any]) -> float:
-    """Return the value that at most _MAX_CANDIDATES pixels are beyond, about: texture is beyond many."""
-    part = beyond[::_SAMPLING, ::_SAMPLING].ravel()
-    count = min(_MAX_CANDIDATES // _SAMPLING**2, part.size - 1)
-    return float(np.partition(part, part.size - 1 - count)[part.size - 1 - count])
 
 
 def _extended(evidence: Evidence, places: Places, is_hot: bool) -> Evidence:
