@@ -135,8 +135,8 @@ def bursts_under(root: Path) -> Iterator[Path]:
         frames = folder.chosen_frames(files)
         if len(frames) >= 2:
             yield found
-        stems = {path.stem.lower() for path in frames} if len(frames) >= 2 else set()
-        yield from (path for path in files if path.stem.lower() not in stems and video.is_video(path))
+        names = {folder.picture_name(path) for path in frames} if len(frames) >= 2 else set()
+        yield from (path for path in files if folder.picture_name(path) not in names and video.is_video(path))
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:
@@ -236,10 +236,14 @@ def output_metadata(rendered: Rendered) -> export.OutputMetadata:
     reference = shots[rendered.selection.reference]
     is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
     used = sorted({*rendered.selection.frames, *rendered.merged})
+    nearest = sorted(range(len(shots)), key=lambda n: abs(n - rendered.selection.reference))
+    dated = next((shots[n] for n in nearest if shots[n].is_dated), reference)
     tags = carried.read(reference.path)
+    if dated.path != reference.path:
+        tags = carried.with_times_of(tags, carried.read(dated.path))
     return export.OutputMetadata(
         exposure_s=rendered.exposure_s if is_timed else None,
-        taken=metadata.read(reference.path).taken,
+        taken=metadata.read(dated.path).taken,
         frames=tuple(logs.printable(shots[n].path.name) for n in used),
         main=tags.main,
         photo=tags.photo,

@@ -95,7 +95,7 @@ class Shot:
     are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read, after dark
     is subtracted; line_gain then evens its light. stored_orientation is the EXIF orientation of a file whose
     pixels are stored turned against those of the other frames, else None; size_px and orientation are those
-    of the others.
+    of the others. is_dated is False where the date in the file is not believed.
     """
 
     path: Path
@@ -123,6 +123,7 @@ class Shot:
     fields: Literal["", "as flagged", "top first", "bottom first"] = ""
     f_number: float | None = None
     stored_orientation: int | None = None
+    is_dated: bool = True
 
     @property
     def is_light(self) -> bool:

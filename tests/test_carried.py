@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from longexpo_cli import batch
 from longexpo_cli.files import carried, export, ifd, jpeg_segments
 from longexpo_cli.files.export import OutputMetadata
 from longexpo_cli.files.ifd import ASCII, BYTE, RATIONAL, SHORT, SRATIONAL, UNDEFINED, Field
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.stages import load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from longexpo_cli.types import Rendered
 from tests.stages.test_load import NOON
 
 MAIN: dict[int, Field] = {
@@ -138,3 +143,27 @@ def test_tags_too_long_for_a_jpeg_are_cut(tmp_path: Path) -> None:
 def test_the_tags_of_a_dng_are_read(tmp_path: Path) -> None:
     write_dng(tmp_path / "a.dng", np.full((16, 16), 500, np.uint16), DngMetadata(NOON, model="Camera 7"))
     assert carried.read(tmp_path / "a.dng").main[272] == (ASCII, b"Camera 7")
+
+
+def test_the_times_of_another_frame() -> None:
+    found = carried.Carried(photo={33437: (RATIONAL, (5.6,)), 36868: (ASCII, b"2001"), 37521: (ASCII, b"1")})
+    other = carried.Carried(
+        photo={33437: (RATIONAL, (8.0,)), 36868: (ASCII, b"2024"), 36881: (ASCII, b"+02:00")}
+    )
+    assert carried.with_times_of(found, other).photo == {
+        33437: (RATIONAL, (5.6,)),
+        36868: (ASCII, b"2024"),
+        36881: (ASCII, b"+02:00"),
+    }
+
+
+def test_a_date_that_is_not_believed_is_not_carried(tmp_path: Path) -> None:
+    for n in range(5):
+        start = NOON + datetime.timedelta(seconds=-1e9 if n == 2 else n / 4)
+        write_dng(tmp_path / f"IMG_{n}.dng", np.full((32, 48), 2000 + n, np.uint16), DngMetadata(start))
+    burst = load.load(tmp_path, load.Params())
+    selection = SimpleNamespace(reference=2, frames=(0, 1, 2, 3, 4))
+    done = SimpleNamespace(burst=burst, selection=selection, merged=(), exposure_s=1.0)
+    assert batch.output_metadata(cast(Rendered, done)).taken == NOON + datetime.timedelta(seconds=0.25)
+    selection.reference = 4
+    assert batch.output_metadata(cast(Rendered, done)).taken == NOON + datetime.timedelta(seconds=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longexpo_cli.files.exposure import Exposure, match
+from longexpo_cli.files.exposure import Exposure, match, note
 
 
 def by_ev(*stops: float) -> list[Exposure]:
@@ -51,6 +51,11 @@ def test_without_exposures_nothing_is_scaled() -> None:
         (tuple(-n / 6 for n in range(20)), ()),
         ((0,) * 4 + (1,) * 5, ()),  # the photographer opened the aperture
         ((0,) * 5 + (1,) * 4, ()),
+        ((0,) * 5 + (2,) * 4, ()),  # ISO 100 to 400
+        ((0,) * 5 + (3,) * 4, (5, 6, 7, 8)),
+        ((3,) * 3 + (0,) * 6, (0, 1, 2)),
+        ((0, 0, 0, -3, -3, -3, 3, 3, 3), (0, 1, 2, 6, 7, 8)),
+        ((-2,) * 4 + (0,) * 5, ()),
         ((0, 0, 0, 0.7, 0.7, 0, 0), ()),  # automatic exposure reacts for a moment
         ((0, 0.2, -0.2, 0.2, 0), ()),
         ((0, 0, -1, 0, 0), ()),  # a frame of lower exposure is dark, not smeared
@@ -61,3 +66,10 @@ def test_brackets_alternate_and_bursts_drift(stops: tuple[float, ...], brackets:
     assert tuple(n for n, is_bracket in enumerate(matched.is_bracket) if is_bracket) == brackets
     lights = [2.0**stop * scale for stop, scale in zip(stops, matched.scales, strict=True)]
     assert lights == pytest.approx([lights[0]] * len(lights))
+
+
+def test_a_note_says_how_much_exposures_differ() -> None:
+    assert note(match(by_ev(0, 0, 0.3, 0.3))) == ""
+    assert note(match(by_ev(0, 0, 0, 2))) == ""  # the bracket is named on its own
+    expected = "frames differ by 1.0 EV in exposure and are brought to one brightness"
+    assert note(match(by_ev(0, 0, 0, 1, 1))) == expected

@@ -257,6 +257,7 @@ def test_one_frame_with_a_wrong_time_stays_where_its_name_says(odd: int, off_s: 
     assert found == [f"IMG_{n:04d}.jpg" for n in range(9)]
     assert order.start_s == pytest.approx([0.1 * n for n in range(9)])
     assert any(f"IMG_{odd:04d}.jpg" in note for note in order.notes)
+    assert len(order.misdated) == 1
 
 
 def test_times_decide_where_the_names_contradict_them_and_intervals_are_even() -> None:
@@ -281,6 +282,7 @@ def test_two_bursts_are_told_apart() -> None:
     assert order.several == (
         "has several bursts, 2.5 h apart: IMG_0000.jpg to IMG_0004.jpg, IMG_0005.jpg to IMG_0008.jpg"
     )
+    assert order.notes == ()
     _, order = ordered([at(name, time) for name, time in zip("kdfbqacwz", times, strict=True)])
     assert order.several
 
@@ -301,6 +303,9 @@ def test_other_names_among_frames_without_times() -> None:
     assert any("begin in several ways" in note for note in order.notes)
     found, order = ordered(bare(["first.png", "second.png"]))
     assert (found, order.strays) == (["first.png", "second.png"], ())
+    assert order.notes == (
+        "there are no times, and file names do not count; the order is that of the alphabet",
+    )
 
 
 def test_numbers_that_leap_are_noted_where_there_are_no_times() -> None:
@@ -316,6 +321,12 @@ def test_one_frame_has_an_order() -> None:
     assert find_order([Stamp("a.jpg")]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON)]).start_s == (0.0,)
     assert find_order([Stamp("a.jpg", NOON, "5")]).start_s == (0.0,)
+
+
+def test_a_burst_in_order_has_no_wrong_date() -> None:
+    stamps = [at(f"IMG_{n:04d}.jpg", 0.1 * n) for n in range(9)]
+    stamps[4] = Stamp("IMG_0004.jpg", NOON)
+    assert ordered(stamps)[1].misdated == ()
 
 
 def test_sub_seconds_that_never_change_are_none() -> None:

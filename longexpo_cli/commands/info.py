@@ -50,7 +50,7 @@ def command(burst: Path, as_json: bool) -> None:
     for note in found.all_notes:
         click.echo(f"note: {note}")
     if found.several:
-        click.echo(f"note: {found.several}")
+        click.echo(f"note: {found.several}; render one with --frames FIRST:LAST")
     if found.brackets:
         count = len(found.brackets)
         click.echo(f"note: {count} exposed higher than the rest {'is' if count == 1 else 'are'} set aside")

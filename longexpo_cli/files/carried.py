@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from longexpo_cli.files import ifd, metadata
@@ -48,6 +48,7 @@ _PHOTO: dict[int, int] = {
     42034: RATIONAL,  # LensSpecification
     **dict.fromkeys((42035, 42036, 42037), ASCII),  # LensMake, LensModel, LensSerialNumber
 }
+_TIMES = (36868, 36880, 36881, 36882, 37520, 37521, 37522)  # of the tags above, those on the time
 _DNG_NAMES = {50735: 42033, 50736: 42034}  # CameraSerialNumber, LensInfo (DNG 1.7) and their tags in Exif
 # Exif 2.32, 4.6.6.
 _GPS: dict[int, int] = {
@@ -66,6 +67,12 @@ class Carried:
     main: Mapping[int, Field] = field(default_factory=dict)
     photo: Mapping[int, Field] = field(default_factory=dict)
     gps: Mapping[int, Field] = field(default_factory=dict)
+
+
+def with_times_of(carried: Carried, other: Carried) -> Carried:
+    """Return carried with the tags that go with date and time taken from other."""
+    photo = {tag: value for tag, value in carried.photo.items() if tag not in _TIMES}
+    return replace(carried, photo=photo | {tag: other.photo[tag] for tag in _TIMES if tag in other.photo})
 
 
 def read(path: Path) -> Carried:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 # Cameras set exposure in steps of a third of a stop, and brackets in steps of two thirds or more.
 _SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
 _BRACKET_EV = 0.5  # from frame to frame, exposure that drifts changes by less
+_BRACKET_LEAP_EV = 2.5  # a bracket also where it stays: so much more light clips what the burst shows
+_NOTED_EV = 0.5  # differences in exposure that are worth a note
 _DEFAULT_ISO = 100.0  # of frames without an ISO tag
 
 
@@ -41,8 +43,9 @@ def match(exposures: Sequence[Exposure]) -> Matched:
     """Return the scales of frames in time order, at least one, to the exposure that most of them share.
 
     In a tie that is the lowest. Brackets are frames exposed higher than that by half a stop or more which
-    stand alone among their neighbours, or whose exposure alternates with the usual one. Exposure that drifts,
-    or changes once and stays, is a burst. ISO and f-number default to the usual ones of the burst.
+    stand alone among their neighbours, or whose exposure alternates with the usual one, or leaps up by two
+    stops and a half. Exposure that drifts, or changes less and stays, is a burst. ISO and f-number default to
+    the usual ones of the burst.
     """
     usual_iso = statistics.median_low([e.iso for e in exposures if e.iso] or [_DEFAULT_ISO])
     usual_f = statistics.median_low([e.f_number for e in exposures if e.f_number] or [1.0])
@@ -62,6 +65,16 @@ def match(exposures: Sequence[Exposure]) -> Matched:
     )
 
 
+def note(matched: Matched) -> str:
+    """Return a sentence where frames that are used differ in exposure by half a stop or more, else ""."""
+    pairs = zip(matched.scales, matched.is_bracket, strict=True)
+    used = [math.log2(scale) for scale, is_bracket in pairs if not is_bracket]
+    range_ev = max(used, default=0.0) - min(used, default=0.0)
+    if range_ev < _NOTED_EV:
+        return ""
+    return f"frames differ by {range_ev:.1f} EV in exposure and are brought to one brightness"
+
+
 def _brackets(stops: Sequence[float | None], reference: float) -> list[bool]:
     """Return which frames are exposed higher than the reference by a bracket's step and do not stay so."""
     known = [(n, stop) for n, stop in enumerate(stops) if stop is not None]
@@ -73,7 +86,11 @@ def _brackets(stops: Sequence[float | None], reference: float) -> list[bool]:
     is_higher = [min(stop for _, stop in piece) - reference >= _BRACKET_EV for piece in pieces]
     alternates = sum(is_higher) > 1 and len(pieces) - sum(is_higher) > 1
     found = [False] * len(stops)
-    for piece, higher in zip(pieces, is_higher, strict=True):
-        for n, _ in piece if higher and (len(piece) == 1 or alternates) else ():
+    for at, piece in enumerate(pieces):
+        beside = [other[-1][1] for other in pieces[:at][-1:]] + [
+            other[0][1] for other in pieces[at + 1 :][:1]
+        ]
+        leaps = min(stop for _, stop in piece) - min(beside, default=math.inf) >= _BRACKET_LEAP_EV
+        for n, _ in piece if is_higher[at] and (len(piece) == 1 or alternates or leaps) else ():
             found[n] = True
     return found

@@ -18,6 +18,7 @@ _SIDECARS = frozenset(
     {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
 )
 _OWN_OUTPUT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORECASE)
+_RAW_PART = re.compile(r"\.raw-\d+(\..*)?$")  # PXL_1.RAW-01.COVER.jpg, PXL_1.RAW-02.ORIGINAL.dng
 # Recycle bins, thumbnails and resource forks of NAS systems, Windows and macOS; others begin with a dot.
 _SYSTEM_FOLDERS = frozenset(
     {
@@ -102,10 +103,10 @@ def chosen_frames(files: Sequence[Path]) -> list[Path]:
     best_raw = sorted(raw_types, key=lambda kind: -len(by_type[kind]))[:1]
     preferred = [*best_raw, *(kind for kind in _PICTURE_TYPES if kind in by_type)]
     most = max(preferred, key=lambda kind: len(by_type[kind]))
-    stems = {path.stem.lower() for path in by_type[most]}
+    stems = {picture_name(path) for path in by_type[most]}
     for kind in preferred:
         is_numerous = 2 * len(by_type[kind]) >= len(by_type[most])
-        shared = sum(path.stem.lower() in stems for path in by_type[kind])
+        shared = sum(picture_name(path) in stems for path in by_type[kind])
         if is_numerous and (kind in raw.EXTENSIONS or 2 * shared >= len(by_type[kind])):
             return sorted(by_type[kind], key=lambda path: natural_key(path.name))
     raise AssertionError(most)  # the most frequent type shares all its names with itself
@@ -119,13 +120,13 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
     if not frames:
         return []
     frame_type = _file_type(frames[0])
-    stems = {path.stem.lower() for path in frames}
+    stems = {picture_name(path) for path in frames}
     unused: list[tuple[Path, str]] = []
     for path in sorted(files, key=lambda path: natural_key(path.name)):
         is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_OUTPUT.search(path.name)
         if is_sidecar or _file_type(path) == frame_type:
             continue
-        is_companion = path.stem.lower() in stems
+        is_companion = picture_name(path) in stems
         if path.suffix.lower() in clip.EXTENSIONS:
             is_part = is_companion and len(frames) > 1  # a Live Photo by itself is its video
             unused += [] if is_part else [(path, "is a video; pass it by itself")]
@@ -137,9 +138,19 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
 
 
 def rival_type(frames: Sequence[Path], unused: Sequence[tuple[Path, str]]) -> str:
-    """Return a type of which as many files are left out as there are frames, e.g. ".png", "" for none."""
+    """Return a type of which as many files are left out as there are frames, e.g. ".png", "" for none.
+
+    Pictures are no rivals of RAW files, which are preferred.
+    """
+    is_raw = _file_type(frames[0]) in raw.EXTENSIONS
     counts = Counter(_file_type(path) for path, _ in unused if is_supported(path))
-    return next((kind for kind, count in counts.items() if count >= len(frames)), "")
+    rivals = (kind for kind, count in counts.items() if count >= len(frames))
+    return next((kind for kind in rivals if kind in raw.EXTENSIONS or not is_raw), "")
+
+
+def picture_name(path: Path) -> str:
+    """Return what the names of one picture's files have in common: those of a RAW file and its JPEG."""
+    return _RAW_PART.sub("", path.stem.lower())
 
 
 def is_supported(path: Path) -> bool:

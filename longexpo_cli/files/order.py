@@ -54,6 +54,7 @@ class Order:
     frames are indices of the stamps, start_s their times in seconds after the first, source where these are
     from, how a phrase that says how the order was found. notes are sentences on what is doubtful. strays are
     frames that do not belong to the burst, and why. several says that there seem to be several bursts, or "".
+    misdated are frames whose date and time are not believed.
     """
 
     frames: tuple[int, ...]
@@ -63,6 +64,7 @@ class Order:
     notes: tuple[str, ...] = ()
     strays: tuple[tuple[int, str], ...] = ()
     several: str = ""
+    misdated: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def _order_without_times(stamps: Sequence[Stamp]) -> Order:
     if len(several) > 1:
         texts = ", ".join(f"{start or 'a number'}: {count}" for start, count in groups[:_MAX_NAMED])
         notes += (f"there are no times, and file names begin in several ways ({texts}); is it one burst?",)
+    elif not ranked.is_counted:
+        notes += ("there are no times, and file names do not count; the order is that of the alphabet",)
     return Order(
         frames=tuple(kept[n] for n in ranked.frames),
         start_s=tuple(n * _NOMINAL_INTERVAL_S for n in range(len(kept))),
@@ -166,12 +170,13 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         for n in range(len(names))
         if n not in frames
     )
+    misdated = tuple(n for n in frames if reading.seconds[n] is not None and seconds[n] is None)
     times = _filled([seconds[n] for n in frames])
     unit_s = _FINEST_S if reading.has_fractions else 1.0
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
-    notes += _pauses(names, frames, times, unit_s)
+    notes += () if several else _pauses(names, frames, times, unit_s)
     missing = sum(stamps[n].taken is None for n in frames)
     if missing:
         notes += (f"{missing} of the frames have no time; their order is that of their names",)
@@ -184,7 +189,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         interval = (times[-1] - times[0]) / max(len(times) - 1, 1) or 1 / len(times)
         times = [n * interval for n in range(len(times))]
     start_s = tuple(time - times[0] for time in times)
-    return Order(frames, start_s, source, how, notes, (*strays, *apart), several)
+    return Order(frames, start_s, source, how, notes, (*strays, *apart), several, misdated)
 
 
 def _best_reading(stamps: Sequence[Stamp]) -> tuple[_Reading, NameOrder, bool]:

@@ -131,14 +131,15 @@ def _load_folder(source: Path, params: Params) -> Burst:
             start_s=start_s,
             timestamp_source=placed.source,
             orientation=orientation,
+            is_dated=n not in placed.misdated,
             wb_gains=first.wb_gains,
             camera_to_working=first.camera_to_working,
         )
         for n, start_s in zip(placed.frames, placed.start_s, strict=True)
     ]
-    burst, brackets = _split_brackets(shots)
+    burst, brackets, exposure_note = _split_brackets(shots)
     _require_two(source, len(burst), [*refused, *((shot.path, "is a bracket") for shot in brackets)])
-    notes = tuple(filter(None, (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst))))
+    notes = (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst), exposure_note)
     return Burst(
         source,
         burst,
@@ -147,7 +148,7 @@ def _load_folder(source: Path, params: Params) -> Burst:
         copies=tuple(duplicates),
         order=placed.how,
         several=placed.several,
-        notes=notes,
+        notes=tuple(filter(None, notes)),
     )
 
 
@@ -494,8 +495,8 @@ def _with_meaning(file: _FrameFile, is_light: bool, white_light: float) -> Shot:
     return replace(stored, wb_gains=(white_light,) * 3, noise=noise, notes=(note, *cut))
 
 
-def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...]]:
-    """Return the burst and its brackets, each shot with the scale that matches its light to the burst's."""
+def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot, ...], str]:
+    """Return the burst and its brackets, with scales that match their light to the burst's, and a note."""
     exposures = [exposure.Exposure(shot.exposure_s, shot.iso, shot.f_number) for shot in shots]
     matched = exposure.match(exposures)
     start_s = next(
@@ -507,4 +508,4 @@ def _split_brackets(shots: Sequence[Shot]) -> tuple[tuple[Shot, ...], tuple[Shot
     ]
     pairs = list(zip(scaled, matched.is_bracket, strict=True))
     burst = tuple(shot for shot, is_bracket in pairs if not is_bracket)
-    return burst, tuple(shot for shot, is_bracket in pairs if is_bracket)
+    return burst, tuple(shot for shot, is_bracket in pairs if is_bracket), exposure.note(matched)

@@ -74,14 +74,14 @@ def test_bursts_of_one_name_have_folders_of_their_own(shared_burst: Path, tmp_pa
     assert jobs[2].sidecar() == out / "b_gif" / "b.foreground.json"
 
 
-def test_ten_thousand_files_are_planned_in_a_moment(tmp_path: Path) -> None:
-    for folder in range(40):
+def test_two_thousand_files_are_planned_in_a_moment(tmp_path: Path) -> None:
+    for folder in range(20):
         (tmp_path / f"d{folder}").mkdir()
-        for n in range(250):
+        for n in range(100):
             (tmp_path / f"d{folder}" / f"{n}.jpg").touch()
     begin = time.process_time()
-    assert len(list(batch.bursts_under(tmp_path))) == 40
-    assert time.process_time() - begin < 1
+    assert len(list(batch.bursts_under(tmp_path))) == 20
+    assert time.process_time() - begin < 0.5
 
 
 def test_names_that_are_no_utf8(run: Run, shared_burst: Path, tmp_path: Path) -> None:

@@ -367,3 +367,25 @@ def test_brackets_that_leave_one_frame_are_named(tmp_path: Path) -> None:
         dng(tmp_path / f"{n}.dng", n / 4, exposure_s=exposure_s)
     with pytest.raises(BurstError, match=r"one usable frame.*0\.dng: is a bracket; 2\.dng: is a bracket"):
         load.load(tmp_path, PARAMS)
+
+
+def test_a_frame_dated_years_away_keeps_its_place_and_its_date_is_not_believed(tmp_path: Path) -> None:
+    for n in range(5):
+        dng(tmp_path / f"IMG_{n}.dng", -1e9 if n == 2 else n / 4)
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.stem for shot in found.shots] == [f"IMG_{n}" for n in range(5)]
+    assert [shot.is_dated for shot in found.shots] == [True, True, False, True, True]
+    assert [shot.start_s for shot in found.shots] == pytest.approx([n / 4 for n in range(5)])
+    assert found.notes == ("IMG_2.dng: dated far away from the others; that time is not used",)
+
+
+def test_a_raw_file_and_its_jpeg_may_have_names_of_their_own(tmp_path: Path) -> None:
+    for n in range(3):
+        dng(tmp_path / f"PXL_{n}.RAW-02.ORIGINAL.dng", n / 4)
+        picture(tmp_path / f"PXL_{n}.RAW-01.COVER.jpg")
+    found = load.load(tmp_path, PARAMS)
+    assert [shot.path.suffix for shot in found.shots] == [".dng"] * 3
+    assert found.refused == ()
+    for n in range(3):
+        picture(tmp_path / f"IMG_{n}.png")
+    assert len(load.load(tmp_path, PARAMS).shots) == 3
