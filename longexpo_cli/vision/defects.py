@@ -26,9 +26,7 @@ _LEAST = 0.006  # of the range from black to white, the same
 _LEAST_ENCODED = 0.08  # of the range of encoded pictures, whose noise is not known
 _HITS = 0.9  # of the frames in which a defect must show
 _CLIPPED = 0.9  # of white: neighbours above hide a hot pixel
-_MAX_SPREAD = (
-    0.25  # of a defect's excess, in any of the eight pixels around it, where the camera stands still
-)
+_MAX_SPREAD = 0.25  # of its excess, in any of the eight pixels around, where the camera stands still
 _MAX_LIGHT = 0.15  # of a defect's excess, in all of them together
 _MAX_MEDIAN_SPREAD = 0.15  # where the camera moves: some of those around may be defects, too
 # Where the camera stands still, what differs by less is a speck of the scene: multiples of what the
@@ -40,7 +38,7 @@ _MOVES_PX = 2.0  # full px; the image of a small light is about as wide
 _MOTION_FRAMES = 8  # that are compared
 _MAX_DEFECTS = 2e-3  # of the pixels; more are not those of a sensor
 _MAX_CANDIDATES = 15_000  # of one frame, for each sign: those that differ most from their neighbours
-_BAND_ROWS = 64
+_BAND_ROWS = 64  # that are searched at once
 _REACH = 6  # samples of the same colour, in any direction, that repair one
 _AROUND = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
 
