@@ -39,7 +39,7 @@ def render(
 ) -> Rendered:
     """Render a burst, a folder of frames or a video, into a long exposure; writes no file.
 
-    source is a folder with two or more frames (DNG or other RAW, TIFF, PNG, JPEG) or a video file. mode is
+    source is a folder with two or more frames (RAW files or pictures) or a video file. mode is
     "foreground" (the background is sharp, what moves leaves trails) or "background" (the subject is sharp,
     the background streaks); None uses the mode of the recipe. recipe is a longexpo_cli.recipe.Recipe; None
     uses the defaults. Frames are named by their number (from 0, as `longexpo info` prints it) or file name.

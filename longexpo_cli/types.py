@@ -297,9 +297,10 @@ class Alignment:
     picture that they cover. layer N has 0 for the tracks of the layer that is held still, 1, 2... for those
     of other layers that were found, -1 for the rest. confidence is the probability that the picture's still
     structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
-    In the background look relative_motion is how far the subject moves against its
-    surroundings, as a fraction of the diagonal, NaN where these show no motion. note says how it was told
-    that the camera stood still, "" when the frames were aligned.
+    In the background look explained T is how still, 0..1, each frame's map keeps what of the subject is still
+    in most frames, and relative_motion how far the subject moves against its surroundings, as a fraction of
+    the diagonal, NaN where these show no motion. note says how it was told that the camera stood still, ""
+    when the frames were aligned.
     """
 
     mode: Mode

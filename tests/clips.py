@@ -38,8 +38,12 @@ def write(
     tags: dict[str, int] | None = None,
     aspect: Fraction | None = None,
     turned: int | None = None,
+    is_tagged: bool = True,
 ) -> Path:
-    """Encode frames H W 3 RGB (uint8 or uint16); times are in units of 1 / rate, tags those of the codec."""
+    """Encode frames H W 3 RGB (uint8 or uint16); times are in units of 1 / rate, tags those of the codec.
+
+    Without is_tagged, frames are converted by the tags, which are not written.
+    """
     with av.open(path, "w") as container:
         stream: Any = container.add_stream(codec, rate=rate, options=options or {"qp": "2"})
         stream.height, stream.width = frames[0].shape[:2]
@@ -49,7 +53,7 @@ def write(
             stream.codec_context.sample_aspect_ratio = aspect
         if turned is not None:
             stream.set_display_rotation(turned)
-        for name, value in (tags or {}).items():
+        for name, value in (tags or {}).items() if is_tagged else ():
             setattr(stream.codec_context, name, value)
         for n, values in enumerate(frames):
             kind = "rgb24" if values.dtype == np.uint8 else "rgb48le"
@@ -62,6 +66,8 @@ def write(
             frame = frame.reformat(
                 format=pixels, dst_colorspace=matrix, dst_color_range=full, interpolation=flags
             )
+            if not is_tagged:
+                frame.colorspace, frame.color_range = 2, 0
             frame.pts, frame.time_base = (times[n] if times else n), Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -288,6 +288,12 @@ def test_a_panning_subject_is_held(
     assert outcome.kept == panning_scenes.FRAMES
 
 
+def test_a_fast_boat_that_small_windows_lose_is_held(device: Device) -> None:
+    outcome = align_panning.burst("panning: boat at sea", 9, device)
+    assert outcome.right, outcome.describe()
+    assert outcome.residual_px < 0.2 and outcome.kept == panning_scenes.FRAMES
+
+
 @pytest.mark.parametrize("kind", panning_scenes.STANDING)
 def test_a_picture_of_what_stands_still_is_a_wrong_panning_picture(kind: str) -> None:
     scene = panning_scenes.STANDING[kind](np.random.default_rng(0))

@@ -11,7 +11,7 @@ import pytest
 
 from longexpo_cli.arrays import Array, Array8
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import pyav, video, yuv
+from longexpo_cli.files import h264, pyav, video, yuv
 from longexpo_cli.files.interlace import FieldVotes
 from longexpo_cli.stages import load
 from tests import clips
@@ -112,9 +112,15 @@ def test_repeated_frames_count_once_and_keep_their_time(tmp_path: Path, options:
 
 
 def test_a_scene_that_stands_still_for_long_is_not_repeated_frames() -> None:
-    assert video._repeats([np.inf, *[50.0] * 5, *[0.0] * 20, 50.0]) == set()
-    assert video._repeats([np.inf, 0.0, 0.0, 50.0, 0.0, 0.0, 50.0, 0.0, 0.0]) == {1, 2, 4, 5, 7, 8}
-    assert video._repeats([np.inf, *[0.7] * 9]) == set()  # noise only
+    first, moving, copy = (np.inf, np.inf), (50.0, 3.0), (0.0, 0.0)
+    assert video._repeats([first, *[moving] * 5, *[copy] * 20, moving]) == set()
+    assert video._repeats([first, copy, copy, moving, copy, copy, moving, copy, copy]) == {1, 2, 4, 5, 7, 8}
+    assert video._repeats([first, *[(0.7, 2.0)] * 9]) == set()  # noise only
+    assert video._repeats([first, moving, (2.0, 0.5), moving, (2.0, 0.5), moving]) == {
+        2,
+        4,
+    }  # compressed again
+    assert video._repeats([first, moving, (2.0, 2.8), moving, (2.0, 2.8), moving]) == set()  # noise is new
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".webm"])
@@ -375,6 +381,69 @@ def test_opencv_alone_reads_plain_videos_and_says_what_it_does_not_tell(tmp_path
         assert np.abs(video.read_frame(path, n).astype(float) - wanted[n]).mean() < 3
 
 
+def flat(size: tuple[int, int]) -> list[Array8]:
+    """Frames of three saturated colours that move."""
+    frame = np.zeros((*size, 3), np.uint8)
+    frame[:, : size[1] // 2], frame[:, size[1] // 2 :] = (30, 200, 60), (210, 40, 160)
+    frame[8:24] = 120
+    return [np.roll(frame, 8 * n, 1) for n in range(3)]
+
+
+@pytest.mark.parametrize("matrix", [1, 5])
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_both_decoders_use_the_matrix_that_is_named(
+    tmp_path: Path, matrix: int, ending: str, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    video._sequential_reader.cache_clear()
+    frames = flat((720, 96))
+    tags = {"colorspace": matrix, "color_range": 1}
+    path = clips.write(tmp_path / f"a{ending}", frames, tags=tags)
+    assert np.abs(video.read_frame(path, 0)[100, [20, 70]].astype(int) - frames[0][100, [20, 70]]).max() <= 4
+
+
+@pytest.mark.parametrize(("rows", "matrix"), [(720, 1), (64, 5)])
+@pytest.mark.parametrize("decoder", ["pyav", "opencv"])
+def test_without_a_named_matrix_it_is_that_of_the_size(
+    tmp_path: Path, rows: int, matrix: int, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pyav, "is_installed", lambda: decoder == "pyav")
+    video._sequential_reader.cache_clear()
+    frames = flat((rows, 96))
+    path = clips.write(tmp_path / "a.mp4", frames, tags={"colorspace": matrix}, is_tagged=False)
+    assert any("does not name its matrix" in note for note in info(path).notes)
+    row = 4 if rows == 64 else 100
+    assert np.abs(video.read_frame(path, 0)[row, [20, 70]].astype(int) - frames[0][row, [20, 70]]).max() <= 4
+
+
+@pytest.mark.parametrize("profile", ["baseline", "main", "high"])
+@pytest.mark.parametrize("codes", [(1, 1, 1), (9, 18, 9), (12, 13, 5), (2, 2, 2)])
+def test_colours_are_read_from_the_headers_of_h264(
+    tmp_path: Path, profile: str, codes: tuple[int, int, int]
+) -> None:
+    tags = {"color_primaries": codes[0], "color_trc": codes[1], "colorspace": codes[2]}
+    options = {"qp": "8", "profile": profile}
+    path = clips.write(
+        tmp_path / "a.mp4", flat((64, 96)), options=options, tags=tags, is_tagged=codes[0] != 2
+    )
+    data = path.read_bytes()
+    at = data.index(b"avcC") + 4
+    assert h264.colour_codes(data[at : at + 100]) == codes
+    assert h264.colour_codes(b"\0\0\0\1" + data[at + 8 : at + 100]) == codes
+    assert h264.colour_codes(data[at : at + 14]) is None
+    assert h264.colour_codes(b"") is None
+
+
+@pytest.mark.parametrize("codes", [(9, 18, 9), (1, 16, 1), (12, 13, 5), (9, 1, 9)])
+@pytest.mark.usefixtures("opencv_only")
+def test_opencv_alone_refuses_colours_that_it_converts(tmp_path: Path, codes: tuple[int, int, int]) -> None:
+    tags = {"color_primaries": codes[0], "color_trc": codes[1], "colorspace": codes[2], "color_range": 1}
+    path = clips.write(tmp_path / "a.mp4", flat((64, 96)), tags=tags)
+    with pytest.raises(BurstError, match=r"has colours: .* OpenCV does not keep; pip install"):
+        load.load(path, load.Params())
+
+
 @pytest.mark.parametrize("name", ["rgb24", "bgr0", "gbrp10le", "gray"])
 def test_types_of_pixels_that_are_not_luma_and_chroma(tmp_path: Path, name: str) -> None:
     wanted = clips.moving_bar(3)
@@ -386,3 +455,37 @@ def test_types_of_pixels_that_are_not_luma_and_chroma(tmp_path: Path, name: str)
         assert np.ptp(values, axis=-1).max() == 0
     else:
         assert np.abs(values - wanted[2]).max() <= 1
+
+
+def test_a_cover_is_not_the_video(tmp_path: Path) -> None:
+    import av
+    from av.stream import Disposition
+
+    path, frames = tmp_path / "a.mp4", clips.moving_bar(4)
+    with av.open(path, "w") as container:
+        cover: Any = container.add_stream("mjpeg", rate=10, options={"qmax": "2"})
+        cover.width, cover.height, cover.pix_fmt = 320, 240, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        stream: Any = container.add_stream("libx264", rate=10, options={"qp": "2"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((240, 320, 3), np.uint8), format="rgb24")
+        container.mux(cover.encode(picture.reformat(format="yuvj420p")))
+        for values in frames:
+            frame = av.VideoFrame.from_ndarray(values, format="rgb24").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(cover.encode())
+        container.mux(stream.encode())
+    found = info(path)
+    assert (found.size_px, len(found.frames)) == ((64, 96), 4)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "size"), [("yuv420p", (63, 95)), ("yuv411p", (63, 92)), ("yuv422p", (63, 95))]
+)
+def test_odd_sizes_and_all_subsamplings(tmp_path: Path, pixels: str, size: tuple[int, int]) -> None:
+    frames = [np.ascontiguousarray(frame[: size[0], : size[1]]) for frame in clips.moving_bar(3)]
+    path = clips.write(
+        tmp_path / "a.mkv", frames, codec="ffv1", pixels=pixels, options={"g": "1"}, tags=BT709
+    )
+    assert info(path).size_px == size
+    assert np.abs(video.read_frame(path, 1).astype(float) - frames[1]).mean() < 2

@@ -128,7 +128,8 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
             continue
         is_companion = picture_name(path) in stems
         if path.suffix.lower() in clip.EXTENSIONS:
-            unused += [] if is_companion else [(path, "is a video; pass it by itself")]
+            is_part = is_companion and len(frames) > 1  # a Live Photo by itself is its video
+            unused += [] if is_part else [(path, "is a video; pass it by itself")]
         elif not is_supported(path):
             unused.append((path, "unsupported image format"))
         elif not is_companion or (_file_type(path) in raw.EXTENSIONS and frame_type not in raw.EXTENSIONS):

@@ -32,6 +32,7 @@ _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # after a scan: neither
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _RESTART_INTERVAL = 0xDD
 _PROGRESSIVE = (0xC2, 0xCA)
+_LOSSLESS = 0xC3
 _APP14 = 0xEE
 _ADOBE_RGB = 0  # colour transform of an Adobe marker: none
 # Search for repeated parts: one window of 8 bytes in 64 is looked at, which finds 256 bytes or more; in large
@@ -96,8 +97,10 @@ def lossless_damage(data: bytes) -> str:
     scan = next(_scan_headers(data), 0)
     if not scan or data.find(markers.END_OF_IMAGE, max(len(data) - _MAX_PADDING, scan)) < 0:
         return "is damaged: a strip or tile of its picture is cut off"
+    if not any(marker == _LOSSLESS for marker, _, _ in markers.jpeg_segments(data, 0, len(data))):
+        return ""  # lossy; LibRaw decodes it
     at = data.find(bytes(_MIN_ZEROS), scan)
-    symbols = {symbol for kind, symbol in _first_symbols(data) if not kind}
+    symbols = {symbol for is_ac, symbol in _first_symbols(data) if not is_ac}
     is_padding = at >= 0 and not data[at:].strip(b"\0\xff\xd9")
     if at >= 0 and not is_padding and symbols and 0 not in symbols:
         return "is damaged: a part of its picture is zeros"

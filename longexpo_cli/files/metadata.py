@@ -127,6 +127,33 @@ def read(path: Path) -> Header:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
 
+def lossless_jpeg_damage(path: Path) -> str:
+    """Return what is wrong with the lossless JPEGs of a DNG's main picture, or ""; "" for other files.
+
+    The whole file is looked at, so that this belongs to reading its pixels. UnreadableFrameError when it
+    cannot be opened.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = [
+                tags for at in tiff_structures(data, len(data)) for tags in ifd.read_directories(data, at)
+            ]
+            if not any(_DNG_VERSION in tags for tags in found):
+                return ""
+            for tags in found:
+                is_preview = next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)
+                if is_preview or _first(tags, _COMPRESSION, _UNCOMPRESSED) != _LOSSLESS_JPEG:
+                    continue
+                starts = _numbers(tags, _TILE_OFFSETS) or _numbers(tags, _STRIP_OFFSETS)
+                counts = _numbers(tags, _TILE_BYTE_COUNTS) or _numbers(tags, _STRIP_BYTE_COUNTS)
+                for start, count in zip(starts, counts, strict=False):
+                    if defect := jpeg.lossless_damage(data[int(start) : int(start + count)]):
+                        return defect
+    except (OSError, ValueError) as error:
+        raise UnreadableFrameError(path, f"cannot be read ({error})") from error
+    return ""
+
+
 def tiff_structures(data: Data, size: int) -> Iterator[int]:
     """Yield the first byte of each TIFF structure in a frame file of any supported format."""
     if data[:4] in _TIFF_SIGNATURES:
@@ -177,7 +204,7 @@ def _header(data: mmap.mmap, size: int) -> Header:
         as_shot_neutral=_as_shot_neutral(tags),
         noise=_noise_profile(tags),
         baseline_ev=_baseline_ev(tags),
-        defect=_pixel_data_defect(data, found, size) if _DNG_VERSION in tags else "",
+        defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
     )
 
 
@@ -273,7 +300,7 @@ def _baseline_ev(tags: Directory) -> float:
     return float(value) if math.isfinite(value) and abs(value) <= _MAX_BASELINE_EV else 0.0
 
 
-def _pixel_data_defect(data: Data, found: list[Directory], size: int) -> str:
+def _pixel_data_defect(found: list[Directory], size: int) -> str:
     """Return why the pixel data of a main picture in a DNG of size bytes cannot be used, or ""."""
     main = [tags for tags in found if not next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)]
     if not any(tag in tags for tags in main for tag in (_TILE_OFFSETS, _STRIP_OFFSETS)):
@@ -299,9 +326,6 @@ def _pixel_data_defect(data: Data, found: list[Directory], size: int) -> str:
         is_lossless_jpeg = _first(tags, _COMPRESSION, _UNCOMPRESSED) == _LOSSLESS_JPEG
         if is_lossless_jpeg and _first(tags, _TILE_WIDTH, 0) > _first(tags, _WIDTH, 0):
             return "has a lossless JPEG tile wider than its picture, which LibRaw decodes wrongly"
-        for start, count in zip(starts, counts, strict=True) if is_lossless_jpeg else ():
-            if defect := jpeg.lossless_damage(data[int(start) : int(start + count)]):
-                return defect
     return ""
 
 

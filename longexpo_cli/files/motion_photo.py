@@ -14,6 +14,7 @@ _MICRO_VIDEO = re.compile(rb"MicroVideoOffset\s*(?:=\s*[\"']|>)\s*(\d+)")  # Goo
 _IS_MOTION = re.compile(rb"(?:MotionPhoto|MicroVideo)\s*(?:=\s*[\"']|>)\s*1")
 _ITEM = re.compile(rb"<[^<>]*Item:Semantic\s*=\s*[\"'](\w+)[\"'][^<>]*>")  # version 2: a directory of items
 _LENGTH = re.compile(rb"Item:Length\s*=\s*[\"'](\d+)[\"']")
+_TRAILER_END_BYTES = 1024  # within which the trailer's end mark is
 _MAX_HEADER_BYTES = 1 << 20  # within which XMP is looked for
 _MIN_VIDEO_BYTES = 64
 _MAX_FTYP_BYTES = 256  # size of the first box of a video
@@ -76,5 +77,8 @@ def _by_xmp(data: Data, size: int) -> list[int]:
 
 
 def _by_trailer(data: Data) -> list[int]:
+    """Return where the video in Samsung's trailer starts; only files that end with one are searched."""
+    if data[-_TRAILER_END_BYTES:].find(b"SEFT") < 0:
+        return []
     at = data.rfind(_SAMSUNG)
     return [at + len(_SAMSUNG)] if at >= 0 else []

@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour
 from longexpo_cli.arrays import Array, Array8, Array16
-from longexpo_cli.files import yuv
+from longexpo_cli.files import video_colour, yuv
 from longexpo_cli.files.clip import DecodedFrame, Fields, Span, StreamFacts, UnsupportedVideoError
-from longexpo_cli.types import Transfer
+from longexpo_cli.files.video_colour import HD_ROWS, MATRICES, UNSPECIFIED
 
 _PLANAR = re.compile(r"(yuva?j?4\d\dp|gbra?p|gray)(9|10|12|14|16)?(le)?")
 _REPACKED = {  # the planar format that holds the same samples
@@ -27,38 +26,10 @@ _REPACKED = {  # the planar format that holds the same samples
     **dict.fromkeys(("rgba", "bgra", "argb", "abgr", "rgb0", "bgr0", "0rgb", "0bgr"), "rgb24"),
     **dict.fromkeys(("bgr24", "pal8", "rgb565le", "rgb555le"), "rgb24"),
 }
-# ITU-T H.273, tables 2 to 4. BT.601, BT.709 and BT.2020 are shown by the curve of the display, and pictures
-# are made for one like sRGB's.
-_MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
-_SRGB_LIKE = frozenset({1, 2, 6, 7, 11, 12, 13, 14, 15})
-_TRANSFERS = {
-    **dict.fromkeys(_SRGB_LIKE, (colour.SRGB, 1.0)),
-    4: (Transfer("gamma", 2.2), 1.0),
-    5: (Transfer("gamma", 2.8), 1.0),
-    8: (colour.LINEAR, 1.0),
-    16: (Transfer("pq"), colour.PQ_WHITE),
-    18: (Transfer("hlg"), colour.HLG_WHITE),
-}
-_PRIMARIES = {
-    1: (colour.PRIMARIES["srgb"], colour.D65_XY),
-    5: (colour.PRIMARIES["bt601-625"], colour.D65_XY),
-    6: (colour.PRIMARIES["bt601-525"], colour.D65_XY),
-    7: (colour.PRIMARIES["bt601-525"], colour.D65_XY),
-    9: (colour.PRIMARIES["rec2020"], colour.D65_XY),
-    11: (colour.PRIMARIES["display-p3"], (0.314, 0.351)),  # SMPTE RP 431-2, of cinemas
-    12: (colour.PRIMARIES["display-p3"], colour.D65_XY),
-    22: (((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)), colour.D65_XY),  # EBU Tech. 3213-E
-}
-_PRIMARIES_NAMES = {
-    **{1: "BT.709", 5: "BT.601 (625 lines)", 6: "BT.601 (525 lines)", 7: "BT.601 (525 lines)", 9: "BT.2020"},
-    **{11: "DCI-P3", 12: "Display P3", 22: "EBU 3213"},
-}
-_BT709 = 1
-_UNSPECIFIED = 2
 _RGB = 0
 _FULL_RANGE = 2
-_HD_ROWS = 720  # frames without a named matrix have BT.709's from this height on, else BT.601's
 _CONTAINER_TICKS_HZ = 1e6  # AV_TIME_BASE
+_ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+\.?\d*)")
 _DOLBY_TAGS = frozenset({"dvh1", "dvhe", "dva1", "dvav", "dav1"})
 _BWDIF = {
@@ -197,7 +168,7 @@ def _reason(error: BaseException) -> str:
 
 def _pictures(container: Any) -> Any:
     """Return the stream of moving pictures, not that of a cover."""
-    streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
+    streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
     if not streams:
         raise UnsupportedVideoError("has no video stream")
     streams = [s for s in streams if s.codec_context is not None]
@@ -251,9 +222,10 @@ def _facts(stream: Any, frame: Any) -> tuple[StreamFacts, str, bool]:
     _planes(frame)  # UnsupportedVideoError for unknown types
     name = str(frame.format.name)
     is_yuv = name.startswith(("yuv", "nv", "p0", "p2", "y2", "uyvy"))
-    transfer, white, to_working = _colours(frame)
+    codes = int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)
+    transfer, white, to_working, named = video_colour.colours(*codes)
     matrix = _matrix(stream, frame) if is_yuv else "bt709"
-    is_named = int(frame.colorspace) != _UNSPECIFIED or not is_yuv
+    is_named = int(frame.colorspace) != UNSPECIFIED or not is_yuv
     note = f"the video does not name its matrix; that of {matrix.upper()} is used"
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     rate = stream.average_rate or stream.guessed_rate
@@ -269,18 +241,10 @@ def _facts(stream: Any, frame: Any) -> tuple[StreamFacts, str, bool]:
         frames=int(stream.frames) or None,
         duration_s=_promised(stream),
         about_frames=int(stream.frames) or _estimated(stream, rate),
-        notes=(*(() if is_named else (note,)), *_colour_note(frame)),
+        notes=tuple(filter(None, ("" if is_named else note, named))),
     )
     is_full = "yuvj" in name or not is_yuv or int(frame.color_range) == _FULL_RANGE
     return facts, matrix, is_full
-
-
-def _colour_note(frame: Any) -> tuple[str, ...]:
-    """Return a sentence that names the colours where they are not those of most videos."""
-    primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
-    names = [_PRIMARIES_NAMES.get(primaries, ""), _TRANSFERS[transfer][0].curve.upper()]
-    is_usual = primaries in (_BT709, _UNSPECIFIED) and transfer in _SRGB_LIKE
-    return () if is_usual else (f"colours: {', '.join(name for name in names if name)}",)
 
 
 def _promised(stream: Any) -> float | None:
@@ -303,24 +267,11 @@ def _estimated(stream: Any, rate: Any) -> int | None:
 
 def _matrix(stream: Any, frame: Any) -> str:
     code = int(frame.colorspace)
-    is_dolby = str(stream.codec_context.codec_tag) in _DOLBY_TAGS and int(frame.color_trc) == _UNSPECIFIED
+    is_dolby = str(stream.codec_context.codec_tag) in _DOLBY_TAGS and int(frame.color_trc) == UNSPECIFIED
     if is_dolby:
         raise UnsupportedVideoError("has the colours of Dolby Vision only; export it as HDR10 or HLG")
-    if code == _UNSPECIFIED:
-        return "bt709" if frame.height >= _HD_ROWS else "bt601"
-    if code not in _MATRICES:
+    if code == UNSPECIFIED:
+        return "bt709" if frame.height >= HD_ROWS else "bt601"
+    if code not in MATRICES:
         raise UnsupportedVideoError(f"has a colour matrix that is not supported (H.273 code {code})")
-    return _MATRICES[code]
-
-
-def _colours(frame: Any) -> tuple[Transfer, float, Any]:
-    """Return the transfer, the light of the largest value, and the matrix to the working space."""
-    code = int(frame.color_trc)
-    if code not in _TRANSFERS:
-        raise UnsupportedVideoError(f"has a transfer curve that is not supported (H.273 code {code})")
-    primaries = int(frame.color_primaries)
-    if primaries == _UNSPECIFIED:
-        primaries = 9 if int(frame.colorspace) == 9 else 1
-    if primaries not in _PRIMARIES:
-        raise UnsupportedVideoError(f"has primaries that are not supported (H.273 code {primaries})")
-    return *_TRANSFERS[code], colour.to_working(*_PRIMARIES[primaries])
+    return MATRICES[code]

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,14 @@ _MAX_PIXEL_ASPECT = 4.0  # or one over it; beyond, the tag is wrong
 _BLOCK_PX = 8  # side of the blocks of which the mean is compared
 _REPEAT_DN = 6.0  # of 255: largest change of a block where a repeated frame was compressed again
 _REPEAT_RATIO = 0.1  # of that change by the change between frames that differ
-_MAX_REPEATS = (
-    4  # of one frame in a row, or three times what is usual; longer runs are a scene that stands still
-)
+_REPEAT_NOISE = 0.6  # of the mean change of a pixel by that of frames that differ, whose noise does, too
+# Of one frame in a row, or three times what is usual; longer runs are a scene that stands still.
+_MAX_REPEATS = 4
 _MAX_COPIES = 16  # frames that are read for one that differs
+
+
+Change = tuple[float, float]  # largest of the mean of a block, mean of a pixel; of 255
+_NONE: Change = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +152,10 @@ class _Scan:
     def __init__(self, first: int, every: int, count: int) -> None:
         self._first, self._every, self._count = first, every, count
         self._frames: list[tuple[int, float | None]] = []
-        self._changes_dn: list[float] = []  # of each frame against the one before it
+        self._changes: list[Change] = []  # of each frame against the one before it
         self._refused: list[int] = []
         self._planes: tuple[Array, ...] = ()
-        self._means: Array32 | None = None
+        self._last: tuple[Array, Array32] | None = None  # luma and the means of its blocks
         self._votes = FieldVotes()
         self._is_flagged = False
         self._is_damaged = False
@@ -180,24 +184,29 @@ class _Scan:
             self._refused.append(number)
         else:
             is_copy = bool(self._planes) and all(map(_equal, planes, self._planes))
-            self._changes_dn.append(0.0 if is_copy else self._change_dn(luma))
+            self._changes.append(_NONE if is_copy else self._change(luma))
             self._frames.append((number, frame.time_s))
             if not is_copy:
                 self._planes = tuple(plane.copy() for plane in planes)
-        differing = sum(change > 0 for change in self._changes_dn)
+        differing = sum(change != _NONE for change in self._changes)
         self._ended = differing < self._count and len(self._frames) < _MAX_COPIES * self._count
         return not self._ended
 
-    def _change_dn(self, luma: Array) -> float:
-        """Return the largest change of a block of luma from the frame before, of 255; inf for the first."""
+    def _change(self, luma: Array) -> Change:
+        """Return how luma differs from that of the frame before, inf for the first."""
         import cv2
 
         scale = 1.0 if luma.dtype == np.uint8 else 255 / float(max(int(luma.max()), 1))
         rows, columns = (max(side // _BLOCK_PX, 1) for side in luma.shape)
         values: Any = luma.astype(np.float32)
         means = np.asarray(cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-        last, self._means = self._means, means
-        return np.inf if last is None else float(np.abs(means - last).max()) * scale
+        last, self._last = self._last, (luma.copy(), means)
+        if last is None or last[0].shape != luma.shape:
+            return np.inf, np.inf
+        now: Any = np.ascontiguousarray(luma)
+        before: Any = last[0]
+        difference = cv2.absdiff(now, before)
+        return float(np.abs(means - last[1]).max()) * scale, float(np.mean(difference)) * scale
 
     def result(self, facts: StreamFacts, inside: str, is_cut: bool | None) -> VideoInfo:
         """Return the info of the video whose frames were added; UnsupportedVideoError when there are none.
@@ -207,14 +216,18 @@ class _Scan:
         """
         if not self._seen:
             raise UnsupportedVideoError("has no frame that can be decoded")
-        if len(self._frames) > 1 and not any(self._changes_dn[1:]) and not pyav.is_installed():
+        if (
+            len(self._frames) > 1
+            and all(change == _NONE for change in self._changes[1:])
+            and not pyav.is_installed()
+        ):
             raise UnsupportedVideoError(
                 f"has frames that OpenCV cannot convert, as interlaced ones; {WAY_OUT}"
             )
         fields = self._votes.fields(self._is_flagged)
         if fields and not pyav.is_installed():
             raise UnsupportedVideoError(f"is interlaced; {WAY_OUT}")
-        repeats = _repeats(self._changes_dn)
+        repeats = _repeats(self._changes)
         numbered = [frame for n, frame in enumerate(self._frames) if n not in repeats][: self._count]
         frames, times_note = _timed(numbered, self._start_s or 0.0, facts.rate_hz)
         copies = len([n for n in repeats if self._frames[n][0] <= numbered[-1][0]]) if numbered else 0
@@ -272,13 +285,13 @@ class _Scan:
         last = frames[-1].number if frames else 0
         if self._first == 0 and self._every == 1 and self._is_whole(facts):
             return ""
-        step = "" if self._every == 1 else f"every {self._every}th of "
+        step = "" if self._every == 1 else f" in steps of {self._every}"
         about = "" if self._ended or facts.frames else "about "
         of = f"the video's {about}{self._total(facts)} frames" if facts.about_frames else "the video's frames"
         at_s = (frames[0].time_s, frames[-1].time_s) if frames else (0.0, 0.0)
         length = "" if facts.duration_s is None else f" of {facts.duration_s:.2f} s"
         return (
-            f"of {of}, {step}{self._first} to {last} are used, {at_s[0]:.2f} to {at_s[1]:.2f} s{length}; "
+            f"of {of}, {self._first} to {last}{step} are used, {at_s[0]:.2f} to {at_s[1]:.2f} s{length}; "
             "choose others with --load-video-first, --load-video-every and --load-video-frames"
         )
 
@@ -295,21 +308,23 @@ def _luma(values: Array) -> Array:
     return np.asarray(grey, np.uint8)
 
 
-def _repeats(changes_dn: list[float]) -> set[int]:
+def _repeats(changes: list[Change]) -> set[int]:
     """Return the frames that repeat the one before, as where a variable frame rate was made constant.
 
     They change by nothing or, where they were compressed again, by little next to what moves from frame to
-    frame, and come in short runs.
+    frame and next to its noise, and come in short runs.
     """
-    if len(changes_dn) < 3:
-        return {n for n, change in enumerate(changes_dn) if change == 0}
-    limit_dn = min(_REPEAT_DN, _REPEAT_RATIO * float(np.percentile(changes_dn[1:], 90)))
+    if len(changes) < 3:
+        return {n for n, change in enumerate(changes) if change == _NONE}
+    limit_dn = min(_REPEAT_DN, _REPEAT_RATIO * float(np.percentile([block for block, _ in changes[1:]], 90)))
+    noise_dn = [pixel for block, pixel in changes[1:] if block >= limit_dn > 0]
+    quiet_dn = _REPEAT_NOISE * float(np.median(noise_dn)) if noise_dn else 0.0
     runs: list[list[int]] = []
-    for n, change in enumerate(changes_dn):
-        if n == 0 or (change > 0 and change >= limit_dn):
-            runs.append([])
-        else:
+    for n, (block, pixel) in enumerate(changes):
+        if n > 0 and ((block, pixel) == _NONE or (block < limit_dn and pixel < quiet_dn)):
             runs[-1].append(n)
+        else:
+            runs.append([])
     longest = max(_MAX_REPEATS, 3 * float(np.median([len(run) for run in runs])))
     return {n for run in runs if len(run) <= longest for n in run}
 
@@ -374,9 +389,9 @@ def _opened(path: Path, fields: Fields, *, checked: bool) -> _Opened:
         start, size = _part(path)
         if pyav.is_installed():
             return _Opened(pyav.PyAvDecoder(Span(path, start, size), fields))
-        grey = Span(path, start, size) if checked else None
         is_counted = start > 0 or path.suffix.lower() in _COUNTED
-        return _Opened(OpenCvDecoder(Span(path, start, size), grey, is_counted))
+        open_file = partial(Span, path, start, size)
+        return _Opened(OpenCvDecoder(open_file, is_checked=checked, is_counted=is_counted))
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 

@@ -19,7 +19,7 @@ from longexpo_cli.geometry import Grid
 from longexpo_cli.registration import joint, motion_gate
 from longexpo_cli.registration.motion_segmentation import segment, segment_background, subject_score
 from longexpo_cli.registration.propagation import propagate
-from longexpo_cli.registration.subject_refinement import refine
+from longexpo_cli.registration.subject_refinement import explained, refine
 from longexpo_cli.registration.subject_tracking import FRAME_WINDOWS, MIN_PAIR_DISTANCE, track_subject
 from longexpo_cli.registration.trajectories import (
     MIN_INLIERS,
@@ -49,11 +49,13 @@ NO_COMMON_MOTION = (
 class Panning:
     """A subject that is held, and how far it moves against its surroundings, as a fraction of the diagonal.
 
-    relative_motion is NaN before surroundings without any structure, which show no motion.
+    relative_motion is NaN before surroundings without any structure, which show no motion. explained T (0..1)
+    is how still each frame's map keeps what of the subject is still in most of them, None without pictures.
     """
 
     subject: Registration
     relative_motion: float
+    explained: Array64 | None = None
 
 
 def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], grid: Grid | None) -> Panning:
@@ -86,11 +88,12 @@ def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], gr
         if not (motion >= motion_gate.MIN_RELATIVE_MOTION and motion_gate.surrounds(background, inner)):
             raise AlignmentError(NO_MOVING_SUBJECT)
         found = Panning(inner, motion)
-    held = found.subject
+    held, share = found.subject, None
     if grid is not None and pictures:
         held = refine(held, background, pictures, grid)
+        share = explained(held, background, pictures, grid)
     ground = background.inliers.mean(axis=0)
-    return Panning(held.with_layers([ground]), found.relative_motion)
+    return Panning(held.with_layers([ground]), found.relative_motion, share)
 
 
 def _find_subject(trajectories: Trajectories) -> tuple[Array64, Registration]:

@@ -19,6 +19,7 @@ from longexpo_cli.registration.models import MotionModel
 from longexpo_cli.registration.picture_alignment import (
     MIN_PIXELS,
     MIN_PRIOR,
+    STILL_PX,
     Template,
     align_together,
     ground_agreement,
@@ -50,19 +51,13 @@ def refine(
     pictures are those of all frames, on the low grid; background says how the ground moves, NaN where that is
     not known. A frame keeps its map where the pictures do not determine a better one.
     """
-    reference = registration.trajectories.reference
-    frames = [n for n in registration.registered() if n != reference]
+    frames = _other_frames(registration)
     prior = _prior(registration, grid)
     if not frames or _crop(prior) is None:
         return registration
+    burst = _Burst.of(registration, background, pictures, grid)
     to_low = _to_low(registration, grid)
     from_low = np.linalg.inv(to_low)
-    burst = _Burst(
-        pictures[reference],
-        [pictures[n] for n in frames],
-        [to_low @ background.maps[n] @ from_low for n in frames],
-        np.array(frames) - reference,
-    )
     maps = burst.refine([to_low @ registration.maps[n] @ from_low for n in frames], prior)
     grown = burst.grow(maps, prior)
     if grown.sum() >= MIN_GAIN * prior.sum():
@@ -73,6 +68,37 @@ def refine(
         normalized = from_low @ refined @ to_low
         result[n] = normalized / normalized[2, 2]
     return replace(registration, maps=result)
+
+
+def explained(
+    registration: Registration, background: Registration, pictures: Sequence[Picture], grid: Grid
+) -> Array64:
+    """Return how still each frame's map keeps what is still in most of them, T 0..1.
+
+    It is the mean over the pixels of the subject near its tracks, by how still they are; 1 in the reference,
+    0 for frames without a map. Half of 0.4 err by less than 0.13 half-resolution pixels, those of 0.2 by 0.7.
+    """
+    result = np.zeros(len(registration.maps))
+    result[registration.trajectories.reference] = 1
+    frames = _other_frames(registration)
+    prior = _prior(registration, grid)
+    crop = _crop(prior)
+    if not frames or crop is None:
+        return result
+    burst = _Burst.of(registration, background, pictures, grid)
+    to_low = _to_low(registration, grid)
+    maps = [to_low @ registration.maps[n] @ np.linalg.inv(to_low) for n in frames]
+    template = burst.template(maps, prior, crop)
+    inside = [each @ template.shift for each in maps]
+    steady = _steady(template, burst.others, inside, prior[crop])
+    for n, other, to_other in zip(frames, burst.others, inside, strict=True):
+        agrees = template.agreement(other, to_other, STILL_PX)
+        result[n] = float((steady * agrees).sum() / max(float(steady[agrees > 0].sum()), 1e-9))
+    return result
+
+
+def _other_frames(registration: Registration) -> list[int]:
+    return [n for n in registration.registered() if n != registration.trajectories.reference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +112,17 @@ class _Burst:
     others: Sequence[Picture]
     ground: Sequence[Array64]
     offsets: Indices
+
+    @classmethod
+    def of(
+        cls, registration: Registration, background: Registration, pictures: Sequence[Picture], grid: Grid
+    ) -> _Burst:
+        """Return the frames that a registration has maps for."""
+        reference = registration.trajectories.reference
+        frames = _other_frames(registration)
+        to_low = _to_low(registration, grid)
+        ground = [to_low @ background.maps[n] @ np.linalg.inv(to_low) for n in frames]
+        return cls(pictures[reference], [pictures[n] for n in frames], ground, np.array(frames) - reference)
 
     def template(self, maps: Sequence[Array64], prior: Array32, crop: tuple[slice, slice]) -> Template:
         """Return rows and columns of the reference, and how well the ground explains them."""

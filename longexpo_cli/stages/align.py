@@ -119,6 +119,7 @@ def align(
         pictures = [Picture.of(preview.grey) for preview in previews]
         panning = register_subject(trajectories, pictures, previews[0].grid if previews else None)
         registration, relative_motion = panning.subject, panning.relative_motion
+        explained = panning.explained
         reasons = drop_beyond_gap(_reasons(registration, params.subject_residual_px, mode), reference)
         require_enough_frames(reasons, reference, mode)
     residual = np.array([median_residual(registration, n) for n in frames])

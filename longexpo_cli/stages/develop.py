@@ -13,7 +13,7 @@ import numpy as np
 
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import dark_frames, pictures, raw, video
+from longexpo_cli.files import dark_frames, metadata, pictures, raw, video
 from longexpo_cli.geometry import Grid, as_stored, upright
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
@@ -62,6 +62,8 @@ def _stored(shot: Shot) -> Mosaic:
     if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
+        if defect := metadata.lossless_jpeg_damage(shot.path):
+            raise UnreadableFrameError(shot.path, defect)
         return raw.read_mosaic(shot)
     else:
         is_light = shot.is_light

@@ -2,7 +2,8 @@
 
 Time, exposure and noise come from the tags of every file. Pattern, levels and white balance come from LibRaw,
 which must decode a file to determine them, so one file per ISO is decoded. All frames of a burst get the
-white balance of the first: a camera's automatic white balance would make the streaks flicker.
+white balance of the first: a camera's automatic white balance would make the streaks flicker. The frames of
+a video are decoded, to leave out those that repeat others or are damaged.
 """
 
 from __future__ import annotations

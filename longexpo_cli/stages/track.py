@@ -34,7 +34,7 @@ WEIGHT_SIGMA_PX = 12.0  # of the Gaussian by which new points inherit the weight
 # Tracking.
 WINDOW_PX = 21  # side of the Lucas-Kanade window
 # The same on the subject in the background look: a smaller one holds less of an arm that crosses a body, and
-# of what is behind a small subject.
+# of what is behind a small subject. Points that it loses are searched for with the larger one.
 SUBJECT_WINDOW_PX = 11
 PYRAMID_LEVELS = 4  # the coarsest is 1/16, where a motion of 100 pixels is one of 6
 NEAR_LEVELS = 1  # pyramid levels of the search for small motion, which halve the periods once
@@ -157,6 +157,11 @@ def _track_points(
         if not len(live):
             return
         matched, good = _match_both_ways(previous, greys[n], current, np.zeros(2), window_px)
+        if window_px < WINDOW_PX and not good.all():
+            lost = np.flatnonzero(~good)
+            matched[lost], good[lost] = _match_both_ways(
+                previous, greys[n], current[lost], np.zeros(2), WINDOW_PX
+            )
         if (~good).sum() > MAX_LOST_FRACTION * len(good):
             lost = np.flatnonzero(~good)
             shift = _global_shift(previous, greys[n])

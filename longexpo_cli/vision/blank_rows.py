@@ -30,8 +30,8 @@ def find(mosaic: Mosaic) -> Flags:
     shot = mosaic.shot
     step = 1 if shot.cfa is None else 2
     some = values[:, ::_SAMPLED] if step == 1 else values[:, : values.shape[1] // 2 * 2 : _SAMPLED - 1]
-    same = np.asarray(some.max(axis=1) == some.min(axis=1))
-    blank: Flags = np.asarray(same.reshape(len(same), -1).all(axis=1), np.bool_)
+    same: Any = some.max(axis=1) == some.min(axis=1)
+    blank: Flags = same.reshape(len(same), -1).all(axis=1)
     for row in np.flatnonzero(blank):
         line = values[row]
         is_one = all(np.all(line[start::step] == line[start]) for start in range(step))

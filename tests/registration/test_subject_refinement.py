@@ -12,7 +12,7 @@ from longexpo_cli.arrays import Array8, Array64
 from longexpo_cli.geometry import Grid, project
 from longexpo_cli.registration import models, picture_alignment, subject_parts
 from longexpo_cli.registration.picture_alignment import Template
-from longexpo_cli.registration.subject_refinement import refine
+from longexpo_cli.registration.subject_refinement import explained, refine
 from longexpo_cli.registration.trajectories import Normalization, Registration, Trajectories
 from longexpo_cli.registration.trust import Picture
 from longexpo_cli.synth.texture import octaves
@@ -54,27 +54,32 @@ def greys(ground: Motion, *bodies: tuple[Box, Motion]) -> list[Array8]:
     return frames
 
 
-def refined(
-    frames: list[Array8], ground: Motion, tracked: Motion, boxes: list[Box], inside: int = 4
-) -> list[Array64]:
-    """Return the refined maps of a subject whose tracks, on boxes, move as they say."""
+def registrations(
+    ground: Motion, tracked: Motion, boxes: list[Box], inside: int = 4
+) -> tuple[Registration, Registration]:
+    """Return the registrations of a subject whose tracks, on boxes, move as they say, and of the ground."""
     normalization = Normalization(SIZE, 1)
     places = [np.mgrid[t + 2 : b - 1 : inside, x + 2 : r - 1 : inside] for x, t, r, b in boxes]
     at = np.concatenate([grid.reshape(2, -1).T[:, ::-1] for grid in places]).astype(np.float64)
     xy = np.stack([normalization.apply(project(tracked(n - MIDDLE), at)) for n in range(FRAMES)])
     seen = np.ones(xy.shape[:2], np.bool_)
     points = Trajectories(xy, seen, np.ones(len(at)), MIDDLE, normalization)
-    start = Registration.initial(points)
-    start.inlier_score[:] = 1
-    start.inliers[:] = True
-    surroundings = Registration.initial(points)
+    subject, surroundings = Registration.initial(points), Registration.initial(points)
+    subject.inlier_score[:] = 1
+    subject.inliers[:] = True
     to_px = np.diag([normalization.diagonal_px, normalization.diagonal_px, 1.0])
     to_px[:2, 2] = normalization.center_px
     for n in range(FRAMES):
-        start.maps[n] = np.linalg.inv(to_px) @ tracked(n - MIDDLE) @ to_px
+        subject.maps[n] = np.linalg.inv(to_px) @ tracked(n - MIDDLE) @ to_px
         surroundings.maps[n] = np.linalg.inv(to_px) @ ground(n - MIDDLE) @ to_px
-    found = refine(start, surroundings, [Picture.of(grey) for grey in frames], Grid(1, *SIZE))
-    return [normalization.map_px(each) for each in found.maps]
+    return subject, surroundings
+
+
+def refined(frames: list[Array8], ground: Motion, tracked: Motion, boxes: list[Box]) -> list[Array64]:
+    """Return the refined maps of a subject whose tracks, on boxes, move as they say."""
+    subject, surroundings = registrations(ground, tracked, boxes)
+    found = refine(subject, surroundings, [Picture.of(grey) for grey in frames], Grid(1, *SIZE))
+    return [subject.trajectories.normalization.map_px(each) for each in found.maps]
 
 
 def miss_px(maps: list[Array64], true: Motion, box: Box) -> float:
@@ -226,3 +231,30 @@ def test_without_texture_the_tracks_decide() -> None:
         miss_px(refined(flat, still, lambda t: move(2.0 * t, 1), [box]), lambda t: move(2.0 * t, 1), box)
         < 1e-9
     )
+
+
+def test_a_frame_whose_map_is_off_explains_less() -> None:
+    box = (80, 50, 120, 100)
+
+    def body(t: int) -> Array64:
+        return move(2.5 * t, 0)
+
+    def off(t: int) -> Array64:
+        return move(1.0, 0) @ body(t) if t == 2 else body(t)
+
+    pictures = [Picture.of(grey) for grey in greys(still, (box, body))]
+    right = explained(*registrations(still, body, [box]), pictures, Grid(1, *SIZE))
+    wrong = explained(*registrations(still, off, [box]), pictures, Grid(1, *SIZE))
+    assert right.min() > 0.6 and right[MIDDLE] == wrong[MIDDLE] == 1
+    assert wrong[MIDDLE + 2] < 0.4 and np.delete(wrong, MIDDLE + 2).min() > 0.6
+
+
+def test_nothing_is_explained_without_tracks_or_a_map() -> None:
+    box = (80, 50, 120, 100)
+    pictures = [Picture.of(grey) for grey in greys(still, (box, still))]
+    subject, ground = registrations(still, still, [box])
+    subject.maps[0] = np.nan
+    lost = explained(subject, ground, pictures, Grid(1, *SIZE))
+    assert lost[0] == 0 and lost[MIDDLE] == 1 and lost[1] > 0.5
+    subject.inliers[:] = False
+    assert explained(subject, ground, pictures, Grid(1, *SIZE)).sum() == 1
