@@ -19,6 +19,7 @@ from longexpo_cli.geometry import project
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
+from longexpo_cli.registration.aliases import aliases_of, smallest_steps
 from longexpo_cli.registration.candidates import candidate_layers
 from longexpo_cli.registration.confidence import alignment_confidence
 from longexpo_cli.registration.evidence import Evidence
@@ -272,7 +273,9 @@ def _register_background(
         stands = still is unmoved or is_identity(still.registration)
         if stands or shows_still_ground(evidence, still.registration):
             return as_is
-        registration, others = still.registration, [layer.registration for layer in layers]
+        aliases = aliases_of(evidence, still, layers)
+        registration = smallest_steps(evidence, still.registration, aliases, inlier_distance)
+        others = [layer.registration for layer in layers]
         depths = find_depths(evidence, still, layers) if layers else None
     hosted = [other.on(trajectories, inlier_distance) for other in (registration, *others)]
     scores = [other.inlier_score.max(axis=0) for other in hosted[1:]]
