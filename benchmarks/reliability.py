@@ -1,6 +1,7 @@
 """How often the confidence of an alignment is right: a reliability diagram on synthetic bursts.
 
     python -m benchmarks.reliability --fit     # fit the model again, then measure it
+    python -m benchmarks.reliability --calibrate   # only its scale, offset and slope of the error
     python -m benchmarks.reliability           # measure it
 
 The bursts are those of benchmarks.align and of benchmarks.reliability_scenes. The model of
@@ -157,6 +158,26 @@ def fit(bursts: Sequence[Sample]) -> LogisticModel:
     return LogisticModel(
         round(intercept, DIGITS), terms, sum(sample.features is not None for sample in bursts)
     )
+
+
+def calibrate(model: LogisticModel, bursts: Sequence[Sample]) -> LogisticModel:
+    """Return a model with offset, scale and slope of the error fitted, the other slopes in proportion.
+
+    Where hardly any alignment is wrong, bursts do not tell which feature gives a wrong one away, but still
+    how much a model of earlier, worse alignments is to be believed (Platt 1999).
+    """
+    table, good = rows(bursts, FIT_ERRORS_PX)
+    names = list(FEATURES)
+    rest = {name: term for name, term in model.terms.items() if name != "error"}
+    others = LogisticModel(0.0, rest, model.bursts)
+    odds = [others.log_odds(dict(zip(names, row, strict=True))) for row in table]
+    error = table[:, names.index("error")]
+    offset, scale, slope = _logistic_regression(np.column_stack([odds, error]), good)
+    terms = {"error": (round(float(slope), DIGITS), float(error.min()), float(error.max()))}
+    for name, (old, low, high) in rest.items():
+        terms[name] = (round(float(scale * old), DIGITS), low, high)
+    count = sum(sample.features is not None for sample in bursts)
+    return LogisticModel(round(float(offset), DIGITS), terms, count)
 
 
 def _logistic_regression(table: Array64, good: Flags) -> Array64:
@@ -361,7 +382,8 @@ frames. It is computed from what the alignment reports about itself
 (`longexpo_cli/registration/confidence.py`).
 
 `python -m benchmarks.reliability --fit` fits the model on synthetic bursts whose true motion is known and
-writes this page; without `--fit` it only measures. It knows the kinds of bursts in the last table, and
+writes this page; `--calibrate` keeps the proportions of the slopes, of which bursts tell nothing when hardly
+any is wrong; without either it only measures. The model knows the kinds of bursts in the last table, and
 nothing of others: the number is as good as these are typical.
 """
 
@@ -370,14 +392,18 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Fit the model if asked, measure it, and write the page and the diagram."""
     parser = argparse.ArgumentParser(prog="benchmarks.reliability")
     parser.add_argument("--fit", action="store_true", help="fit the model and write it into its source file")
+    parser.add_argument(
+        "--calibrate", action="store_true", help="the same, but keep the slopes in proportion"
+    )
     parser.add_argument("--seeds", type=int, default=len(FIT_SEEDS), help="bursts per kind to fit on")
     parser.add_argument("--test-seeds", type=int, default=len(TEST_SEEDS), help="bursts per kind to measure")
     parser.add_argument("--workers", type=int, default=1, help="bursts in parallel")
     parser.add_argument("--samples", type=Path, help="keep what is measured in this file, and read it")
     options = parser.parse_args(arguments)
     model = confidence.ALIGNMENT
-    if options.fit:
-        model = fit(samples(range(options.seeds), options.workers, options.samples))
+    if options.fit or options.calibrate:
+        bursts = samples(range(options.seeds), options.workers, options.samples)
+        model = fit(bursts) if options.fit else calibrate(model, bursts)
         write_model(model)
     seeds = range(TEST_SEEDS.start, TEST_SEEDS.start + options.test_seeds)
     tables, found = report(model, samples(seeds, options.workers, options.samples))

@@ -51,25 +51,29 @@ class LogisticModel:
 
     def probability(self, features: Mapping[str, float]) -> float:
         """Return the probability, 0 to 1."""
+        least = 1 / (self.bursts + 2)
+        return float(np.clip(1 / (1 + np.exp(-self.log_odds(features))), least, 1 - least))
+
+    def log_odds(self, features: Mapping[str, float]) -> float:
+        """Return the logarithm of the odds."""
         odds = self.intercept
         for name, (slope, low, high) in self.terms.items():
             odds += slope * float(np.clip(features[name], low, high))
-        least = 1 / (self.bursts + 2)
-        return float(np.clip(1 / (1 + np.exp(-odds)), least, 1 - least))
+        return odds
 
 
-# Written by `python -m benchmarks.reliability --fit`: slope, lowest and highest value of each feature.
+# Written by `python -m benchmarks.reliability --fit` or `--calibrate`: slope, lowest and highest value of each feature.
 ALIGNMENT = LogisticModel(
-    intercept=-12.078,
+    intercept=-7.963,
     terms={
-        "error": (0.520, -3.000, 0.000),
-        "corner": (-1.202, -8.000, -2.102),
-        "residual": (-2.234, -7.490, -1.170),
-        "dropped": (-3.954, 0.000, 0.778),
-        "motion": (-0.505, -8.000, 4.165),
-        "mesh": (-0.167, -8.000, 1.263),
+        "error": (1.335, -3.000, 0.000),
+        "corner": (-1.174, -8.000, -2.102),
+        "residual": (-2.182, -7.490, -1.170),
+        "dropped": (-3.862, 0.000, 0.778),
+        "motion": (-0.493, -8.000, 4.165),
+        "mesh": (-0.163, -8.000, 1.263),
     },
-    bursts=311,
+    bursts=207,
 )
 
 
