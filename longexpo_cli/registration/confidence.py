@@ -62,7 +62,7 @@ class LogisticModel:
         return odds
 
 
-# Written by `python -m benchmarks.reliability --fit` or `--calibrate`: slope, lowest and highest value of each feature.
+# Written by `python -m benchmarks.reliability --fit` or `--calibrate`: slope, lowest and highest value.
 ALIGNMENT = LogisticModel(
     intercept=-7.963,
     terms={
