@@ -4,6 +4,7 @@ Bursts are drawn at half resolution. The error is the distance between the align
 the structure that stands still: the 95th percentile over pixels and frames, in half-resolution pixels. A
 burst is wrong when that is more than 1 and no error was raised; what cannot be aligned must be refused.
 `--seeds N` sets the bursts per kind, `--first N` the first seed, `--kind NAME` the kinds that begin so.
+Constants were chosen with seeds below 100; the table has those from 300.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Alignment, DeviceFrame, Preview, Subject
 
 WRONG_PX = 1.0  # half-resolution pixels: an error above this is visible in the print
-SEEDS = 6
+SEEDS = 20
+FIRST = 300
 FULL = (2 * HEIGHT, 2 * WIDTH)
 
 
@@ -107,7 +109,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Print one row per kind of burst."""
     parser = argparse.ArgumentParser(prog="benchmarks.align")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="bursts per kind")
-    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--first", type=int, default=FIRST, help="first seed")
     kinds = (*KINDS, *align_panning.KINDS)
     parser.add_argument("--kind", action="append", help="kinds of burst that begin with this")
     parser.add_argument("--each", action="store_true", help="print every burst, too")
