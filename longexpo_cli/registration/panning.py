@@ -43,6 +43,13 @@ NO_COMMON_MOTION = (
     "no subject moves for certain: what is around it moves in no common way (water?), and it moves no more "
     f"than a hand shakes; {WHAT_TO_DO}"
 )
+NO_SHAPE = (
+    f"the subject changes its shape from frame to frame (water, smoke?) and cannot be held; {WHAT_TO_DO}"
+)
+# How still a map keeps a subject in the frame where it does so best: of a waterfall 0.47, of drawn people who
+# walk side by side 0.40 and more, but those can be followed through the burst.
+MIN_STILL = 0.5
+MIN_STILL_MEDIAN = 0.21  # the same in half of the frames: of a waterfall 0.09 to 0.20, of such walkers 0.22
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,21 @@ def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], gr
         share = explained(held, background, pictures, grid)
     ground = background.inliers.mean(axis=0)
     return Panning(held.with_layers([ground]), found.relative_motion, share)
+
+
+def require_shape(explained: Array64 | None, reasons: Sequence[str], reference: int) -> None:
+    """Raise AlignmentError for a subject that changes its shape.
+
+    Half of the frames keep hardly anything of it still, or a third of them lose it and no other one keeps
+    half of it. explained T is how still each frame's map keeps it; where it is 0, the subject has no texture
+    to tell by. reasons T say why frames are rejected, "" for those that are kept.
+    """
+    kept = [n for n, why in enumerate(reasons) if not why and n != reference]
+    if explained is None or not kept or not explained[kept].any():
+        return
+    is_lost = 3 * (len(reasons) - len(kept) - 1) >= len(reasons)
+    if np.median(explained[kept]) < MIN_STILL_MEDIAN or (is_lost and explained[kept].max() < MIN_STILL):
+        raise AlignmentError(NO_SHAPE)
 
 
 def _find_subject(trajectories: Trajectories) -> tuple[Array64, Registration]:

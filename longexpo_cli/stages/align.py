@@ -34,7 +34,7 @@ from longexpo_cli.registration.frame_rejection import (
 from longexpo_cli.registration.mesh import fit_mesh
 from longexpo_cli.registration.motion_segmentation import segment_background
 from longexpo_cli.registration.near_layer import find_depths
-from longexpo_cli.registration.panning import INLIER_PX, register_subject
+from longexpo_cli.registration.panning import INLIER_PX, register_subject, require_shape
 from longexpo_cli.registration.propagation import propagate, select_models
 from longexpo_cli.registration.still_layer import choose_still
 from longexpo_cli.registration.trajectories import (
@@ -123,6 +123,7 @@ def align(
         explained = panning.explained
         reasons = drop_beyond_gap(_reasons(registration, params.subject_residual_px, mode), reference)
         require_enough_frames(reasons, reference, mode)
+        require_shape(panning.explained, reasons, reference)
     residual = np.array([median_residual(registration, n) for n in frames])
     to_frame = [
         np.eye(3) if reason else normalization.map_px(homography)
