@@ -67,23 +67,26 @@ class Evened:
 
 def profile(frame: Frame) -> Profile:
     """Return the profile of a frame at low resolution."""
-    to_camera = np.linalg.inv(frame.shot.camera_to_working)
-    camera = frame.light.astype(np.float64) @ to_camera.T / frame.shot.exposure_scale
-    camera /= np.array(frame.shot.wb_gains)
-    logarithm = np.log(np.maximum(camera, 0) + _FLOOR) + np.log(frame.shot.exposure_scale)
+    shot = frame.shot
+    to_camera = np.linalg.inv(shot.camera_to_working) / (
+        np.array(shot.wb_gains)[:, None] * shot.exposure_scale
+    )
+    camera = frame.light.astype(np.float32) @ to_camera.T.astype(np.float32)
+    logarithm = np.log(np.maximum(camera, 0) + np.float32(_FLOOR)) + np.float32(np.log(shot.exposure_scale))
     logarithm[(camera > _BRIGHT).any(axis=2)] = np.nan
     return Profile(_strips(logarithm), _strips(logarithm.transpose(1, 0, 2)))
 
 
-def _strips(values: Array64) -> Array32:
+def _strips(values: Array32) -> Array32:
     """Return the mean of each strip of each line; NaN where more than half of it is."""
-    means = []
-    for part in np.array_split(values, min(_STRIPS, values.shape[1]), axis=1):
-        known = np.isfinite(part)
-        count = known.sum(axis=1)
-        mean = np.where(known, part, 0).sum(axis=1) / np.maximum(count, 1)
-        means.append(np.where(2 * count > part.shape[1], mean, np.nan))
-    return np.stack(means, axis=1).astype(np.float32)
+    length = values.shape[1]
+    sizes = [len(part) for part in np.array_split(np.arange(length), min(_STRIPS, length))]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    known = np.isfinite(values)
+    count = np.add.reduceat(known, starts, axis=1, dtype=np.int32)
+    total = np.add.reduceat(np.where(known, values, np.float32(0)), starts, axis=1)
+    mean = total / np.maximum(count, 1)
+    return np.where(2 * count > np.array(sizes)[:, None], mean, np.nan).astype(np.float32)
 
 
 def measure(profiles: Sequence[Profile], previews: Sequence[Preview]) -> Evened | None:
