@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 
 from longexpo_cli.arrays import Array64
-from longexpo_cli.geometry import Grid
 from longexpo_cli.registration.aliases import aliases_of, smallest_steps
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.still_layer import Layer
-from longexpo_cli.registration.trajectories import Normalization, Registration, Trajectories
-from longexpo_cli.types import Preview
+from longexpo_cli.registration.trajectories import Registration, Trajectories
+from tests.registration.drawn_evidence import evidence_of
 
 HEIGHT, WIDTH, SCALE, FRAMES, REFERENCE, PERIOD = 120, 160, 4, 7, 3, 16.0
 SHAKE = np.array([(0.6, -0.4), (-0.8, 0.5), (0.5, 0.9), (0, 0), (-0.7, -0.6), (0.9, 0.2), (-0.3, 0.7)])
@@ -20,22 +19,14 @@ SHAKE = np.array([(0.6, -0.4), (-0.8, 0.5), (0.5, 0.9), (0, 0), (-0.7, -0.6), (0
 
 def _tiles() -> tuple[Evidence, Trajectories]:
     """Return tiles of one period in x and y on the path SHAKE, and points on them."""
-    grid = Grid(SCALE, HEIGHT, WIDTH)
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
-    previews = []
+    greys = []
     for n in range(FRAMES):
         u, v = (2 * np.pi * (at - SHAKE[n, k]) / PERIOD for k, at in enumerate((x, y)))
         light = 120 + 30 * np.sin(u) + 20 * np.sin(2 * u + 1) + 30 * np.sin(v) + 20 * np.cos(2 * v)
         grain = np.random.default_rng(n).normal(0, 1, light.shape)
-        grey = np.clip(np.rint(light + grain), 0, 255).astype(np.uint8)
-        previews.append(Preview(grey, np.zeros(grey.shape, np.float16), grid))
-    points = np.stack(np.meshgrid(np.arange(8, WIDTH - 8, 5), np.arange(8, HEIGHT - 8, 5)), -1).reshape(-1, 2)
-    normalization = Normalization((HEIGHT * SCALE, WIDTH * SCALE), SCALE)
-    xy = np.broadcast_to(normalization.apply(grid.to_full(points)), (FRAMES, len(points), 2))
-    seen = np.zeros(xy.shape[:2], np.bool_)
-    seen[REFERENCE] = True
-    trajectories = Trajectories(xy, seen, np.zeros(len(points)), REFERENCE, normalization)
-    return Evidence.of(previews, trajectories), trajectories
+        greys.append(np.clip(np.rint(light + grain), 0, 255).astype(np.uint8))
+    return evidence_of(greys, REFERENCE, SCALE)
 
 
 def _on(trajectories: Trajectories, path: Array64) -> Registration:

@@ -11,7 +11,7 @@ import pytest
 
 from longexpo_cli.arrays import Array32, Array64, Flags
 from longexpo_cli.errors import AlignmentError
-from longexpo_cli.geometry import Grid, mesh_offset
+from longexpo_cli.geometry import mesh_offset
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.hidden_layer import hidden_layer
 from longexpo_cli.registration.mesh import fit_mesh
@@ -19,8 +19,8 @@ from longexpo_cli.registration.near_layer import find_depths
 from longexpo_cli.registration.occlusion import compare
 from longexpo_cli.registration.refine import refine
 from longexpo_cli.registration.still_layer import Layer, choose_still
-from longexpo_cli.registration.trajectories import Normalization, Registration, Trajectories
-from longexpo_cli.types import Preview
+from longexpo_cli.registration.trajectories import Registration, Trajectories
+from tests.registration.drawn_evidence import evidence_of
 
 HEIGHT, WIDTH, SCALE, FRAMES, REFERENCE = 180, 240, 4, 7, 3
 SIZE_PX = (HEIGHT * SCALE, WIDTH * SCALE)
@@ -50,22 +50,14 @@ def _evidence(
     y, x = np.mgrid[: HEIGHT + 80, : WIDTH + 80].astype(np.float64)
     alpha = front(x - 40, y - 40).astype(np.float32)
     near, far = _texture(1, front_sigma), _texture(2, back_sigma)
-    grid = Grid(SCALE, HEIGHT, WIDTH)
-    previews = []
+    greys = []
     for n in range(FRAMES):
         opacity = _seen(alpha, front_path[n])
         light = _seen(far, back_path[n])
         light += opacity * (_seen(near, front_path[n]) - light)
         grain = np.random.default_rng(n).normal(0, 1.0, light.shape)
-        grey = np.clip(np.rint(light + grain), 0, 255).astype(np.uint8)
-        previews.append(Preview(grey, np.zeros(grey.shape, np.float16), grid))
-    points = np.stack(np.meshgrid(np.arange(8, WIDTH - 8, 5), np.arange(8, HEIGHT - 8, 5)), -1).reshape(-1, 2)
-    normalization = Normalization(SIZE_PX, SCALE)
-    xy = np.broadcast_to(normalization.apply(grid.to_full(points)), (FRAMES, len(points), 2))
-    seen = np.zeros(xy.shape[:2], np.bool_)
-    seen[REFERENCE] = True
-    trajectories = Trajectories(xy, seen, np.zeros(len(points)), REFERENCE, normalization)
-    return Evidence.of(previews, trajectories), trajectories
+        greys.append(np.clip(np.rint(light + grain), 0, 255).astype(np.uint8))
+    return evidence_of(greys, REFERENCE, SCALE)
 
 
 def _on(trajectories: Trajectories, path: Array64) -> Registration:

@@ -13,7 +13,7 @@ from longexpo_cli.errors import AlignmentError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.still_layer import Layer
-from longexpo_cli.registration.trajectories import Normalization, Registration, Trajectories
+from longexpo_cli.registration.trajectories import Registration, Trajectories
 from longexpo_cli.registration.tripod import (
     bumped,
     identity,
@@ -25,6 +25,7 @@ from longexpo_cli.registration.tripod import (
 )
 from longexpo_cli.stages.align import Params, align
 from longexpo_cli.types import Preview, Tracks
+from tests.registration.drawn_evidence import evidence_of
 
 HEIGHT, WIDTH, SCALE, FRAMES, REFERENCE = 180, 240, 4, 9, 4
 SIZE_PX = (HEIGHT * SCALE, WIDTH * SCALE)
@@ -55,15 +56,7 @@ def _greys(lights: list[Array32], noise: float = 1.0) -> list[Array8]:
 
 def _evidence(lights: list[Array32], noise: float = 1.0) -> tuple[Evidence, Trajectories]:
     """Return the evidence in frames, and tracks without any motion that only the reference sees."""
-    grid = Grid(SCALE, HEIGHT, WIDTH)
-    previews = [Preview(grey, np.zeros(grey.shape, np.float16), grid) for grey in _greys(lights, noise)]
-    points = np.stack(np.meshgrid(np.arange(8, WIDTH - 8, 5), np.arange(8, HEIGHT - 8, 5)), -1).reshape(-1, 2)
-    normalization = Normalization(SIZE_PX, SCALE)
-    xy = np.broadcast_to(normalization.apply(grid.to_full(points)), (FRAMES, len(points), 2))
-    seen = np.zeros(xy.shape[:2], np.bool_)
-    seen[REFERENCE] = True
-    trajectories = Trajectories(xy, seen, np.zeros(len(points)), REFERENCE, normalization)
-    return Evidence.of(previews, trajectories), trajectories
+    return evidence_of(_greys(lights, noise), REFERENCE, SCALE)
 
 
 def _stars(ground: float, hand: float = 0.0, seed: int = 3) -> list[Array32]:
