@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import AlignmentError
 from longexpo_cli.registration import models
 from longexpo_cli.registration.frame_order import outward
 from longexpo_cli.registration.propagation import TRACKING_NOISE_PX
-from longexpo_cli.registration.trajectories import MIN_INLIERS, Registration
+from longexpo_cli.registration.trajectories import MIN_INLIERS, Normalization, Registration
 from longexpo_cli.robust import weighted_median
 from longexpo_cli.types import Mode
 
@@ -58,9 +59,14 @@ def corner_deviation(registration: Registration, frame: int) -> float:
     deviation = max(weighted_median(error, weight) / models.RAYLEIGH_MEDIAN, noise)
     windows = len(np.unique(np.floor(source / (WINDOW_PX * normalization.low_px)), axis=0))
     deviation *= max(float(weight.sum()) / windows, 1.0) ** 0.5
-    last = np.array(normalization.size_px)[::-1] - 1
-    corners = normalization.apply(last * np.array([(0, 0), (1, 0), (0, 1), (1, 1)]))
+    corners = picture_corners(normalization)
     return float(models.deviation_at(homography, source, weight, deviation, corners).max())
+
+
+def picture_corners(normalization: Normalization) -> Array64:
+    """Return the centres of the four corner pixels, 4 2, normalised."""
+    last = np.array(normalization.size_px)[::-1] - 1
+    return normalization.apply(last * np.array([(0, 0), (1, 0), (0, 1), (1, 1)], np.float64))
 
 
 def reject_reason(

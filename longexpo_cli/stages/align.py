@@ -28,6 +28,7 @@ from longexpo_cli.registration.frame_rejection import (
     covered,
     drop_beyond_gap,
     median_residual,
+    picture_corners,
     reject_reason,
     require_enough_frames,
 )
@@ -112,8 +113,9 @@ def align(
     frames = range(len(tracks.seen))
     if mode == "foreground":
         evidence = Evidence.of(previews, trajectories) if previews else None
-        registration, reasons, note = _register_foreground(trajectories, params, evidence)
-        explained = evidence.explained(registration) if evidence else None
+        background = _register_foreground(trajectories, params, evidence)
+        registration, reasons, note = background.registration, background.reasons, background.note
+        explained = background.explained
         deviation = [0.0 if note else corner_deviation(registration, n) for n in frames]
         corner_px = np.array(deviation) * normalization.diagonal_px
     else:
@@ -180,54 +182,61 @@ def _require_still(
         raise AlignmentError("the background look needs a camera that moves; use --align auto or none")
     evidence = Evidence.of(previews, trajectories) if previews else None
     try:
-        registration, reasons, _ = _register_foreground(trajectories, params, evidence)
+        found = _register_foreground(trajectories, params, evidence)
     except AlignmentError:
         return
-    corners = trajectories.normalization.apply(_corners_px(trajectories.normalization.size_px))
+    corners = picture_corners(trajectories.normalization)
     diagonal_px = trajectories.normalization.diagonal_px
-    for n in (n for n, why in enumerate(reasons) if not why):
-        away_px = diagonal_px * np.hypot(*(project(registration.maps[n], corners) - corners).T).max()
-        deviation_px = diagonal_px * corner_deviation(registration, n)
+    for n in (n for n, why in enumerate(found.reasons) if not why):
+        away_px = diagonal_px * np.hypot(*(project(found.registration.maps[n], corners) - corners).T).max()
+        deviation_px = diagonal_px * corner_deviation(found.registration, n)
         if away_px > TRIPOD_PX + TRIPOD_SIGMAS * (deviation_px if np.isfinite(deviation_px) else 0.0):
             raise AlignmentError(
                 f"the camera moved: frame {n} lies {away_px:.1f} px from the reference; use --align auto"
             )
 
 
-def _corners_px(size_px: tuple[int, int]) -> Array64:
-    """Return the centres of the four corner pixels of a picture, x and y."""
-    height, width = size_px
-    return np.array([(x, y) for x in (0, width - 1) for y in (0, height - 1)], np.float64)
+@dataclass(frozen=True, slots=True)
+class _Foreground:
+    """The registration of what stands still, why frames are rejected, and what their maps explain.
+
+    explained T is None without pictures. note says how a tripod was told, "" unless the camera stood still;
+    then the frames are used as they are.
+    """
+
+    registration: Registration
+    reasons: tuple[str, ...]
+    explained: Array64 | None
+    note: str = ""
 
 
 def _register_foreground(
     trajectories: Trajectories, params: Params, evidence: Evidence | None
-) -> tuple[Registration, tuple[str, ...], str]:
-    """Return the registration of what stands still, why frames are rejected, and how a tripod was told.
-
-    The last is "" unless the camera stood still; then the frames are used as they are.
-    """
+) -> _Foreground:
+    """Register what stands still; AlignmentError when that is not known."""
     inlier_distance = INLIER_PX * trajectories.normalization.low_px
     as_is = identity(trajectories, inlier_distance)
+    without = evidence.explained(as_is) if evidence else None
     try:
         registration = _register_background(trajectories, params.mesh_cells, evidence, as_is)
         note = STOOD_STILL if registration is as_is else ""
         if not note:
             reasons = _reasons(registration, params.residual_px, "foreground")
-            reasons = _unexplained(evidence, registration, as_is, reasons) if evidence else reasons
+            explained = evidence.explained(registration) if evidence else None
+            if explained is not None and without is not None:
+                reasons = _unexplained(explained, without, reasons, trajectories.reference)
             require_enough_frames(reasons, trajectories.reference, "foreground")
-            return registration, reasons, note
+            return _Foreground(registration, reasons, explained)
     except AlignmentError as error:
         if evidence is None or not shows_no_motion(evidence):
             raise AlignmentError(f"{error}; or say with --align tripod that the camera stood still") from None
         note = NO_MOTION_SEEN
-    if evidence and note == STOOD_STILL:
-        moved = bumped(evidence, as_is)
-    else:
-        moved = np.zeros(len(trajectories.seen), np.bool_)
-    reasons = tuple("the camera was moved" if bump else "" for bump in moved)
+    if note == NO_MOTION_SEEN:
+        return _Foreground(as_is, ("",) * len(trajectories.seen), without, note)
+    assert evidence is not None  # only pictures tell that it stood still
+    reasons = tuple("the camera was moved" if bump else "" for bump in bumped(evidence, as_is))
     require_enough_frames(reasons, trajectories.reference, "foreground")
-    return as_is.with_layers([]) if note == STOOD_STILL else as_is, reasons, note
+    return _Foreground(as_is.with_layers([]), reasons, without, note)
 
 
 def _reasons(registration: Registration, max_residual_px: float, mode: Mode) -> tuple[str, ...]:
@@ -238,17 +247,19 @@ def _reasons(registration: Registration, max_residual_px: float, mode: Mode) -> 
 
 
 def _unexplained(
-    evidence: Evidence, registration: Registration, as_is: Registration, reasons: tuple[str, ...]
+    explained: Array64, without: Array64, reasons: tuple[str, ...], reference: int
 ) -> tuple[str, ...]:
-    """Return reasons with those frames rejected whose maps explain less than no map, or next to nothing."""
-    explained, without = evidence.explained(registration), evidence.explained(as_is)
+    """Return reasons with those frames rejected whose maps explain less than no map, or next to nothing.
+
+    explained T is the share of the picture that each map explains, without T the same without any map.
+    """
     result = list(reasons)
     for n, why in enumerate(reasons):
-        if n == evidence.reference:
+        if why or n == reference:
             continue
-        if not why and explained[n] < MIN_EXPLAINED:
+        if explained[n] < MIN_EXPLAINED:
             result[n] = f"its map explains only {100 * explained[n]:.1f} % of the picture"
-        elif not why and explained[n] < without[n] - MIN_EXPLAINED:
+        elif explained[n] < without[n] - MIN_EXPLAINED:
             result[n] = "its map explains less of the picture than no alignment"
     return tuple(result)
 
