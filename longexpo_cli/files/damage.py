@@ -43,18 +43,28 @@ def tiff_damage(page: Any, size: int) -> str:
     page is tifffile's, size that of the file in bytes. Pieces without an offset or a length are not in the
     file: readers fill them with zeros, or with whatever is at the start of the file.
     """
-    offsets, counts = list(page.dataoffsets), list(page.databytecounts)
-    pieces = _pieces(page)
+    needed = _uncompressed_bytes(page) if int(page.compression) == _UNCOMPRESSED else 0
+    return missing_pieces(page.dataoffsets, page.databytecounts, _pieces(page), needed, size)
+
+
+def missing_pieces(
+    offsets: Sequence[float], counts: Sequence[float], pieces: int, needed: int, size: int
+) -> str:
+    """Return what is missing of the strips or tiles of a picture in a file of size bytes, or "".
+
+    offsets and counts are where they begin and how many bytes they have; there must be pieces of them, which
+    hold needed bytes.
+    """
     if len(offsets) != len(counts) or len(offsets) < pieces:
         return f"has {min(len(offsets), len(counts))} of the {pieces} strips or tiles of its picture"
     empty = sum(1 for offset, count in zip(offsets, counts, strict=True) if not (offset and count))
     if empty:
-        return f"is damaged: {empty} of the {pieces} strips or tiles of its picture are empty"
-    end = max(offset + count for offset, count in zip(offsets, counts, strict=True))
+        return f"is damaged: {empty} of the {len(offsets)} strips or tiles of its picture are empty"
+    end = int(max((offset + count for offset, count in zip(offsets, counts, strict=True)), default=0))
     if end > size:
         return f"is truncated: its picture ends at byte {end}, the file at {size}"
-    if int(page.compression) == _UNCOMPRESSED and sum(counts) < _uncompressed_bytes(page):
-        return f"has {sum(counts)} bytes of the {_uncompressed_bytes(page)} its picture needs"
+    if sum(counts) < needed:
+        return f"has {int(sum(counts))} bytes of the {needed} its picture needs"
     return ""
 
 

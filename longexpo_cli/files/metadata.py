@@ -19,6 +19,7 @@ import numpy as np
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import heif, ifd, jpeg, markers, phone_pictures
+from longexpo_cli.files.damage import missing_pieces
 from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data
 from longexpo_cli.types import NoiseProfile
@@ -311,18 +312,9 @@ def _pixel_data_defect(found: list[Directory], size: int) -> str:
         is_preview = next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)
         if not starts or is_preview:
             continue
-        end = int(max((start + count for start, count in zip(starts, counts, strict=False)), default=0))
-        pieces = _strips_or_tiles(tags)
-        needed = _uncompressed_bytes(tags)
-        if len(starts) != len(counts) or len(starts) < pieces:
-            return f"has {len(starts)} of the {pieces} strips or tiles of its picture"
-        empty = sum(1 for start, count in zip(starts, counts, strict=True) if not (start and count))
-        if empty:
-            return f"is damaged: {empty} of the {len(starts)} strips or tiles of its picture are empty"
-        if end > size:
-            return f"is truncated: its picture ends at byte {end}, the file at {size}"
-        if sum(counts) < needed:
-            return f"has {int(sum(counts))} bytes of the {needed} its picture needs"
+        missing = missing_pieces(starts, counts, _strips_or_tiles(tags), _uncompressed_bytes(tags), size)
+        if missing:
+            return missing
         is_lossless_jpeg = _first(tags, _COMPRESSION, _UNCOMPRESSED) == _LOSSLESS_JPEG
         if is_lossless_jpeg and _first(tags, _TILE_WIDTH, 0) > _first(tags, _WIDTH, 0):
             return "has a lossless JPEG tile wider than its picture, which LibRaw decodes wrongly"
