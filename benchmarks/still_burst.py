@@ -163,7 +163,7 @@ def measure(light: Array32, truth: Array32, border_px: int = 16) -> Measures:
         _spread(difference[is_flat]),
         math.hypot(*chroma) / 2**0.5,
         (detail[0], detail[1], detail[2]),
-        float(10 * np.log10(255**2 / error)),
+        float(10 * np.log10(255**2 / max(error, 1e-9))),
     )
 
 
