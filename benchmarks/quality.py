@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli import colour, metrics
+from longexpo_cli.files import pictures
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
@@ -55,7 +56,10 @@ def mask(path: Path) -> Flags:
 
 def picture(path: Path) -> Picture:
     """Read a float TIFF, H W 3 in R G B; OSError if there is none."""
-    return np.asarray(_read(path, cv2.IMREAD_UNCHANGED)[..., ::-1], np.float32)
+    values = pictures.stored_floats(path)
+    if values is None:
+        raise OSError(f"{path}: not a TIFF of floats")
+    return values
 
 
 def _read(path: Path, flags: int) -> npt.NDArray[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from longexpo_cli import logs, malloc, render
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
 from longexpo_cli.files import carried, export, folder, metadata, video
+from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
 from longexpo_cli.observers.log import Log
@@ -46,20 +47,21 @@ class Job:
     dark: Path | None = None
     strict: bool = False
     dump: Path | None = None
+    also: tuple[str, ...] = ()
     device: str = "auto"
     overwrite: bool = False
 
-    def pictures(self) -> tuple[Path, ...]:
+    def pictures(self) -> tuple[write.Target, ...]:
         """Return the pictures that the job will write; OutputError for an unsupported file extension."""
-        return write.targets(self.source, self.recipe.mode, self.output)
+        return write.targets(self.source, self.recipe.mode, self.output, self.also)
 
     def sidecar(self) -> Path:
         """Return the JSON file that the job will write beside the pictures."""
-        return self.pictures()[0].with_suffix(".json")
+        return write.sidecar(self.source, self.recipe.mode, self.output)
 
     def targets(self) -> tuple[Path, ...]:
         """Return every file that the job will write; the sidecar comes last."""
-        return *self.pictures(), self.sidecar()
+        return *(picture.path for picture in self.pictures()), self.sidecar()
 
     def is_done(self) -> bool:
         """Whether every file of the job exists."""
@@ -186,12 +188,14 @@ def _where_to_look(job: Job) -> str:
 def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     from longexpo_cli.observers import sidecar
     from longexpo_cli.observers.dump import Dump
+    from longexpo_cli.observers.plates import PlateKeeper
 
     write.refuse_existing(job.targets(), job.overwrite)
     malloc.set_mmap_threshold()
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
-    watching: tuple[Observer, ...] = (clock, *dumps, *observers, Log(job.source))
+    keeper = PlateKeeper(set(job.also) & set(write.PLATES))
+    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, Log(job.source))
     done = render(
         job.source,
         recipe=job.recipe,
@@ -206,8 +210,10 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         device=device,
         observers=watching,
     )
-    written = write.write(done.print, job.pictures(), job.recipe.write, output_metadata(done))
-    outputs = Watch(*watching)("write", written)
+    written = write.write(
+        done.print, job.pictures(), job.recipe.write, output_metadata(done, job.recipe), keeper.plates()
+    )
+    outputs = Watch(*watching)("write", written.paths)
     document = sidecar.document(
         recipe=job.recipe,
         device=device,
@@ -219,9 +225,11 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         predictor=done.predictor,
         trail=done.trail,
         exposure_s=done.exposure_s,
+        light_s=done.light_s,
         clock=clock,
         outputs=outputs,
     )
+    document["notes"] += written.notes
     export.write_json(job.sidecar(), document)
     for entry in document["verdicts"]:
         number = "" if entry["number"] is None else f" {entry['number']}"
@@ -230,21 +238,28 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     return Outcome(job.source, (*outputs, job.sidecar()), tuple(document["notes"]), clock.seconds, spent)
 
 
-def output_metadata(rendered: Rendered) -> export.OutputMetadata:
+def output_metadata(rendered: Rendered, recipe: Recipe) -> OutputMetadata:
     """Return the metadata of the picture files of a render."""
     shots = rendered.burst.shots
     reference = shots[rendered.selection.reference]
-    is_timed = reference.timestamp_source != "file order"  # without times the exposure time is unknown
+    is_timed = reference.timestamp_source != "file order"  # without times the trail's time is unknown
     used = sorted({*rendered.selection.frames, *rendered.merged})
     nearest = sorted(range(len(shots)), key=lambda n: abs(n - rendered.selection.reference))
     dated = next((shots[n] for n in nearest if shots[n].is_dated), reference)
     tags = carried.read(reference.path)
     if dated.path != reference.path:
         tags = carried.with_times_of(tags, carried.read(dated.path))
-    return export.OutputMetadata(
-        exposure_s=rendered.exposure_s if is_timed else None,
+    own_matrix = metadata.read(reference.path).color_matrix
+    return OutputMetadata(
+        light_s=rendered.light_s,
+        trail_s=rendered.exposure_s if is_timed else None,
         taken=metadata.read(dated.path).taken,
         frames=tuple(logs.printable(shots[n].path.name) for n in used),
+        reference=logs.printable(reference.path.name),
+        merged=len(rendered.merged),
+        mode=recipe.mode,
+        recipe=export.json_text(recipe.to_dict()),
+        color_matrix=() if own_matrix is None else tuple(float(value) for value in own_matrix.ravel()),
         main=tags.main,
         photo=tags.photo,
         gps=tags.gps,

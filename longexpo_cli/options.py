@@ -33,6 +33,7 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 # The first section of --help: these, in this order, then the command's other options.
 COMMON = (
     "output",
+    "also",
     "mode",
     "select_trail",
     "reference",
@@ -138,6 +139,24 @@ class SubjectPoint(click.ParamType):  # type: ignore[type-arg]
         if min(x, y) < 0 or (all(percent) and max(x, y) > 100):
             self.fail(f"{value!r} is outside the picture", param, ctx)
         return Point(x, y, all(percent))
+
+
+class KindNames(click.ParamType):  # type: ignore[type-arg]
+    """Names of kinds of files, separated by commas."""
+
+    name = "kinds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the names, each once; fail for a name that is not of ALSO."""
+        from longexpo_cli.stages.write import ALSO
+
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(name.strip().lower() for name in str(value).split(",") if name.strip()))
+        unknown = [name for name in names if name not in ALSO]
+        if unknown or not names:
+            self.fail(f"{unknown[0] if unknown else value!r} is not one of {', '.join(ALSO)}", param, ctx)
+        return names
 
 
 class StageOption(click.Option):
@@ -282,8 +301,16 @@ output_option = click.option(
     "--output",
     type=ANY,
     metavar="PATH",
-    help="Output folder, or one .tif or .jpg file.",
+    help="Output folder, or one file such as x.jpg.",
     show_default="beside the burst",
+)
+also_option = click.option(
+    "--also",
+    type=KindNames(),
+    default=(),
+    metavar="KINDS",
+    help="Kinds of files to add, such as dng,mask.",
+    show_default=False,
 )
 device_option = click.option(
     "--device",

@@ -271,9 +271,10 @@ def _write(saved: Saved, request: Request) -> Indexed:
         predictor=next(iter(saved.every("predict", MotionField).values())).source,
         trail=saved.one("select", Trail),
     )
-    paths = write.targets(saved.burst.source, recipe.mode, request.output)
-    write.refuse_existing(paths, overwrite=False)
-    yield None, write.write(rendered.print, paths, recipe.write, output_metadata(rendered))
+    targets = write.targets(saved.burst.source, recipe.mode, request.output)
+    write.refuse_existing([target.path for target in targets], overwrite=False)
+    metadata = output_metadata(rendered, recipe)
+    yield None, write.write(rendered.print, targets, recipe.write, metadata).paths
 
 
 _STAGES: dict[str, Callable[[Saved, Request], Indexed]] = {

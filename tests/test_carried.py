@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from longexpo_cli import batch
-from longexpo_cli.files import carried, export, ifd, jpeg_segments
-from longexpo_cli.files.export import OutputMetadata
+from longexpo_cli.files import carried, export, ifd, jpeg_output, jpeg_segments, tiff_output
 from longexpo_cli.files.ifd import ASCII, BYTE, RATIONAL, SHORT, SRATIONAL, UNDEFINED, Field
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.files.result_tags import OutputMetadata
+from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
 from longexpo_cli.types import Rendered
@@ -91,7 +92,7 @@ def test_results_carry_them(tmp_path: Path, kind: str) -> None:
     tags = carried.read(jpeg(tmp_path / "a.jpg", MAIN, PHOTO, GPS))
     metadata = OutputMetadata(
         camera="NIKON CORPORATION NIKON D850",
-        exposure_s=1.5,
+        light_s=1.5,
         iso=100.0,
         taken=NOON,
         frames=("a.jpg",),
@@ -102,11 +103,13 @@ def test_results_carry_them(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"result.{kind}"
     if kind == "jpg":
         grey = np.full((8, 8, 3), 90, np.uint8)
-        path.write_bytes(export.encode_jpeg(grey, "srgb", metadata, 90, None, GainRange(0, 0)))
+        path.write_bytes(jpeg_output.encode_jpeg(grey, "srgb", metadata, 90, None, GainRange(0, 0)))
         directories = ifd.read_directories(path.read_bytes(), path.read_bytes().index(b"Exif\0\0") + 6)
     else:
         with export.atomic_write(path) as file:
-            export.write_tiff(file, np.ones((8, 8, 3), np.float32), metadata, compress=kind == "deflate")
+            tiff_output.write_light(
+                file, np.ones((8, 8, 3), np.float32), metadata, compress=kind == "deflate"
+            )
         directories = ifd.read_directories(path.read_bytes())
     assert same(carried.read(path))
     written = directories[0] | directories[1]
@@ -120,7 +123,7 @@ def test_results_carry_them(tmp_path: Path, kind: str) -> None:
 
 def test_a_result_without_a_position_has_no_gps_directory() -> None:
     file = io.BytesIO()
-    export.write_tiff(file, np.ones((8, 8, 3), np.float32), OutputMetadata(), compress=False)
+    tiff_output.write_light(file, np.ones((8, 8, 3), np.float32), OutputMetadata(), compress=False)
     assert ifd.GPS_IFD not in ifd.read_directories(file.getvalue())[0]
 
 
@@ -137,7 +140,7 @@ def test_tags_too_long_for_a_jpeg_are_cut(tmp_path: Path) -> None:
     assert {len(value) for _, value in read.photo.values()} == {1000, 4000}
     metadata = replace(OutputMetadata(), photo=read.photo)
     grey = np.full((8, 8, 3), 90, np.uint8)
-    assert export.encode_jpeg(grey, "srgb", metadata, 90, None, GainRange(0, 0))
+    assert jpeg_output.encode_jpeg(grey, "srgb", metadata, 90, None, GainRange(0, 0))
 
 
 def test_the_tags_of_a_dng_are_read(tmp_path: Path) -> None:
@@ -163,7 +166,9 @@ def test_a_date_that_is_not_believed_is_not_carried(tmp_path: Path) -> None:
         write_dng(tmp_path / f"IMG_{n}.dng", np.full((32, 48), 2000 + n, np.uint16), DngMetadata(start))
     burst = load.load(tmp_path, load.Params())
     selection = SimpleNamespace(reference=2, frames=(0, 1, 2, 3, 4))
-    done = SimpleNamespace(burst=burst, selection=selection, merged=(), exposure_s=1.0)
-    assert batch.output_metadata(cast(Rendered, done)).taken == NOON + datetime.timedelta(seconds=0.25)
+    done = SimpleNamespace(burst=burst, selection=selection, merged=(), exposure_s=1.0, light_s=0.1)
+    assert batch.output_metadata(cast(Rendered, done), Recipe()).taken == NOON + datetime.timedelta(
+        seconds=0.25
+    )
     selection.reference = 4
-    assert batch.output_metadata(cast(Rendered, done)).taken == NOON + datetime.timedelta(seconds=1)
+    assert batch.output_metadata(cast(Rendered, done), Recipe()).taken == NOON + datetime.timedelta(seconds=1)

@@ -21,6 +21,7 @@ Examples:
 )
 @click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
 @click.option("-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Output folder.")
+@options.also_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -40,6 +41,7 @@ def command(
     *,
     roots: tuple[Path, ...],
     output: Path,
+    also: tuple[str, ...],
     workers: int,
     resume: bool,
     dry_run: bool,
@@ -57,7 +59,7 @@ def command(
     from longexpo_cli.files import export
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
-    jobs = [dataclasses.replace(job, strict=strict) for job in jobs]
+    jobs = [dataclasses.replace(job, strict=strict, also=also) for job in jobs]
     batch.refuse_shared_targets(jobs)
     todo = [job for job in jobs if not (resume and job.is_done())]
     if dry_run:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from longexpo_cli import options
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import LongexpoError
+from longexpo_cli.files import pictures
 
 STRIP_ROWS = 256  # images are compared in strips of this height, to bound the memory
 
@@ -37,8 +38,8 @@ Examples:
 def command(ctx: click.Context, *, first: Path, second: Path, max_delta_e: float, as_json: bool) -> None:
     """Measure colour difference (CIEDE2000), PSNR and SSIM of two images; exit code 1 above --max-delta-e.
 
-    Pass two images of 8 or 16 bits (treated as sRGB) or two scene-linear .tif files (Rec.2020, clipped at
-    white).
+    Pass two images of 8 or 16 bits (treated as sRGB) or two scene-linear .tif files (floats, Rec.2020,
+    clipped at white).
     """
     one, other = _read_picture(first), _read_picture(second)
     if one.shape != other.shape or (one.dtype == np.float32) != (other.dtype == np.float32):
@@ -103,6 +104,9 @@ def _read_picture(path: Path) -> npt.NDArray[Any]:
     """Return an image upright, H W 3, RGB, in its own type; LongexpoError for an unsupported format."""
     import cv2
 
+    light = pictures.stored_floats(path)
+    if light is not None:
+        return light
     values = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if values is None or values.dtype not in (np.uint8, np.uint16, np.float32):
         raise LongexpoError(

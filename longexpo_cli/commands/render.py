@@ -25,6 +25,7 @@ Examples:
 )
 @click.argument("bursts", nargs=-1, required=True, type=options.EXISTING, metavar="BURST...")
 @options.output_option
+@options.also_option
 @click.option("--dump", type=options.FOLDER, metavar="DIR", help="Save every intermediate result to DIR.")
 @click.option(
     "--reference",
@@ -67,6 +68,7 @@ def command(
     *,
     bursts: tuple[Path, ...],
     output: Path | None,
+    also: tuple[str, ...],
     dump: Path | None,
     reference: int | str | None,
     mask: Path | None,
@@ -82,9 +84,10 @@ def command(
 ) -> None:
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
-    Writes BURST.MODE.tif (scene-linear, 32-bit float), BURST.MODE.jpg (with a gain map for HDR screens) and
-    BURST.MODE.json (how it was made) beside the burst, or into the folder given with -o. With -o FILE.jpg or
-    -o FILE.tif only that picture and its JSON are written.
+    Writes BURST.MODE.tif (scene-linear light), .jpg (the print) and .json (how it was made) beside the burst,
+    or into the folder given with -o. -o FILE writes only that picture and its JSON: .tif, .print.tif
+    (16 bits), .jpg, .png, .avif, .jxl or .dng. --also adds print, png, avif, jxl, dng, and the plates
+    sharp, streaks, mask.
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose
@@ -94,6 +97,7 @@ def command(
         batch.Job(
             source=burst,
             output=output,
+            also=also,
             recipe=recipe,
             reference=reference,
             mask=mask,

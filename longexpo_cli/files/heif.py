@@ -87,6 +87,15 @@ def read(data: Data) -> Heif:
     return found
 
 
+def primary_parts(data: Data) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the coded primary picture of a file of one extent, and kind and content of its properties."""
+    items = _items(data)
+    start, length = items.places[items.primary]
+    numbers = items.owned[items.primary]
+    properties = [items.properties[number - 1] for number in numbers]
+    return bytes(data[start : start + length]), [(kind, bytes(data[at:end])) for kind, at, end in properties]
+
+
 def _boxes(data: Data, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, first byte and end of the content of each box (ISO/IEC 14496-12, 4.2)."""
     for _ in range(_MAX_BOXES):

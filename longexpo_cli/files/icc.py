@@ -17,7 +17,7 @@ from longexpo_cli.types import Transfer
 Space = Literal["srgb", "display-p3", "rec2020-linear"]
 
 _PRIMARIES: dict[Space, str] = {"srgb": "srgb", "display-p3": "display-p3", "rec2020-linear": "rec2020"}
-_DESCRIPTIONS: dict[Space, str] = {  # what viewers show as the profile's name
+NAMES: dict[Space, str] = {  # what viewers show as the profile's name
     "srgb": "sRGB",
     "display-p3": "Display P3",
     "rec2020-linear": "Rec.2020 linear",
@@ -60,7 +60,7 @@ def icc_profile(space: Space) -> bytes:
     if space != "rec2020-linear":
         srgb = _tags(imagecodecs.cms_profile("srgb"))
         tags |= {curve: srgb[curve] for curve in _CURVES}
-    tags[b"desc"] = _localized_text(_DESCRIPTIONS[space])
+    tags[b"desc"] = _localized_text(NAMES[space])
     header = bytearray(profile[:_HEADER_BYTES])
     header[_CREATED_AT : _CREATED_AT + len(_CREATED)] = _CREATED
     header[_PROFILE_ID_AT : _PROFILE_ID_AT + 16] = bytes(16)

@@ -34,6 +34,7 @@ _NUMBER_FORMATS = {  # by field type
     **{1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I"},
     **{16: "Q", 17: "q", 18: "Q"},  # BigTIFF only
 }
+_JPEG_OFFSET, _JPEG_BYTES = 513, 514  # JPEGInterchangeFormat and its length (Exif 2.32, 4.6.4)
 _UNKNOWN_RATIO = (0, 0)  # LensSpecification has it where a value is not known (Exif 2.32, 4.6.5)
 _BYTE_STRINGS = (ASCII, UNDEFINED)
 _RATIONAL_FORMATS = {RATIONAL: "II", SRATIONAL: "ii"}
@@ -50,6 +51,7 @@ Directory = dict[int, Value]  # as read: tag to value
 # As written: type, and text (ASCII; bytes are kept as they are), bytes (UNDEFINED), or one or more numbers
 # (others; in rationals NaN is unknown).
 Field = tuple[int, Any]
+ExtraTag = tuple[int, int, int, Any, bool]  # tifffile's: tag, type, count, value, first page only
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +152,32 @@ def _offsets(directory: Directory, tag: int) -> list[int]:
 
 
 def encode_exif(
-    main: Mapping[int, Field], photo: Mapping[int, Field], gps: Mapping[int, Field] | None = None
+    main: Mapping[int, Field],
+    photo: Mapping[int, Field],
+    gps: Mapping[int, Field] | None = None,
+    thumbnail: tuple[Mapping[int, Field], bytes] | None = None,
 ) -> bytes:
-    """Return EXIF bytes, a little-endian TIFF structure of up to three directories (EXIF 2.32, 4.5.2)."""
+    """Return EXIF bytes, a little-endian TIFF structure of up to four directories (EXIF 2.32, 4.5.2).
+
+    thumbnail are the fields of the second main directory and the JPEG that it describes.
+    """
     start = 8
     pointers = {EXIF_IFD: (LONG, 0)} | ({GPS_IFD: (LONG, 0)} if gps else {})
-    exif_at = start + len(_encode({**main, **pointers}, start, _CLASSIC))
-    directory = _encode(photo, exif_at, _CLASSIC)
-    pointers[EXIF_IFD] = (LONG, exif_at)
+    end = start + len(_encode({**main, **pointers}, start, _CLASSIC))
+    pointers[EXIF_IFD] = (LONG, end)
+    directories = _encode(photo, end, _CLASSIC)
     if gps:
-        pointers[GPS_IFD] = (LONG, exif_at + len(directory))
-        directory += _encode(gps, exif_at + len(directory), _CLASSIC)
+        pointers[GPS_IFD] = (LONG, end + len(directories))
+        directories += _encode(gps, end + len(directories), _CLASSIC)
+    following = 0
+    if thumbnail is not None:
+        following = end + len(directories)
+        fields, jpeg = thumbnail
+        place = {_JPEG_OFFSET: (LONG, 0), _JPEG_BYTES: (LONG, len(jpeg))}
+        place[_JPEG_OFFSET] = (LONG, following + len(_encode({**fields, **place}, following, _CLASSIC)))
+        directories += _encode({**fields, **place}, following, _CLASSIC) + jpeg
     head = struct.pack("<2sHI", b"II", 42, start)
-    return head + _encode({**main, **pointers}, start, _CLASSIC) + directory
+    return head + _encode({**main, **pointers}, start, _CLASSIC, following) + directories
 
 
 def append_exif(file: BinaryIO, photo: Mapping[int, Field], gps: Mapping[int, Field] | None = None) -> None:
@@ -192,18 +207,24 @@ def append_exif(file: BinaryIO, photo: Mapping[int, Field], gps: Mapping[int, Fi
         file.write(_encode(fields, at, layout))
         file.seek(entries_at + tags.index(placeholder) * layout.entry_bytes)
         file.write(_encode_entry(tag, layout.pointer, 1, at, layout))
+    if SUB_IFDS in tags:  # tifffile writes the type IFD, TIFF/EP and DNG LONG
+        file.seek(entries_at + tags.index(SUB_IFDS) * layout.entry_bytes + 2)
+        file.write(struct.pack("<H", layout.pointer))
 
 
 def extra_tags(
     fields: Mapping[int, Field], placeholders: Sequence[int] = (EXIF_IFD_PLACEHOLDER,)
-) -> list[tuple[int, int, int, Any, bool]]:
+) -> list[ExtraTag]:
     """Return fields, none of them RATIONAL, as tifffile's extratags, with placeholders for directories."""
     tags = [(tag, kind, *_encode_value(kind, value), True) for tag, (kind, value) in fields.items()]
     return [*tags, *((tag, LONG, 1, 0, True) for tag in placeholders)]
 
 
-def _encode(fields: Mapping[int, Field], at: int, layout: _Layout) -> bytes:
-    """Return a directory for byte at of its file, followed by the values that do not fit into its entries."""
+def _encode(fields: Mapping[int, Field], at: int, layout: _Layout, following: int = 0) -> bytes:
+    """Return a directory for byte at of its file, followed by the values that do not fit into its entries.
+
+    following is the place of the next main directory, 0 for none.
+    """
     header = struct.pack("<" + layout.entry_count, len(fields))
     entries = b""
     values = b""
@@ -216,7 +237,7 @@ def _encode(fields: Mapping[int, Field], at: int, layout: _Layout) -> bytes:
         else:
             inline = int.from_bytes(data, "little")
             entries += _encode_entry(tag, kind, count, inline, layout)
-    return header + entries + bytes(layout.offset_bytes) + values
+    return header + entries + struct.pack("<" + layout.offset, following) + values
 
 
 def _encode_entry(tag: int, kind: int, count: int, value_or_offset: int, layout: _Layout) -> bytes:

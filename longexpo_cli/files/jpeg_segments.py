@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from longexpo_cli.colour import GAIN_OFFSET
@@ -10,6 +11,7 @@ from longexpo_cli.files import ifd
 from longexpo_cli.files.markers import APP1, JPEG_SIGNATURE
 
 _GAIN_MAP_URN = b"urn:iso:std:iso:ts:21496:-1\0"
+_HDRGM = 'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"'
 _APP0 = 0xE0
 _APP2 = 0xE2
 _MAX_PAYLOAD_BYTES = 65533  # a segment's length, which counts its own two bytes, has 16 bits
@@ -40,6 +42,11 @@ def icc_segment(profile: bytes) -> bytes:
     return segment(_APP2, b"ICC_PROFILE\0\1\1" + profile)
 
 
+def xmp_segment(packet: bytes) -> bytes:
+    """Return an XMP packet as a JPEG's APP1 segment (ISO 16684-3, 1.1.3)."""
+    return segment(APP1, b"http://ns.adobe.com/xap/1.0/\0" + packet)
+
+
 def segment(marker: int, payload: bytes) -> bytes:
     """Return a JPEG marker segment (ITU-T T.81, B.1.1.4); ValueError when the payload is too long."""
     if len(payload) > _MAX_PAYLOAD_BYTES:
@@ -55,17 +62,20 @@ def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
     return b"".join((JPEG_SIGNATURE, *segments, jpeg[start:]))
 
 
-def ultra_hdr(jpeg: bytes, gain: bytes, limits: GainRange, *segments: bytes) -> bytes:
+def ultra_hdr(
+    jpeg: bytes, gain: bytes, limits: GainRange, packet: Callable[[str, str], bytes], *segments: bytes
+) -> bytes:
     """Return a JPEG file with a gain map for HDR screens appended as a second picture.
 
     The gain map is described twice, in XMP (Ultra HDR image format v1.1; Adobe hdrgm 1.0) and by ISO 21496-1,
     annex C; the second picture is listed in a Multi-Picture index (CIPA DC-007-2009). Other viewers show the
-    print. segments (EXIF, ICC) come first; gain is a JPEG of one channel.
+    print. segments (EXIF, ICC) come first; gain is a JPEG of one channel. packet returns the picture's XMP
+    packet with the given attributes and elements added.
     """
     iso_metadata = segment(_APP2, _GAIN_MAP_URN + _iso_gain_map(limits))
     gain_picture = with_segments(gain, _gain_map_xmp(limits), iso_metadata)
     iso_version = segment(_APP2, _GAIN_MAP_URN + bytes(4))
-    front = (*segments, _container_xmp(len(gain_picture)), iso_version)
+    front = (*segments, xmp_segment(packet(*_container_xmp(len(gain_picture)))), iso_version)
     offset_origin = 2 + sum(map(len, front)) + 8  # offsets count from after marker, length and "MPF\0"
     size = len(with_segments(jpeg, *front, _multi_picture_index(0, 0, 0)))
     index = _multi_picture_index(size, len(gain_picture), size - offset_origin)
@@ -108,10 +118,19 @@ def _gain_map_xmp(limits: GainRange) -> bytes:
         "HDRCapacityMax": limits.high_ev,
     }
     attributes = " ".join(f'hdrgm:{name}="{value:g}"' for name, value in properties.items())
-    return _xmp(f'hdrgm:Version="1.0" {attributes} hdrgm:BaseRenditionIsHDR="False"', "")
+    return xmp_segment(
+        (
+            '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+            '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+            f'<rdf:Description rdf:about="" {_HDRGM} {attributes} hdrgm:BaseRenditionIsHDR="False"/>'
+            '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+        ).encode()
+    )
 
 
-def _container_xmp(length: int) -> bytes:
+def _container_xmp(length: int) -> tuple[str, str]:
+    """Return attributes and elements of XMP that list the print and its gain map of length bytes."""
+
     def item(properties: str) -> str:
         return (
             f'<rdf:li rdf:parseType="Resource"><Container:Item {properties} Item:Mime="image/jpeg"/></rdf:li>'
@@ -119,15 +138,5 @@ def _container_xmp(length: int) -> bytes:
 
     items = item('Item:Semantic="Primary"') + item(f'Item:Semantic="GainMap" Item:Length="{length}"')
     namespace = "http://ns.google.com/photos/1.0/container/"
-    attributes = f'xmlns:Container="{namespace}" xmlns:Item="{namespace}item/" hdrgm:Version="1.0"'
-    return _xmp(attributes, f"<Container:Directory><rdf:Seq>{items}</rdf:Seq></Container:Directory>")
-
-
-def _xmp(attributes: str, body: str) -> bytes:
-    packet = (
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" '
-        f"{attributes}>{body}</rdf:Description></rdf:RDF></x:xmpmeta>"
-    )
-    return segment(APP1, b"http://ns.adobe.com/xap/1.0/\0" + packet.encode())
+    attributes = f'{_HDRGM} xmlns:Container="{namespace}" xmlns:Item="{namespace}item/"'
+    return attributes, f"<Container:Directory><rdf:Seq>{items}</rdf:Seq></Container:Directory>"

@@ -52,6 +52,11 @@ class _Bits:
         self._left -= count
         return value
 
+    @property
+    def left(self) -> int:
+        """How many bits are left."""
+        return self._left
+
     def choose(self, choices: tuple[tuple[int, int], ...]) -> int:
         """Return a number in one of four codings, each a count of bits and what is added (U32)."""
         bits, added = choices[self.read(2)]
@@ -62,9 +67,59 @@ def read(data: Data) -> JpegXl:
     """Return the header of a JPEG XL file; JpegXlError when it is none, or its colour cannot be told."""
     stream, exif_at = _codestream(data)
     bits = _Bits(stream[2:])
+    return _header(bits, exif_at)[0]
+
+
+def split_container(data: bytes) -> tuple[bytes, bytes]:
+    """Return the boxes before the codestream of a file of one codestream box, and the codestream."""
+    at = 0
+    while at + 8 <= len(data):
+        length, header = int.from_bytes(data[at : at + 4], "big"), 8
+        if length == 1:
+            length, header = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        if data[at + 4 : at + 8] == b"jxlc":
+            return data[:at], data[at + header : at + length if length else len(data)]
+        at += max(length, header)
+    raise JpegXlError("has no codestream box")
+
+
+def with_colour(stream: bytes, codes: tuple[int, int]) -> bytes:
+    """Return a codestream whose values are said to have these H.273 codes of primaries and transfer.
+
+    The values are not changed. JpegXlError when the header has what libjxl writes only on request.
+    """
+    data = stream[:_MAX_HEADER_BYTES]
+    bits = _Bits(data[len(_SIGNATURE) :])
+    total = bits.left
+    _, before = _header(bits, None)
+    if bits.read(2) or not bits.read(1):
+        raise JpegXlError("has extensions or a transform of its own")
+    header_bytes = len(_SIGNATURE) + -(-(total - bits.left) // 8)
+    value = int.from_bytes(data[len(_SIGNATURE) :], "little")
+    start = total - before
+    written, length = value & ((1 << start) - 1), start
+    primaries, transfer = codes
+    fields = ((0, 1), (0, 1), (0, 2), (_D65, 2))  # not as usual, no ICC profile, RGB, white D65
+    for field, width in (*fields, *_enum(primaries), (0, 1), *_enum(transfer), (1, 2)):  # relative intent
+        written |= field << length
+        length += width
+    written |= 1 << (length + 2)  # no extensions (2 bits), the usual transform
+    length += 3
+    return _SIGNATURE + written.to_bytes(-(-length // 8), "little") + stream[header_bytes:]
+
+
+def _enum(value: int) -> tuple[tuple[int, int], ...]:
+    """Return value and width of the bits of a number in the coding _ENUM."""
+    if value < 2:
+        return ((value, 2),)
+    return ((2, 2), (value - 2, 4)) if value < 18 else ((3, 2), (value - 18, 6))
+
+
+def _header(bits: _Bits, exif_at: int | None) -> tuple[JpegXl, int]:
+    """Read the header up to its colour; return it and how many bits were left before the colour."""
     height, width = _size(bits)
     if bits.read(1):  # all as usual
-        return JpegXl((height, width), 8, False, (1, 13), 0.0, exif_at)
+        return JpegXl((height, width), 8, False, (1, 13), 0.0, exif_at), bits.left
     if bits.read(1) and _extra_fields(bits) >= _TURNED:
         height, width = width, height
     is_float = bool(bits.read(1))
@@ -77,7 +132,8 @@ def read(data: Data) -> JpegXl:
     if bits.choose(((0, 0), (0, 1), (4, 2), (12, 1))):
         raise JpegXlError("has extra channels, as transparency, which are not supported")
     is_xyb = bool(bits.read(1))
-    return JpegXl((height, width), depth, is_float, *_colour(bits, is_xyb), exif_at)
+    left = bits.left
+    return JpegXl((height, width), depth, is_float, *_colour(bits, is_xyb), exif_at), left
 
 
 def _codestream(data: Data) -> tuple[bytes, int | None]:
@@ -139,8 +195,8 @@ def _colour(bits: _Bits, is_xyb: bool) -> tuple[tuple[int, int], float]:
     primaries = bits.choose(_ENUM) if white != _CUSTOM and space == 0 else 1
     if white != _D65 or primaries == _CUSTOM:
         raise JpegXlError("has a white point or primaries that are not read; convert it to sRGB")
-    if bits.read(1):
-        return (12 if primaries == 11 else primaries, 13), 1e7 / bits.read(24)
-    transfer = bits.choose(_ENUM)
+    gamma = 1e7 / bits.read(24) if bits.read(1) else 0.0
+    transfer = 13 if gamma else bits.choose(_ENUM)
+    bits.choose(_ENUM)  # rendering intent
     # JPEG XL's P3 with white D65 is code 12 of H.273.
-    return (12 if primaries == 11 else primaries, 13 if transfer == _UNKNOWN_TRANSFER else transfer), 0.0
+    return (12 if primaries == 11 else primaries, 13 if transfer == _UNKNOWN_TRANSFER else transfer), gamma

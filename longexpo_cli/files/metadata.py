@@ -190,7 +190,7 @@ def _header(data: mmap.mmap, size: int) -> Header:
         tags = directory | tags  # the first directory with a tag has priority
     taken, subseconds = _time(tags)
     orientation = _first(tags, _ORIENTATION, 0)
-    camera = " ".join(name for name in (_text(tags, _MAKE), _text(tags, _MODEL)) if name)
+    camera = _camera(_text(tags, _MAKE), _text(tags, _MODEL))
     iso = _positive(tags, _ISO_SPEED_RATINGS, below=_ISO_OVERFLOW)
     return Header(
         taken=taken,
@@ -207,6 +207,12 @@ def _header(data: mmap.mmap, size: int) -> Header:
         baseline_ev=_baseline_ev(tags),
         defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
     )
+
+
+def _camera(make: str, model: str) -> str:
+    """Return a camera's name; most models begin with their maker, some with its first word."""
+    first = make.split(maxsplit=1)[0].lower() if make else ""
+    return model if model.lower().startswith(first) and model else f"{make} {model}".strip()
 
 
 def _numbers(tags: Directory, tag: int) -> tuple[float, ...]:

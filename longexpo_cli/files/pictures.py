@@ -100,6 +100,18 @@ def read_light(path: Path, white_light: float = 1.0) -> Array32:
     return _light(path, _stored_info(path), white_light)
 
 
+def stored_floats(path: Path) -> Array32 | None:
+    """Return the values of an RGB TIFF of floats as stored, H W 3 float32; None for other files."""
+    if path.suffix.lower() not in TIFF:
+        return None
+    try:
+        values = _decode_tiff(path)
+    except (UnreadableFrameError, TiffError):
+        return None
+    is_floats = values.dtype.kind == "f" and values.ndim == 3 and values.shape[2] == 3
+    return np.asarray(values, np.float32) if is_floats else None
+
+
 def _light(path: Path, info: ImageInfo, white_light: float) -> Array32:
     values = _three_channels(path, info).astype(np.float32)
     if not np.isfinite(values).all():

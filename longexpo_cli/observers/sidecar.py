@@ -31,6 +31,7 @@ def document(
     predictor: str,
     trail: Trail,
     exposure_s: float,
+    light_s: float | None,
     clock: Clock,
     outputs: Sequence[Path],
 ) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def document(
         "device": {"name": device.name, "platform": device.platform, "peak_bytes": device.peak_bytes},
         "predictor": predictor,
         "exposure_s": exposure_s,
+        "light_s": light_s,
         "reference": selection.reference,
         "reference_file": shots[selection.reference].path.name,
         "order": {"source": shots[0].timestamp_source, "how": burst.order},

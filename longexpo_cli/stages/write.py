@@ -1,60 +1,137 @@
-"""Write: save the photograph as a TIFF and its print as a JPEG, atomically."""
+"""Write: save the photograph, its print and its plates in the formats asked for, together or not at all."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
 
 from longexpo_cli.errors import OutputError
-from longexpo_cli.files import export
-from longexpo_cli.files.export import OutputMetadata
+from longexpo_cli.files import (
+    avif_output,
+    dng_output,
+    export,
+    jpeg_output,
+    jxl_output,
+    png_output,
+    result_tags,
+    tiff_output,
+)
+from longexpo_cli.files.icc import NAMES
 from longexpo_cli.files.jpeg_segments import GainRange
+from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.geometry import upright_view
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Mode, Print
+from longexpo_cli.types import Array8, Array16, Mode, Plates, Print
 
-_TIFF = (".tif", ".tiff")
-_JPEG = (".jpg", ".jpeg")
-# Extensions of unsupported file types; an output with any other extension is a folder.
-_UNSUPPORTED = (".png", ".webp", ".heic", ".avif", ".jxl", ".exr", ".dng", ".gif", ".bmp", ".json", ".toml")
+# Kinds of files and how their names end; of those with several endings the first is written into folders.
+KINDS: dict[str, tuple[str, ...]] = {
+    "light": (".tif", ".tiff"),
+    "print": (".print.tif", ".print.tiff"),
+    "jpeg": (".jpg", ".jpeg"),
+    "png": (".png",),
+    "avif": (".avif",),
+    "jxl": (".jxl",),
+    "dng": (".dng",),
+    "sharp": (".sharp.tif",),
+    "streaks": (".streaks.tif",),
+    "mask": (".mask.png",),
+}
+PLATES = ("sharp", "mask", "streaks")  # what the photograph is composed of; --also chooses them
+ALSO = (*PLATES, "print", "png", "avif", "jxl", "dng")  # the values of --also
+DEFAULT = ("light", "jpeg")  # what is written into a folder
+SIXTEEN_BITS = frozenset({"print", "png", "avif", "jxl"})  # kinds made from a print of 16 bits
+
+_CHOSEN_BY_NAME = ("print", "light", "jpeg", "png", "avif", "jxl", "dng")
+_ENDINGS = "use .tif, .print.tif, .jpg, .png, .avif, .jxl, .dng or a folder"
+# Other file types, which are refused; an output with any other extension is a folder.
+_UNSUPPORTED = {
+    ".exr": "no library that longexpo uses writes OpenEXR; use .tif, which has the same scene-linear light",
+    **dict.fromkeys((".hdr", ".pfm"), "use .tif, which has the same scene-linear light"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "use .avif, .jxl or .jpg"),
+    **dict.fromkeys((".webp", ".gif", ".bmp", ".jp2", ".tga", ".ppm", ".psd", ".pdf"), _ENDINGS),
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"), "use .dng"),
+    **dict.fromkeys((".json", ".toml", ".xmp", ".zip", ".mp4", ".mov"), _ENDINGS),
+}
+_SAID_BELOW = 1e-3  # share of a DNG's values below black that is noise and not worth a note
+_MAX_AT_ONCE = 2  # files encoded at the same time, to bound the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """How the files are encoded."""
 
-    quality: int = parameter(92, "JPEG quality", low=1, high=100, alias="--quality")
-    gain_map: bool = parameter(True, "add a gain map to the JPEG, so that HDR screens show its highlights")
+    quality: int = parameter(92, "JPEG, AVIF, JXL quality", low=1, high=100, alias="--quality")
+    gain_map: bool = parameter(True, "gain map in the JPEG, for HDR")
     compression: str = parameter(
-        "none",
-        "TIFF compression: none (fast) or deflate (about a third smaller)",
-        choices=("none", "deflate"),
-        alias="--compression",
+        "deflate", "TIFF compression", choices=("none", "deflate"), alias="--compression"
     )
+    bits: str = parameter("16", "floats of the linear TIFF", choices=("16", "32"), alias="--bits")
 
 
-def targets(burst: Path, mode: Mode, out: Path | None) -> tuple[Path, ...]:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A file to be written, and which of KINDS it is."""
+
+    path: Path
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files written, and one sentence for each loss that a format forced."""
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+def targets(burst: Path, mode: Mode, out: Path | None, also: Sequence[str] = ()) -> tuple[Target, ...]:
     """Return the files to which a burst's result is written.
 
-    These are <burst>.<mode>.tif and .jpg, beside the burst or in the folder out. When out is a file name that
-    ends in .tif or .jpg, it is the only one. OutputError for other file names.
+    These are <burst>.<mode>.tif and .jpg, beside the burst or in the folder out. When out is a file name with
+    one of the endings of KINDS, it is the only one. also names further kinds (ALSO), written beside the first
+    with its name. OutputError for other file names.
     """
+    stem, chosen = _stem_and_kind(burst, mode, out)
+    if out is not None and chosen:
+        found = [Target(out, chosen)]
+    else:
+        found = [Target(stem.with_name(stem.name + KINDS[kind][0]), kind) for kind in DEFAULT]
+    for kind in dict.fromkeys(also):
+        if kind not in ALSO:
+            raise OutputError(f"--also {kind}: is not one of {', '.join(ALSO)}")
+        if kind != chosen:
+            found.append(Target(stem.with_name(stem.name + KINDS[kind][0]), kind))
+    return tuple(found)
+
+
+def sidecar(burst: Path, mode: Mode, out: Path | None) -> Path:
+    """Return the JSON file beside the targets."""
+    stem, _ = _stem_and_kind(burst, mode, out)
+    return stem.with_name(stem.name + ".json")
+
+
+def _stem_and_kind(burst: Path, mode: Mode, out: Path | None) -> tuple[Path, str]:
+    """Return the path of the targets without an ending, and the kind of the one that out names, or ""."""
     if out is not None and not out.is_dir():
+        name = out.name.lower()
+        for kind in _CHOSEN_BY_NAME:
+            for ending in KINDS[kind]:
+                if name.endswith(ending) and name != ending:
+                    return out.with_name(out.name[: -len(ending)]), kind
         extension = out.suffix.lower()
-        if extension in (*_TIFF, *_JPEG):
-            return (out,)
         if extension in _UNSUPPORTED:
-            raise OutputError(f"{out}: {extension} is not supported; use .tif, .jpg or a folder")
+            raise OutputError(f"{out}: {extension} is not supported; {_UNSUPPORTED[extension]}")
         if out.exists():
-            raise OutputError(
-                f"{out}: is neither a folder nor a .tif or .jpg file; choose another output with -o"
-            )
+            raise OutputError(f"{out}: is neither a folder nor a picture of a known kind; {_ENDINGS}")
     source = burst if burst.name not in ("", "..") else burst.resolve()
     name = source.stem if source.is_file() else source.name
     folder = source.parent if out is None else out
-    return folder / f"{name}.{mode}.tif", folder / f"{name}.{mode}.jpg"
+    return folder / f"{name}.{mode}", ""
 
 
 def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
@@ -67,32 +144,149 @@ def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
 
 
 def write(
-    print_: Print, paths: Sequence[Path], params: Params, metadata: OutputMetadata | None = None
-) -> tuple[Path, ...]:
-    """Write the pictures, upright, and return their paths; OutputError, and no files, when one fails.
+    print_: Print,
+    targets: Sequence[Target],
+    params: Params,
+    metadata: OutputMetadata | None = None,
+    plates: Plates | None = None,
+) -> Written:
+    """Write the pictures, upright; OutputError, and no files, when one fails.
 
-    A .tif holds the scene-linear Rec.2020 light before tone mapping, in 32-bit floats; a .jpg the print with
-    its gain map. Existing files are replaced (see refuse_existing). Camera and ISO default to those of
-    the reference shot.
+    light is the scene-linear Rec.2020 light before tone mapping, in floats of params.bits; dng the same light
+    in the camera's colours. print, png, avif and jxl hold the print's display pixels, of which 16 bits are
+    expected, jpeg 8 bits of it with its gain map. sharp, streaks and mask are plates. Existing files are
+    replaced (see refuse_existing). Camera and ISO default to those of the reference shot.
     """
     shot = print_.shot
     given = metadata or OutputMetadata()
     iso = given.iso if given.iso is not None else shot.iso
-    complete = replace(given, camera=given.camera or shot.camera, iso=iso)
-    with contextlib.ExitStack() as files:
-        for path in paths:
-            file = files.enter_context(export.atomic_write(path))
-            if path.suffix.lower() in _TIFF:
-                light = upright_view(print_.light, shot.orientation)
-                export.write_tiff(file, light, complete, compress=params.compression == "deflate")
-            else:
-                file.write(_jpeg(print_, complete, params))
-    return tuple(paths)
+    complete = replace(given, camera=given.camera or shot.camera, iso=iso, exposure_ev=print_.exposure_ev)
+    encoder = _Encoder(print_, params, complete, plates or Plates())
+    paths = [target.path for target in targets]
+    for target in targets:
+        encoder.refuse(target)
+    with export.atomic_set(paths) as files, ThreadPoolExecutor(_MAX_AT_ONCE) as pool:
+        notes = list(pool.map(encoder.encode, targets, files))
+    return Written(tuple(paths), tuple(note for of_file in notes for note in of_file))
 
 
-def _jpeg(print_: Print, metadata: OutputMetadata, params: Params) -> bytes:
-    limits = GainRange(print_.gain_low_ev, print_.gain_high_ev)
-    has_gain_map = params.gain_map and limits.high_ev > limits.low_ev
-    gain = upright_view(print_.gain, print_.shot.orientation) if has_gain_map else None
-    sdr = upright_view(print_.sdr, print_.shot.orientation)
-    return export.encode_jpeg(sdr, print_.profile, metadata, params.quality, gain, limits)
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """What all files of a result have in common."""
+
+    print: Print
+    params: Params
+    metadata: OutputMetadata
+    plates: Plates
+
+    def refuse(self, target: Target) -> None:
+        """Raise OutputError when the picture is too large for the format, or a plate is missing."""
+        height, width = self.print.light.shape[:2]
+        if target.kind in ("jpeg", "avif") and max(height, width) > jpeg_output.MAX_SIDE_PX:
+            raise OutputError(
+                f"{target.path}: has at most {jpeg_output.MAX_SIDE_PX} pixels on a side, not "
+                f"{width}x{height}; use .tif, .png or .jxl"
+            )
+        if target.kind == "dng" and height * width > dng_output.MAX_PIXELS:
+            raise OutputError(f"{target.path}: a DNG has at most 4 GiB; use .tif")
+        if target.kind == "dng" and min(height, width) < dng_output.MIN_SIDE_PX:
+            raise OutputError(
+                f"{target.path}: RAW developers read no DNG of less than {dng_output.MIN_SIDE_PX} pixels "
+                f"on a side, this is {width}x{height}; use .tif"
+            )
+        if target.kind in PLATES and getattr(self.plates, target.kind) is None:
+            raise OutputError(f"{target.path}: the {target.kind} plate was not kept by this render")
+
+    def encode(self, target: Target, file: BinaryIO) -> list[str]:
+        """Write one file; return notes on what its format could not hold."""
+        encoders: dict[str, Callable[[Target, BinaryIO], list[str]]] = {
+            "light": self._light,
+            "sharp": self._light,
+            "streaks": self._light,
+            "mask": self._mask,
+            "dng": self._dng,
+            "jpeg": self._jpeg,
+        }
+        with export.named(target.path):
+            return encoders.get(target.kind, self._display)(target, file)
+
+    def _light(self, target: Target, file: BinaryIO) -> list[str]:
+        bits = int(self.params.bits)
+        source = {"sharp": self.plates.sharp, "streaks": self.plates.streaks}.get(
+            target.kind, self.print.light
+        )
+        assert source is not None
+        light = upright_view(source, self.print.shot.orientation)
+        what = {"sharp": ", sharp plate", "streaks": ", plate of streaks"}.get(target.kind, "")
+        tiff_output.write_light(
+            file,
+            light,
+            self.metadata,
+            bits=bits,
+            compress=self.params.compression == "deflate",
+            encoding=f"scene-linear Rec.2020{what}",
+        )
+        clamped = tiff_output.clamped(light, bits)
+        if not clamped:
+            return []
+        return [
+            f"{target.path.name}: {clamped} values of light were limited to what floats of {bits} bits hold"
+            + ("; --bits 32 keeps more" if bits == 16 else "")
+        ]
+
+    def _display(self, target: Target, file: BinaryIO) -> list[str]:
+        pixels = upright_view(self._sixteen(), self.print.shot.orientation)
+        space, quality = self.print.profile, self.params.quality
+        encoding = f"print, {NAMES[space]}"
+        if target.kind == "print":
+            compress = self.params.compression == "deflate"
+            tiff_output.write_display(file, pixels, space, self.metadata, encoding, compress=compress)
+            return []
+        small = result_tags.thumbnail(upright_view(self.print.sdr8, self.print.shot.orientation))
+        if target.kind == "png":
+            file.write(png_output.encode_png(pixels, space, self.metadata, encoding, small))
+        elif target.kind == "avif":
+            file.write(avif_output.encode_avif(pixels, space, self.metadata, quality, small))
+        else:
+            file.write(jxl_output.encode_jxl(pixels, space, self.metadata, quality, small))
+        return []
+
+    def _sixteen(self) -> Array16:
+        sdr: Array8 | Array16 = self.print.sdr
+        return np.asarray(sdr, np.uint16) * np.uint16(257) if sdr.dtype == np.uint8 else np.asarray(sdr)
+
+    def _mask(self, target: Target, file: BinaryIO) -> list[str]:
+        assert self.plates.mask is not None
+        mask = upright_view(self.plates.mask, self.print.shot.orientation)
+        levels = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
+        encoding = "mask: white where the sharp plate is, linear"
+        file.write(png_output.encode_png(levels, None, self.metadata, encoding))
+        return []
+
+    def _dng(self, target: Target, file: BinaryIO) -> list[str]:
+        shot = self.print.shot
+        light = upright_view(self.print.light, shot.orientation)
+        sdr = upright_view(self.print.sdr8, shot.orientation)
+        scale = dng_output.scaling(light, shot)
+        dng_output.write_dng(file, light, sdr, shot, scale, self.metadata)
+        notes = []
+        if scale.below > _SAID_BELOW * light.size:
+            share = 100 * scale.below / light.size
+            notes.append(f"{target.path.name}: {share:.1f} % of the values are below black and are 0 there")
+        if scale.above:
+            notes.append(
+                f"{target.path.name}: {scale.above} values are clipped, more than "
+                f"{dng_output.MAX_HIGHLIGHT_EV} EV above white; the .tif keeps them"
+            )
+        return notes
+
+    def _jpeg(self, target: Target, file: BinaryIO) -> list[str]:
+        print_ = self.print
+        limits = GainRange(print_.gain_low_ev, print_.gain_high_ev)
+        has_gain_map = self.params.gain_map and limits.high_ev > limits.low_ev
+        gain = upright_view(print_.gain, print_.shot.orientation) if has_gain_map else None
+        sdr = upright_view(print_.sdr8, print_.shot.orientation)
+        file.write(
+            jpeg_output.encode_jpeg(sdr, print_.profile, self.metadata, self.params.quality, gain, limits)
+        )
+        return []

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from longexpo_cli import metrics
 from longexpo_cli.arrays import Array8
@@ -63,6 +64,8 @@ def test_scene_linear_files(run: Run, tmp_path: Path) -> None:
         assert cv2.imwrite(str(tmp_path / f"{name}.tif"), light * np.float32(scale))
     assert run("compare", tmp_path / "a.tif", tmp_path / "a.tif").exit_code == 0
     assert run("compare", tmp_path / "a.tif", tmp_path / "b.tif").exit_code == 1
+    tifffile.imwrite(tmp_path / "half.tif", light.astype(np.float16), photometric="rgb")
+    assert run("compare", tmp_path / "a.tif", tmp_path / "half.tif", "--max-delta-e", "0.6").exit_code == 0
 
 
 def test_pictures_that_cannot_be_compared_are_one_line(run: Run, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def document() -> dict[str, Any]:
         predictor=values.LINES.source,
         trail=values.TRAIL,
         exposure_s=0.075,
+        light_s=0.02,
         clock=clock,
         outputs=(Path("out.jpg"),),
     )
@@ -119,6 +120,7 @@ def test_how_far_the_subject_moves_against_its_surroundings(moved: float | None,
         merged=(1,),
         predictor="",
         exposure_s=0.075,
+        light_s=0.02,
         clock=Clock(),
         outputs=(),
     )
