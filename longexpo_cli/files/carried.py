@@ -49,6 +49,7 @@ _PHOTO: dict[int, int] = {
     **dict.fromkeys((42035, 42036, 42037), ASCII),  # LensMake, LensModel, LensSerialNumber
 }
 _TIMES = (36868, 36880, 36881, 36882, 37520, 37521, 37522)  # of the tags above, those on the time
+_GPS_VERSION_ID, _GPS_VERSION = 0, (2.0, 3.0, 0.0, 0.0)  # required beside a position (Exif 2.32, 4.6.6)
 _DNG_NAMES = {50735: 42033, 50736: 42034}  # CameraSerialNumber, LensInfo (DNG 1.7) and their tags in Exif
 # Exif 2.32, 4.6.6.
 _GPS: dict[int, int] = {
@@ -88,6 +89,8 @@ def read(path: Path) -> Carried:
                     gps = directory | gps if directory and max(directory) <= max(_GPS) else gps
     except (OSError, ValueError):
         return Carried()
+    if gps:
+        gps.setdefault(_GPS_VERSION_ID, _GPS_VERSION)
     for dng, exif in _DNG_NAMES.items():
         if dng in tags:
             tags.setdefault(exif, tags[dng])

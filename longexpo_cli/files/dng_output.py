@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array8, Array16, Array32, Array64
-from longexpo_cli.files import ifd, result_tags
+from longexpo_cli.files import ifd, result_tags, tiff_output
 from longexpo_cli.files.ifd import BYTE, DOUBLE, LONG, RATIONAL, SHORT, SRATIONAL
 from longexpo_cli.files.result_tags import Content, OutputMetadata
 from longexpo_cli.types import Shot
@@ -81,26 +81,17 @@ def write_dng(
     import tifffile
 
     content = Content(light.shape[:2], "camera colours, linear", below_print_ev=metadata.exposure_ev)
-    size = result_tags.thumbnail_size(preview.shape[:2], _PREVIEW_SIDE_PX)
     packet = result_tags.xmp_packet(metadata, content)
     placeholders = [ifd.EXIF_IFD_PLACEHOLDER, *([ifd.GPS_IFD_PLACEHOLDER] if metadata.gps else [])]
     main = ifd.extra_tags(result_tags.main_fields(metadata, content), placeholders)
     with tifffile.TiffWriter(file, byteorder="<") as tiff:
-        tiff.write(
-            iter([result_tags.thumbnail(preview, _PREVIEW_SIDE_PX)]),
-            shape=(*size, 3),
-            dtype=np.uint8,
-            photometric="ycbcr",
-            subsampling=(2, 2),
-            planarconfig="contig",
-            compression=_COMPRESSION_JPEG,
-            rowsperstrip=size[0],
-            subfiletype=1,
+        tiff_output.write_jpeg_page(
+            tiff,
+            result_tags.thumbnail(preview, _PREVIEW_SIDE_PX),
             subifds=1,
             resolution=(result_tags.DPI, result_tags.DPI),
             resolutionunit=result_tags.INCHES,
             software=result_tags.software(),
-            metadata=None,
             extratags=[*main, (_XMP, BYTE, len(packet), packet, True), *_camera_tags(shot, scale, metadata)],
         )
         tiff.write(

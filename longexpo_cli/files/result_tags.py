@@ -156,17 +156,15 @@ def exif_block(
     return ifd.encode_exif(main, photo, metadata.gps, (small, thumbnail) if thumbnail else None)
 
 
-def thumbnail_size(size_px: tuple[int, int], side_px: int = _THUMBNAIL_SIDE_PX) -> tuple[int, int]:
-    """Return height and width of a picture's thumbnail; that of a smaller picture has its size."""
-    scale = min(1.0, side_px / max(size_px))
-    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
-
-
 def thumbnail(pixels: Array8, side_px: int = _THUMBNAIL_SIDE_PX) -> bytes:
-    """Return a small JPEG of upright display pixels H W 3 uint8, at most side_px on its longer side."""
+    """Return a small JPEG of upright display pixels H W 3 uint8, at most side_px on its longer side.
+
+    A picture that is smaller keeps its size.
+    """
     import cv2
 
-    height, width = thumbnail_size(pixels.shape[:2], side_px)
+    scale = min(1.0, side_px / max(pixels.shape[:2]))
+    height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
     # Shrunk first without a filter, in a view: the whole picture is not copied.
     step = max(1, min(pixels.shape[0] // (4 * height), pixels.shape[1] // (4 * width)))
     small = cv2.resize(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array8, Array16, Array32
-from longexpo_cli.files import ifd, result_tags
+from longexpo_cli.files import ifd, markers, result_tags
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.ifd import BYTE
 from longexpo_cli.files.result_tags import Content, OutputMetadata
@@ -23,6 +23,7 @@ _MAX_CLASSIC_TIFF_BYTES = 2**32 - 2**24  # of pixels: 32-bit offsets, with room 
 _DEFLATE_LEVEL = 1  # the fastest, since a full-size picture is compressed at the end of every render
 _FLOAT_PREDICTOR = 3  # Adobe TIFF technical note 3
 _HORIZONTAL_PREDICTOR = 2  # TIFF 6.0, section 14
+_JPEG_COMPRESSION = 7  # TIFF technical note 2
 _XMP = 700
 
 Values = npt.NDArray[Any]
@@ -46,13 +47,14 @@ def write_light(
     bits: int = 16,
     compress: bool = True,
     encoding: str = "scene-linear Rec.2020",
+    thumbnail: bytes = b"",
 ) -> None:
     """Write scene-linear Rec.2020 light H W 3 float32, upright, as a TIFF of floats of 16 or 32 bits.
 
     file is open for reading and writing. light is not scaled; what a half float cannot hold is clamped, and
     what is not a number becomes 0 (see `clamped`). compress uses deflate with the floating-point predictor
-    (Adobe TIFF technical note 3). light may be a rotated view; only a few strips are copied at once. Beyond
-    4 GiB the file is a BigTIFF.
+    (Adobe TIFF technical note 3). light may be a rotated view; only a few strips are copied at once. The
+    thumbnail is a JPEG. Beyond 4 GiB the file is a BigTIFF.
     """
     content = Content(light.shape[:2], encoding, below_print_ev=metadata.exposure_ev)
     dtype = np.dtype(np.float16 if bits == 16 else np.float32)
@@ -63,7 +65,8 @@ def write_light(
             rows = np.clip(np.nan_to_num(rows, nan=0.0, posinf=limit, neginf=-limit), -limit, limit)
         return np.ascontiguousarray(rows, dtype)
 
-    _write(file, light, strip, dtype, icc_profile("rec2020-linear"), metadata, content, compress)
+    profile = icc_profile("rec2020-linear")
+    _write(file, light, strip, dtype, profile, metadata, content, compress, thumbnail)
 
 
 def write_display(
@@ -74,6 +77,7 @@ def write_display(
     encoding: str,
     *,
     compress: bool = True,
+    thumbnail: bytes = b"",
 ) -> None:
     """Write display pixels H W 3, or a mask H W, of 8 or 16 bits, upright, as a TIFF.
 
@@ -82,7 +86,8 @@ def write_display(
     """
     content = Content(pixels.shape[:2], encoding, is_srgb=space == "srgb" and pixels.ndim == 3)
     profile = icc_profile(space) if pixels.ndim == 3 else b""
-    _write(file, pixels, np.ascontiguousarray, pixels.dtype, profile, metadata, content, compress)
+    dtype = pixels.dtype
+    _write(file, pixels, np.ascontiguousarray, dtype, profile, metadata, content, compress, thumbnail)
 
 
 def _write(
@@ -94,8 +99,12 @@ def _write(
     metadata: OutputMetadata,
     content: Content,
     compress: bool,
+    thumbnail: bytes,
 ) -> None:
-    """Write pixels H W or H W 3; strip makes a strip's pixels contiguous and of the type dtype."""
+    """Write pixels H W or H W 3; strip makes a strip's pixels contiguous and of the type dtype.
+
+    The thumbnail goes into a sub-directory, which programs that show every page of a TIFF pass over.
+    """
     import tifffile
 
     row_bytes = dtype.itemsize * int(np.prod(pixels.shape[1:]))
@@ -121,10 +130,39 @@ def _write(
             resolutionunit=result_tags.INCHES,
             software=result_tags.software(),
             subfiletype=None,
+            subifds=1 if thumbnail else None,
             metadata=None,
             extratags=[*tags, (_XMP, BYTE, len(packet), packet, True)],
         )
+        if thumbnail:
+            write_jpeg_page(tiff, thumbnail)
     ifd.append_exif(file, result_tags.photo_fields(metadata, content), metadata.gps)
+
+
+def write_jpeg_page(tiff: Any, jpeg: bytes, **arguments: Any) -> None:
+    """Write a JPEG of 4:2:0 chroma as a reduced picture into tifffile's writer, with its arguments."""
+    height, width = jpeg_size(jpeg)
+    tiff.write(
+        iter([jpeg]),
+        shape=(height, width, 3),
+        dtype=np.uint8,
+        photometric="ycbcr",
+        subsampling=(2, 2),
+        planarconfig="contig",
+        compression=_JPEG_COMPRESSION,
+        rowsperstrip=height,
+        subfiletype=1,
+        metadata=None,
+        **{"software": False, **arguments},
+    )
+
+
+def jpeg_size(jpeg: bytes) -> tuple[int, int]:
+    """Return height and width of a JPEG (ITU-T T.81, B.2.2)."""
+    for marker, at, _ in markers.jpeg_segments(jpeg, 0, len(jpeg)):
+        if markers.is_frame_header(marker):
+            return int.from_bytes(jpeg[at + 1 : at + 3], "big"), int.from_bytes(jpeg[at + 3 : at + 5], "big")
+    raise ValueError("not a JPEG")
 
 
 def _strips(pixels: Values, rows: int, strip: Callable[[Values], Values], compress: bool) -> Iterator[bytes]:

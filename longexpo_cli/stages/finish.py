@@ -102,7 +102,16 @@ def finish(device: Device, photograph: Photograph, params: Params) -> Print:
         top=tone.top,
         gain=tone.gain,
     )
-    return Print(sdr.get(), gain_map.get(), 0.0, tone.high_ev, space, photograph.light, photograph.shot)
+    return Print(
+        sdr.get(),
+        gain_map.get(),
+        0.0,
+        tone.high_ev,
+        space,
+        photograph.light,
+        photograph.shot,
+        float(np.log2(tone.gain)),
+    )
 
 
 def sample_pixels(light: Array32) -> Array64:

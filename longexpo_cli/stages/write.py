@@ -225,6 +225,7 @@ class _Encoder:
             bits=bits,
             compress=self.params.compression == "deflate",
             encoding=f"scene-linear Rec.2020{what}",
+            thumbnail=b"" if what else self._thumbnail(),
         )
         clamped = tiff_output.clamped(light, bits)
         if not clamped:
@@ -238,18 +239,22 @@ class _Encoder:
         pixels = upright_view(self._sixteen(), self.print.shot.orientation)
         space, quality = self.print.profile, self.params.quality
         encoding = f"print, {NAMES[space]}"
+        small = self._thumbnail()
         if target.kind == "print":
             compress = self.params.compression == "deflate"
-            tiff_output.write_display(file, pixels, space, self.metadata, encoding, compress=compress)
-            return []
-        small = result_tags.thumbnail(upright_view(self.print.sdr8, self.print.shot.orientation))
-        if target.kind == "png":
+            tiff_output.write_display(
+                file, pixels, space, self.metadata, encoding, compress=compress, thumbnail=small
+            )
+        elif target.kind == "png":
             file.write(png_output.encode_png(pixels, space, self.metadata, encoding, small))
         elif target.kind == "avif":
             file.write(avif_output.encode_avif(pixels, space, self.metadata, quality, small))
         else:
             file.write(jxl_output.encode_jxl(pixels, space, self.metadata, quality, small))
         return []
+
+    def _thumbnail(self) -> bytes:
+        return result_tags.thumbnail(upright_view(self.print.sdr8, self.print.shot.orientation))
 
     def _sixteen(self) -> Array16:
         sdr: Array8 | Array16 = self.print.sdr
