@@ -85,9 +85,8 @@ def command(
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
     Writes BURST.MODE.tif (scene-linear light), .jpg (the print) and .json (how it was made) beside the burst,
-    or into the folder given with -o. -o FILE writes only that picture and its JSON: .tif, .print.tif
-    (16 bits), .jpg, .png, .avif, .jxl or .dng. --also adds print, png, avif, jxl, dng, and the plates
-    sharp, streaks, mask.
+    or into the folder given with -o. -o FILE writes only that picture and its JSON: .tif, .print.tif, .jpg,
+    .png, .avif, .jxl or .dng. --also adds print, png, avif, jxl, dng, sharp, streaks, mask.
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose
