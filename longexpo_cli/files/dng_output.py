@@ -120,7 +120,8 @@ def color_matrix(shot: Shot, given: tuple[float, ...]) -> Array64:
     if len(given) == 9:
         matrix = np.asarray(given, np.float64).reshape(3, 3)
         with np.errstate(all="ignore"):
-            own = np.linalg.pinv(colour.camera_to_working(matrix))
+            own = matrix @ colour.to_xyz("rec2020")
+            own /= own.sum(axis=1, keepdims=True)
         if np.abs(own - np.linalg.inv(shot.camera_to_working)).max() < _SAME_COLOUR:
             return matrix
     to_camera = np.linalg.inv(shot.camera_to_working) / np.asarray(shot.wb_gains)[:, None]

@@ -361,3 +361,32 @@ def test_an_output_below_a_file_is_an_error(run: Run, burst: Path) -> None:
     assert result.exit_code == 1
     assert len(result.stderr.splitlines()) == 1
     assert "frame_00.dng" in result.stderr
+
+
+def test_other_formats_and_plates_by_name(run: Run, shared_burst: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine.dng"
+    result = run("render", shared_burst, "-o", target, "--also", "print,mask,jxl")
+    assert result.exit_code == 0, result.output
+    names = ["mine.dng", "mine.json", "mine.jxl", "mine.mask.png", "mine.print.tif"]
+    assert listing(tmp_path) == names
+    assert read_image(tmp_path / "mine.print.tif", cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    assert read_image(tmp_path / "mine.mask.png", cv2.IMREAD_UNCHANGED).shape == (120, 160)
+    sidecar = json.loads((tmp_path / "mine.json").read_text())
+    assert sorted(Path(path).name for path in sidecar["outputs"]) == [n for n in names if n != "mine.json"]
+    assert sidecar["light_s"] > 0
+    again = run("render", shared_burst, "-o", tmp_path / "other.jpg", "--also", "mask,hdr")
+    assert again.exit_code == 2
+    assert "hdr is not one of sharp, mask, streaks, print, png" in again.stderr
+    (tmp_path / "mine.dng").unlink()
+    refused = run("render", shared_burst, "-o", target, "--also", "mask")
+    assert refused.exit_code == 1
+    assert "mine.mask.png: already exists" in refused.stderr
+
+
+def test_a_format_that_is_not_written_is_refused_with_the_way_out(
+    run: Run, shared_burst: Path, tmp_path: Path
+) -> None:
+    result = run("render", shared_burst, "-o", tmp_path / "x.exr")
+    assert result.exit_code == 1
+    assert ".exr is not supported; no library that longexpo uses writes OpenEXR; use .tif" in result.stderr
+    assert not list(tmp_path.iterdir())
