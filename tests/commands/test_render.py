@@ -376,7 +376,7 @@ def test_other_formats_and_plates_by_name(run: Run, shared_burst: Path, tmp_path
     assert sidecar["light_s"] > 0
     again = run("render", shared_burst, "-o", tmp_path / "other.jpg", "--also", "mask,hdr")
     assert again.exit_code == 2
-    assert "hdr is not one of sharp, mask, streaks, print, png" in again.stderr
+    assert "'hdr' is not one of sharp, mask, streaks, print, png" in again.stderr
     (tmp_path / "mine.dng").unlink()
     refused = run("render", shared_burst, "-o", target, "--also", "mask")
     assert refused.exit_code == 1
