@@ -5,7 +5,6 @@ Adobe DNG specification 1.4 (LinearRaw), with lossless JPEG tiles as Adobe's own
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ WHITE_DN = 65535
 MAX_PIXELS = (
     2**32 - 2**26
 ) // 7  # three samples of two bytes, and a sixth more where lossless JPEG does not help
+GLINTS = 1e-5  # share of values that may be clipped rather than darken all others by a stop
 MIN_SIDE_PX = 22  # LibRaw reads no smaller picture
 MAX_HIGHLIGHT_EV = 3  # light above sensor white that is kept, in whole stops; each costs half the levels
 
@@ -53,20 +53,19 @@ class Scaling:
 
 
 def scaling(light: Array32, shot: Shot) -> Scaling:
-    """Return the scaling for light H W 3 (working space): the smallest that keeps all, up to the limit.
+    """Return the scaling for light H W 3 (working space): the smallest that keeps all but a few glints.
 
     The matrix is the inverse of camera_to_working and of the white balance, so that a developer's own matrix
     and white balance bring the light back. A value that is not a number counts as below black.
     """
     matrix = np.linalg.inv(shot.camera_to_working) / np.asarray(shot.wb_gains)[:, None]
-    highest, below, over = 0.0, 0, np.zeros(MAX_HIGHLIGHT_EV + 1, np.int64)
+    below, over = 0, np.zeros(MAX_HIGHLIGHT_EV + 1, np.int64)
     for rows in _bands(light):
         camera = rows @ matrix.T.astype(np.float32)
-        highest = max(highest, float(np.nanmax(camera, initial=0.0)))
         below += int(np.count_nonzero(~(camera >= -0.5 / WHITE_DN)))
         over += [int(np.count_nonzero(camera > 2.0**ev)) for ev in range(MAX_HIGHLIGHT_EV + 1)]
-    needed = math.ceil(math.log2(highest)) if highest > 1 else 0
-    highlight_ev = min(needed, MAX_HIGHLIGHT_EV)
+    few = np.flatnonzero(over <= GLINTS * light.size)
+    highlight_ev = int(few[0]) if len(few) else MAX_HIGHLIGHT_EV
     return Scaling(matrix.astype(np.float32), highlight_ev, below, int(over[highlight_ev]))
 
 

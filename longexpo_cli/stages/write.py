@@ -278,10 +278,15 @@ class _Encoder:
         if scale.below > _SAID_BELOW * light.size:
             share = 100 * scale.below / light.size
             notes.append(f"{target.path.name}: {share:.1f} % of the values are below black and are 0 there")
+        if scale.highlight_ev:
+            notes.append(
+                f"{target.path.name}: is {scale.highlight_ev} EV darker, to hold light above white; "
+                "BaselineExposure says so, which darktable does not apply: raise its exposure"
+            )
         if scale.above:
             notes.append(
-                f"{target.path.name}: {scale.above} values are clipped, more than "
-                f"{dng_output.MAX_HIGHLIGHT_EV} EV above white; the .tif keeps them"
+                f"{target.path.name}: {scale.above} values are clipped, {scale.highlight_ev} EV above white; "
+                "the .tif keeps them"
             )
         return notes
 

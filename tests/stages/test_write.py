@@ -16,7 +16,7 @@ import rawpy
 import tifffile
 
 from longexpo_cli.errors import OutputError
-from longexpo_cli.files import dng_output, ifd, jpeg_segments, tiff_output
+from longexpo_cli.files import ifd, jpeg_segments, tiff_output
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.stages import write as stage
 from longexpo_cli.stages.write import ALSO, KINDS, PLATES, Params, Target
@@ -202,15 +202,25 @@ def test_light_that_half_floats_cannot_hold_is_limited_and_said(tmp_path: Path) 
     assert full.notes[0].startswith("x.tif: 2 values")
 
 
-def test_a_dng_says_what_it_clips(tmp_path: Path) -> None:
-    made = print_of()
-    made.light[:4] = -0.1
-    made.light[5, 5, 1] = 2.0**dng_output.MAX_HIGHLIGHT_EV * 1.5
-    result = stage.write(made, [Target(tmp_path / "x.dng", "dng")], Params())
-    assert result.notes == (
-        "x.dng: 10.0 % of the values are below black and are 0 there",
-        "x.dng: 1 values are clipped, more than 3 EV above white; the .tif keeps them",
+def test_a_dng_says_what_it_clips_and_that_it_is_darker(tmp_path: Path) -> None:
+    def notes(light: Any) -> tuple[str, ...]:
+        made = replace(print_of(), light=np.asarray(light, np.float32))
+        return stage.write(made, [Target(tmp_path / "x.dng", "dng")], Params()).notes
+
+    light = np.full((40, 64, 3), 0.5)
+    light[5, 5, 1] = 9.0
+    assert notes(light) == (
+        "x.dng: is 3 EV darker, to hold light above white; BaselineExposure says so, which darktable does "
+        "not apply: raise its exposure",
+        "x.dng: 1 values are clipped, 3 EV above white; the .tif keeps them",
     )
+    light[5, 5, 1], light[:4] = 1.0, -0.1
+    assert notes(light) == ("x.dng: 10.0 % of the values are below black and are 0 there",)
+    large = np.full((400, 640, 3), 0.5)
+    large[5, 5] = 1.5  # a glint
+    assert notes(large) == ("x.dng: 3 values are clipped, 0 EV above white; the .tif keeps them",)
+    large[5, 5:10] = 1.5
+    assert notes(large)[0].startswith("x.dng: is 1 EV darker")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -218,8 +228,8 @@ def test_every_kind_is_upright_and_has_the_same_size(tmp_path: Path, orientation
     made = replace(print_of(orientation), sdr=print_of().sdr.astype(np.uint16) * 257)
     mask = np.asarray(made.light[..., 0] / made.light[..., 0].max(), np.float32)
     plates = Plates(made.light, np.asarray(made.light / 2, np.float32), mask)
-    params = Params(quality=100)
-    paths = written(made, tmp_path, *KINDS, params=params, plates=plates)
+    targets_ = [Target(tmp_path / f"x{endings[0]}", kind) for kind, endings in KINDS.items()]
+    paths = stage.write(made, targets_, Params(quality=100), None, plates).paths
     read = {kind: read_any(path) for kind, path in zip(KINDS, paths, strict=True)}
     size = (40, 64) if orientation < 5 else (64, 40)
     assert {pixels.shape[:2] for pixels in read.values()} == {size}
@@ -277,10 +287,9 @@ def test_what_a_format_cannot_hold_is_refused_before_any_file_is_made(
 
 
 def test_two_runs_make_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (
-        [path.read_bytes() for path in written(print_of(), tmp_path, *(KINDS.keys() - set(PLATES)))]
-        for _ in range(2)
-    )
+    made = replace(print_of(), light=np.asarray(print_of().light / 3, np.float32))
+    kinds = sorted(KINDS.keys() - set(PLATES))
+    first, second = ([path.read_bytes() for path in written(made, tmp_path, *kinds)] for _ in range(2))
     assert first == second
 
 
