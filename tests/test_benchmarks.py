@@ -20,6 +20,7 @@ from benchmarks import (
     measure,
     panning_scenes,
     peers,
+    print_files,
     results,
     stages,
     tripod_burst,
@@ -303,3 +304,14 @@ def test_a_picture_of_what_stands_still_is_a_wrong_panning_picture(kind: str) ->
     rendered = Alignment("background", 4, size, still, None, np.zeros(frames), ("",) * frames)
     assert align_panning.judge(scene, rendered).wrong
     assert not align_panning.Outcome(False, "refused").wrong
+
+
+def test_a_reader_is_judged_by_its_pixels() -> None:
+    expected = np.linspace(0, 1, 4 * 5 * 3).reshape(4, 5, 3)
+    assert print_files.verdict(np.rint(expected * 65535).astype(np.uint16), expected, "print") == "right"
+    assert print_files.verdict(np.rint(expected * 1023).astype(np.uint16), expected, "avif") == "right"
+    assert print_files.verdict(expected + 2.55 / 255, expected, "jpeg") == "right"
+    assert print_files.verdict(np.clip(expected - 10 / 255, 0, 1), expected, "print")[:2] in ("9.", "10")
+    assert print_files.verdict(expected * 0.9, expected, "light") == "5.00 %"
+    for unread in (None, expected[1:]):
+        assert print_files.verdict(unread, expected, "light") == "no"
