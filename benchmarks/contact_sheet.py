@@ -247,7 +247,7 @@ def row(source: Path, name: str, mode: Mode, device: Device, frames: int) -> Row
         shown = blank if seen.low is None else outlined(seen)
         why = user_message(error).removeprefix(f"{source}: ")
         return Row(name, mode, why, shown, None, ("",) * len(COLUMNS))
-    upright = geometry.upright(rendered.print.sdr, rendered.print.shot.orientation)
+    upright = geometry.upright(rendered.print.sdr8, rendered.print.shot.orientation)
     cells = figures(seen, mode, device, replace(recipe, mode=mode))
     return Row(name, mode, "", outlined(seen), pictures.resized(upright, CELL_PX), cells)
 

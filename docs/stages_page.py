@@ -169,7 +169,7 @@ def mask_picture(saved: Saved) -> Array8:
 
 def print_picture(saved: Saved) -> Array8:
     """Show the print."""
-    return fitted(saved.one("finish", Print).sdr)
+    return fitted(saved.one("finish", Print).sdr8)
 
 
 def gain_picture(saved: Saved) -> Array8:

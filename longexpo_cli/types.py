@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -468,17 +469,26 @@ class Photograph:
 class Print:
     """Display pixels, the gain map for HDR screens, and the light they were made from.
 
-    sdr is H W 3 uint8, encoded in the colour space profile. gain is the log2 gain map H' W' uint8, 0..255 for
-    gain_low_ev..gain_high_ev. light is the photograph's scene-linear light, unchanged.
+    sdr is H W 3 uint8 or uint16, encoded in the colour space profile. gain is the log2 gain map H' W' uint8,
+    0..255 for gain_low_ev..gain_high_ev. light is the photograph's scene-linear light, unchanged; the print
+    is exposed by exposure_ev more, before local tone mapping.
     """
 
-    sdr: Array8
+    sdr: Array8 | Array16
     gain: Array8
     gain_low_ev: float
     gain_high_ev: float
     profile: Literal["srgb", "display-p3"]
     light: Array32
     shot: Shot
+    exposure_ev: float = 0.0
+
+    @property
+    def sdr8(self) -> Array8:
+        """The display pixels as H W 3 uint8, rounded."""
+        if self.sdr.dtype == np.uint8:
+            return np.asarray(self.sdr, np.uint8)
+        return np.asarray(cv2.convertScaleAbs(self.sdr, alpha=255 / 65535), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

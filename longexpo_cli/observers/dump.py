@@ -201,5 +201,5 @@ class Dump:
 
     @_draw.register
     def _(self, value: Print, to: Place) -> None:
-        to.picture("print", value.sdr)
+        to.picture("print", value.sdr8)
         to.picture("gain", np.repeat(value.gain[..., None], 3, axis=2))

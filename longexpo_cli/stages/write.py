@@ -94,5 +94,5 @@ def _jpeg(print_: Print, metadata: OutputMetadata, params: Params) -> bytes:
     limits = GainRange(print_.gain_low_ev, print_.gain_high_ev)
     has_gain_map = params.gain_map and limits.high_ev > limits.low_ev
     gain = upright_view(print_.gain, print_.shot.orientation) if has_gain_map else None
-    sdr = upright_view(print_.sdr, print_.shot.orientation)
+    sdr = upright_view(print_.sdr8, print_.shot.orientation)
     return export.encode_jpeg(sdr, print_.profile, metadata, params.quality, gain, limits)
