@@ -32,6 +32,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
+SensorKind = Literal["", "Bayer", "quad Bayer", "X-Trans", "monochrome", "linear"]
 TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
 
 
@@ -96,7 +97,8 @@ class Shot:
     are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read, after dark
     is subtracted; line_gain then evens its light. stored_orientation is the EXIF orientation of a file whose
     pixels are stored turned against those of the other frames, else None; size_px and orientation are those
-    of the others. is_dated is False where the date in the file is not believed.
+    of the others. is_dated is False where the date in the file is not believed. sensor is the kind of sensor
+    of a RAW file, "linear" where it has three colours for each pixel; "" of pictures and videos.
     """
 
     path: Path
@@ -125,6 +127,7 @@ class Shot:
     f_number: float | None = None
     stored_orientation: int | None = None
     is_dated: bool = True
+    sensor: SensorKind = ""
 
     @property
     def is_light(self) -> bool:
@@ -210,13 +213,16 @@ class Frame:
     """Light of one frame on the host: H W 3 float32, working space.
 
     coverage H W float32 is the fraction of each pixel inside the frame (0 beyond a warped frame's edge); None
-    means 1 everywhere.
+    means 1 everywhere. frames_merged is for the sharp exposure: ceil(H/2) ceil(W/2) float32, for each 2 x 2
+    pixels the effective number of frames averaged there, at least 1; the noise variance is that of the shot
+    divided by it. None means 1 everywhere.
     """
 
     light: Array32
     grid: Grid
     shot: Shot
     coverage: Array32 | None = None
+    frames_merged: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)
