@@ -1,39 +1,31 @@
 /* The gain map: log2 of how much brighter an HDR display shows each cell than the SDR print, as 8 bits.
 
-     n = largest channel of the cell's mean light in the display's primaries, times gain
-     out = round(255 table(n)),  table: 0 where print and HDR rendition agree, 1 at the largest gain
+     ev  = clamp(slope level + offset, low_ev, high_ev)               local exposure (finish_fit)
+     out = round(255 (hdr(2^(level + max(ev, 0))) - sdr(2^(level + ev))) / range_ev)
 
-   The norm is that of finish_tone. Cells that cross the picture's edge take the mean of their pixels inside. */
+   hdr and sdr are tables of log2(display light + offset). Highlights that fusion has darkened for the print are as bright
+   as the scene's on an HDR display. Extremes: 0 where hdr and sdr agree and ev >= 0; clamped to 255. */
 
-__kernel void finish_gain(__global const float *light,     /* H W 3, working space */
-                          __global const float *table,     /* entries, by sqrt(n / top) */
-                          __global const float *to_space,  /* 3 3, working space to display primaries */
-                          __global uchar *out,             /* ceil(H / side) ceil(W / side) */
-                          int width, int height, int side, int entries, float top, float gain)
+inline float look_up(__global const float *table, int entries, float n, float top)
+{
+    float at = fmin(sqrt(n / top), 1.0f) * (entries - 1);
+    int i = min((int)at, entries - 2);
+    return table[i] + (at - i) * (table[i + 1] - table[i]);
+}
+
+__kernel void finish_gain(__global const float *level,      /* H W: log2 of each cell's light (finish_cells) */
+                          __global const float2 *exposure,  /* H W: slope and offset of its exposure */
+                          __global const float *sdr,        /* entries, by sqrt(n / top) */
+                          __global const float *hdr,        /* entries */
+                          __global uchar *out,              /* H W */
+                          int width, int height, int entries, float top, float low_ev, float high_ev, float range_ev)
 {
     int x = get_global_id(0), y = get_global_id(1);
-    if (x * side >= width || y * side >= height)
+    if (x >= width || y >= height)
         return;
-    int right = min((x + 1) * side, width), bottom = min((y + 1) * side, height);
-    float r = 0.0f, g = 0.0f, b = 0.0f;
-    for (int j = y * side; j < bottom; j++)
-        for (int i = x * side; i < right; i++) {
-            size_t at = 3 * ((size_t)j * width + i);
-            r += light[at];
-            g += light[at + 1];
-            b += light[at + 2];
-        }
-    float scale = gain / ((right - x * side) * (bottom - y * side));
-    r *= scale;
-    g *= scale;
-    b *= scale;
-    __global const float *m = to_space;
-    float red = g + m[0] * (r - g) + m[2] * (b - g);
-    float green = g + m[3] * (r - g) + m[5] * (b - g);
-    float blue = g + m[6] * (r - g) + m[8] * (b - g);
-    float norm = fmax(fmax(red, fmax(green, blue)), 0.0f);
-    float at = fmin(sqrt(norm / top), 1.0f) * (entries - 1);
-    int i = min((int)at, entries - 2);
-    float value = table[i] + (at - i) * (table[i + 1] - table[i]);
-    out[y * ((width + side - 1) / side) + x] = convert_uchar_sat_rte(255.0f * value);
+    size_t here = (size_t)y * width + x;
+    float l = level[here], ev = clamp(exposure[here].x * l + exposure[here].y, low_ev, high_ev);
+    float shown = look_up(sdr, entries, exp2(l + ev), top);
+    float scene = look_up(hdr, entries, exp2(l + fmax(ev, 0.0f)), top);
+    out[here] = convert_uchar_sat_rte(255.0f * (scene - shown) / range_ev);
 }

@@ -1,14 +1,17 @@
 /* Scene light to display values: one tone curve applied to a norm of the pixel instead of to each channel.
 
      c = g + M (v - g), times gain           working space to the display's primaries; g = v.y; rows of M sum to 1
+     c = 2^clamp(a log2(max c) + b, low_ev, high_ev) c
+                                             local exposure: a, b are the cells' lines (finish_fit), bilinear
      Y = luminance of c, n = max c           the norm: mapped to below 1 it leaves no channel above 1
      y, k = curve(n), chroma(n)              y display light in 0..1; k the part of chroma kept: 1 in the shadows,
                                              towards 0 far above white, so that lights clip to white
      c = Y + saturation (c - Y)
      c = y + k (c y/n - y)                   mixed with the grey that has the norm's brightness
      c = Y' + f(d)/d (c - Y')                Y' = luminance of c, d = distance of c from Y', 1 at the gamut's edge;
-                                             f(d) = d up to 0.9, then 0.9 + 0.1 u/(1 + u), u = (d - 0.9)/0.1: < 1
-     out = encode(c), luma = L . out
+                                             f(d) = d up to the knee k, then k + (1 - k) u/(1 + u) < 1,
+                                             u = (d - k)/(1 - k)
+     out = encode(c), luma = L . out         as 16-bit integers
 
    Extremes: equal channels in, equal channels out, exactly; 0 gives 0; output is in 0..1; NaN gives black.
    A work-item computes RUN pixels of a row as vectors: on a CPU that is several times as fast as one pixel.
@@ -16,9 +19,10 @@
    keep the dominant wavelength (CIE 15:2018, section 9.4). */
 
 #define RUN 8
+#define CELL 4  /* pixels: RUN / CELL is whole */
 
+constant float FLOOR = 0x1p-14f;  /* light; that of finish_cells */
 constant float MAX_LIGHT = 65504.0f;  /* the largest half float; light is clamped to it */
-constant float GAMUT_KNEE = 0.9f;   /* relative distance to the gamut's edge below which colours are unchanged */
 
 typedef struct { float8 r, g, b; } colour8;
 
@@ -67,10 +71,32 @@ inline float8 look_up(__global const float *table, int last, float8 t)
 }
 
 /* f(d)/d as one fraction; exactly 1 up to the knee. */
-inline float8 gamut_compression(float8 d)
+inline float8 gamut_compression(float knee, float8 d)
 {
-    float8 u = max(d - GAMUT_KNEE, 0.0f) / (1.0f - GAMUT_KNEE);
-    return (GAMUT_KNEE * (1.0f + u) + (1.0f - GAMUT_KNEE) * u) / ((1.0f + u) * max(d, GAMUT_KNEE));
+    float8 u = max(d - knee, 0.0f) / (1.0f - knee);
+    return (knee * (1.0f + u) + (1.0f - knee) * u) / ((1.0f + u) * max(d, knee));
+}
+
+/* Slope (at .lo) and offset (at .hi) of RUN pixels from x on: bilinear between the centres of the cells. */
+inline float16 exposure_line(__global const float2 *cells, int columns, int rows, int x, int y)
+{
+    float place = (y + 0.5f) / CELL - 0.5f, above = floor(place), part = place - above;
+    __global const float2 *top = cells + (size_t)clamp((int)above, 0, rows - 1) * columns;
+    __global const float2 *bottom = cells + (size_t)clamp((int)above + 1, 0, rows - 1) * columns;
+    float2 column[RUN / CELL + 2];
+    for (int i = 0; i < RUN / CELL + 2; i++) {
+        int at = clamp(x / CELL + i - 1, 0, columns - 1);
+        column[i] = top[at] + part * (bottom[at] - top[at]);
+    }
+    float slope[RUN], offset[RUN];
+    for (int i = 0; i < RUN; i++) {
+        float across = (i + 0.5f) / CELL + 0.5f;  /* in columns, from the one before the first */
+        int left = (int)across;
+        float2 line = column[left] + (across - left) * (column[left + 1] - column[left]);
+        slope[i] = line.x;
+        offset[i] = line.y;
+    }
+    return (float16)(vload8(0, slope), vload8(0, offset));
 }
 
 inline float8 load_clamped(const float *value)
@@ -78,16 +104,17 @@ inline float8 load_clamped(const float *value)
     return fmin(fmax(vload8(0, value), -MAX_LIGHT), MAX_LIGHT);
 }
 
-inline void store_row(float8 value, __global half *row, int x, int width)
+inline void store_row(float8 value, __global ushort *row, int x, int width)
 {
+    ushort8 rounded = convert_ushort8_sat_rte(65535.0f * value);
     if (x + RUN <= width) {
-        vstore_half8_rte(value, 0, row + x);
+        vstore8(rounded, 0, row + x);
         return;
     }
-    float single[RUN];
-    vstore8(value, 0, single);
+    ushort single[RUN];
+    vstore8(rounded, 0, single);
     for (int i = 0; x + i < width; i++)
-        vstore_half_rte(single[i], x + i, row);
+        row[x + i] = single[i];
 }
 
 __kernel void finish_tone(__global const float *light,      /* H W 3, working space */
@@ -96,8 +123,10 @@ __kernel void finish_tone(__global const float *light,      /* H W 3, working sp
                           __global const float *encode,     /* entries: display value of light, by its root */
                           __global const float *to_space,   /* 3 3, working space to display primaries */
                           __global const float *luminance,  /* 3, of the display primaries */
-                          __global half *out,               /* 4 H W: encoded R, G, B, luma */
-                          int width, int height, int entries, float top, float gain, float saturation)
+                          __global const float2 *exposure,  /* ceil(H / CELL) ceil(W / CELL): slope, offset */
+                          __global ushort *out,             /* 4 H W: encoded R, G, B, luma, 65535 = 1 */
+                          int width, int height, int entries, float top, float gain, float saturation, float knee,
+                          float low_ev, float high_ev)
 {
     int x = RUN * get_global_id(0), y = get_global_id(1), last = entries - 1;
     if (x >= width || y >= height)
@@ -112,6 +141,12 @@ __kernel void finish_tone(__global const float *light,      /* H W 3, working sp
     }
     colour8 v = {load_clamped(r), load_clamped(g), load_clamped(b)};
     colour8 c = scale(gain, convert_primaries(to_space, v));
+    if (low_ev < high_ev) {
+        int columns = (width + CELL - 1) / CELL, rows = (height + CELL - 1) / CELL;
+        float16 line = exposure_line(exposure, columns, rows, x, y);
+        float8 level = log2(max(max_channel(c), FLOOR));
+        c = scale(exp2(clamp(line.lo * level + line.hi, low_ev, high_ev)), c);
+    }
     float8 lum = luminance_of(luminance, c);
     float8 norm = max(max_channel(c), 0.0f);
     float8 t = sqrt(norm / top);
@@ -121,7 +156,7 @@ __kernel void finish_tone(__global const float *light,      /* H W 3, working sp
     lum = max(luminance_of(luminance, c), 0.0f);
 
     float8 edge = max((lum - min_channel(c)) / max(lum, 1e-6f), (max_channel(c) - lum) / max(1.0f - lum, 1e-6f));
-    c = mix_with(lum, gamut_compression(edge), c);
+    c = mix_with(lum, gamut_compression(knee, edge), c);
     c.r = look_up(encode, last, sqrt(clamp(c.r, 0.0f, 1.0f)));
     c.g = look_up(encode, last, sqrt(clamp(c.g, 0.0f, 1.0f)));
     c.b = look_up(encode, last, sqrt(clamp(c.b, 0.0f, 1.0f)));

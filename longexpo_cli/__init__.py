@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from longexpo_cli.version import __version__
 
@@ -35,6 +35,7 @@ def render(
     dark: str | PathLike[str] | None = None,
     strict: bool = False,
     device: str | Device = "auto",
+    print_bits: Literal[8, 16] = 8,
     observers: Iterable[Observer] = (),
 ) -> Rendered:
     """Render a burst, a folder of frames or a video, into a long exposure; writes no file.
@@ -52,7 +53,8 @@ def render(
     part of its name, "auto", or a Device that several bursts share. observers receive every intermediate
     value (longexpo_cli.watch.Observer).
 
-    In the result print.sdr is H W 3 uint8 in the profile print.profile, and print.light H W 3 float32,
+    In the result print.sdr is H W 3 uint8, or uint16 with print_bits = 16, in the profile print.profile,
+    print.exposure_ev is how many EV brighter than the light it is exposed, and print.light H W 3 float32,
     scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor, not
     yet rotated by print.shot.orientation. exposure_s is the equivalent exposure time in seconds; burst,
     subject, alignment, selection, merged and predictor record how the picture was made.
@@ -76,7 +78,8 @@ def render(
     picture = None if mask is None else Path(mask)
     darkness = None if dark is None else Path(dark)
     said = Guidance(reference, picture, mask_frame, tuple(subject), frames, tuple(skip), strict, darkness)
-    return pipeline.render(Path(source), settings, chosen, Watch(*observers), guidance=said)
+    watch = Watch(*observers)
+    return pipeline.render(Path(source), settings, chosen, watch, guidance=said, print_bits=print_bits)
 
 
 def _settings(recipe: Recipe | None, mode: Mode | None) -> Recipe:

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from longexpo_cli import logs, malloc, render
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
@@ -58,6 +58,10 @@ class Job:
     def sidecar(self) -> Path:
         """Return the JSON file that the job will write beside the pictures."""
         return write.sidecar(self.source, self.recipe.mode, self.output)
+
+    def print_bits(self) -> Literal[8, 16]:
+        """Return the bits of the print that the pictures need."""
+        return 16 if any(picture.kind in write.SIXTEEN_BITS for picture in self.pictures()) else 8
 
     def targets(self) -> tuple[Path, ...]:
         """Return every file that the job will write; the sidecar comes last."""
@@ -208,6 +212,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         dark=job.dark,
         strict=job.strict,
         device=device,
+        print_bits=job.print_bits(),
         observers=watching,
     )
     written = write.write(

@@ -81,7 +81,32 @@ MOMENTS: dict[str, Counter[Buffer]] = {
         }
     ),
     "tone-map and sharpen": Counter(
-        {buffers.LIGHT: 1, buffers.DISPLAY: 1, buffers.PRINT: 1, buffers.GAIN_MAP: 1}
+        {
+            buffers.LIGHT: 1,
+            buffers.LEVEL: 1,
+            buffers.EXPOSURE_LINE: 1,
+            buffers.DISPLAY: 1,
+            buffers.PRINT_16: 1,
+            buffers.GAIN_MAP: 1,
+        }
+    ),
+    "sharpen to 8 bits": Counter(
+        {
+            buffers.LIGHT: 1,
+            buffers.LEVEL: 1,
+            buffers.EXPOSURE_LINE: 1,
+            buffers.DISPLAY: 1,
+            buffers.PRINT: 1,
+        }
+    ),
+    "fuse exposures": Counter(
+        {
+            buffers.LIGHT: 1,
+            buffers.LEVEL: 1,
+            buffers.EXPOSURES: 3,  # exposures and weights; coarser levels have a third of their pixels
+            buffers.FUSED: 2,
+            buffers.EXPOSURE_LINE: 1,
+        }
     ),
 }
 # Devices that sample images hold copies of both frames of the pair.

@@ -160,14 +160,14 @@ class KindNames(click.ParamType):  # type: ignore[type-arg]
 
 
 class StageOption(click.Option):
-    """The option of one stage parameter: --<stage>-<parameter>, and its alias if it has one."""
+    """The option of one stage parameter: --<stage>-<parameter>, and its other names if it has any."""
 
     def __init__(self, stage: str, parameter: Parameter) -> None:
         self.stage = stage
         self.parameter = parameter
         is_switch = parameter.type is bool
         long = f"--{stage}-{parameter.name.replace('_', '-')}"
-        names = [parameter.alias] if parameter.alias else []
+        names = [name for name in (parameter.alias, parameter.former) if name]
         unit = f" ({parameter.unit})" if parameter.unit else ""
         names.append(f"{long}/--no-{long[2:]}" if is_switch else long)
         super().__init__(

@@ -16,7 +16,7 @@ class Parameter:
     """The declaration of one parameter.
 
     low and high are inclusive bounds, None where there is none. alias is a short option such as "--trail", a
-    synonym of --<stage>-<name>; "" when there is none.
+    synonym of --<stage>-<name>, former an earlier name of it that is still accepted; "" when there is none.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     alias: str = ""
+    former: str = ""
 
     def check(self, value: Any) -> Any:
         """Return value as this parameter's type; ValueError, such as "must be between 0 and 1, got 3"."""
@@ -90,6 +91,7 @@ def parameter(
     high: float | None = None,
     choices: tuple[str, ...] = (),
     alias: str = "",
+    former: str = "",
 ) -> Any:
     """Declare a field of a stage's Params; the arguments are those of Parameter."""
     declaration = {
@@ -99,6 +101,7 @@ def parameter(
         "high": high,
         "choices": choices,
         "alias": alias,
+        "former": former,
     }
     return dataclasses.field(default=default, metadata=declaration)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy.typing as npt
 
@@ -65,13 +65,15 @@ def render(
     reference: int | str | None = None,
     mask: Path | None = None,
     guidance: Guidance | None = None,
+    print_bits: Literal[8, 16] = 8,
 ) -> Rendered:
     """Render a folder of frames or a video; LongexpoError when that is not possible.
 
-    guidance is what the user says about the burst; reference and mask are two of its parts.
+    guidance is what the user says about the burst; reference and mask are two of its parts. The print's
+    pixels have print_bits.
     """
     said = Guidance(reference=reference, mask=mask) if guidance is None else guidance
-    return Renderer(recipe, device, watch).render(source, said)
+    return Renderer(recipe, device, watch, print_bits).render(source, said)
 
 
 def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
@@ -88,11 +90,12 @@ def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """The pipeline, with the recipe, device and observers that all its steps use."""
+    """The pipeline, with the recipe, device and observers that all its steps use; the bits of the print."""
 
     recipe: Recipe
     device: Device
     watch: Watch
+    print_bits: Literal[8, 16] = 8
 
     def render(self, source: Path, said: Guidance) -> Rendered:
         """Render a burst (see the function `render`)."""
@@ -133,7 +136,7 @@ class Renderer:
         del reference_mosaic, mosaic
         photograph = watch("composite", composite.composite(device, blurred, sharp, found, recipe.composite))
         del blurred, sharp
-        result = watch("finish", finish.finish(device, photograph, recipe.finish))
+        result = watch("finish", finish.finish(device, photograph, recipe.finish, self.print_bits))
         return Rendered(result, burst, found, alignment, selection, merged, predictor, trail)
 
     def marked_subject(

@@ -77,7 +77,7 @@ REMOVED = {
         "smoothing",
         "edge",
     ),
-    "finish": ("key",),
+    "finish": ("key", "headroom_ev"),
 }
 
 

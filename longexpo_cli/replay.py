@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
 
 from longexpo_cli import frames, values
 from longexpo_cli.batch import output_metadata
@@ -256,7 +258,16 @@ def _composite(saved: Saved, request: Request) -> Indexed:
 
 
 def _finish(saved: Saved, request: Request) -> Indexed:
-    yield None, finish.finish(request.device, saved.one("composite", Photograph), saved.recipe.finish)
+    photograph = saved.one("composite", Photograph)
+    yield None, finish.finish(request.device, photograph, saved.recipe.finish, _print_bits(saved))
+
+
+def _print_bits(saved: Saved) -> Literal[8, 16]:
+    """Return the bits of the saved print; 8 where there is none."""
+    try:
+        return 16 if saved.one("finish", Print).sdr.dtype == np.uint16 else 8
+    except DumpError:
+        return 8
 
 
 def _write(saved: Saved, request: Request) -> Indexed:

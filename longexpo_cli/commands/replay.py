@@ -27,7 +27,7 @@ class ReplayCommand(options.RecipeCommand):
 Examples:
   longexpo render cars/ --dump steps/
   longexpo replay align steps/ --align-mesh-cells 0
-  longexpo replay finish steps/ --exposure-ev 1 -o brighter/""",
+  longexpo replay finish steps/ --exposure 1 -o brighter/""",
 )
 @click.argument("stage", type=click.Choice(list(ORDER)), metavar="STAGE")
 @click.argument("dump", type=options.EXISTING_FOLDER, metavar="DUMP")

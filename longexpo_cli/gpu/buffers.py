@@ -90,7 +90,13 @@ LOW_KEEP = Buffer(Extent.LOW, "float32")
 VARYING = Buffer(Extent.LOW, "uint8")
 KEEP = Buffer(Extent.HALF, "float32")
 
-# Finish: encoded red, green, blue and luma; the print; its gain map.
-DISPLAY = Buffer(Extent.FULL, "float16", planes=4)
+# Finish: the light of cells, four exposures of them or their weights, their fusion, the lines that expose
+# pixels; encoded red, green, blue and luma; the print with 8 and 16 bits; its gain map.
+LEVEL = Buffer(Extent.GAIN_CELL, "float32")
+EXPOSURES = Buffer(Extent.GAIN_CELL, "float32", channels=4)
+FUSED = Buffer(Extent.GAIN_CELL, "float32")
+EXPOSURE_LINE = Buffer(Extent.GAIN_CELL, "float32", channels=2)
+DISPLAY = Buffer(Extent.FULL, "uint16", planes=4)
 PRINT = Buffer(Extent.FULL, "uint8", channels=3)
+PRINT_16 = Buffer(Extent.FULL, "uint16", channels=3)
 GAIN_MAP = Buffer(Extent.GAIN_CELL, "uint8")

@@ -12,14 +12,16 @@ from longexpo_cli.gpu import finish as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import finish as stage
 from tests.reference import finish as twin
-from tests.tolerances import half_rounding
 
 SIZES = ((1, 1), (7, 13), (3, 8), (2, 9), (70, 600))
 TO_SPACE = colour.between("rec2020", "srgb")
 LUMINANCE = colour.to_xyz("srgb")[1]
-STEEPEST = 13  # slope of the sRGB curve at black: what float32 rounding of light grows by
 NEAR_GAMUT = 1e-4  # colours beside the gamut's edge at white divide two small differences
+NO_LIMITS = (0.0, 0.0)  # of local exposure, EV
+WIDE_LIMITS = (-2.0, 3.0)
+EV = (-2.0, -0.5, 1.0, 3.0)
 TONE = stage.tone_curve(np.repeat([[0.001], [0.05], [0.2], [3.0]], 3, axis=1), stage.Params())
+GAIN_TABLES = [np.log2(light.astype(np.float64) + colour.GAIN_OFFSET) for light in (TONE.display, TONE.hdr)]
 
 
 def scene(size: tuple[int, int], seed: int = 1) -> Any:
@@ -32,47 +34,67 @@ def up(device: Device, values: Any) -> DeviceArray:
     return device.upload(np.asarray(values, np.float32))
 
 
-def tone(device: Device, light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
+def lines(size: tuple[int, int], seed: int = 7) -> Any:
+    """Return slopes and offsets of the cells of a picture of this size."""
+    random = np.random.default_rng(seed)
+    rows, columns = -(-size[0] // kernels.CELL_PX), -(-size[1] // kernels.CELL_PX)
+    slopes = random.uniform(-1, 0, (rows, columns))
+    return np.stack([slopes, random.uniform(-3, 3, (rows, columns))], axis=-1).astype(np.float32)
+
+
+def levels(size: tuple[int, int], seed: int = 8) -> Any:
+    """Return log2 of light of cells H W, edges among them."""
+    level = np.random.default_rng(seed).normal(-5, 1, size).astype(np.float32)
+    level[:, size[1] // 2 :] += 5
+    return level
+
+
+def local(device: Device, level: Any, line: Any, limits: tuple[float, float]) -> kernels.LocalExposure:
+    return kernels.LocalExposure(up(device, level), up(device, line), *limits)
+
+
+def tone(
+    device: Device,
+    light: Any,
+    *,
+    saturation: float = 1.1,
+    to_space: Any = TO_SPACE,
+    limits: tuple[float, float] = NO_LIMITS,
+) -> Any:
+    """Return the display values 4 H W as float64 in 0..1."""
+    line = lines(light.shape[:2])
     result = kernels.tone(
         device,
         up(device, light),
-        curve=up(device, TONE.display),
-        chroma=up(device, TONE.chroma),
-        encode=up(device, stage.encoding()),
-        to_space=up(device, to_space),
-        luminance=up(device, LUMINANCE),
+        up(device, TONE.display),
+        up(device, TONE.chroma),
+        up(device, stage.encoding()),
+        up(device, to_space),
+        up(device, LUMINANCE),
+        local(device, line[..., 0], line, limits),
         top=TONE.top,
         gain=TONE.gain,
         saturation=saturation,
+        knee=0.9,
     )
-    return result.get()
+    return result.get().astype(np.float64) / 65535
 
 
-def tone_twin(light: Any, *, saturation: float = 1.1, to_space: Any = TO_SPACE) -> Any:
+def tone_twin(light: Any, *, to_space: Any = TO_SPACE, limits: tuple[float, float] = NO_LIMITS) -> Any:
     return twin.tone(
         light,
-        curve=TONE.display.astype(np.float64),
-        chroma=TONE.chroma.astype(np.float64),
-        encode=stage.encoding().astype(np.float64),
-        to_space=to_space,
-        luminance=LUMINANCE,
+        TONE.display.astype(np.float64),
+        TONE.chroma.astype(np.float64),
+        stage.encoding().astype(np.float64),
+        to_space,
+        LUMINANCE,
+        lines(light.shape[:2]),
+        limits,
         top=TONE.top,
         gain=TONE.gain,
-        saturation=saturation,
+        saturation=1.1,
+        knee=0.9,
     )
-
-
-def gain(device: Device, light: Any, side: int) -> Any:
-    result = kernels.gain_map(
-        device,
-        up(device, light),
-        up(device, TONE.gain_share),
-        up(device, TO_SPACE),
-        side=side,
-        top=TONE.top,
-        gain=TONE.gain,
-    )
-    return result.get()
 
 
 def off_by_rounding(values: Any, truth: Any, slack: float) -> bool:
@@ -80,14 +102,27 @@ def off_by_rounding(values: Any, truth: Any, slack: float) -> bool:
     return bool(np.all(np.abs(values.astype(np.float64) - truth) <= 0.5 + slack))
 
 
+@pytest.mark.parametrize("limits", [NO_LIMITS, WIDE_LIMITS])
 @pytest.mark.parametrize("size", SIZES)
-def test_tone_is_its_twin(device: Device, size: tuple[int, int]) -> None:
+def test_tone_is_its_twin(device: Device, size: tuple[int, int], limits: tuple[float, float]) -> None:
     light = scene(size)
-    truth = tone_twin(light)
-    bound = half_rounding(truth) * STEEPEST + NEAR_GAMUT
-    error = np.abs(tone(device, light).astype(np.float64) - truth)
-    assert np.all(error <= bound)
-    assert error.mean() < 2e-4  # half a step of a half float below 1
+    truth = tone_twin(light, limits=limits)
+    error = np.abs(tone(device, light, limits=limits) - truth)
+    assert error.max() <= 1 / 65535 + NEAR_GAMUT
+    assert error.mean() < 1 / 65535
+
+
+def test_local_exposure_keeps_hue_and_order(device: Device) -> None:
+    """With a slope of -1 all light is printed alike, with 0 it is multiplied: never in another order."""
+    light = np.geomspace(1e-3, 4, 240)[None, :, None] * np.array([1, 0.6, 0.3])
+    shown = tone(device, light.astype(np.float32), to_space=np.eye(3), limits=WIDE_LIMITS)
+    plain = tone(device, light.astype(np.float32), to_space=np.eye(3))
+    rows = [colour.srgb_decode(values[:3, 0]) for values in (shown, plain)]
+    hues = [(row[1] - row[2]) / np.maximum(row[0] - row[2], 1e-6) for row in rows]
+    clear = [row[0] - row[2] > 0.02 for row in rows]
+    assert np.abs(hues[0] - 3 / 7)[clear[0]].max() < 0.01
+    assert np.abs(hues[1] - 3 / 7)[clear[1]].max() < 0.01
+    assert not np.allclose(rows[0], rows[1], atol=0.05)
 
 
 def test_grey_stays_grey_exactly(device: Device) -> None:
@@ -96,7 +131,7 @@ def test_grey_stays_grey_exactly(device: Device) -> None:
     assert np.array_equal(red, green)
     assert np.array_equal(green, blue)
     assert np.array_equal(blue, luma)
-    assert np.all(np.diff(green.astype(np.float64)) >= 0)
+    assert np.all(np.diff(green) >= 0)
     assert green[0, 0] < 1e-3
     assert green[0, -1] == 1
 
@@ -113,7 +148,7 @@ def test_black_is_black_and_hostile_light_stays_inside(device: Device) -> None:
 
 
 def test_no_saturation_is_grey(device: Device) -> None:
-    red, green, blue, _ = tone(device, np.abs(scene((5, 40))), saturation=0.0).astype(np.float64)
+    red, green, blue, _ = tone(device, np.abs(scene((5, 40))), saturation=0.0)
     assert np.allclose(red, green, atol=1e-3)
     assert np.allclose(green, blue, atol=1e-3)
 
@@ -122,7 +157,7 @@ def test_no_saturation_is_grey(device: Device) -> None:
 def test_highlights_keep_their_hue_and_burn_out_to_white(device: Device, hue: tuple[float, ...]) -> None:
     levels = np.geomspace(0.02, 300, 400)
     light = levels[None, :, None] * np.array(hue)
-    shown = tone(device, light, to_space=np.eye(3)).astype(np.float64)
+    shown = tone(device, light.astype(np.float32), to_space=np.eye(3))
     display = np.moveaxis(colour.srgb_decode(shown[:3, 0]), 0, -1)
     order = np.argsort(hue)
     low, middle, high = (display[:, n] for n in order)
@@ -136,49 +171,117 @@ def test_highlights_keep_their_hue_and_burn_out_to_white(device: Device, hue: tu
     assert np.all(np.diff(shown[3, 0]) > -2e-3)  # luma never falls as light rises
 
 
+def display(size: tuple[int, int], seed: int) -> Any:
+    return np.random.default_rng(seed).integers(0, 65536, (4, *size), np.uint16)
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("amount", [0.0, 0.7, 3.0])
-def test_sharpen_is_its_twin(device: Device, size: tuple[int, int], amount: float) -> None:
-    display = np.random.default_rng(2).random((4, *size)).astype(np.float16)
-    values = kernels.sharpen(device, device.upload(display), amount).get()
+@pytest.mark.parametrize(("bits", "slack"), [(8, 1e-3), (16, 0.05)])
+def test_sharpen_is_its_twin(
+    device: Device, size: tuple[int, int], amount: float, bits: int, slack: float
+) -> None:
+    values = kernels.sharpen(device, device.upload(display(size, 2)), amount, bits).get()
     assert values.shape == (*size, 3)
-    assert off_by_rounding(values, twin.sharpen(display, amount), 1e-3)
+    assert values.dtype == (np.uint8 if bits == 8 else np.uint16)
+    truth = twin.sharpen(display(size, 2), amount)
+    assert off_by_rounding(values, (2**bits - 1) * truth, slack)
 
 
 def test_sharpening_by_nothing_rounds_and_no_more(device: Device) -> None:
-    display = np.random.default_rng(3).random((4, 9, 21)).astype(np.float16)
-    values = kernels.sharpen(device, device.upload(display), 0.0).get()
-    rounded = np.floor(255 * display[:3].astype(np.float32) + np.float32(0.5))
-    assert np.array_equal(values, np.moveaxis(rounded, 0, -1))
+    given = display((9, 21), 3)
+    eight, sixteen = (kernels.sharpen(device, device.upload(given), 0.0, bits).get() for bits in (8, 16))
+    assert np.array_equal(sixteen, np.moveaxis(given[:3], 0, -1))
+    assert np.array_equal(eight, (sixteen.astype(np.int64) + 128) // 257)
 
 
-def test_a_constant_picture_is_not_sharpened(device: Device) -> None:
-    display = np.full((4, 11, 19), 0.4, np.float16)
-    values = kernels.sharpen(device, device.upload(display), 3.0).get()
-    assert np.all(values == 102)
+@pytest.mark.parametrize(("bits", "value"), [(8, 102), (16, 26214)])
+def test_a_constant_picture_is_not_sharpened(device: Device, bits: int, value: int) -> None:
+    given = np.full((4, 11, 19), 26214, np.uint16)
+    assert np.all(kernels.sharpen(device, device.upload(given), 3.0, bits).get() == value)
 
 
 def test_an_edge_overshoots_by_the_halo_at_most(device: Device) -> None:
-    display = np.full((4, 12, 40), 0.3, np.float16)
-    display[:, :, 20:] = 0.6
-    values = kernels.sharpen(device, device.upload(display), 3.0).get().astype(int)
+    given = np.full((4, 12, 40), 19660, np.uint16)  # 0.3
+    given[:, :, 20:] = 39321  # 0.6
+    values = kernels.sharpen(device, device.upload(given), 3.0).get().astype(int)
     assert 255 * (0.3 - twin.MAX_OVERSHOOT) - 1 <= values.min() < 255 * 0.3 - 2
     assert 255 * 0.6 + 2 < values.max() <= 255 * (0.6 + twin.MAX_OVERSHOOT) + 1
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("side", [1, 4, 5])
-def test_gain_map_is_its_twin(device: Device, size: tuple[int, int], side: int) -> None:
+def test_cells_are_their_twin(device: Device, size: tuple[int, int]) -> None:
     light = scene(size)
-    values = gain(device, light, side)
-    assert values.shape == (-(-size[0] // side), -(-size[1] // side))
-    table = TONE.gain_share.astype(np.float64)
-    truth = twin.gain_map(light, table, TO_SPACE, side=side, top=TONE.top, gain=TONE.gain)
+    values = kernels.cells(device, up(device, light), up(device, TO_SPACE), gain=1.7).get()
+    assert values.shape == (-(-size[0] // 4), -(-size[1] // 4))
+    assert np.abs(values - twin.cells(light, TO_SPACE, gain=1.7)).max() < 1e-4
+
+
+def test_cells_of_hostile_light_are_finite(device: Device) -> None:
+    light = np.zeros((4, 20, 3), np.float32)
+    light[:, 4:16] = np.repeat(np.array([np.nan, np.inf, -np.inf], np.float32), 4)[None, :, None]
+    values = kernels.cells(device, up(device, light), up(device, TO_SPACE), gain=1.0).get()[0]
+    assert values.tolist() == [-14, -14, pytest.approx(16, abs=0.01), -14, -14]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (1, 37), (40, 1), (33, 70)])
+def test_fusion_is_its_twin(device: Device, size: tuple[int, int]) -> None:
+    level, shown = levels(size), stage.shown(TONE)
+    exposed, weight = kernels.expose(device, up(device, level), up(device, shown), top=TONE.top, ev=EV)
+    true_exposed, true_weight = twin.expose(level, shown, top=TONE.top, ev=EV)
+    assert np.abs(exposed.get() - true_exposed).max() < 2e-5
+    assert np.abs(weight.get() - true_weight).max() < 2e-4
+    half = kernels.halve(device, exposed)
+    assert np.abs(half.get() - twin.halve(true_exposed)).max() < 2e-5
+    fused = kernels.fuse(device, exposed, weight).get()
+    assert np.abs(fused - twin.fuse(true_exposed, true_weight, kernels.COARSEST_CELLS)).max() < 5e-4
+
+
+def test_equal_exposures_are_fused_to_themselves(device: Device) -> None:
+    exposed = np.repeat(np.random.default_rng(9).random((21, 30, 1), np.float32), 4, axis=2)
+    weight = np.random.default_rng(10).dirichlet(np.ones(4), (21, 30)).astype(np.float32)
+    fused = kernels.fuse(device, up(device, exposed), up(device, weight)).get()
+    assert np.abs(fused - exposed[..., 0]).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 5), (1, 37), (40, 1), (33, 70)])
+def test_fitted_lines_are_their_twin(device: Device, size: tuple[int, int]) -> None:
+    level = levels(size)
+    fused = np.random.default_rng(11).random(size).astype(np.float32)
+    table = stage.unshown(TONE)
+    made = kernels.fit(device, up(device, level), up(device, fused), up(device, table), *WIDE_LIMITS)
+    truth = twin.fit(level, fused, table.astype(np.float64), WIDE_LIMITS)
+    assert np.abs(made.line.get() - truth).max() < 2e-3
+    assert (made.low_ev, made.high_ev) == WIDE_LIMITS
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("limits", [NO_LIMITS, WIDE_LIMITS])
+def test_gain_map_is_its_twin(device: Device, size: tuple[int, int], limits: tuple[float, float]) -> None:
+    level, line = levels(size) + 3, lines((4 * size[0], 4 * size[1]))
+    given = local(device, level, line, limits)
+    tables = [up(device, table) for table in GAIN_TABLES]
+    values = kernels.gain_map(device, given, *tables, top=TONE.top, range_ev=TONE.high_ev).get()
+    assert values.shape == size
+    sdr, hdr = GAIN_TABLES
+    truth = twin.gain_map(level, line, sdr, hdr, limits, top=TONE.top, range_ev=TONE.high_ev)
     assert off_by_rounding(values, truth, 0.02)
+    assert values.max() > 0
 
 
 def test_gain_is_0_in_the_shadows_and_full_at_white(device: Device) -> None:
-    light = np.full((4, 12, 3), 1e-3, np.float32)
-    light[:, 4:] = 0.1 / TONE.gain
-    light[:, 8:] = 1e3
-    assert gain(device, light, 4).tolist() == [[0, 0, 255]]
+    given = kernels.unexposed(device, up(device, np.array([[-10, np.log2(0.1), 10]])))
+    tables = [up(device, table) for table in GAIN_TABLES]
+    made = kernels.gain_map(device, given, *tables, top=TONE.top, range_ev=TONE.high_ev)
+    assert made.get().tolist() == [[0, 0, 255]]
+
+
+def test_highlights_that_are_darkened_for_the_print_keep_their_light_on_hdr_displays(device: Device) -> None:
+    level = np.array([[-1.0]])
+    darkened = local(device, level, np.array([[[0.0, -1.0]]]), (-1.0, 0.0))
+    tables = [up(device, table) for table in GAIN_TABLES]
+    made = kernels.gain_map(device, darkened, *tables, top=TONE.top, range_ev=TONE.high_ev).get()
+    at = [np.sqrt(2.0**ev / TONE.top) for ev in (-1, -2)]
+    ev = twin.look_up(GAIN_TABLES[1], at[0]) - twin.look_up(GAIN_TABLES[0], at[1])
+    assert made[0, 0] == pytest.approx(255 * ev / TONE.high_ev, abs=0.6)
+    assert 0.9 < ev < 1.2
