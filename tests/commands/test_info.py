@@ -47,7 +47,7 @@ def test_an_empty_folder_is_1(run: Run, tmp_path: Path) -> None:
 
 
 def test_says_what_kind_of_frames_these_are(run: Run, shared_burst: Path) -> None:
-    assert "camera: longexpo longexpo synthetic; Bayer RAW\n" in run("info", shared_burst).stdout
+    assert "camera: longexpo synthetic; Bayer RAW\n" in run("info", shared_burst).stdout
     found = json.loads(run("info", shared_burst, "--json").stdout)
     assert found["camera"]["kind"] is None
     assert found["camera"]["frames"] == "Bayer RAW"

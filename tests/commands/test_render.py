@@ -369,7 +369,14 @@ def test_other_formats_and_plates_by_name(run: Run, shared_burst: Path, tmp_path
     assert result.exit_code == 0, result.output
     names = ["mine.dng", "mine.json", "mine.jxl", "mine.mask.png", "mine.print.tif"]
     assert listing(tmp_path) == names
-    assert read_image(tmp_path / "mine.print.tif", cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    printed = read_image(tmp_path / "mine.print.tif", cv2.IMREAD_UNCHANGED)
+    assert printed.dtype == np.uint16
+    assert np.count_nonzero(printed % 257) > 0.9 * printed.size  # more than 8 bits scaled
+    assert run("render", shared_burst, "-o", tmp_path / "eight.jpg").exit_code == 0
+    eight = read_image(tmp_path / "eight.jpg").astype(np.float64)
+    assert np.abs(printed / 257.0 - eight).mean() < 3
+    for name in ("eight.jpg", "eight.json"):
+        (tmp_path / name).unlink()
     assert read_image(tmp_path / "mine.mask.png", cv2.IMREAD_UNCHANGED).shape == (120, 160)
     sidecar = json.loads((tmp_path / "mine.json").read_text())
     assert sorted(Path(path).name for path in sidecar["outputs"]) == [n for n in names if n != "mine.json"]
