@@ -22,6 +22,7 @@ from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
 from longexpo_cli.types import Rendered
+from tests.dng import write_raw
 from tests.stages.test_load import NOON
 
 MAIN: dict[int, Field] = {
@@ -172,3 +173,24 @@ def test_a_date_that_is_not_believed_is_not_carried(tmp_path: Path) -> None:
     )
     selection.reference = 4
     assert batch.output_metadata(cast(Rendered, done), Recipe()).taken == NOON + datetime.timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("text", ["<xmp:Rating>4</xmp:Rating>", "xmp:Rating='4'", 'xmp:Rating = "4"'])
+@pytest.mark.parametrize("kind", ["jpg", "dng"])
+def test_stars_that_cameras_write_as_xmp_are_carried(tmp_path: Path, kind: str, text: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    if kind == "jpg":
+        packet = jpeg_segments.xmp_segment(f"<rdf:Description {text}".encode())
+        path.write_bytes(b"\xff\xd8" + packet + jpeg(tmp_path / "b.jpg", MAIN, {}, {}).read_bytes()[2:])
+        assert carried.read(path).main[18246] == (SHORT, (4,))  # the Exif tag, which says the same
+        path.write_bytes(b"\xff\xd8" + packet + b"\xff\xd9")
+    else:
+        value = (1, tuple(f"<rdf:Description {text}".encode()))
+        write_raw(path, np.full((32, 48), 500, np.uint16), {700: value})
+    assert carried.read(path).main[18246] == (SHORT, (4,))
+
+
+@pytest.mark.parametrize("text", ["<xmp:Rating>0</xmp:Rating>", 'xmp:Rating="-1"', 'xmp:Rating="45"', ""])
+def test_no_stars_are_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" + jpeg_segments.xmp_segment(text.encode()) + b"\xff\xd9")
+    assert 18246 not in carried.read(tmp_path / "a.jpg").main

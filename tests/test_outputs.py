@@ -17,7 +17,7 @@ import pytest
 import tifffile
 
 from longexpo_cli import __version__, colour
-from longexpo_cli.files import export, jpeg_output, tiff_output
+from longexpo_cli.files import export, jpeg_output, result_tags, tiff_output
 from longexpo_cli.files.icc import Space, icc_profile
 from longexpo_cli.files.jpeg_segments import GainRange
 from longexpo_cli.files.result_tags import OutputMetadata
@@ -209,3 +209,27 @@ def test_a_tiff_has_exactly_these_tags(tmp_path: Path, compress: bool) -> None:
         "DateTimeOriginal": "2024:05:06 07:08:09",
         "SubsecTimeOriginal": "120",
     }
+
+
+@pytest.mark.parametrize("is_big", [False, True])
+def test_a_tiffs_thumbnail_is_no_page_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_big: bool
+) -> None:
+    if is_big:
+        monkeypatch.setattr(tiff_output, "_MAX_CLASSIC_TIFF_BYTES", 1000)
+    large = picture().repeat(10, axis=0).repeat(10, axis=1)
+    small = result_tags.thumbnail(large)
+    path = tmp_path / "x.tif"
+    with export.atomic_write(path) as file:
+        tiff_output.write_display(file, picture(), "srgb", METADATA, "print", thumbnail=small)
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.is_bigtiff == is_big
+        assert len(tiff.pages) == 1
+        page = tiff.pages[0].pages[0]
+        assert page.shape == (120, 160, 3)
+        assert int(page.tags["NewSubfileType"].value) == 1
+        shown = page.asarray().astype(int)
+        assert np.array_equal(tiff.asarray(), picture())
+    assert np.abs(shown - large[2::4, 2::4].astype(int)).mean() < 4
+    assert small in path.read_bytes()
+    assert np.array_equal(read_image(path), picture())

@@ -7,11 +7,12 @@ what describes how the frame's pixels are stored.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from longexpo_cli.files import ifd, metadata
+from longexpo_cli.files import ifd, markers, metadata
 from longexpo_cli.files.ifd import ASCII, BYTE, LONG, RATIONAL, SHORT, SRATIONAL, UNDEFINED, Directory, Field
 
 _MAX_TEXT_BYTES = 1000  # longer text is cut: a JPEG's EXIF has at most 64 KiB
@@ -49,6 +50,9 @@ _PHOTO: dict[int, int] = {
     **dict.fromkeys((42035, 42036, 42037), ASCII),  # LensMake, LensModel, LensSerialNumber
 }
 _TIMES = (36868, 36880, 36881, 36882, 37520, 37521, 37522)  # of the tags above, those on the time
+_RATING, _XMP = 18246, 700
+_XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
+_STARS = re.compile(rb"xmp:Rating(?:>|\s*=\s*[\"'])\s*([1-5])\b")
 _GPS_VERSION_ID, _GPS_VERSION = 0, (2.0, 3.0, 0.0, 0.0)  # required beside a position (Exif 2.32, 4.6.6)
 _DNG_NAMES = {50735: 42033, 50736: 42034}  # CameraSerialNumber, LensInfo (DNG 1.7) and their tags in Exif
 # Exif 2.32, 4.6.6.
@@ -91,10 +95,27 @@ def read(path: Path) -> Carried:
         return Carried()
     if gps:
         gps.setdefault(_GPS_VERSION_ID, _GPS_VERSION)
+    if _RATING not in tags and (rating := _xmp_rating(path, tags)):
+        tags[_RATING] = (float(rating),)
     for dng, exif in _DNG_NAMES.items():
         if dng in tags:
             tags.setdefault(exif, tags[dng])
     return Carried(_fields(tags, _MAIN), _fields(tags, _PHOTO), _fields(gps, _GPS))
+
+
+def _xmp_rating(path: Path, tags: Directory) -> int:
+    """Return the stars, 1..5, that a frame's own XMP packet gives it, as some cameras do; 0 for none."""
+    packet = bytes(int(value) for value in tags.get(_XMP, ()) if 0 <= value < 256)
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            if data[:2] == markers.JPEG_SIGNATURE:
+                for marker, at, size in markers.jpeg_segments(data, 0, len(data)):
+                    is_xmp = marker == markers.APP1 and data[at : at + len(_XMP_NAME)] == _XMP_NAME
+                    packet += data[at : at + size] if is_xmp else b""
+    except (OSError, ValueError):
+        return 0
+    found = _STARS.search(packet)
+    return int(found[1]) if found else 0
 
 
 def _fields(tags: Directory, kinds: Mapping[int, int]) -> dict[int, Field]:
