@@ -499,11 +499,11 @@ class Print:
 
 @dataclass(frozen=True, slots=True)
 class Plates:
-    """What a photograph is composed of, at its size: light is about mask * sharp + (1 - mask) * streaks.
+    """What a photograph is composed of: its light is about mask * sharp + (1 - mask) * streaks.
 
-    sharp and streaks are scene-linear light H W 3 float32, mask H W float32 in 0..1; None where it was not
-    kept. streaks is the motion blur alone: composite adds fine detail of what stood still for a part of the
-    time.
+    sharp and streaks are scene-linear light H W 3 float32, mask H W float32 in 0..1, at the photograph's size
+    or on its half grid; None where it was not kept. streaks is the motion blur alone: composite adds fine
+    detail of what stood still for a part of the time.
     """
 
     sharp: Array32 | None = None

@@ -30,11 +30,10 @@ def encode_avif(pixels: Array16, space: Space, metadata: OutputMetadata, quality
     import imagecodecs
 
     primaries, transfer = H273[space]
-    maximum = (1 << BITS) - 1
-    values = ((pixels.astype(np.uint32) * maximum + 32767) // 65535).astype(np.uint16)
+    rounded = np.rint(np.arange(65536) * (((1 << BITS) - 1) / 65535)).astype(np.uint16)
     coded = bytes(
         imagecodecs.avif_encode(
-            values,
+            rounded[pixels],
             level=quality,
             speed=_SPEED,
             bitspersample=BITS,

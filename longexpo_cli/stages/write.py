@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +28,7 @@ from longexpo_cli.files.jpeg_segments import GainRange
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.geometry import upright_view
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array8, Array16, Mode, Plates, Print
+from longexpo_cli.types import Array8, Array16, Array32, Mode, Plates, Print
 
 # Kinds of files and how their names end; of those with several endings the first is written into folders.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -59,6 +61,7 @@ _UNSUPPORTED = {
 }
 _SAID_BELOW = 1e-3  # share of a DNG's values below black that is noise and not worth a note
 _MAX_AT_ONCE = 2  # files encoded at the same time, to bound the memory
+_HUNGRY = frozenset({"avif", "jxl"})  # kinds whose codecs take 300 to 500 MB at 12 megapixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,7 @@ class _Encoder:
     params: Params
     metadata: OutputMetadata
     plates: Plates
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def refuse(self, target: Target) -> None:
         """Raise OutputError when the picture is too large for the format, or a plate is missing."""
@@ -207,7 +211,8 @@ class _Encoder:
             "dng": self._dng,
             "jpeg": self._jpeg,
         }
-        with export.named(target.path):
+        alone = self.one_at_a_time if target.kind in _HUNGRY else contextlib.nullcontext()
+        with export.named(target.path), alone:
             return encoders.get(target.kind, self._display)(target, file)
 
     def _light(self, target: Target, file: BinaryIO) -> list[str]:
@@ -216,7 +221,7 @@ class _Encoder:
             target.kind, self.print.light
         )
         assert source is not None
-        light = upright_view(source, self.print.shot.orientation)
+        light = upright_view(self.at_full_size(source), self.print.shot.orientation)
         what = {"sharp": ", sharp plate", "streaks": ", plate of streaks"}.get(target.kind, "")
         tiff_output.write_light(
             file,
@@ -234,6 +239,17 @@ class _Encoder:
             f"{target.path.name}: {clamped} values of light were limited to what floats of {bits} bits hold"
             + ("; --bits 32 keeps more" if bits == 16 else "")
         ]
+
+    def at_full_size(self, plate: Array32) -> Array32:
+        """Return a plate on the half grid interpolated to the photograph's size; others as they are."""
+        import cv2
+
+        height, width = self.print.light.shape[:2]
+        if plate.shape[:2] == (height, width):
+            return plate
+        twice = (2 * plate.shape[1], 2 * plate.shape[0])  # the grid may end half a pixel beyond the picture
+        full = cv2.resize(plate, twice, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[:height, :width], np.float32)
 
     def _display(self, target: Target, file: BinaryIO) -> list[str]:
         pixels = upright_view(self._sixteen(), self.print.shot.orientation)
@@ -262,7 +278,7 @@ class _Encoder:
 
     def _mask(self, target: Target, file: BinaryIO) -> list[str]:
         assert self.plates.mask is not None
-        mask = upright_view(self.plates.mask, self.print.shot.orientation)
+        mask = upright_view(self.at_full_size(self.plates.mask), self.print.shot.orientation)
         levels = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
         encoding = "mask: white where the sharp plate is, linear"
         file.write(png_output.encode_png(levels, None, self.metadata, encoding))
