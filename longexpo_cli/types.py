@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -494,6 +493,8 @@ class Print:
         """The display pixels as H W 3 uint8, rounded."""
         if self.sdr.dtype == np.uint8:
             return np.asarray(self.sdr, np.uint8)
+        import cv2
+
         return np.asarray(cv2.convertScaleAbs(self.sdr, alpha=255 / 65535), np.uint8)
 
 

@@ -6,13 +6,13 @@ the first, XMP longexpo:TrailTime the second.
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -235,4 +235,4 @@ def _text(metadata: OutputMetadata, tag: int) -> str:
 
 
 def _xml(text: str) -> str:
-    return escape(_NOT_XML.sub("\ufffd", text))
+    return html.escape(_NOT_XML.sub("\ufffd", text), quote=False)

@@ -113,7 +113,7 @@ def test_help_shows_defaults_and_ranges_shortly(run: Run) -> None:
     text = " ".join(run("render", "--help").stdout.split())
     assert "Exposure compensation (EV). [0; -8 to 8]" in text
     assert "or its name. [the sharpest]" in text
-    assert "JPEG quality. [92; 1 to 100]" in text
+    assert "JPEG, AVIF, JXL quality. [92; 1 to 100]" in text
     assert "or one .tif or .jpg file. [beside the burst]" in text
     assert "default:" not in text
 
