@@ -29,16 +29,13 @@ DESATURATION_LIGHT = 3.0  # display light around which colours start to desatura
 STATISTICS_SIDE = 512  # pixels along the longer side that are sampled for the statistics
 BLACK_LIGHT = 1e-5  # light; a picture without brighter pixels is black
 RANGE_EV = 10.0  # below the highlights; darker values are treated as noise
-MAX_TO_WHITE_EV = 0.25  # by which highlights may be raised to white beyond the mid-tone target
+MAX_TO_WHITE_EV = 0.5  # by which highlights may be raised to white beyond the mid-tone target
 FULL_LIFT_SKEW, NO_LIFT_SKEW = (
     -0.1,
     -0.6,
 )  # skew of the log luminance at which pictures are brightened fully, and not at all
 MIN_GAIN_EV = -3.0  # an over-exposed burst is not darkened by more
-FEW_TONES_EV = (
-    2.0,
-    3.2,
-)  # range of the middle 80 % of luminance: the exposure is kept below the first, not above
+FEW_TONES_EV = (1.7, 2.8)  # range of the middle 80 % of luminance: below the first the exposure is kept
 KEPT_LIGHT = (0.04, 0.75)  # mean luminance that an exposure that is kept has; L* 24 to 89
 FLAT_CONTRAST = 0.8  # of the tone flat, a factor
 HEADROOM_EV = 3.0  # range above white that is kept for HDR screens
@@ -202,9 +199,8 @@ def exposure(pixels: Array64, params: Params, wide: float = 0.0, *, is_developed
     reproduction", doi:10.1080/10867651.2002.10487554). Dark pictures with a few bright lights are not
     brightened, so that night scenes stay dark. Highlights below white are raised to white, but at most
     MAX_TO_WHITE_EV beyond the target; wide ones to WIDE_TARGET at most, because local exposure raises what is
-    dark beside them. Pictures of few tones, such as
-    fog, and developed ones, is_developed, keep their exposure, because their mean tells nothing or was judged
-    by the camera. The total is at most lift_ev.
+    dark beside them. Pictures of few tones, such as fog, keep their exposure, because their mean tells
+    nothing, and so do developed ones, is_developed, which the camera judged. The total is at most lift_ev.
     """
     luminance = pixels @ colour.LUMINANCE
     bright = float(np.percentile(luminance, 99.5)) if luminance.size else 0.0
