@@ -1,6 +1,7 @@
 /* The exposure that fusion gives each cell, and a line through it by which pixels between cells are exposed.
 
-     ev = clamp(unshown(fused) - level, low_ev, high_ev)      unshown: log2 of the light printed as fused
+     ev = clamp(unshown(fused) - level, low_ev, min(high_ev, max(CEILING - level, 0)))
+                                             unshown: log2 of the light printed as fused
      out = (slope, offset) of the weighted least squares line ev = slope level + offset over 5 x 5 cells,
            weights 1 4 6 4 1 each way; slope = cov / (var + RIDGE), clamped to -1..0
 
@@ -11,6 +12,7 @@
    high_ev gives that everywhere. */
 
 constant float TAP[5] = {1.0f, 4.0f, 6.0f, 4.0f, 1.0f};
+constant float CEILING = -1.0f;  /* log2 of light: nothing is raised beyond it, lest shadows burn out what is beside */
 constant float RIDGE = 0.02f;  /* EV^2: textures of less contrast than 0.14 EV are exposed alike */
 
 __kernel void finish_fit(__global const float *level,    /* H W: log2 of light */
@@ -30,7 +32,8 @@ __kernel void finish_fit(__global const float *level,    /* H W: log2 of light *
             float place = clamp(fused[at], 0.0f, 1.0f) * (entries - 1);
             int below = min((int)place, entries - 2);
             float light = unshown[below] + (place - below) * (unshown[below + 1] - unshown[below]);
-            float ev = clamp(light - level[at], low_ev, high_ev), l = level[at] - centre;
+            float ev = clamp(light - level[at], low_ev, fmin(high_ev, fmax(CEILING - level[at], 0.0f)));
+            float l = level[at] - centre;
             float part = TAP[i + 2] * TAP[j + 2];
             w += part;
             sl += part * l;

@@ -29,26 +29,26 @@ DESATURATION_LIGHT = 3.0  # display light around which colours start to desatura
 STATISTICS_SIDE = 512  # pixels along the longer side that are sampled for the statistics
 BLACK_LIGHT = 1e-5  # light; a picture without brighter pixels is black
 RANGE_EV = 10.0  # below the highlights; darker values are treated as noise
-MAX_TO_WHITE_EV = 0.25  # by which highlights may be raised to white beyond the mid-tone target
+MAX_TO_WHITE_EV = 0.5  # by which highlights may be raised to white beyond the mid-tone target
 FULL_LIFT_SKEW, NO_LIFT_SKEW = (
     -0.1,
     -0.6,
 )  # skew of the log luminance at which pictures are brightened fully, and not at all
 MIN_GAIN_EV = -3.0  # an over-exposed burst is not darkened by more
-FEW_TONES_EV = (
-    2.0,
-    3.2,
-)  # range of the middle 80 % of luminance: the exposure is kept below the first, not above
-KEPT_LIGHT = (0.04, 0.75)  # mean luminance that an exposure that is kept has; L* 24 to 89
+FEW_TONES_EV = (1.7, 2.8)  # range of the middle 80 % of luminance: below the first the exposure is kept
+KEPT_LIGHT = (0.04, 1.0)  # mean luminance that an exposure that is kept has; L* 24 to 100
 FLAT_CONTRAST = 0.8  # of the tone flat, a factor
 HEADROOM_EV = 3.0  # range above white that is kept for HDR screens
 
 # Local exposure: of back-lit shadows and of large highlights.
-MAX_SHADOW_EV = 5.0  # by which shadows are raised at most
+KEPT_LEVEL = math.log2(0.2)  # log2 of light that local exposure leaves alone, in an even area
+MAX_SHADOW_EV = 6.0  # by which shadows are raised at most
 MAX_HIGHLIGHT_EV = 2.0  # by which highlights are lowered at most
-SHADOWS = ((30.0, 0.2), (8.0, 0.1))  # percentile of cells, and the display value it is raised to: L* 21, 8
+SHADOWS = ((30.0, 0.18), (8.0, 0.1))  # percentile of cells, and the display value it is raised to: L* 19, 9
 WINDOW_LOSS = 0.6  # of the shadows' rise, by which the light of a small window is lowered
 BLACK_EV = 9.5  # below the highlights; darker cells count as black, not as shadows
+BELOW_WINDOW_EV = 3.0  # below wide highlights: darker cells are what is lit from behind
+DARK_SHARE = (0.05, 0.15)  # share of them: below the first there is nothing to raise
 LIT_SHARE = (0.5, 0.8)  # share of cells that are not black: below the first the dark is meant, as on a stage
 HIGHLIGHT_PERCENTILE = 99.5  # of the light of cells: what has to be inside white
 THUMBNAIL_SIDE = 128  # px of the thumbnail on which a window is told from lamps
@@ -202,9 +202,8 @@ def exposure(pixels: Array64, params: Params, wide: float = 0.0, *, is_developed
     reproduction", doi:10.1080/10867651.2002.10487554). Dark pictures with a few bright lights are not
     brightened, so that night scenes stay dark. Highlights below white are raised to white, but at most
     MAX_TO_WHITE_EV beyond the target; wide ones to WIDE_TARGET at most, because local exposure raises what is
-    dark beside them. Pictures of few tones, such as
-    fog, and developed ones, is_developed, keep their exposure, because their mean tells nothing or was judged
-    by the camera. The total is at most lift_ev.
+    dark beside them. Pictures of few tones, such as fog, keep their exposure, because their mean tells
+    nothing, and so do developed ones, is_developed, which the camera judged. The total is at most lift_ev.
     """
     luminance = pixels @ colour.LUMINANCE
     bright = float(np.percentile(luminance, 99.5)) if luminance.size else 0.0
@@ -245,10 +244,13 @@ def shadow_ev(level: Array32, tone: Tone, low_ev: float, is_daylight: float = 1.
     With it, fusion prints even areas of the shadows' light as SHADOWS says, where there is back light.
     """
     is_lit = level > min(float(level.max()), 0.0) - BLACK_EV
+    white = float(np.percentile(_without_lamps(_thumbnail(level)), HIGHLIGHT_PERCENTILE))
+    is_dark = is_lit & (level < white - BELOW_WINDOW_EV)
     share = is_daylight * back_light(level) * _smoothstep(float(is_lit.mean()), LIT_SHARE)
+    share *= _smoothstep(float(is_dark.mean()), DARK_SHARE)
     if share == 0:
         return 0.0
-    percentiles = np.percentile(level[is_lit], [percentile for percentile, _ in SHADOWS])
+    percentiles = np.percentile(level[is_dark], [percentile for percentile, _ in SHADOWS])
     wanted = [(float(at), value) for at, (_, value) in zip(percentiles, SHADOWS, strict=True)]
     low, high = 0.0, MAX_SHADOW_EV
     for _ in range(20):
@@ -274,12 +276,21 @@ def exposures(low_ev: float, high_ev: float) -> tuple[float, float, float, float
     return low_ev, 0.0, high_ev / 2, high_ev
 
 
-def flat_response(level: float, tone: Tone, low_ev: float, high_ev: float) -> float:
-    """Return the display value that fusion gives an even area of log2 light level."""
+def flat_ev(level: float, tone: Tone, low_ev: float, high_ev: float) -> float:
+    """Return the EV that fusion adds to an even area of log2 light level, before it is clamped."""
     light = 2.0 ** (level + np.array(exposures(low_ev, high_ev)))
-    value = np.interp(np.sqrt(light / tone.top), np.linspace(0, 1, ENTRIES), shown(tone))
+    entries = np.linspace(0, 1, ENTRIES)
+    value = np.interp(np.sqrt(light / tone.top), entries, shown(tone))
     weight = np.exp(-((value - 0.5) ** 2) / (2 * 0.2**2)) * (1 - value**6) + 1e-4  # finish_expose.cl
-    return float((weight * value).sum() / weight.sum())
+    fused = (weight * value).sum() / weight.sum()
+    return float(np.interp(fused, entries, unshown(tone))) - level
+
+
+def flat_response(level: float, tone: Tone, low_ev: float, high_ev: float) -> float:
+    """Return the display value that local exposure gives an even area of log2 light level."""
+    ev = flat_ev(level, tone, low_ev, high_ev) - flat_ev(KEPT_LEVEL, tone, low_ev, high_ev)
+    light = 2.0 ** (level + min(max(ev, low_ev), high_ev))
+    return float(np.interp(math.sqrt(light / tone.top), np.linspace(0, 1, ENTRIES), shown(tone)))
 
 
 def back_light(level: Array32) -> float:
@@ -324,19 +335,15 @@ def expose_locally(
 ) -> kernels.LocalExposure:
     """Return the local exposure of cells by fusion of four exposures from low_ev to high_ev.
 
-    The mid-tones are not darkened by it: what they lose by the mean with shorter exposures is given back.
+    The mid-tones keep their light: what fusion adds to KEPT_LEVEL is taken off everywhere.
     """
     if low_ev == high_ev == 0:
         return kernels.unexposed(device, level)
     table = _upload(device, shown(tone))
-    middle = float(np.log2(MID_TONE))
-    fused_middle = np.interp(
-        flat_response(middle, tone, low_ev, high_ev), np.linspace(0, 1, ENTRIES), unshown(tone)
-    )
-    loss = np.float32(min(fused_middle - middle, 0.0))
+    offset = np.float32(flat_ev(KEPT_LEVEL, tone, low_ev, high_ev))
     exposed, weight = kernels.expose(device, level, table, top=tone.top, ev=exposures(low_ev, high_ev))
     fused = kernels.fuse(device, exposed, weight)
-    return kernels.fit(device, level, fused, _upload(device, unshown(tone) - loss), low_ev, high_ev)
+    return kernels.fit(device, level, fused, _upload(device, unshown(tone) - offset), low_ev, high_ev)
 
 
 def print_gain(device: Device, local: kernels.LocalExposure, tone: Tone) -> Array8:
@@ -419,7 +426,13 @@ def shown(tone: Tone) -> Array64:
 def unshown(tone: Tone) -> Array32:
     """Return log2 of the light that a display value 0..1 shows, as a table of ENTRIES."""
     light = np.log2(np.maximum(tone.top * np.linspace(0, 1, ENTRIES) ** 2, 2.0**-40))
-    return np.asarray(np.interp(np.linspace(0, 1, ENTRIES), shown(tone), light), np.float32)
+    value = shown(tone)
+    white = min(
+        int(np.searchsorted(value, value[-1])), ENTRIES - 1
+    )  # all light from here on is printed white
+    return np.asarray(
+        np.interp(np.linspace(0, 1, ENTRIES), value[: white + 1], light[: white + 1]), np.float32
+    )
 
 
 def _smoothstep(value: float, ends: tuple[float, float]) -> float:

@@ -12,6 +12,7 @@ TAPS = np.array([1, 4, 6, 4, 1]) / 16
 CELL = 4
 FLOOR = 2.0**-14
 RIDGE = 0.02
+CEILING = -1.0
 Range = tuple[float, float]
 
 
@@ -68,7 +69,8 @@ def fuse(exposed: Array64, weight: Array64, coarsest: int) -> Array64:
 def fit(level: Array, fused: Array, unshown: Array64, limits: Range) -> Array64:
     """Return the slope and offset of each cell's exposure, H W 2."""
     level = level.astype(np.float64)
-    ev = np.clip(look_up(unshown, np.clip(fused.astype(np.float64), 0, 1)) - level, *limits)
+    highest = np.minimum(limits[1], np.maximum(CEILING - level, 0))
+    ev = np.clip(look_up(unshown, np.clip(fused.astype(np.float64), 0, 1)) - level, limits[0], highest)
 
     def mean(values: Array64) -> Array64:
         padded = np.pad(values, 2, mode="edge")
