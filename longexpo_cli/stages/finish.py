@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -309,6 +308,8 @@ def back_light(level: Array32) -> float:
 
 def _window(thumbnail: Array32, is_bright: npt.NDArray[np.bool_]) -> float:
     """Return how sure it is, 0..1, that the bright pixels are windows."""
+    import cv2
+
     bright = is_bright.astype(np.uint8)
     outside = (cv2.dilate(bright, np.ones((9, 9))) > 0) & (cv2.dilate(bright, np.ones((3, 3))) == 0)
     inside = (bright > 0) & (cv2.erode(bright, np.ones((7, 7)), borderValue=1) == 0)
@@ -405,6 +406,8 @@ def _apply_contrast(light: Array64, black: float, contrast: float) -> Array64:
 
 def _thumbnail(level: Array32) -> Array32:
     """Return levels H W of cells at THUMBNAIL_SIDE px at most, log2 of the mean light."""
+    import cv2
+
     height, width = level.shape
     scale = max(max(height, width) / THUMBNAIL_SIDE, 1.0)
     size = (max(round(width / scale), 1), max(round(height / scale), 1))
@@ -413,6 +416,8 @@ def _thumbnail(level: Array32) -> Array32:
 
 def _without_lamps(thumbnail: Array32) -> Array32:
     """Return a thumbnail without what is brighter than its surroundings and nowhere wider than LAMP_PX."""
+    import cv2
+
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (LAMP_PX, LAMP_PX))
     opened = cv2.morphologyEx(thumbnail, cv2.MORPH_OPEN, disc, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(opened, np.float32)

@@ -114,7 +114,7 @@ def test_help_shows_defaults_and_ranges_shortly(run: Run) -> None:
     assert "Exposure compensation (EV). [0; -8 to 8]" in text
     assert "or its name. [the sharpest]" in text
     assert "JPEG, AVIF, JXL quality. [92; 1 to 100]" in text
-    assert "or one .tif or .jpg file. [beside the burst]" in text
+    assert "or one file such as x.jpg. [beside the burst]" in text
     assert "default:" not in text
 
 
