@@ -42,10 +42,10 @@ def linearize(
     gain: Array32,
     colour: Array32,
 ) -> DeviceArray:
-    """Return rows of a colour filter array, starting at row top, PAD pixels wider on both sides, float32.
+    """Return rows of a colour filter array from row top on, PAD pixels wider on both sides, float32.
 
-    Rows and columns outside the picture are mirrored; top may be negative. Clipped samples are rebuilt with the
-    rim colours (develop.bin_cfa).
+    Rows and columns outside the picture are mirrored; top may be negative. Clipped samples are rebuilt with
+    the rim colours (develop.bin_cfa).
     """
     height, width = values.shape
     band = BAND.allocate(device, rows, width + 2 * PAD)

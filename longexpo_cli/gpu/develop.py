@@ -57,8 +57,8 @@ def bin_cfa(
 ) -> tuple[DeviceArray, DeviceArray | None]:
     """Return the light of each 2x2 cell of a colour filter array, and the rim colours of clipped lights.
 
-    Light is ceil(H/2) ceil(W/2) 4 float16; rim colours are h w 4 float32, a tile of TILE_CELLS cells each, None
-    where nothing is clipped or everything is.
+    Light is ceil(H/2) ceil(W/2) 4 float16; rim colours are h w 4 float32, one for each tile of TILE_CELLS
+    cells, None where nothing is clipped or everything is.
     """
     height, width = values.shape
     frame = FRAME.allocate(device, -(-height // 2), -(-width // 2))
@@ -86,7 +86,7 @@ def bin_cells(
     *,
     second: bool,
 ) -> None:
-    """Write the light of cells into frame: the first pass marks clipped tiles, the second rebuilds their light."""
+    """Write the light of cells into frame: the first pass marks clipped tiles, the second rebuilds them."""
     height, width = values.shape
     device.run(
         "develop_bin",

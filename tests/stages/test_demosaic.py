@@ -64,7 +64,7 @@ def test_demosaic_of_a_grey_edge_stays_grey(device: Device) -> None:
 
 
 def test_a_lamp_keeps_its_hue_from_rim_to_middle(device: Device) -> None:
-    """Channels clip one after the other; the light brightens to sensor white and fades, and is that of the bin."""
+    """Channels clip one after the other; the light fades towards white, as in the bin."""
     y, x = np.indices((80, 80))
     glow = 6 * np.exp(-np.hypot(y - 39.3, x - 40.2) / 9)
     raw = np.minimum(glow[..., None] * [0.9, 0.7, 0.25], 1)
