@@ -70,7 +70,7 @@ def test_bin_is_its_twin(device: Device, size: tuple[int, int], red: int) -> Non
         kernels.bin_cells(device, held, frame, marks, None, red, *levels, colour(), second=False)
         assert np.array_equal(marks.get(), twin.marks(values, red, *levels, colour()))
         kernels.bin_cells(device, held, frame, marks, rim, red, *levels, colour(), second=True)
-        expected = twin.bin_cfa(values, red, *levels, colour(), tiles)
+        expected = twin.bin_cells(values, red, *levels, colour(), tiles)
         error = np.abs(frame.get().astype(np.float64) - expected)
         assert np.all(error <= half_rounding(expected) + 40 * LARGE)
 
@@ -84,7 +84,7 @@ def test_rims_are_their_twin(device: Device, size: tuple[int, int], red: int) ->
     marks = twin.marks(values, red, *levels, colour()).astype(np.uint8)
     held, marked = device.upload(values), device.upload(marks)
     found = kernels.rim_sums(device, held, marked, red, *levels, colour()).get()
-    expected = twin.rims(values, marks, red, *levels, colour())
+    expected = twin.rim_sums(values, marks, red, *levels, colour())
     assert size != (120, 130) or (0 < expected[..., 3].astype(bool).sum() < marks.size and marks.any())
     assert np.all(np.abs(found - expected) <= 1e-5 * np.abs(expected) + LARGE)
 

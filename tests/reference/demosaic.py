@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array, Array32, Array64, Flags
-from tests.reference.develop import clipping, faded_light, sample_rim, unclipped_light
+from tests.reference.develop import clipping, faded_light, rim_of_cells, unclipped_light
 
 MIXED_PIXELS = 2.0
 
@@ -63,7 +63,7 @@ def rebuilt_samples(
             largest.append(np.where(mine, clipped_around[there][..., None], 0))
     own = channel[..., None] == np.arange(3)
     clips = np.where(own, clipped[..., None], np.max(largest, axis=0))
-    hue = np.zeros((*values.shape, 4)) if rim is None else sample_rim(rim, at_x / 2 - 0.25, at_y / 2 - 0.25)
+    hue = np.zeros((*values.shape, 4)) if rim is None else rim_of_cells(rim, values.shape, 0.5)
     light = unclipped_light(sums / np.maximum(total, 1), clips, hue, colour)
     light = np.take_along_axis(light, channel[..., None], -1)[..., 0]
     limited = np.minimum(v, gains[channel])
@@ -139,8 +139,7 @@ def interpolate(
         differs.append(largest - mean)
         clips.append(np.where(place, clipped, largest))
     mixed = np.clip(MIXED_PIXELS * np.max(differs, axis=0), 0, 1)[pad:-pad, pad:-pad]
-    y, x = (at / 2 - 0.25 for at in np.indices(mixed.shape).astype(np.float64))
-    hue = np.zeros((*mixed.shape, 4)) if rim is None else sample_rim(rim, x, y)
+    hue = np.zeros((*mixed.shape, 4)) if rim is None else rim_of_cells(rim, mixed.shape, 0.5)
     return faded_light(light, np.stack(clips, -1)[pad:-pad, pad:-pad], mixed, hue, colour)
 
 

@@ -85,6 +85,13 @@ def sample_rim(rim: Array, x: Array64, y: Array64) -> Array64:
     return np.asarray(top + v * (bottom - top))
 
 
+def rim_of_cells(rim: Array, shape: tuple[int, ...], scale: float = 1.0) -> Array64:
+    """Return the rim colour of every pixel of a picture of this shape; scale is its pixels in half pixels."""
+    y, x = ((n + 0.5) * scale - 0.5 for n in np.ogrid[: shape[0], : shape[1]])
+    x, y = np.broadcast_arrays(x, y)
+    return sample_rim(rim, x, y)
+
+
 def cells(
     values: Array, red: int, black: Array32 | Array64, inverse: Array32 | Array64, start: float
 ) -> tuple[Array64, Array64, Array64]:
@@ -114,7 +121,7 @@ def cells(
     return raw, clipped, np.clip(MIXED * (clipped - mean).max(axis=-1), 0, 1)
 
 
-def bin_cfa(
+def bin_cells(
     values: Array,
     red: int,
     black: Array32 | Array64,
@@ -124,8 +131,7 @@ def bin_cfa(
 ) -> Array64:
     """Interpolate each position of the pattern to the centre of its 2x2 cell, and rebuild clipped light."""
     raw, clipped, mixed = cells(values, red, black, inverse, float(colour[3]))
-    y, x = np.indices(mixed.shape).astype(np.float64)
-    hue = np.zeros((*mixed.shape, 4)) if rim is None else sample_rim(rim, x, y)
+    hue = np.zeros((*mixed.shape, 4)) if rim is None else rim_of_cells(rim, mixed.shape)
     return _with_one(rebuilt_light(raw, clipped, mixed, hue, colour))
 
 
@@ -135,7 +141,9 @@ def marks(values: Array, red: int, black: Array32, inverse: Array32, colour: Arr
     return np.minimum(_blocks(np.ceil(clipped.max(axis=-1)), RIM_CELLS), 1)
 
 
-def rims(values: Array, marks: Array, red: int, black: Array32, inverse: Array32, colour: Array) -> Array64:
+def rim_sums(
+    values: Array, marks: Array, red: int, black: Array32, inverse: Array32, colour: Array
+) -> Array64:
     """Return the sums of unclipped light of every tile near a marked one, h w 10."""
     raw, clipped, _ = cells(values, red, black, inverse, float(colour[3]))
     padded = np.pad(marks, 1)
