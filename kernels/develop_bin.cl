@@ -1,8 +1,8 @@
 /* One 2x2 cell of a colour filter array to one half-resolution pixel of working-space light.
 
-   Each colour is interpolated to the cell's centre, half a full pixel from every sample: green is the mean of the
-   cell's two; red and blue, a quarter of their own spacing away, are (3/4, 1/4) of the two nearest in each
-   direction. A linear ramp is reproduced exactly for every phase of the pattern. Beyond the picture's edge the
+   All colours have the same filter, (1, 3, 3, 1) / 8 in each direction, so that edges have no coloured fringes: each
+   of the cell's four positions, a quarter of its own spacing from the centre, is (3/4, 1/4) of the two nearest
+   samples in each direction, and green is the mean of its two. A linear ramp is reproduced exactly for every phase of the pattern. Beyond the picture's edge the
    nearest sample of the colour is repeated. red is the position of red in the cell: 0 1 / 2 3; black and inverse
    hold one value for each position: raw = (value - black) * inverse. Channel 4 is 1. */
 
@@ -41,7 +41,8 @@ __kernel void develop_bin(__global const VALUE *values, __global half *frame, in
     size_t blue_far_row = (size_t)nearest_sample(2 * y + 2 - 3 * qy, height) * width;
 
     float r = interpolate_quarter(values, red_row, red_far_row, red_x, red_far_x);
-    float g = convert_float(values[red_row + blue_x]), h = convert_float(values[blue_row + red_x]);
+    float g = interpolate_quarter(values, red_row, red_far_row, blue_x, blue_far_x);
+    float h = interpolate_quarter(values, blue_row, blue_far_row, red_x, red_far_x);
     float b = interpolate_quarter(values, blue_row, blue_far_row, blue_x, blue_far_x);
     g = (g - at_position(black, red ^ 1)) * at_position(inverse, red ^ 1);
     h = (h - at_position(black, red ^ 2)) * at_position(inverse, red ^ 2);

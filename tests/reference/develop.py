@@ -40,10 +40,9 @@ def bin_cfa(
     inverse: Array32 | Array64,
     colour: Array,
 ) -> Array64:
-    """Interpolate each colour to the centre of its 2x2 cell from the nearest samples of that colour."""
+    """Interpolate each position of the pattern to the centre of its 2x2 cell; green is the mean of its two."""
     height, width = values.shape
     shape = (-(-height // 2), -(-width // 2))
-    raw = np.empty((*shape, 3))
 
     def sample(position: int, dx: int = 0, dy: int = 0) -> Array64:
         x = 2 * np.arange(shape[1]) + (position & 1) + dx
@@ -51,12 +50,14 @@ def bin_cfa(
         x, y = (np.clip(at + 2 * (at < 0) - 2 * (at >= n), 0, n - 1) for at, n in ((x, width), (y, height)))
         return (values[np.ix_(y, x)].astype(np.float64) - black[position]) * inverse[position]
 
-    for channel, position in ((0, red), (2, red ^ 3)):
+    def interpolated(position: int) -> Array64:
         dx, dy = 2 - 4 * (position & 1), 2 - 4 * (position >> 1)
         close = 0.75 * sample(position) + 0.25 * sample(position, dx)
         far = 0.75 * sample(position, 0, dy) + 0.25 * sample(position, dx, dy)
-        raw[..., channel] = 0.75 * close + 0.25 * far
-    raw[..., 1] = (sample(red ^ 1) + sample(red ^ 2)) / 2
+        return 0.75 * close + 0.25 * far
+
+    green = (interpolated(red ^ 1) + interpolated(red ^ 2)) / 2
+    raw = np.stack([interpolated(red), green, interpolated(red ^ 3)], axis=-1)
     return _with_one(working_light(raw, colour))
 
 
