@@ -18,9 +18,9 @@ END = "<!-- end of options -->"
 
 
 def options_of(command: str) -> list[click.Option]:
-    """Return a command's options, in the order of their declaration."""
+    """Return a command's options, in the order of their declaration; -v and -q are those of all commands."""
     params = importlib.import_module(f"longexpo_cli.commands.{command}").command.params
-    return [param for param in params if isinstance(param, click.Option)]
+    return [param for param in params if isinstance(param, click.Option) and not param.hidden]
 
 
 def table() -> str:

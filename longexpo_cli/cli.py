@@ -25,10 +25,15 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command's module and return its `command`; None when there is no such command."""
+        """Import a command's module and return its `command`; None when there is no such command.
+
+        The command takes -v and -q, too; its --help does not repeat them.
+        """
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"longexpo_cli.commands.{cmd_name}").command
+        if not any(option.callback is _change_verbosity for option in command.params):
+            command.params += _verbosity_options()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -47,10 +52,30 @@ class Commands(click.Group):
         except BrokenPipeError:  # the program that reads our output has exited; click handles it
             raise
         except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
-            if ctx.params["verbose"] > 1:
+            if (ctx.obj or 0) > 1:
                 traceback.print_exc()
             click.echo(f"longexpo: {logs.printable(user_message(error))}", err=True)
             return ctx.exit(exit_code(error))
+
+
+def _verbosity_options() -> list[click.Option]:
+    """Return -v and -q of a command."""
+    callback = _change_verbosity
+    settings: dict[str, Any] = {"expose_value": False, "hidden": True, "is_eager": True, "callback": callback}
+    return [
+        click.Option(["-v", "--verbose"], count=True, **settings),
+        click.Option(["-q", "--quiet"], is_flag=True, **settings),
+    ]
+
+
+def _change_verbosity(ctx: click.Context, option: click.Parameter, value: int) -> None:
+    """Add the -v of a command to those before it; -q outweighs any."""
+    from longexpo_cli import logs
+
+    group = ctx.find_root()
+    if value and (group.obj or 0) >= 0:
+        group.obj = ctx.obj = -1 if option.name == "quiet" else (group.obj or 0) + value
+        logs.configure(logs.level_of(ctx.obj))
 
 
 def exit_code(error: BaseException) -> int:
@@ -78,7 +103,8 @@ Examples:
     "--verbose",
     count=True,
     show_default=False,
-    help="Log decisions and the time of each stage; -vv every value, and tracebacks.",
+    help="Log decisions and the time of each stage; -vv every value, and tracebacks. "
+    "It may come after the command, too, as may -q.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -128,6 +129,43 @@ def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(tmp_pa
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert results == ["420.0"] * 3
     assert len(binaries(tmp_path / "own" / "longexpo" / "kernels")) == 1
+
+
+def aged(path: Path, days: float) -> Path:
+    """Write a file that was last used days ago."""
+    path.write_bytes(b"old")
+    os.utime(path, (time.time() - 86400 * days,) * 2)
+    return path
+
+
+def test_a_build_deletes_binaries_that_were_long_unused(found: Any, tmp_path: Path) -> None:
+    """Programs of earlier versions have names of their own, which no run asks for again."""
+    old = [aged(tmp_path / f"{digit * 64}.bin", 91) for digit in "a1"]
+    old += [aged(tmp_path / name, 1) for name in ("unfinished-abcd1234", "tmpab_d1234")]
+    kept = [aged(tmp_path / f"{'b' * 64}.bin", 89)]
+    kept += [aged(tmp_path / name, 365) for name in ("notes.txt", "lock", "c.bin", f"{'d' * 64}.bin.txt")]
+    folder = tmp_path / f"{'e' * 64}.bin"
+    folder.mkdir()
+    os.utime(folder, (0, 0))
+    elsewhere = aged(tmp_path / "elsewhere", 365)
+    link = tmp_path / f"{'f' * 64}.bin"
+    link.symlink_to(elsewhere)
+    rooted(found, tmp_path)
+    assert not [path for path in old if path.exists()]
+    assert all(path.exists() for path in [*kept, folder, link, elsewhere])
+    assert len(binaries(tmp_path)) == 5
+
+
+def test_a_binary_in_use_is_never_old(found: Any, tmp_path: Path) -> None:
+    rooted(found, tmp_path)
+    (binary,) = binaries(tmp_path)
+    long_ago = time.time() - 86400 * 365
+    os.utime(binary, (long_ago, long_ago))
+    rooted(found, tmp_path)
+    assert time.time() - binary.stat().st_mtime < 60
+    used = binary.stat().st_mtime_ns
+    rooted(found, tmp_path)
+    assert binary.stat().st_mtime_ns == used  # a run a minute later writes nothing
 
 
 def test_a_lock_that_is_never_released_only_delays(

@@ -13,7 +13,8 @@ function's features: with a name like x86-64-v4 every vload and clamp is a call,
 long again.) This is done for PoCL 3.0 only, and not when LONGEXPO_NO_POCL_FIX=1 is set.
 
 Cache: PoCL caches programs by their preprocessed source, and preprocessing takes 30 ms per program, a second
-for the kernels of a render. Its binaries load in 2 ms; they are cached here, one file per program.
+for the kernels of a render. Its binaries load in 2 ms; they are cached here, one file per program. Those of
+other versions, drivers and processors are deleted when they have not been loaded for a long time.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import struct
 import tempfile
 import time
@@ -53,6 +55,10 @@ _AVX512_NAMES = {
 }
 _DIGEST_BYTES = 32  # of the SHA-256 checksum in front of a binary
 _LOCK_TIMEOUT_S = 120.0  # a build takes a second or two; a process that hangs must not block the others
+_UNFINISHED = "unfinished-"  # in front of the names of files that are being written
+_UNUSED_S = 90 * 86400.0  # binaries that no run has loaded for this long are deleted
+_LOADED_AGAIN_S = 86400.0  # a binary's date, that of its last use, is renewed at most this often
+_LEFTOVER_S = 3600.0  # files of interrupted writes are deleted after this long; a write takes milliseconds
 _names: dict[bytes, Any] = {}  # C strings; they must outlive the device's record, which points to them
 
 
@@ -111,15 +117,17 @@ def build(
     cache is the folder of binaries, by default longexpo/kernels in $XDG_CACHE_HOME or ~/.cache. A binary
     that is missing, damaged or without the kernel (as an aborted build leaves it) is rebuilt and replaced.
     A new binary is loaded too, so that the first run's results are those of the next. One process builds at
-    a time; a folder that cannot be written is not used. DeviceError when the rebuilt program has no such
-    kernel.
+    a time; a folder that cannot be written is not used. A build deletes binaries that have not been loaded
+    for _UNUSED_S. DeviceError when the rebuilt program has no such kernel.
     """
     folder = cache or _cache()
     path = folder / f"{_key(cl_device, source, options)}.bin"
     program = _load(context, cl_device, path, kernel)
     if program is not None:
+        _renew(path)
         return program
     with _locked(folder):
+        _delete_unused(folder)
         program = _load(context, cl_device, path, kernel)  # another process may have built it meanwhile
         return program or _rebuild(context, cl_device, source, options, kernel, path)
 
@@ -222,9 +230,36 @@ def _write(path: Path, binary: bytes) -> None:
     """Write a checksum and a binary, atomically; nothing when the folder cannot be written."""
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_UNFINISHED, delete=False) as file:
             file.write(hashlib.sha256(binary).digest() + binary)
         Path(file.name).replace(path)
+
+
+def _renew(path: Path) -> None:
+    """Date a binary as used now, unless its date is a recent one or cannot be changed."""
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > _LOADED_AGAIN_S:
+            os.utime(path)
+
+
+def _delete_unused(folder: Path) -> None:
+    """Delete binaries that have not been used for long, and what interrupted writes left.
+
+    Only files that are named as those of this cache are deleted. A process that is about to read one builds
+    its program again.
+    """
+    try:
+        files = [(path, path.lstat()) for path in folder.iterdir()]
+    except OSError:
+        return
+    now = time.time()
+    for path, status in files:
+        is_binary = re.fullmatch(r"[0-9a-f]{64}\.bin", path.name) is not None
+        is_leftover = re.fullmatch(rf"({_UNFINISHED}|tmp)\w{{8}}", path.name) is not None
+        limit_s = _UNUSED_S if is_binary else _LEFTOVER_S
+        if (is_binary or is_leftover) and stat.S_ISREG(status.st_mode) and now - status.st_mtime > limit_s:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _processor() -> str:

@@ -106,18 +106,26 @@ def encode_dng(mosaic: Array16, metadata: DngMetadata) -> bytes:
 
 
 def _lossless_jpeg(mosaic: Array16, white_dn: int) -> bytes:
-    """Return a lossless JPEG (ITU-T T.81, process 14) of the mosaic, with one component.
+    """Return a lossless JPEG (ITU-T T.81, process 14) of the mosaic, as cameras write it.
 
-    The codec predicts from the row above. With two sensor rows side by side that row has the same colour,
-    which saves a third; DNG lets the JPEG's shape differ as long as the pixels run in the same order.
+    Rows are pairs of pixels, two components, so that predictor 1 takes the nearest pixel of the same colour
+    on the left: RawSpeed (darktable) reads no other predictor. DNG lets the JPEG's shape differ as long as
+    the pixels run in the same order; rows of odd length have one component.
     """
     import imagecodecs
 
     height, width = mosaic.shape
-    if height % 2 == 0:
-        mosaic = mosaic.reshape(height // 2, 2 * width)
+    components = 2 if width % 2 == 0 else 1
     bits = max(int(white_dn).bit_length(), int(mosaic.max()).bit_length(), 8)
-    return bytes(imagecodecs.ljpeg_encode(np.ascontiguousarray(mosaic), bitspersample=bits))
+    return bytes(
+        imagecodecs.jpeg8_encode(
+            np.ascontiguousarray(mosaic).reshape(height, width // components, components),
+            colorspace="unknown",
+            lossless=True,
+            predictor=1,
+            bitspersample=bits,
+        )
+    )
 
 
 def _tags(metadata: DngMetadata) -> list[Tag]:

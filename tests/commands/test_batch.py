@@ -12,8 +12,9 @@ from typing import cast
 import pytest
 
 from longexpo_cli import batch
+from longexpo_cli.gpu import pocl
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run, listing
+from tests.commands.conftest import Run, in_a_process, listing
 
 ENDINGS = ("jpg", "json", "tif")
 
@@ -55,6 +56,26 @@ def test_videos_are_bursts_and_what_systems_keep_is_not(run: Run, shared_burst: 
     result = run("batch", root, "-o", tmp_path / "out", "--dry-run")
     found = ("clips/a.MP4", "clips/b.mov", "d.mkv", "link/a.MP4", "link/b.mov", "live")
     assert result.stdout.splitlines() == [f"render\t{root / name}" for name in found]
+
+
+def test_workers_leave_only_compiled_kernels_in_the_users_folders(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its telemetry on, onnxruntime keeps a database there, at once (see test_networks).
+
+    pyopencl keeps the code that calls kernels, by way of pytools.
+    """
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    home = tmp_path / "home"
+    (home / "longexpo").mkdir(parents=True)
+    (home / "longexpo" / "kernels").symlink_to(pocl._cache(), target_is_directory=True)
+    folders = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR")
+    kernels = {"POCL_CACHE_DIR": os.environ.get("POCL_CACHE_DIR", str(tmp_path / "pocl"))}
+    names = dict.fromkeys(folders, str(home)) | kernels
+    result = in_a_process("batch", tree / "monday", "-o", tmp_path / "out", "--workers", "2", **names)
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in home.iterdir()} <= {"longexpo", "pyopencl", "pytools"}
+    assert listing(home / "longexpo") == ["kernels"]
 
 
 def test_bursts_of_one_name_have_folders_of_their_own(shared_burst: Path, tmp_path: Path) -> None:

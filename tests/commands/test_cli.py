@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from longexpo_cli import __version__
+from longexpo_cli import __version__, logs
 from longexpo_cli.__main__ import main
 from longexpo_cli.cli import longexpo
 from longexpo_cli.commands import COMMANDS
@@ -110,6 +111,35 @@ def test_an_error_is_one_line_and_a_code(
     assert loud.exit_code == code
     assert loud.stderr.startswith("Traceback")
     assert loud.stderr.endswith(line)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("before", "after", "level"),
+    [
+        ((), (), logging.WARNING),
+        ((), ("-v",), logging.INFO),
+        ((), ("--verbose", "-v"), logging.DEBUG),
+        (("-v",), ("-v",), logging.DEBUG),
+        ((), ("-vv",), logging.DEBUG),
+        ((), ("-q",), logging.ERROR),
+        ((), ("--quiet",), logging.ERROR),
+        (("-q",), ("-v",), logging.ERROR),
+        (("-v",), ("-q",), logging.ERROR),
+        ((), ("-q", "-v"), logging.ERROR),
+    ],
+)
+def test_every_command_takes_v_and_q(
+    run: Run, command: str, before: tuple[str, ...], after: tuple[str, ...], level: int
+) -> None:
+    """Options are parsed before --help answers."""
+    assert run(*before, command, *after, "--help").exit_code == 0
+    assert logging.getLogger(logs.PACKAGE).level == level
+
+
+def test_an_error_shows_its_traceback_with_vv_after_the_command(run: Run, tmp_path: Path) -> None:
+    assert len(run("info", tmp_path, "-v").stderr.splitlines()) == 1
+    assert run("info", tmp_path, "-vv").stderr.startswith("Traceback")
 
 
 def test_a_bug_raises_with_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

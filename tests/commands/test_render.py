@@ -106,7 +106,7 @@ def test_the_same_burst_gives_the_same_bytes(
 ) -> None:
     assert run("-q", "render", shared_burst, "-o", tmp_path / "a").output == ""
     monkeypatch.undo()  # the second time, the networks run again
-    assert run("-q", "render", shared_burst, "-o", tmp_path / "b").output == ""
+    assert run("render", "-q", shared_burst, "-o", tmp_path / "b").output == ""
     for name in ALL:
         if not name.endswith(".json"):
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -325,7 +325,7 @@ def test_verbose_logs_stages_and_decisions(run: Run, shared_burst: Path, tmp_pat
 
 
 def test_more_verbose_logs_every_value(run: Run, shared_burst: Path, tmp_path: Path) -> None:
-    log = run("-vv", "render", shared_burst, "-o", tmp_path).stderr
+    log = run("render", shared_burst, "-o", tmp_path, "-vv").stderr
     assert all(f"street: develop {frame}: Preview" in log for frame in range(5))
 
 
