@@ -2,8 +2,8 @@
 
    All colours have the same filter, (1, 3, 3, 1) / 8 in each direction, so that edges have no coloured fringes: each
    of the cell's four positions, a quarter of its own spacing from the centre, is (3/4, 1/4) of the two nearest
-   samples in each direction, and green is the mean of its two. A linear ramp is reproduced exactly for every phase of the pattern. Beyond the picture's edge the
-   nearest sample of the colour is repeated. red is the position of red in the cell: 0 1 / 2 3; black and inverse
+   samples in each direction, and green is the mean of its two. A linear ramp is reproduced exactly for every
+   phase of the pattern. Beyond the picture's edge the nearest sample of the colour is repeated. red is the position of red in the cell: 0 1 / 2 3; black and inverse
    hold one value for each position: raw = (value - black) * inverse. Channel 4 is 1.
 
    Clipping is judged on samples: a channel is as clipped as the most clipped of its samples, and highlights are
