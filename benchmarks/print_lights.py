@@ -1,7 +1,7 @@
-"""Lights: the colour of clipped lights, white and coloured, in the half-resolution frames and the sharp exposure.
+"""Lights: the colour of clipped lights, in the half-resolution frames, the sharp exposure and trails.
 
-Lamps are discs with a glow, drawn at five times the resolution and blurred by a lens; brightness is in multiples
-of sensor white. Core: every sample of the cell is clipped; rim: some are.
+Lamps are discs with a glow, drawn at five times the resolution and blurred by a lens; brightness is in
+multiples of sensor white. Core: every sample of the cell is clipped; rim: some are.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def shot_of(gains: tuple[float, float, float], cfa: str) -> Shot:
 
 
 def recorded(light: Array64, shot: Shot, well: float = 1.0, spread: float = 0.0) -> Array32:
-    """Return raw values H W 0..1 of light; each pixel saturates at a level of its own: well, and its spread."""
+    """Return raw values H W 0..1 of light; pixels saturate at levels of mean well and a spread."""
     rng = np.random.default_rng(1)
     raw_light = np.asarray(light / shot.wb_gains, np.float32)
     values = mosaic_of(raw_light, shot.cfa or "") + READ_NOISE * rng.standard_normal(light.shape[:2])
@@ -151,7 +151,7 @@ def noisy_lamp(device: Device, well: float, spread: float) -> list[str]:
 
 
 def ramp(device: Device, colour: tuple[float, float, float], balance: str) -> tuple[float, float, float]:
-    """Return hue drift in degrees, chroma kept at MAX_OVER_WHITE, and the largest rise of chroma, of a ramp."""
+    """Return hue drift in degrees, chroma kept at MAX_OVER_WHITE, and the largest rise of chroma."""
     over = 2.0 ** np.arange(-4, 5, 1 / OCTAVE_PX)[: 8 * OCTAVE_PX]
     hue = np.array(colour) / max(colour)
     shot = shot_of(WHITE_BALANCES[balance], "RGGB")
@@ -170,14 +170,14 @@ def ramp(device: Device, colour: tuple[float, float, float], balance: str) -> tu
 
 def trail(device: Device, colour: tuple[float, float, float], brightness: float) -> list[str]:
     """Return a row: R/G and B/G of the trail of a lamp in a whole render, along its middle and its edges."""
-    sensor, height, width, radius = Sensor(), 320, 480, 6.0
+    sensor, height, width, radius = Sensor(), 320, 480, 8.0
     rng = np.random.default_rng(5)
     texture = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), 1.5)
     ground = 0.06 * np.exp(1.5 * texture / texture.std() * 0.5)
     y, x = np.indices((height, width))
     with tempfile.TemporaryDirectory() as folder:
         for n in range(9):
-            distance = np.hypot(x - 120 - 24 * n, y - 160)
+            distance = np.hypot(x - 200 - 7 * n, y - 160)
             shape = 1 / (1 + np.exp((distance - radius) / 0.7))
             light = ground[..., None] + brightness * shape[..., None] * np.array(colour)
             start = datetime.datetime(2024, 6, 1, 12) + datetime.timedelta(seconds=0.1 * n)
@@ -189,11 +189,12 @@ def trail(device: Device, colour: tuple[float, float, float], brightness: float)
             )
         recipe = Recipe(mode="foreground").with_values({("select", "trail"): 100.0})
         light = render(Path(folder), recipe, device, Watch()).print.light.astype(np.float64)
-    columns = light[:, 140:290]
+    columns = light[:, 210:246]
     cells = [f"{'white' if colour[0] == colour[2] else 'warm'}, {brightness:g} x white"]
-    for rows in (columns[157:164], columns[[153, 154, 166, 167]], columns[[151, 152, 168, 169]]):
+    for rows in (columns[157:164], columns[[151, 152, 167, 168]], columns[[149, 150, 169, 170]]):
         total = rows.reshape(-1, 3).sum(axis=0)
-        cells.append(f"{total[0] / total[1]:.3f} {total[2] / total[1]:.3f}")
+        mean = total[1] / (rows.size / 3)
+        cells.append(f"{total[0] / total[1]:.3f} {total[2] / total[1]:.3f} ({mean:.2f})")
     return cells
 
 
@@ -218,7 +219,7 @@ def main() -> None:
     )
     print("\nTrails of a lamp, whole render, R/G B/G:")
     rows = [trail(device, (1.0, 1.0, 1.0), b) for b in (2.0, 5.0, 20.0)]
-    rows.append(trail(device, (1.6, 1.0, 0.53), 4.0))
+    rows += [trail(device, (1.6, 1.0, 0.53), b) for b in (2.0, 4.0)]
     print(table(["lamp", "core", "edge", "outer edge"], rows))
 
 

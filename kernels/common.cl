@@ -82,6 +82,7 @@ inline float4 sample_inside(FRAME frame, int width, float2 at)
    kept where all channels are clipped. */
 #define CLIPPED 0.99f /* of sensor white; the margin is for noise */
 #define RIM_CELLS 8   /* half-resolution pixels of a pixel of `rim`, in each direction */
+#define REFUTED_FROM 1.1f
 #define FADE 0.7f     /* light that is rebuilt to p > 1 times the largest keeps p^-FADE of its colour */
 
 /* Rim colour at the half-resolution position (x, y), bilinear, edges clamped; 0 when there are no columns. */
@@ -105,25 +106,29 @@ inline float4 sample_rim(__global const float *rim, int columns, int rows, float
 
    With a rim colour r, the light is s r, s the sum of the unclipped channels over that of theirs in r; where all are
    clipped, the smallest s for which no channel is below what it measured. A channel clipped by k in 0..1 is raised
-   by k towards that, and never lowered. Without a rim colour, it is raised towards the mean of the others, those
+   by k towards that, and never lowered. Without a rim colour, or where it is refuted, as a clipped channel measured
+   more than REFUTED_FROM times what it predicts, the channel is raised towards the mean of the others, those
    that are clipped too at the mean of the unclipped ones if that is more than they measured; all clipped give the
    largest gain. (The ideas are those of the highlight reconstruction by colour propagation in RawTherapee and of
    "inpaint opposed" in darktable, which takes one colour for the whole picture.) All k = 0: unchanged, exactly. */
 inline float3 unclipped_light(float3 raw, float3 clipped, float4 rim, float16 colour)
 {
     float3 light = fmin(raw, 1.0f) * colour.s012, reliable = 1.0f - clipped, part = reliable * light;
-    if (rim.x + rim.y + rim.z > 0.0f) {
-        float3 r = rim.xyz, bounds = light / r;
-        float bound = fmax(bounds.x, fmax(bounds.y, bounds.z)), bound_weight = 0.02f;
-        float scale = (part.x + part.y + part.z + bound_weight * bound) / (dot(reliable, r) + bound_weight);
-        return reliable * light + clipped * fmax(scale * r, light);
-    }
     float3 weight = reliable.yzx + reliable.zxy;
     float3 first = fmax(light, (part.yzx + part.zxy) / fmax(weight, 1e-6f));
     first = reliable * light + clipped * first;
-    float3 others = fmax(light, 0.5f * (first.yzx + first.zxy));
+    float3 rebuilt = fmax(light, 0.5f * (first.yzx + first.zxy));
     float all = clipped.x * clipped.y * clipped.z;
-    return reliable * light + clipped * (others + all * (colour.sb - others));
+    rebuilt += all * (colour.sb - rebuilt);
+    if (rim.x + rim.y + rim.z > 0.0f) {
+        float3 bounds = light / rim.xyz, least = clipped * bounds;
+        float bound = fmax(bounds.x, fmax(bounds.y, bounds.z)), bound_weight = 0.02f;
+        float scale = (part.x + part.y + part.z + bound_weight * bound) / (dot(reliable, rim.xyz) + bound_weight);
+        float refuted = smoothstep(REFUTED_FROM, REFUTED_FROM + 0.3f, fmax(least.x, fmax(least.y, least.z))
+                                                                      / fmax(scale, 1e-6f));
+        rebuilt += (1.0f - refuted) * (fmax(scale * rim.xyz, light) - rebuilt);
+    }
+    return reliable * light + clipped * rebuilt;
 }
 
 /* Balanced light to working-space light. */

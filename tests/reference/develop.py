@@ -12,7 +12,7 @@ from longexpo_cli.arrays import Array, Array32, Array64
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
 
-CLIPPED = np.float64(np.float32(0.99))
+CLIPPED, REFUTED_FROM = np.float64(np.float32(0.99)), np.float64(np.float32(1.1))
 RIM_CELLS, FADE, MIXED = 8, np.float64(np.float32(0.7)), 4.0
 
 
@@ -32,13 +32,16 @@ def unclipped_light(raw: Array64, clipped: Array64, rim: Array64, colour: Array)
     weight = np.float64(np.float32(0.02))
     scale = part.sum(axis=-1, keepdims=True) + weight * bound
     scale /= (reliable * r).sum(axis=-1, keepdims=True) + weight
-    with_rim = reliable * light + clipped * np.maximum(scale * r, light)
     first = np.maximum(light, _others(part) / np.maximum(_others(reliable), 1e-6))
     first = reliable * light + clipped * first
     others = np.maximum(light, _others(first) / 2)
     every = clipped.prod(axis=-1, keepdims=True)
-    without = reliable * light + clipped * (others + every * (colour[11] - others))
-    return np.asarray(np.where(known, with_rim, without))
+    others = others + every * (colour[11] - others)
+    least = (clipped * light / r).max(axis=-1, keepdims=True)
+    t = np.clip((least / np.maximum(scale, 1e-6) - REFUTED_FROM) / 0.3, 0, 1)
+    believed = np.where(known, 1 - t * t * (3 - 2 * t), 0)
+    rebuilt = others + believed * (np.maximum(scale * r, light) - others)
+    return np.asarray(reliable * light + clipped * rebuilt)
 
 
 def faded_light(light: Array64, clipped: Array64, mixed: Array64, rim: Array64, colour: Array) -> Array64:
