@@ -82,7 +82,7 @@ inline float4 sample_inside(FRAME frame, int width, float2 at)
    kept where all channels are clipped. */
 #define CLIPPED 0.99f /* of sensor white; the margin is for noise */
 #define RIM_CELLS 8   /* half-resolution pixels of a pixel of `rim`, in each direction */
-#define REFUTED_FROM 1.1f
+#define REFUTED_FROM 1.3f
 #define FADE 0.7f     /* light that is rebuilt to p > 1 times the largest keeps p^-FADE of its colour */
 
 /* Rim colour at the half-resolution position (x, y), bilinear, edges clamped; 0 when there are no columns. */

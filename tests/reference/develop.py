@@ -12,7 +12,7 @@ from longexpo_cli.arrays import Array, Array32, Array64
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
 
-CLIPPED, REFUTED_FROM = np.float64(np.float32(0.99)), np.float64(np.float32(1.1))
+CLIPPED, REFUTED_FROM = np.float64(np.float32(0.99)), np.float64(np.float32(1.3))
 RIM_CELLS, FADE, MIXED = 8, np.float64(np.float32(0.7)), 4.0
 
 
