@@ -74,35 +74,118 @@ inline float4 sample_inside(FRAME frame, int width, float2 at)
 }
 #endif
 
-/* Raw camera colour, 0..1 of sensor white, to working-space light, given how far each channel is clipped.
+/* Clipped highlights.
+
+   A sample is clipped by 0 up to colour.s3, by 1 from CLIPPED on, smoothstep between. Its true value is unknown, but at
+   least as large. `rim` is the colour of the unclipped light at the rim of the clipped area nearby (develop_rims), as
+   balanced camera light whose channels sum to 3, 0 where there is none; channel 4 is how much of that colour is
+   kept where all channels are clipped. */
+#define CLIPPED 0.99f /* of sensor white; the margin is for noise */
+#define RIM_CELLS 8   /* half-resolution pixels of a pixel of `rim`, in each direction */
+#define REFUTED_FROM 1.3f
+#define FADE 0.7f     /* light that is rebuilt to p > 1 times the largest keeps p^-FADE of its colour */
+
+/* Rim colour at the half-resolution position (x, y), bilinear, edges clamped; 0 when there are no columns. */
+inline float4 sample_rim(__global const float *rim, int columns, int rows, float x, float y)
+{
+    if (columns == 0)
+        return (float4)(0.0f);
+    x = clamp((x + 0.5f) / RIM_CELLS - 0.5f, 0.0f, columns - 1.0f);
+    y = clamp((y + 0.5f) / RIM_CELLS - 0.5f, 0.0f, rows - 1.0f);
+    int x0 = (int)x, y0 = (int)y, x1 = min(x0 + 1, columns - 1), y1 = min(y0 + 1, rows - 1);
+    float4 a = vload4((size_t)y0 * columns + x0, rim), b = vload4((size_t)y0 * columns + x1, rim);
+    float4 c = vload4((size_t)y1 * columns + x0, rim), d = vload4((size_t)y1 * columns + x1, rim);
+    float4 top = a + (x - x0) * (b - a), bottom = c + (x - x0) * (d - c);
+    return top + (y - y0) * (bottom - top);
+}
+
+/* Balanced light of raw camera colour, 0..1 of sensor white, whose channels are clipped by 0..1.
 
    colour: s012 white balance gains, s3 the raw value at which clipping starts; s456, s89a, scde the rows of the
-   matrix to the working space; s7 the exposure scale; sb the largest gain.
-   A channel clipped by k in 0..1 is raised by k towards the mean of the others' light, each weighted by its own
-   1 - k; if these weights sum to less than 1, the largest gain, the light of sensor white, gets the rest.
-   k = 0: the channel itself, exactly. All k = 1: the same light in every channel. Never darker than before. */
-inline float3 clipped_light(float3 raw, float3 clipped, float16 colour)
+   matrix to the working space; s7 the exposure scale; sb the largest gain, the largest light of an unclipped channel.
+
+   With a rim colour r, the light is s r, s the sum of the unclipped channels over that of theirs in r; where all are
+   clipped, the smallest s for which no channel is below what it measured. A channel clipped by k in 0..1 is raised
+   by k towards that, and never lowered. Without a rim colour, or where it is refuted, as a clipped channel measured
+   more than REFUTED_FROM times what it predicts, the channel is raised towards the mean of the others, those
+   that are clipped too at the mean of the unclipped ones if that is more than they measured; all clipped give the
+   largest gain. (The ideas are those of the highlight reconstruction by colour propagation in RawTherapee and of
+   "inpaint opposed" in darktable, which takes one colour for the whole picture.) All k = 0: unchanged, exactly. */
+inline float3 unclipped_light(float3 raw, float3 clipped, float4 rim, float16 colour)
 {
-    float3 light = raw * colour.s012;
-    if (clipped.x > 0.0f || clipped.y > 0.0f || clipped.z > 0.0f) {
-        light = fmin(raw, 1.0f) * colour.s012;
-        float3 reliable = 1.0f - clipped, part = reliable * light, weight = reliable.yzx + reliable.zxy;
-        float3 others = (part.yzx + part.zxy + fmax(1.0f - weight, 0.0f) * colour.sb) / fmax(weight, 1.0f);
-        light = reliable * light + clipped * fmax(others, light);
+    float3 light = fmin(raw, 1.0f) * colour.s012, reliable = 1.0f - clipped, part = reliable * light;
+    float3 weight = reliable.yzx + reliable.zxy;
+    float3 first = fmax(light, (part.yzx + part.zxy) / fmax(weight, 1e-6f));
+    first = reliable * light + clipped * first;
+    float3 rebuilt = fmax(light, 0.5f * (first.yzx + first.zxy));
+    float all = clipped.x * clipped.y * clipped.z;
+    rebuilt += all * (colour.sb - rebuilt);
+    if (rim.x + rim.y + rim.z > 0.0f) {
+        float3 bounds = light / rim.xyz, least = clipped * bounds;
+        float bound = fmax(bounds.x, fmax(bounds.y, bounds.z)), bound_weight = 0.02f;
+        float scale = (part.x + part.y + part.z + bound_weight * bound) / (dot(reliable, rim.xyz) + bound_weight);
+        float refuted = smoothstep(REFUTED_FROM, REFUTED_FROM + 0.3f, fmax(least.x, fmax(least.y, least.z))
+                                                                      / fmax(scale, 1e-6f));
+        rebuilt += (1.0f - refuted) * (fmax(scale * rim.xyz, light) - rebuilt);
     }
+    return reliable * light + clipped * rebuilt;
+}
+
+/* Balanced light to working-space light. */
+inline float3 to_working(float3 light, float16 colour)
+{
     return colour.s7 * (float3)(light.x * colour.s4 + light.y * colour.s5 + light.z * colour.s6,
                                 light.x * colour.s8 + light.y * colour.s9 + light.z * colour.sa,
                                 light.x * colour.sc + light.y * colour.sd + light.z * colour.se);
 }
 
-/* The same, with clipping from each channel's raw value: 0 up to the start, 1 from 0.99 on, smoothstep
-   between. */
+/* What unclipped_light gives, as working-space light that fits below the largest light of an unclipped channel.
+
+   `mixed` in 0..1 is how far the samples of one colour differ in being clipped: there, at an edge finer than the
+   pattern, the channels do not fit together, and the light takes the rim's colour by as much.
+   Light beyond the largest, and light whose channels are all clipped, fades to neutral: the cube roots of the
+   channels, relative to the brightest, are mixed with 1. Cube roots keep the hue that is perceived (OKLab), where a
+   mix of light would turn blue to violet. Neutral light stays neutral; `clipped` 0 -> unchanged, exactly. */
+inline float3 faded_light(float3 light, float3 clipped, float mixed, float4 rim, float16 colour)
+{
+    if (clipped.x <= 0.0f && clipped.y <= 0.0f && clipped.z <= 0.0f)
+        return to_working(light, colour);
+    float all = clipped.x * clipped.y * clipped.z, keep = 1.0f - all;
+    if (rim.x + rim.y + rim.z > 0.0f) {
+        light += mixed * ((light.x + light.y + light.z) / 3.0f * rim.xyz - light);
+        keep = 1.0f - all * (1.0f - rim.w);
+    }
+    float peak = fmax(light.x, fmax(light.y, light.z)), largest = colour.sb;
+    if (peak > largest || all > 0.0f) {
+        if (keep <= 0.0f)
+            return to_working((float3)(fmin(peak, largest)), colour);
+        float3 root = exp2(log2(clamp(light / fmax(peak, 1e-9f), 1e-9f, 1.0f)) / 3.0f);
+        root = 1.0f - (1.0f - root) * keep * exp2(-FADE * log2(fmax(peak / largest, 1.0f)));
+        light = fmin(peak, largest) * root * root * root;
+    }
+    return to_working(light, colour);
+}
+
+/* Both, for a pixel of raw values. */
+inline float3 rebuilt_light(float3 raw, float3 clipped, float mixed, float4 rim, float16 colour)
+{
+    if (clipped.x <= 0.0f && clipped.y <= 0.0f && clipped.z <= 0.0f)
+        return to_working(raw * colour.s012, colour);
+    return faded_light(unclipped_light(raw, clipped, rim, colour), clipped, mixed, rim, colour);
+}
+
+/* How far raw values are clipped. */
+inline float3 clipping_of(float3 raw, float16 colour)
+{
+    if (raw.x <= colour.s3 && raw.y <= colour.s3 && raw.z <= colour.s3)
+        return (float3)(0.0f);
+    return smoothstep((float3)(colour.s3), (float3)(CLIPPED), raw);
+}
+
+/* The light of a pixel that has samples of all colours, without a rim colour. */
 inline float3 working_light(float3 raw, float16 colour)
 {
-    float3 clipped = 0.0f;
-    if (raw.x > colour.s3 || raw.y > colour.s3 || raw.z > colour.s3)
-        clipped = smoothstep((float3)(colour.s3), (float3)(0.99f), raw);
-    return clipped_light(raw, clipped, colour);
+    return rebuilt_light(raw, clipping_of(raw, colour), 0.0f, (float4)(0.0f), colour);
 }
 
 /* Bilinear sample of one channel, edges clamped; equal values give that value exactly. */
@@ -117,3 +200,99 @@ inline float sample1(__global const float *values, int width, int height, float 
     float top = a + u * (b - a), bottom = c + u * (d - c);
     return top + v * (bottom - top);
 }
+
+#ifdef VALUE
+/* The nearest coordinate inside the picture that has the same position in the pattern. */
+inline int nearest_sample(int at, int size)
+{
+    return clamp(at < 0 ? at + 2 : at >= size ? at - 2 : at, 0, size - 1);
+}
+
+/* The 4x4 samples around the 2x2 cell (x, y), its own in the middle; beyond the picture's edge the nearest sample of
+   the colour is repeated. */
+inline void cell_samples(__global const VALUE *values, int width, int height, int x, int y, float4 *rows)
+{
+    int left = 2 * x - 1, top = 2 * y - 1;
+    if (left >= 0 && top >= 0 && left + 4 <= width && top + 4 <= height) {
+        for (int j = 0; j < 4; j++) {
+            __global const VALUE *from = values + (size_t)(top + j) * width + left;
+            rows[j] = (float4)(convert_float(from[0]), convert_float(from[1]), convert_float(from[2]),
+                               convert_float(from[3]));
+        }
+        return;
+    }
+    for (int j = 0; j < 4; j++) {
+        __global const VALUE *row = values + (size_t)nearest_sample(top + j, height) * width;
+        rows[j] = (float4)(convert_float(row[nearest_sample(left, width)]),
+                           convert_float(row[nearest_sample(left + 1, width)]),
+                           convert_float(row[nearest_sample(left + 2, width)]),
+                           convert_float(row[nearest_sample(left + 3, width)]));
+    }
+}
+
+/* Each of the cell's four positions, 0 1 / 2 3, interpolated to its centre from its four samples: (3/4, 1/4) of the
+   two nearest in each direction. */
+inline float4 at_centre(const float4 *rows)
+{
+    float4 above = 0.75f * rows[1] + 0.25f * rows[3], below = 0.75f * rows[2] + 0.25f * rows[0];
+    return (float4)(0.75f * above.y + 0.25f * above.w, 0.75f * above.z + 0.25f * above.x,
+                    0.75f * below.y + 0.25f * below.w, 0.75f * below.z + 0.25f * below.x);
+}
+
+/* Red, the mean of green, and blue of the four positions. */
+inline float3 of_colours(float4 four, int red)
+{
+    float4 ordered = red == 0 ? four : red == 1 ? four.yxwz : red == 2 ? four.zwxy : four.wzyx;
+    return (float3)(ordered.x, 0.5f * (ordered.y + ordered.z), ordered.w);
+}
+
+inline float largest_of(float4 four)
+{
+    return fmax(fmax(four.x, four.y), fmax(four.z, four.w));
+}
+
+inline float smallest_of(float4 four)
+{
+    return fmin(fmin(four.x, four.y), fmin(four.z, four.w));
+}
+
+/* The clipping of a cell's channels, that of their most clipped sample, and `mixed` (faded_light): MIXED times the
+   largest difference of that from a channel's mean clipping. */
+#define MIXED 4.0f
+
+inline float3 clipping_of_cell(const float4 *rows, int red, float4 black, float4 inverse, float start, float *mixed)
+{
+    float4 clipped[4];
+    for (int j = 0; j < 4; j++) { /* the middle rows and columns are 1 and 2: rows 1 and 3 have the positions 0, 1 */
+        float4 level = j & 1 ? black.yxyx : black.wzwz, scale = j & 1 ? inverse.yxyx : inverse.wzwz;
+        clipped[j] = smoothstep((float4)(start), (float4)(CLIPPED), (rows[j] - level) * scale);
+    }
+    float3 mean = of_colours(at_centre(clipped), red);
+    float4 above = fmax(clipped[1], clipped[3]), below = fmax(clipped[0], clipped[2]);
+    float4 most = (float4)(fmax(above.y, above.w), fmax(above.x, above.z), fmax(below.y, below.w),
+                           fmax(below.x, below.z));
+    most = red == 0 ? most : red == 1 ? most.yxwz : red == 2 ? most.zwxy : most.wzyx;
+    float3 largest = (float3)(most.x, fmax(most.y, most.z), most.w), differs = largest - mean;
+    *mixed = clamp(MIXED * fmax(differs.x, fmax(differs.y, differs.z)), 0.0f, 1.0f);
+    return largest;
+}
+
+/* One 2x2 cell of a colour filter array (develop_bin) as raw values, and its clipping. */
+inline float3 raw_cell(__global const VALUE *values, int width, int height, int red, float4 black, float4 inverse,
+                       float start, int x, int y, float3 *clipped, float *mixed)
+{
+    float4 rows[4];
+    cell_samples(values, width, height, x, y, rows);
+    float4 most = fmax(fmax(rows[0], rows[1]), fmax(rows[2], rows[3]));
+    *clipped = 0.0f;
+    *mixed = 0.0f;
+    if ((largest_of(most) - smallest_of(black)) * largest_of(inverse) > start) {
+        float4 least = fmin(fmin(rows[0], rows[1]), fmin(rows[2], rows[3]));
+        if ((smallest_of(least) - largest_of(black)) * smallest_of(inverse) >= CLIPPED)
+            *clipped = 1.0f;
+        else
+            *clipped = clipping_of_cell(rows, red, black, inverse, start, mixed);
+    }
+    return of_colours((at_centre(rows) - black) * inverse, red);
+}
+#endif

@@ -5,10 +5,12 @@
    value at green pixels. A missing difference is interpolated from those of its colour: at pixels of the other
    colour by the 7x7 filter of Pekkucuksen and Altunbasak 2010 (equation 8: 10/32 for the four diagonal neighbours,
    -1/32 for the eight next ones), at green pixels as the mean of the four neighbours' differences,
-   measured or interpolated. The measured colour is kept. The inverse of the curve is sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE). Clipping is judged by
-   measured samples, not by interpolated values, which are unreliable next to clipped ones: the mean over the
-   colour's samples in the 3x3 pixels around, weighted (1 2 1) x (1 2 1). Where all nine are below the start of
-   clipping, the clipping is 0. */
+   measured or interpolated. The measured colour is kept. The inverse of the
+   curve is sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE). Clipping is judged by measured samples, not by interpolated values,
+   which are unreliable next to clipped ones: the measured colour is as clipped as its sample, another one as the
+   most clipped of its samples in the 3x3 pixels around. `mixed` (rebuilt_light) is MIXED times the largest
+   difference of that from their mean, weighted (1 2 1) x (1 2 1). Where all nine are below the start of clipping,
+   the clipping is 0. `rim` holds rim colours (sample_rim). */
 
 inline float filter_7x7(__global const float *chroma, size_t at, int width)
 {
@@ -26,32 +28,45 @@ inline float inverse_curve(float value)
     return copysign(root * root - KNEE, value);
 }
 
-/* Clipping 0..1 of red, green and blue around a pixel; odd_row, odd_column: not red's row, not its column. */
-inline float3 clipping(__global const float *band, size_t at, int width, int odd_row, int odd_column,
+#define MIXED_PIXELS 2.0f /* as MIXED of cells; the samples of a pixel are closer together */
+
+/* Clipping 0..1 of red, green and blue at a pixel, and in w how mixed it is; odd_row, odd_column: not red's row,
+   not its column. */
+inline float4 clipping(__global const float *band, size_t at, int width, int odd_row, int odd_column,
                        float16 colour)
 {
-    float brightest = band[at];
+    float brightest = band[at], darkest = band[at];
     for (int j = -1; j <= 1; j++)
-        for (int i = -1; i <= 1; i++)
+        for (int i = -1; i <= 1; i++) {
             brightest = fmax(brightest, band[at + j * width + i]);
+            darkest = fmin(darkest, band[at + j * width + i]);
+        }
     if (inverse_curve(brightest) <= colour.s3) /* white balance gains are at least 1 */
-        return (float3)(0.0f);
-    float3 sum = 0.0f, total = 0.0f;
+        return (float4)(0.0f);
+    if (inverse_curve(darkest) >= CLIPPED * colour.sb)
+        return (float4)(1.0f, 1.0f, 1.0f, 0.0f);
+    float3 sum = 0.0f, total = 0.0f, largest = 0.0f, own = 0.0f;
     for (int j = -1; j <= 1; j++)
         for (int i = -1; i <= 1; i++) {
             int row = (odd_row + j) & 1, column = (odd_column + i) & 1;
             float3 mine = row != column ? (float3)(0, 1, 0) : row ? (float3)(0, 0, 1) : (float3)(1, 0, 0);
             float raw = inverse_curve(band[at + j * width + i]) / dot(mine, colour.s012);
+            float clipped = smoothstep(colour.s3, CLIPPED, raw);
             float3 weight = mine * (float)((2 - abs(i)) * (2 - abs(j)));
-            sum += weight * smoothstep(colour.s3, 0.99f, raw);
+            sum += weight * clipped;
             total += weight;
+            largest = fmax(largest, mine * clipped);
+            own = i == 0 && j == 0 ? mine : own;
         }
-    return sum / total;
+    float3 differs = largest - sum / total;
+    float mixed = clamp(MIXED_PIXELS * fmax(differs.x, fmax(differs.y, differs.z)), 0.0f, 1.0f);
+    float measured = smoothstep(colour.s3, CLIPPED, inverse_curve(band[at]) / dot(own, colour.s012));
+    return (float4)(largest + own * (measured - largest), mixed);
 }
 
 __kernel void demosaic_interpolate(__global const float *band, __global const float *chroma,
-                                   __global float *light, int width, int first, int rows, int red_x, int red_y,
-                                   float16 colour)
+                                   __global const float *rim, __global float *light, int width, int first, int rows,
+                                   int red_x, int red_y, float16 colour, int rim_columns, int rim_rows)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= rows)
@@ -75,6 +90,9 @@ __kernel void demosaic_interpolate(__global const float *band, __global const fl
         to_blue = red_row ? column : row;
     }
     float3 balanced = (float3)(inverse_curve(green - to_red), inverse_curve(green), inverse_curve(green - to_blue));
-    float3 clipped = clipping(band, at, padded, !red_row, !red_column, colour);
-    vstore3(clipped_light(balanced / colour.s012, clipped, colour), (size_t)(first + y) * width + x, light);
+    float4 clipped = clipping(band, at, padded, !red_row, !red_column, colour);
+    bool is_clipped = fmax(clipped.x, fmax(clipped.y, clipped.z)) > 0.0f;
+    float4 hue = is_clipped ? sample_rim(rim, rim_columns, rim_rows, 0.5f * x - 0.25f, 0.5f * (first + y) - 0.25f)
+                            : (float4)(0.0f);
+    vstore3(faded_light(balanced, clipped.xyz, clipped.w, hue, colour), (size_t)(first + y) * width + x, light);
 }

@@ -13,6 +13,7 @@ from longexpo_cli.gpu.capabilities import OTHER_DEVICE, mebibytes
 from longexpo_cli.gpu.demosaic import PAD, band_rows
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.gpu.merge import FIELD_PX
+from longexpo_cli.highlights import TILE_CELLS
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import Burst, Shot
 
@@ -26,7 +27,10 @@ _SECOND_PASS = Counter({buffers.MERGE_LIGHT: 2, buffers.ACCUMULATOR: 1, buffers.
 
 # The moments at which most memory is allocated, and the buffers that are alive then.
 MOMENTS: dict[str, Counter[Buffer]] = {
-    "bin a frame": _SECOND_PASS + Counter({buffers.STORED_VALUES: 1, buffers.FRAME: 1}),
+    "bin a frame": _SECOND_PASS
+    + Counter(
+        {buffers.STORED_VALUES: 1, buffers.FRAME: 1, buffers.MARKS: 1, buffers.RIM_SUMS: 1, buffers.RIM: 1}
+    ),
     "match a frame to the reference": _SECOND_PASS
     + Counter(
         {
@@ -50,6 +54,7 @@ MOMENTS: dict[str, Counter[Buffer]] = {
         {
             buffers.BLURRED: 1,
             buffers.MERGED_VALUES: 1,
+            buffers.RIM: 1,
             buffers.LIGHT: 1,
             buffers.BAND: 1,
             buffers.COLOR_DIFFERENCES: 1,
@@ -161,6 +166,7 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
         Extent.HALF: half_px,
         Extent.LOW: low.height * low.width,
         Extent.STORED: full if shot.cfa else 3 * full,
+        Extent.TILE: -(-half.height // TILE_CELLS) * -(-half.width // TILE_CELLS),
         Extent.GREY: int(_GREY_PYRAMID * half_px),
         Extent.BLOCK: (height // FIELD_PX + 2) * (width // FIELD_PX + 2),
         Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,

@@ -72,6 +72,29 @@ def test_saturation_below_the_stated_white_is_found(tmp_path: Path) -> None:
     assert "saturates" in found.notes[0]
 
 
+@pytest.mark.parametrize("spread", [0.01, 0.02])
+@pytest.mark.parametrize("level", [0.85, 0.9])
+def test_noisy_saturation_is_found(tmp_path: Path, level: float, spread: float) -> None:
+    """Each pixel has a full well of its own, below the converter's end: nearly all count as clipped."""
+    generator, path = np.random.default_rng(1), tmp_path / "a.dng"
+    values = generator.normal(800, 200, (200, 200))
+    values[:60, :60] = generator.normal(64 + level * 4031, spread * 4031, (60, 60))
+    write_dng(path, values.clip(0, 4095).astype(np.uint16), DngMetadata(white_dn=4095))
+    found = raw_metadata(path)
+    white = (found.white_dn - 64) / 4031
+    assert level - 3 * spread < white < level - spread
+    assert "varies from pixel to pixel" in found.notes[0]
+
+
+def test_a_noisy_wall_is_not_taken_for_saturation(tmp_path: Path) -> None:
+    """Under a tungsten lamp, red and both greens of a white wall have one value; blue has another."""
+    generator, path = np.random.default_rng(1), tmp_path / "a.dng"
+    values = generator.normal(3500, 50, (200, 200))
+    values[1::2, 1::2] *= 0.45
+    write_dng(path, values.clip(0, 4095).astype(np.uint16), DngMetadata(white_dn=4095))
+    assert raw_metadata(path).white_dn == 4095
+
+
 def test_a_bright_wall_is_not_taken_for_saturation(tmp_path: Path) -> None:
     """A grey wall makes as narrow a peak, but at a different value in each colour."""
     generator, path = np.random.default_rng(1), tmp_path / "a.dng"

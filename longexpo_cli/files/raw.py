@@ -485,22 +485,29 @@ def _white_level(stated: float, values: Any, black: float) -> tuple[float, list[
         return stated, [f"no white level above black; the largest value, {stated:g}, is used"]
     if values.ndim == 3 or values.dtype != np.uint16:
         return stated, []
-    peaks = [_clipping_peak(values[y::2, x::2], black, stated) for y in (0, 1) for x in (0, 1)]
-    levels = sorted(peak for peak in peaks if peak is not None)
-    if len(levels) < 3 or levels[-1] - levels[0] > _MAX_SPREAD * (stated - black):
-        return stated, []
-    return levels[0], [f"the sensor saturates at {levels[0]:g}, below the white level of {stated:g}"]
+    for wider, least in ((1, 3), (2, 4), (3, 4)):
+        peaks = [
+            _clipping_peak(values[y::2, x::2], black, stated, wider * _BIN_WIDTH)
+            for y in (0, 1)
+            for x in (0, 1)
+        ]
+        levels = sorted(peak for peak in peaks if peak is not None)
+        if len(levels) >= least and levels[-1] - levels[0] <= _MAX_SPREAD * (stated - black):
+            note = f"the sensor saturates at {levels[0]:g}, below the white level of {stated:g}"
+            return levels[0], [note if wider == 1 else f"{note}, at a level that varies from pixel to pixel"]
+    return stated, []
 
 
-def _clipping_peak(plane: Array16, black: float, white: float) -> float | None:
-    """Return the value below white where the histogram of one CFA position has its clipping peak, or None.
+def _clipping_peak(plane: Array16, black: float, white: float, bin_width: float) -> float | None:
+    """Return where the clipping peak of the histogram of one CFA position begins below white, or None.
 
     A clipping peak is narrow: almost no pixels are above it, and far fewer a few bins below. Bright uniform
     surfaces have such peaks too, but not at the same value in three positions of the pattern, which the
-    caller checks.
+    caller checks; in all four for bins (fractions of the range) that are as wide as noise. There, pixels
+    saturate at levels of their own, and clipping begins two standard deviations below the peak.
     """
-    width = max(_BIN_WIDTH * (white - black), 1.0)
-    lowest = black + _HISTOGRAM_START * (white - black)
+    width = max(bin_width * (white - black), 1.0)
+    lowest = black + (_HISTOGRAM_START - 4 * (bin_width - _BIN_WIDTH)) * (white - black)
     min_pixels = max(_MIN_CLIPPED, plane.size // 10000)
     bright = plane[plane >= lowest]
     if bright.size < min_pixels:
@@ -512,7 +519,14 @@ def _clipping_peak(plane: Array16, black: float, white: float) -> float | None:
     below = int(counts[max(mode - 6, 0) : max(mode - 3, 0)].sum())
     value = lowest + (mode + 0.5) * width
     is_narrow = peak >= min_pixels and above * 50 < peak and below * 4 < peak
-    return float(np.rint(value)) if mode > 6 and is_narrow and value < white - 2 * width else None
+    if not (mode > 6 and is_narrow and value < white - 2 * _BIN_WIDTH * (white - black)):
+        return None
+    if bin_width == _BIN_WIDTH:
+        return float(np.rint(value))
+    around = bright[np.abs(bright - value) <= 4 * width].astype(np.float64)
+    middle = float(np.median(around))
+    spread = 1.4826 * float(np.median(np.abs(around - middle)))
+    return float(np.rint(middle - 2 * spread))
 
 
 def _camera_to_working(

@@ -22,6 +22,7 @@ class Extent(Enum):
     HALF = "half-resolution pixel"
     LOW = "low-resolution pixel"
     STORED = "stored value: one per pixel of a colour filter array, three per pixel of a picture"
+    TILE = "tile of 8 half-resolution pixels in each direction"
     GREY = "pixel of a pyramid that starts at half resolution"
     BLOCK = "matched block: one every 16 full-resolution pixels in each direction"
     BAND = "pixel of the band being demosaiced, its padding included"
@@ -57,6 +58,10 @@ class Buffer:
 FRAME = Buffer(Extent.HALF, "float16", channels=4)
 LOW_FRAME = Buffer(Extent.LOW, "float32", channels=4)
 ENERGY = Buffer(Extent.LOW, "float16")
+# Develop: where samples are clipped; the unclipped light around; its colour (uploaded).
+MARKS = Buffer(Extent.TILE, "uint8")
+RIM_SUMS = Buffer(Extent.TILE, "float32", channels=10)
+RIM = Buffer(Extent.TILE, "float32", channels=4)
 # Uploaded: the sensor values of a frame, 8 or 16 bits; of the merged mosaic.
 STORED_VALUES = Buffer(Extent.STORED, "uint16")
 MERGED_VALUES = Buffer(Extent.STORED, "float32")

@@ -11,7 +11,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.gpu.buffers import BAND, CHROMA, COLOR_DIFFERENCES, GRADIENTS
-from longexpo_cli.gpu.develop import value_defines
+from longexpo_cli.gpu.develop import rim_arguments, value_defines
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Shot
 
@@ -32,11 +32,20 @@ def wb_gains_by_position(shot: Shot) -> Array32:
 
 
 def linearize(
-    device: Device, values: DeviceArray, top: int, rows: int, black: Array32, gain: Array32
+    device: Device,
+    values: DeviceArray,
+    rim: DeviceArray | None,
+    top: int,
+    rows: int,
+    red: int,
+    black: Array32,
+    gain: Array32,
+    colour: Array32,
 ) -> DeviceArray:
-    """Return rows of a colour filter array, starting at row top, PAD pixels wider on both sides, float32.
+    """Return rows of a colour filter array from row top on, PAD pixels wider on both sides, float32.
 
-    Rows and columns outside the picture are mirrored; top may be negative.
+    Rows and columns outside the picture are mirrored; top may be negative. Clipped samples are rebuilt with
+    the rim colours (develop.bin_cfa).
     """
     height, width = values.shape
     band = BAND.allocate(device, rows, width + 2 * PAD)
@@ -46,13 +55,16 @@ def linearize(
         _size(band),
         defines=defines,
         values=values,
+        **rim_arguments(device, rim),
         band=band,
         width=width,
         height=height,
         top=top,
         rows=rows,
+        red=red,
         black=black,
         gain=gain,
+        colour=colour,
     )
     return band
 
@@ -111,12 +123,16 @@ def interpolate(
     device: Device,
     band: DeviceArray,
     chroma: DeviceArray,
+    rim: DeviceArray | None,
     light: DeviceArray,
     first: int,
     red: int,
     colour: Array32,
 ) -> DeviceArray:
-    """Write a band's inner pixels into rows first.. of light H W 3 float32, and return it."""
+    """Write a band's inner pixels into rows first.. of light H W 3 float32, and return it.
+
+    rim is the rim colours (develop.bin_cfa).
+    """
     rows, width = band.shape[0] - 2 * PAD, light.shape[1]
     device.run(
         "demosaic_interpolate",
@@ -124,6 +140,7 @@ def interpolate(
         defines=_CURVE,
         band=band,
         chroma=chroma,
+        **rim_arguments(device, rim),
         light=light,
         width=width,
         first=first,

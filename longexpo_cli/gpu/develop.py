@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.colour import decode
-from longexpo_cli.gpu.buffers import ENERGY, FRAME, LIGHT, LOW_FRAME
+from longexpo_cli.gpu.buffers import ENERGY, FRAME, LIGHT, LOW_FRAME, MARKS, RIM, RIM_SUMS
 from longexpo_cli.gpu.device import Device, DeviceArray
+from longexpo_cli.highlights import TILE_CELLS, rim_colours
 from longexpo_cli.types import Shot
 
 _VALUES = {"uint8": ("uchar", 256), "uint16": ("ushort", 65536), "float32": ("float", 1)}
@@ -53,16 +54,77 @@ def curve_table(shot: Shot, kind: npt.DTypeLike) -> Array32:
 
 def bin_cfa(
     device: Device, values: DeviceArray, red: int, black: Array32, inverse: Array32, colour: Array32
-) -> DeviceArray:
-    """Return the light of each 2x2 cell of a colour filter array, ceil(H/2) ceil(W/2) 4 float16."""
+) -> tuple[DeviceArray, DeviceArray | None]:
+    """Return the light of each 2x2 cell of a colour filter array, and the rim colours of clipped lights.
+
+    Light is ceil(H/2) ceil(W/2) 4 float16; rim colours are h w 4 float32, one for each tile of TILE_CELLS
+    cells, None where nothing is clipped or everything is.
+    """
     height, width = values.shape
     frame = FRAME.allocate(device, -(-height // 2), -(-width // 2))
+    rows, columns = (-(-n // TILE_CELLS) for n in frame.shape[:2])
+    marks = device.zeros((rows, columns), MARKS.dtype)
+    bin_cells(device, values, frame, marks, None, red, black, inverse, colour, second=False)
+    if not marks.get().any():
+        return frame, None
+    sums = rim_sums(device, values, marks, red, black, inverse, colour).get()
+    rim = device.upload(rim_colours(sums)) if sums[..., 3].any() else None
+    bin_cells(device, values, frame, marks, rim, red, black, inverse, colour, second=True)
+    return frame, rim
+
+
+def bin_cells(
+    device: Device,
+    values: DeviceArray,
+    frame: DeviceArray,
+    marks: DeviceArray,
+    rim: DeviceArray | None,
+    red: int,
+    black: Array32,
+    inverse: Array32,
+    colour: Array32,
+    *,
+    second: bool,
+) -> None:
+    """Write the light of cells into frame: the first pass marks clipped tiles, the second rebuilds them."""
+    height, width = values.shape
     device.run(
         "develop_bin",
         _size(frame),
         defines=value_defines(values),
         values=values,
         frame=frame,
+        marks=marks,
+        **rim_arguments(device, rim),
+        width=width,
+        height=height,
+        red=red,
+        black=black,
+        inverse=inverse,
+        colour=colour,
+        second=int(second),
+    )
+
+
+def rim_sums(
+    device: Device,
+    values: DeviceArray,
+    marks: DeviceArray,
+    red: int,
+    black: Array32,
+    inverse: Array32,
+    colour: Array32,
+) -> DeviceArray:
+    """Return the sums of unclipped light near marked tiles, h w 10 float32 (kernels/develop_rims.cl)."""
+    height, width = values.shape
+    sums = RIM_SUMS.allocate(device, *marks.shape)
+    device.run(
+        "develop_rims",
+        _size(sums),
+        defines=value_defines(values),
+        values=values,
+        marks=marks,
+        sums=sums,
         width=width,
         height=height,
         red=red,
@@ -70,7 +132,14 @@ def bin_cfa(
         inverse=inverse,
         colour=colour,
     )
-    return frame
+    return sums
+
+
+def rim_arguments(device: Device, rim: DeviceArray | None) -> dict[str, Any]:
+    """Return the arguments of kernels that read rim colours; None: there are none."""
+    if rim is None:
+        return {"rim": device.zeros((1, 4), RIM.dtype), "rim_columns": 0, "rim_rows": 0}
+    return {"rim": rim, "rim_columns": rim.shape[1], "rim_rows": rim.shape[0]}
 
 
 def bin_rgb(device: Device, values: DeviceArray, curve: DeviceArray, colour: Array32) -> DeviceArray:

@@ -29,19 +29,31 @@ def demosaic(device: Device, mosaic: Mosaic, highlights: float) -> Frame:
         table = device.upload(develop_kernels.curve_table(shot, values.dtype))
         light = develop_kernels.rgb(device, values, table, colour)
     else:
+        rim = _rim_colours(device, values, shot, colour)
         light = LIGHT.allocate(device, height, width)
         step = kernels.band_rows(width)
         for first in range(0, height, step):
-            _band(device, values, shot, light, first, min(step, height - first), colour)
+            _band(device, values, shot, rim, light, first, min(step, height - first), colour)
             device.finish()  # so that one band's buffers are freed before the next one's are allocated
     result: Array32 = light.get()
     return Frame(result, Grid.over(height, width, 1), shot)
+
+
+def _rim_colours(device: Device, values: DeviceArray, shot: Shot, colour: Array32) -> DeviceArray | None:
+    """Return the colours at the rims of clipped lights, None where there are none."""
+    black, inverse = develop_kernels.levels(shot, values.dtype)
+    red = (shot.cfa or "RGGB").index("R")
+    half, rim = develop_kernels.bin_cfa(device, values, red, black, inverse, colour)
+    del half
+    device.finish()  # its buffer is freed before the light's is allocated
+    return rim
 
 
 def _band(
     device: Device,
     values: DeviceArray,
     shot: Shot,
+    rim: DeviceArray | None,
     light: DeviceArray,
     first: int,
     rows: int,
@@ -51,8 +63,9 @@ def _band(
     red = (shot.cfa or "RGGB").index("R")
     black, inverse = develop_kernels.levels(shot, values.dtype)
     gain = inverse * kernels.wb_gains_by_position(shot)
-    band = kernels.linearize(device, values, first - kernels.PAD, rows + 2 * kernels.PAD, black, gain)
+    top, padded = first - kernels.PAD, rows + 2 * kernels.PAD
+    band = kernels.linearize(device, values, rim, top, padded, red, black, gain, colour)
     differences = kernels.color_differences(device, band, red)
     gradients = kernels.gradients(device, differences)
     chroma = kernels.green(device, differences, gradients, red)
-    kernels.interpolate(device, band, chroma, light, first, red, colour)
+    kernels.interpolate(device, band, chroma, rim, light, first, red, colour)

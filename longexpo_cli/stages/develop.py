@@ -92,7 +92,7 @@ def develop(device: Device, mosaic: Mosaic, params: Params) -> DeviceFrame:
         light = kernels.bin_rgb(device, values, table, colour)
     else:
         black, inverse = kernels.levels(shot, values.dtype)
-        light = kernels.bin_cfa(device, values, shot.cfa.index("R"), black, inverse, colour)
+        light, _ = kernels.bin_cfa(device, values, shot.cfa.index("R"), black, inverse, colour)
     device.finish()  # a CPU device reads the mosaic from the caller's memory until here
     return DeviceFrame(light, grid, shot)
 

@@ -10,24 +10,31 @@ import pytest
 from longexpo_cli.gpu import demosaic as kernels
 from longexpo_cli.gpu import develop
 from longexpo_cli.gpu.device import Device
-from tests.kernels.test_develop import LARGE, SHOT, colour, mosaic
+from tests.kernels.test_develop import LARGE, SHOT, colour, mosaic, rim_colours
 from tests.reference import demosaic as twin
 
 CFAS = ("RGGB", "GRBG", "GBRG", "BGGR")
 
 
+@pytest.mark.parametrize("has_rim", [False, True])
 @pytest.mark.parametrize("red", range(4))
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 13), (30, 70)])
-def test_every_step_of_the_demosaic_is_its_twin(device: Device, size: tuple[int, int], red: int) -> None:
+def test_every_step_of_the_demosaic_is_its_twin(
+    device: Device, size: tuple[int, int], red: int, has_rim: bool
+) -> None:
     shot = replace(SHOT, cfa=CFAS[red])
     values = mosaic(size)
     black, inverse = develop.levels(shot, values.dtype)
     gain = inverse * kernels.wb_gains_by_position(shot)
     pad, knee = kernels.PAD, kernels.KNEE
     rows = size[0] + 2 * pad
-    band = kernels.linearize(device, device.upload(values), -pad, rows, black, gain)
+    colours = colour(shot)
+    tiles = rim_colours(size) if has_rim else None
+    rim = None if tiles is None else device.upload(tiles)
+    band = kernels.linearize(device, device.upload(values), rim, -pad, rows, red, black, gain, colours)
     linear = band.get().astype(np.float64)
-    assert np.abs(linear - twin.linearize(values, -pad, rows, black, gain, pad, knee)).max() <= LARGE
+    expected_band = twin.linearize(values, -pad, rows, red, black, gain, colours, pad, knee, tiles)
+    assert np.abs(linear - expected_band).max() <= 40 * LARGE
     differences = kernels.color_differences(device, band, red)
     differences_64 = differences.get().astype(np.float64)
     assert np.abs(differences_64 - twin.color_differences(linear, red)).max() <= LARGE
@@ -37,7 +44,7 @@ def test_every_step_of_the_demosaic_is_its_twin(device: Device, size: tuple[int,
     expected_chroma = twin.green(differences_64, gradients.get().astype(np.float64), red)
     assert np.abs(chroma.get() - expected_chroma).max() <= LARGE
     light = device.zeros((*size, 3), np.float32)
-    result = kernels.interpolate(device, band, chroma, light, 0, red, colour(shot)).get()
-    expected = twin.interpolate(linear, chroma.get().astype(np.float64), red, pad, knee, colour(shot))
+    result = kernels.interpolate(device, band, chroma, rim, light, 0, red, colours).get()
+    expected = twin.interpolate(linear, chroma.get().astype(np.float64), red, pad, knee, colours, tiles)
     # Near white the lift's slope, up to 40 of the raw value's error, adds to the rounding.
     assert np.abs(result - expected).max() <= 40 * LARGE

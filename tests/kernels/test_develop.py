@@ -46,22 +46,73 @@ def mosaic(size: tuple[int, ...], kind: type = np.uint16) -> Any:
     return np.random.default_rng(sum(size)).integers(0, 256 if kind is np.uint8 else 1100, size).astype(kind)
 
 
+def rim_colours(size: tuple[int, int]) -> Any:
+    """Return random rim colours of the tiles of a picture, and how much of them is kept."""
+    rows, columns = (-(-n // 16) for n in size)
+    tiles = np.random.default_rng(3).uniform(0.2, 1, (rows, columns, 4))
+    tiles[..., :3] *= 3 / tiles[..., :3].sum(axis=-1, keepdims=True)
+    return tiles.astype(np.float32)
+
+
 @pytest.mark.parametrize("red", range(4))
 @pytest.mark.parametrize("size", SIZES)
 def test_bin_is_its_twin(device: Device, size: tuple[int, int], red: int) -> None:
     values = mosaic(size)
-    black, inverse = kernels.levels(SHOT, values.dtype)
-    result = kernels.bin_cfa(device, device.upload(values), red, black, inverse, colour()).get()
-    expected = twin.bin_cfa(values, red, black, inverse, colour())
-    assert result.shape == expected.shape
-    assert np.all(np.abs(result.astype(np.float64) - expected) <= half_rounding(expected) + LARGE)
+    values[: size[0] // 2] = np.minimum(
+        values[: size[0] // 2], 900
+    )  # so that some tiles have no clipped cell
+    levels = kernels.levels(SHOT, values.dtype)
+    held = device.upload(values)
+    for tiles in (None, rim_colours(size)):
+        rim = None if tiles is None else device.upload(tiles)
+        frame = device.zeros((-(-size[0] // 2), -(-size[1] // 2), 4), np.float16)
+        marks = device.zeros(tuple(-(-n // 16) for n in size), np.uint8)
+        kernels.bin_cells(device, held, frame, marks, None, red, *levels, colour(), second=False)
+        assert np.array_equal(marks.get(), twin.marks(values, red, *levels, colour()))
+        kernels.bin_cells(device, held, frame, marks, rim, red, *levels, colour(), second=True)
+        expected = twin.bin_cells(values, red, *levels, colour(), tiles)
+        error = np.abs(frame.get().astype(np.float64) - expected)
+        assert np.all(error <= half_rounding(expected) + 40 * LARGE)
+
+
+@pytest.mark.parametrize("red", range(4))
+@pytest.mark.parametrize("size", [*SIZES, (120, 130)])
+def test_rims_are_their_twin(device: Device, size: tuple[int, int], red: int) -> None:
+    values = np.minimum(mosaic(size), 900)
+    values[size[0] // 3 :, : size[1] // 3] = 1100
+    levels = kernels.levels(SHOT, values.dtype)
+    marks = twin.marks(values, red, *levels, colour()).astype(np.uint8)
+    held, marked = device.upload(values), device.upload(marks)
+    found = kernels.rim_sums(device, held, marked, red, *levels, colour()).get()
+    expected = twin.rim_sums(values, marks, red, *levels, colour())
+    assert size != (120, 130) or (0 < expected[..., 3].astype(bool).sum() < marks.size and marks.any())
+    assert np.all(np.abs(found - expected) <= 1e-5 * np.abs(expected) + LARGE)
+
+
+def test_neutral_light_stays_neutral_however_it_is_clipped(device: Device) -> None:
+    """Each sample of a grey ramp clips at its own light; the rebuilt light is grey, and never gets darker."""
+    shot = replace(PLAIN, wb_gains=(2.0, 1.0, 1.5))
+    light = np.tile(np.geomspace(0.05, 20, 400), (32, 1))
+    for cfa in ("RGGB", "BGGR", "GRBG", "GBRG"):
+        gains = np.array([shot.wb_gains["RGB".index(letter)] for letter in cfa]).reshape(2, 2)
+        values = np.minimum(light / np.tile(gains, (16, 200)), 1).astype(np.float32)
+        unit = np.zeros(4, np.float32), np.ones(4, np.float32)
+        red = cfa.index("R")
+        frame, rim = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(shot))
+        found = frame.get()[4:-4, 2:-2, :3].astype(np.float64)
+        assert rim is not None
+        assert np.ptp(found, axis=-1).max() < 0.004 * found.max()
+        assert np.diff(found[0, :, 1]).min() > -0.002
+        assert np.abs(found[:, -20:] - 2).max() < 2e-3
 
 
 @pytest.mark.parametrize("red", range(4))
 def test_bin_of_a_constant_is_that_constant(device: Device, red: int) -> None:
     values = np.full((7, 13), 0.25, np.float32)
     unit = np.zeros(4, np.float32), np.ones(4, np.float32)
-    result = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN)).get()
+    frame, rim = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN))
+    result = frame.get()
+    assert rim is None
     assert np.all(result == np.array([0.25, 0.25, 0.25, 1], np.float16))
 
 
@@ -71,7 +122,9 @@ def test_bin_reproduces_a_ramp_at_the_cells_centre(device: Device, red: int) -> 
     y, x = np.indices((16, 24))
     values = ((x + 2 * y) / 128).astype(np.float32)
     unit = np.zeros(4, np.float32), np.ones(4, np.float32)
-    result = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN)).get()
+    frame, rim = kernels.bin_cfa(device, device.upload(values), red, *unit, colour(PLAIN))
+    result = frame.get()
+    assert rim is None
     y, x = np.indices((8, 12)) * 2 + 0.5
     expected = ((x + 2 * y) / 128).astype(np.float16)
     inside = (slice(1, -1), slice(1, -1))

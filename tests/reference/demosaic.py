@@ -9,24 +9,65 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array, Array32, Array64, Flags
-from tests.reference.develop import clipping, working_light
+from tests.reference.develop import clipping, faded_light, rim_of_cells, unclipped_light
+
+MIXED_PIXELS = 2.0
 
 
 def linearize(
     values: Array,
     top: int,
     rows: int,
+    red: int,
     black: Array32 | Array64,
     gain: Array32 | Array64,
+    colour: Array,
     pad: int,
     knee: float,
+    rim: Array | None = None,
 ) -> Array64:
-    """Return rows from top on, mirrored about the edge pixels, as square roots of balanced light."""
+    """Return rows from top on, mirrored about the edge pixels, as square roots of balanced, rebuilt light."""
     height, width = values.shape
     y, x = _mirror(np.arange(top, top + rows), height), _mirror(np.arange(-pad, width + pad), width)
-    position = (y[:, None] & 1) * 2 + (x[None, :] & 1)
-    v = (values[np.ix_(y, x)].astype(np.float64) - black[position]) * gain[position]
+    v = rebuilt_samples(values, red, black, gain, colour, rim)[np.ix_(y, x)]
     return np.copysign(np.sqrt(np.abs(v) + knee) - np.sqrt(knee), v)
+
+
+def rebuilt_samples(
+    values: Array,
+    red: int,
+    black: Array32 | Array64,
+    gain: Array32 | Array64,
+    colour: Array,
+    rim: Array | None,
+) -> Array64:
+    """Return balanced samples H W; clipped ones are raised to the unclipped light of the 3x3 around."""
+    height, width = values.shape
+    at_y, at_x = np.indices(values.shape)
+    position = (at_y & 1) * 2 + (at_x & 1)
+    gains = np.asarray(colour[:3], np.float64)
+    channel = np.where(position == red, 0, np.where(position == red ^ 3, 2, 1))
+    v = (values.astype(np.float64) - black[position]) * gain[position]
+    raw = v / gains[channel]
+    clipped = clipping(raw, float(colour[3]))
+    y, x = (_mirror(np.arange(-1, n + 1), n) for n in (height, width))
+    raw_around, clipped_around, channels = (a[np.ix_(y, x)] for a in (np.minimum(raw, 1), clipped, channel))
+    sums, total, largest = np.zeros((height, width, 3)), np.zeros((height, width, 3)), []
+    for j in range(3):
+        for i in range(3):
+            there = (slice(j, j + height), slice(i, i + width))
+            mine = channels[there][..., None] == np.arange(3)
+            weight = mine * (2 - abs(i - 1)) * (2 - abs(j - 1))
+            sums += weight * raw_around[there][..., None]
+            total += weight
+            largest.append(np.where(mine, clipped_around[there][..., None], 0))
+    own = channel[..., None] == np.arange(3)
+    clips = np.where(own, clipped[..., None], np.max(largest, axis=0))
+    hue = np.zeros((*values.shape, 4)) if rim is None else rim_of_cells(rim, values.shape, 0.5)
+    light = unclipped_light(sums / np.maximum(total, 1), clips, hue, colour)
+    light = np.take_along_axis(light, channel[..., None], -1)[..., 0]
+    limited = np.minimum(v, gains[channel])
+    return np.where(clipped > 0, (1 - clipped) * limited + clipped * np.maximum(limited, light), v)
 
 
 def color_differences(band: Array64, red: int) -> Array64:
@@ -61,8 +102,16 @@ def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-
     return _zero_border(np.where(is_green(chroma.shape, red), 0.0, chroma), 4)
 
 
-def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float, colour: Array) -> Array64:
-    """Return light of the band's inner pixels."""
+def interpolate(
+    band: Array64,
+    chroma: Array64,
+    red: int,
+    pad: int,
+    knee: float,
+    colour: Array,
+    rim: Array | None = None,
+) -> Array64:
+    """Return light of the band's inner pixels, which start at the picture's first row."""
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
     prb[np.ix_((0, 6), (2, 4))] = prb[np.ix_((2, 4), (0, 6))] = -1 / 32
@@ -79,12 +128,19 @@ def interpolate(band: Array64, chroma: Array64, red: int, pad: int, knee: float,
     full = np.where(is_green(band.shape, red), band, band + chroma)
     balanced = np.stack([full - planes[0], full, full - planes[1]], -1)[pad:-pad, pad:-pad]
     gains = np.asarray(colour[:3], np.float64)
-    raw = np.copysign((np.abs(balanced) + np.sqrt(knee)) ** 2 - knee, balanced) / gains
-    measured, shares = (np.abs(band) + np.sqrt(knee)) ** 2 - knee, []
+    light = np.copysign((np.abs(balanced) + np.sqrt(knee)) ** 2 - knee, balanced)
+    measured = (np.abs(band) + np.sqrt(knee)) ** 2 - knee
+    clips, differs = [], []
     for gain, place in zip(gains, (reds, is_green(band.shape, red), blues), strict=True):
         clipped = np.where(place & (band > 0), clipping(measured / gain, float(colour[3])), 0)
-        shares.append(_binomial(clipped) / _binomial(place.astype(np.float64)))
-    return working_light(raw, colour, np.stack(shares, -1)[pad:-pad, pad:-pad])
+        mean = _binomial(clipped) / _binomial(place.astype(np.float64))
+        near = [np.roll(clipped, (j, i), (0, 1)) for j in (-1, 0, 1) for i in (-1, 0, 1)]
+        largest = np.max(near, axis=0)
+        differs.append(largest - mean)
+        clips.append(np.where(place, clipped, largest))
+    mixed = np.clip(MIXED_PIXELS * np.max(differs, axis=0), 0, 1)[pad:-pad, pad:-pad]
+    hue = np.zeros((*mixed.shape, 4)) if rim is None else rim_of_cells(rim, mixed.shape, 0.5)
+    return faded_light(light, np.stack(clips, -1)[pad:-pad, pad:-pad], mixed, hue, colour)
 
 
 def is_green(shape: tuple[int, ...], red: int) -> Flags:

@@ -12,38 +12,95 @@ from longexpo_cli.arrays import Array, Array32, Array64
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
 
+CLIPPED, REFUTED_FROM = np.float64(np.float32(0.99)), np.float64(np.float32(1.3))
+RIM_CELLS, FADE, MIXED = 8, np.float64(np.float32(0.7)), 4.0
+
+
 def clipping(raw: Array64, start: float) -> Array64:
     """Return how clipped raw values are: 0 up to start, 1 from 0.99 on, smooth between."""
-    t = np.clip((raw - start) / (np.float64(np.float32(0.99)) - start), 0, 1)
+    t = np.clip((raw - start) / (CLIPPED - start), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def working_light(raw: Array64, colour: Array, clipped: Array64 | None = None) -> Array64:
-    """Apply white balance, highlight recovery, matrix and exposure scale to raw ... 3."""
+def unclipped_light(raw: Array64, clipped: Array64, rim: Array64, colour: Array) -> Array64:
+    """Return balanced light ... 3 of raw ... 3, clipped channels rebuilt; rim ... 4, of sum 0: none."""
+    light = np.minimum(raw, 1) * np.asarray(colour[:3], np.float64)
+    reliable = 1 - clipped
+    part, known = reliable * light, rim[..., :3].sum(axis=-1, keepdims=True) > 0
+    r = np.where(known, rim[..., :3], 1)
+    bound = (light / r).max(axis=-1, keepdims=True)
+    weight = np.float64(np.float32(0.02))
+    scale = part.sum(axis=-1, keepdims=True) + weight * bound
+    scale /= (reliable * r).sum(axis=-1, keepdims=True) + weight
+    first = np.maximum(light, _others(part) / np.maximum(_others(reliable), 1e-6))
+    first = reliable * light + clipped * first
+    others = np.maximum(light, _others(first) / 2)
+    every = clipped.prod(axis=-1, keepdims=True)
+    others = others + every * (colour[11] - others)
+    least = (clipped * light / r).max(axis=-1, keepdims=True)
+    t = np.clip((least / np.maximum(scale, 1e-6) - REFUTED_FROM) / 0.3, 0, 1)
+    believed = np.where(known, 1 - t * t * (3 - 2 * t), 0)
+    rebuilt = others + believed * (np.maximum(scale * r, light) - others)
+    return np.asarray(reliable * light + clipped * rebuilt)
+
+
+def faded_light(light: Array64, clipped: Array64, mixed: Array64, rim: Array64, colour: Array) -> Array64:
+    """Return working-space light of balanced light ... 3 that may be brighter than any unclipped light."""
     c = np.asarray(colour, np.float64)
-    matrix = np.stack([c[4:7], c[8:11], c[12:15]])
-    clipped = clipping(raw, c[3]) if clipped is None else clipped
-    raw = np.where(clipped.max(axis=-1, keepdims=True) > 0, np.minimum(raw, 1), raw)
-    light = raw * c[0:3]
-    unclipped = (1 - clipped) * light
-    weight = np.roll(1 - clipped, 1, -1) + np.roll(1 - clipped, 2, -1)
-    total = np.roll(unclipped, 1, -1) + np.roll(unclipped, 2, -1)
-    others = (total + np.maximum(1 - weight, 0) * c[11]) / np.maximum(weight, 1)
-    light = (1 - clipped) * light + clipped * np.maximum(others, light)
-    return np.asarray(c[7] * light @ matrix.T)
+    known = rim[..., :3].sum(axis=-1, keepdims=True) > 0
+    every = clipped.prod(axis=-1, keepdims=True)
+    mean = light.mean(axis=-1, keepdims=True)
+    bright = light + np.where(known, mixed[..., None] * (mean * rim[..., :3] - light), 0)
+    keep = 1 - every * np.where(known, 1 - rim[..., 3:], 1)
+    peak = bright.max(axis=-1, keepdims=True)
+    root = np.cbrt(np.clip(bright / np.maximum(peak, 1e-9), 0, 1))
+    root = 1 - (1 - root) * keep * np.maximum(peak / c[11], 1) ** -FADE
+    faded = np.where((peak > c[11]) | (every > 0), np.minimum(peak, c[11]) * root**3, bright)
+    light = np.where(clipped.max(axis=-1, keepdims=True) > 0, faded, light)
+    return np.asarray(c[7] * light @ np.stack([c[4:7], c[8:11], c[12:15]]).T)
 
 
-def bin_cfa(
-    values: Array,
-    red: int,
-    black: Array32 | Array64,
-    inverse: Array32 | Array64,
-    colour: Array,
-) -> Array64:
-    """Interpolate each colour to the centre of its 2x2 cell from the nearest samples of that colour."""
+def rebuilt_light(raw: Array64, clipped: Array64, mixed: Array64, rim: Array64, colour: Array) -> Array64:
+    """Return working-space light of raw ... 3; channels that are not clipped are kept."""
+    plain = raw * np.asarray(colour[:3], np.float64)
+    light = np.where(
+        clipped.max(axis=-1, keepdims=True) > 0, unclipped_light(raw, clipped, rim, colour), plain
+    )
+    return faded_light(light, clipped, mixed, rim, colour)
+
+
+def working_light(raw: Array64, colour: Array) -> Array64:
+    """Return working-space light of raw ... 3 without rim colours."""
+    shape = raw.shape[:-1]
+    return rebuilt_light(raw, clipping(raw, float(colour[3])), np.zeros(shape), np.zeros((*shape, 4)), colour)
+
+
+def sample_rim(rim: Array, x: Array64, y: Array64) -> Array64:
+    """Return the rim colours h w 4 at half-resolution positions, bilinear, edges clamped."""
+    rows, columns = rim.shape[:2]
+    x = np.clip((x + 0.5) / RIM_CELLS - 0.5, 0, columns - 1)
+    y = np.clip((y + 0.5) / RIM_CELLS - 0.5, 0, rows - 1)
+    x0, y0 = x.astype(int), y.astype(int)
+    x1, y1 = np.minimum(x0 + 1, columns - 1), np.minimum(y0 + 1, rows - 1)
+    u, v, rim = (x - x0)[..., None], (y - y0)[..., None], rim.astype(np.float64)
+    top = rim[y0, x0] + u * (rim[y0, x1] - rim[y0, x0])
+    bottom = rim[y1, x0] + u * (rim[y1, x1] - rim[y1, x0])
+    return np.asarray(top + v * (bottom - top))
+
+
+def rim_of_cells(rim: Array, shape: tuple[int, ...], scale: float = 1.0) -> Array64:
+    """Return the rim colour of every pixel of a picture of this shape; scale is its pixels in half pixels."""
+    y, x = ((n + 0.5) * scale - 0.5 for n in np.ogrid[: shape[0], : shape[1]])
+    x, y = np.broadcast_arrays(x, y)
+    return sample_rim(rim, x, y)
+
+
+def cells(
+    values: Array, red: int, black: Array32 | Array64, inverse: Array32 | Array64, start: float
+) -> tuple[Array64, Array64, Array64]:
+    """Return raw values and clipping of each 2x2 cell, ... 3, and how mixed its samples are."""
     height, width = values.shape
     shape = (-(-height // 2), -(-width // 2))
-    raw = np.empty((*shape, 3))
 
     def sample(position: int, dx: int = 0, dy: int = 0) -> Array64:
         x = 2 * np.arange(shape[1]) + (position & 1) + dx
@@ -51,13 +108,58 @@ def bin_cfa(
         x, y = (np.clip(at + 2 * (at < 0) - 2 * (at >= n), 0, n - 1) for at, n in ((x, width), (y, height)))
         return (values[np.ix_(y, x)].astype(np.float64) - black[position]) * inverse[position]
 
-    for channel, position in ((0, red), (2, red ^ 3)):
+    def four(position: int) -> list[Array64]:
         dx, dy = 2 - 4 * (position & 1), 2 - 4 * (position >> 1)
-        close = 0.75 * sample(position) + 0.25 * sample(position, dx)
-        far = 0.75 * sample(position, 0, dy) + 0.25 * sample(position, dx, dy)
-        raw[..., channel] = 0.75 * close + 0.25 * far
-    raw[..., 1] = (sample(red ^ 1) + sample(red ^ 2)) / 2
-    return _with_one(working_light(raw, colour))
+        return [sample(position, x, y) for y in (0, dy) for x in (0, dx)]
+
+    def interpolated(position: int, start: float | None = None) -> Array64:
+        a, b, c, d = (s if start is None else clipping(s, start) for s in four(position))
+        return 0.75 * (0.75 * a + 0.25 * b) + 0.25 * (0.75 * c + 0.25 * d)
+
+    places = ((red,), (red ^ 1, red ^ 2), (red ^ 3,))
+    raw = np.stack([np.mean([interpolated(p) for p in some], axis=0) for some in places], -1)
+    mean = np.stack([np.mean([interpolated(p, start) for p in some], axis=0) for some in places], -1)
+    largest = [np.max([clipping(s, start) for p in some for s in four(p)], axis=0) for some in places]
+    clipped = np.stack(largest, -1)
+    return raw, clipped, np.clip(MIXED * (clipped - mean).max(axis=-1), 0, 1)
+
+
+def bin_cells(
+    values: Array,
+    red: int,
+    black: Array32 | Array64,
+    inverse: Array32 | Array64,
+    colour: Array,
+    rim: Array | None = None,
+) -> Array64:
+    """Interpolate each position of the pattern to the centre of its 2x2 cell, and rebuild clipped light."""
+    raw, clipped, mixed = cells(values, red, black, inverse, float(colour[3]))
+    hue = np.zeros((*mixed.shape, 4)) if rim is None else rim_of_cells(rim, mixed.shape)
+    return _with_one(rebuilt_light(raw, clipped, mixed, hue, colour))
+
+
+def marks(values: Array, red: int, black: Array32, inverse: Array32, colour: Array) -> Array64:
+    """Return 1 for every tile that has a clipped cell, else 0."""
+    _, clipped, _ = cells(values, red, black, inverse, float(colour[3]))
+    return np.minimum(_blocks(np.ceil(clipped.max(axis=-1)), RIM_CELLS), 1)
+
+
+def rim_sums(
+    values: Array, marks: Array, red: int, black: Array32, inverse: Array32, colour: Array
+) -> Array64:
+    """Return the sums of unclipped light of every tile near a marked one, h w 10."""
+    raw, clipped, _ = cells(values, red, black, inverse, float(colour[3]))
+    padded = np.pad(marks, 1)
+    rows, columns = marks.shape
+    near = np.max([padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)], axis=0) > 0
+    light = np.maximum(raw, 0) * np.asarray(colour[:3], np.float64)
+    mean = light.mean(axis=-1)
+    weight = np.where((clipped.max(axis=-1) > 0) | (mean <= 0), 0, mean**2)
+    hue = np.moveaxis(light / np.where(mean > 0, mean, 1)[..., None], -1, 0)
+    planes = [*(weight * hue), weight, *(weight**2 * hue), weight**2, weight**2 * np.sum(hue**2, axis=0)]
+    sums = [_blocks(plane, RIM_CELLS) * near for plane in planes]
+    is_open = _blocks((clipped.min(axis=-1) < 1).astype(np.float64), RIM_CELLS) > 0
+    return np.stack([*sums, np.where(near, is_open, 1)], -1)
 
 
 def rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
@@ -97,6 +199,10 @@ def energy(frame: Array, k: int, dark: float) -> Array64:
     inside = _blocks(np.ones_like(light), k)
     mean = _blocks(light, k) / inside
     return np.minimum(_blocks(dx**2 + dy**2, k) / inside / (mean**2 + dark**2), 65504)
+
+
+def _others(channels: Array64) -> Array64:
+    return np.asarray(np.roll(channels, 1, -1) + np.roll(channels, 2, -1))
 
 
 def _blocks(array: Array64, k: int) -> Array64:

@@ -11,12 +11,10 @@ import pytest
 
 from longexpo_cli import colour
 from longexpo_cli.gpu import demosaic as kernels
-from longexpo_cli.gpu.develop import colour_vector
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.stages import demosaic
+from longexpo_cli.stages import demosaic, develop
 from longexpo_cli.types import Mosaic
 from tests.reference.demosaic import mosaic_of
-from tests.reference.develop import working_light
 from tests.stages.test_develop import CFAS, PARAMS, SHOT, photo, srgb_psnr, stored
 
 
@@ -65,16 +63,44 @@ def test_demosaic_of_a_grey_edge_stays_grey(device: Device) -> None:
         assert np.ptp(encoded, axis=-1).mean() < 0.004
 
 
-def test_demosaic_of_a_lamp_is_smooth(device: Device) -> None:
-    """Channels clip one after the other towards a lamp's white middle: as if each pixel had all three."""
+def test_a_lamp_keeps_its_hue_from_rim_to_middle(device: Device) -> None:
+    """Channels clip one after the other; the light fades towards white, as in the bin."""
     y, x = np.indices((80, 80))
     glow = 6 * np.exp(-np.hypot(y - 39.3, x - 40.2) / 9)
     raw = np.minimum(glow[..., None] * [0.9, 0.7, 0.25], 1)
     shot = replace(SHOT, wb_gains=(2.0, 1.0, 1.5))
     values = mosaic_of(raw, "RGGB").astype(np.float32)
-    light = demosaic.demosaic(device, Mosaic(values, shot), PARAMS.highlights).light
-    assert np.ptp(light[38:41, 39:42]) < 1e-6
-    assert light[39, 40, 0] == 2
-    truth = working_light(raw, colour_vector(shot, PARAMS.highlights))
-    assert np.abs(light - truth).mean() < 0.01
-    assert np.abs(light - truth).max() < 0.35
+    mosaic = Mosaic(values, shot)
+    light = demosaic.demosaic(device, mosaic, PARAMS.highlights).light.astype(np.float64)
+    assert light[39, 40, 0] == pytest.approx(2, abs=1e-3)
+    red_over_green, blue_over_green = light[..., 0] / light[..., 1], light[..., 2] / light[..., 1]
+    bright = glow > 0.3
+    assert red_over_green[bright].min() > 1.3
+    assert red_over_green[bright].max() < 1.8 / 0.7 * 1.1
+    assert blue_over_green[bright].min() > 0.375 / 0.7 * 0.9
+    assert blue_over_green[bright].max() < 0.9
+    half = develop.develop(device, mosaic, PARAMS).light.get()[..., :3].astype(np.float64)
+    mean = light.reshape(40, 2, 40, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half - mean).mean() < 0.01
+    assert np.abs(half - mean).max() < 0.25
+
+
+@pytest.mark.parametrize("cfa", CFAS)
+def test_a_white_lamp_is_white_up_to_its_edge(device: Device, cfa: str) -> None:
+    """The edge is as sharp as a lens draws it; clipped samples do not colour the pixels beside them."""
+    y, x = np.indices((240, 240))
+    disc = (np.hypot(y - 118, x - 121.4) < 31).astype(np.float64)
+    light = cv2.resize(cv2.GaussianBlur(disc, (0, 0), 2.4), (80, 80), interpolation=cv2.INTER_AREA)
+    for gains in ((2.0, 1.0, 1.6), (1.0, 1.0, 2.2)):
+        shot = replace(SHOT, wb_gains=gains, cfa=cfa)
+        raw = np.minimum((8 * light[..., None] + 0.01) / gains, 1)
+        found = demosaic.demosaic(
+            device, Mosaic(mosaic_of(raw, cfa).astype(np.float32), shot), PARAMS.highlights
+        )
+        rim = (raw.max(axis=-1) >= 0.95) & (raw.min(axis=-1) < 0.99)
+        colours = found.light[rim].sum(axis=0) / found.light[rim].sum(axis=0)[1]
+        assert np.abs(colours - 1).max() < 0.05
+        ratio = found.light[rim] / found.light[rim][:, 1:2]
+        assert np.percentile(np.abs(ratio - 1), 90) < 0.08
+        core = found.light[raw.min(axis=-1) >= 0.99]
+        assert np.abs(core / core[:, 1:2] - 1).max() < 0.05
