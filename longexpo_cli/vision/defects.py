@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64, Flags
+from longexpo_cli.arrays import Array64, Flags, Indices
 from longexpo_cli.types import Mosaic, Preview, Shot
 from longexpo_cli.vision import camera_shift
 
@@ -226,21 +226,35 @@ def _keys(places: Places, width: int) -> npt.NDArray[np.int64]:
 def _beyond_pairs(plane: npt.NDArray[Any], step: int, is_hot: bool, least: float) -> Places:
     """Return the pixels N 2 (y, x) beyond both neighbours in the row, or both in the column, by least.
 
-    Of many, which are texture, those that differ most. Bands of rows fit into a processor's cache.
+    Of many, which are texture, those that differ most, the first of equal ones. Bands of rows fit into a
+    processor's cache.
     """
     height, width = plane.shape
-    found, sizes = [], []
+    flat, size = np.zeros(0, np.intp), np.zeros(0, plane.dtype)
+    is_whole = np.issubdtype(plane.dtype, np.integer)
+    above = plane.dtype.type(min(np.floor(least), np.iinfo(plane.dtype).max) if is_whole else least)
     for top in range(0, height, _BAND_ROWS):
         bottom = min(top + _BAND_ROWS, height)
         start, end = max(top - step, 0), min(bottom + step, height)
         beyond = _beyond(plane[start:end], step, is_hot)[top - start : bottom - start].ravel()
-        places = np.flatnonzero(beyond > least)
-        found.append(places + top * width)
-        sizes.append(beyond[places])
-    flat, size = np.concatenate(found), np.concatenate(sizes)
-    if flat.size > _MAX_CANDIDATES:
-        flat = np.sort(flat[np.argpartition(size, flat.size - _MAX_CANDIDATES)[-_MAX_CANDIDATES:]])
+        places = np.flatnonzero(beyond > above)
+        flat, size = np.concatenate([flat, places + top * width]), np.concatenate([size, beyond[places]])
+        if flat.size > 2 * _MAX_CANDIDATES:
+            flat, size = _largest(flat, size)
+            above = size.min()
+    flat, _ = _largest(flat, size)
     return np.stack([flat // width, flat % width], axis=1).astype(np.int32)
+
+
+def _largest(places: Indices, size: npt.NDArray[Any]) -> tuple[Indices, npt.NDArray[Any]]:
+    """Return the places of the _MAX_CANDIDATES largest, the first of equal ones, in their order."""
+    if len(places) <= _MAX_CANDIDATES:
+        return places, size
+    least = np.partition(size, len(size) - _MAX_CANDIDATES)[len(size) - _MAX_CANDIDATES]
+    chosen = size > least
+    equal = np.flatnonzero(size == least)
+    chosen[equal[: _MAX_CANDIDATES - np.count_nonzero(chosen)]] = True
+    return places[chosen], size[chosen]
 
 
 def _beyond(plane: npt.NDArray[Any], step: int, is_hot: bool) -> npt.NDArray[Any]:

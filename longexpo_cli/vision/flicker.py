@@ -73,7 +73,8 @@ def profile(frame: Frame) -> Profile:
     )
     camera = frame.light.astype(np.float32) @ to_camera.T.astype(np.float32)
     logarithm = np.log(np.maximum(camera, 0) + np.float32(_FLOOR)) + np.float32(np.log(shot.exposure_scale))
-    logarithm[(camera > _BRIGHT).any(axis=2)] = np.nan
+    red, green, blue = (camera[..., channel] > _BRIGHT for channel in range(3))
+    logarithm[red | green | blue] = np.nan
     return Profile(_strips(logarithm), _strips(logarithm.transpose(1, 0, 2)))
 
 
@@ -83,7 +84,10 @@ def _strips(values: Array32) -> Array32:
     sizes = [len(part) for part in np.array_split(np.arange(length), min(_STRIPS, length))]
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     known = np.isfinite(values)
-    count = np.add.reduceat(known, starts, axis=1, dtype=np.int32)
+    if known.all():  # nothing is clipped, as a rule
+        total = np.add.reduceat(values, starts, axis=1)
+        return np.asarray(total / np.array(sizes)[:, None], np.float32)
+    count = np.add.reduceat(known.astype(np.float32), starts, axis=1).astype(np.int32)
     total = np.add.reduceat(np.where(known, values, np.float32(0)), starts, axis=1)
     mean = total / np.maximum(count, 1)
     return np.where(2 * count > np.array(sizes)[:, None], mean, np.nan).astype(np.float32)
@@ -282,8 +286,14 @@ def _nanmean(values: npt.NDArray[Any], axis: int) -> Array64:
 
 def _nanmedian(values: npt.NDArray[Any], axis: int) -> Array64:
     """Return the median of what is known, NaN where nothing is."""
-    ordered = np.sort(values.astype(np.float64), axis=axis)  # NaN last
-    count = np.isfinite(values).sum(axis=axis, keepdims=True)
+    ordered = np.sort(values, axis=axis)  # NaN last
+    known = np.isfinite(values)
+    if known.all():
+        length = values.shape[axis]
+        middle = (ordered.take(at, axis).astype(np.float64) for at in ((length - 1) // 2, length // 2))
+        return np.asarray(sum(middle) / 2, np.float64)
+    ordered = ordered.astype(np.float64)
+    count = known.sum(axis=axis, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum(count - 1, 0) // 2, axis=axis)
     high = np.take_along_axis(ordered, np.minimum(count // 2, ordered.shape[axis] - 1), axis=axis)
     return np.asarray(np.squeeze((low + np.where(count > 0, high, np.nan)) / 2, axis=axis))
@@ -292,6 +302,8 @@ def _nanmedian(values: npt.NDArray[Any], axis: int) -> Array64:
 def _moved(values: npt.NDArray[Any], by: Array64) -> npt.NDArray[Any]:
     """Return lines x strips x 3, read `by` lines and strips farther on; the outer ones repeat."""
     for axis, shift in enumerate(by):
+        if shift == 0:
+            continue
         count = values.shape[axis]
         at = np.clip(np.arange(count) + shift, 0, count - 1)
         first = np.minimum(at.astype(np.int_), max(count - 2, 0))
