@@ -40,7 +40,7 @@ def bin_cfa(
     inverse: Array32 | Array64,
     colour: Array,
 ) -> Array64:
-    """Interpolate each position of the pattern to the centre of its 2x2 cell; green is the mean of its two."""
+    """Interpolate each position of the pattern to its cell's centre; green is the mean of its two."""
     height, width = values.shape
     shape = (-(-height // 2), -(-width // 2))
 
