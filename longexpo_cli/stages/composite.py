@@ -59,10 +59,13 @@ MIN_NOISE_SCALE = 1e-9  # of the noise variance: pictures without noise have a s
 CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
 PICTURE_VARIANCE = (0.25, 0.25, 0.25)
 CFA_OVERLAP = 2.56
-# What shifts of the frames change, beyond the gradients of half-resolution pixels: detail that binning folds
-# back. In units of composite_fine, whose pixels are half as wide; measured with pictures sharp to the pixel.
-FINE_WEIGHT = 7.5
-COARSE_FINE_WEIGHT = 6.0  # and of what is left in the mean of low pixels
+# What a shift of the frames changes: their gradients, and detail that is too fine for half-resolution pixels and
+# that binning folds back (composite_fine, less what the gradients are on its pixels, which are half as wide).
+# Measured with pictures that are sharp to the pixel, and shifted.
+GRADIENT_WEIGHT = 1.625
+FINE_GRADIENT = 1 / 12  # composite_fine of a ramp, of composite_texture
+FINE_WEIGHT = 12.0
+COARSE_FINE_WEIGHT = 6.0  # what is left in the mean of low pixels
 COARSE_PX = 4  # half-resolution pixels over which small changes are averaged
 NOISE_MARGIN = 1.5  # times the noise: less is noise
 COARSE_NOISE_MARGIN = 2.5  # the mean of a few low pixels varies more
@@ -167,8 +170,9 @@ def finish(total: ChangeAccumulator) -> Change:
     cell = total.low.scale // total.reference.grid.scale
     frames = np.maximum(total.frames, 1)
     change, coarse = _mean_around(total.change / frames), _mean_around(total.coarse / frames)
-    fine = _mean_around(np.maximum(_mean_around(total.fine), 0))
-    texture = np.maximum(_mean_around(total.texture), 0) + FINE_WEIGHT * fine
+    gradient = np.maximum(_mean_around(total.texture), 0)
+    fine = _mean_around(np.maximum(_mean_around(total.fine) - FINE_GRADIENT * gradient, 0))
+    texture = GRADIENT_WEIGHT * gradient + FINE_WEIGHT * fine
     noise = total.noise + total.frame_noise / max(total.count, 1)
     factor = _noise_factor((change - STILL_SHIFT_VARIANCE * texture)[total.frames > 0], noise)
     invisible = INVISIBLE**2 / SHIFT_LOW_PX**2 * _mean_around(np.square(total.mean).sum(axis=-1))
@@ -241,7 +245,7 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject, params: Param
     near = cv2.dilate(curves.linear_step(wide, STILL_SHIFT_PX, MOVED_SHIFT_PX), _ellipse(close_px))
     moved = np.maximum(changed, motion_mask(blur, params) * near)
     is_weak = (wide_shift > CONNECTED_SHIFT_PX).astype(np.uint8)
-    moved = np.where(_connected(is_weak, moved >= 1), 1, moved)
+    moved = np.where(_connected(is_weak, changed >= 1), 1, moved)
     return _close_and_dilate(np.asarray(moved, np.float32), close_px, params.dilate_px)
 
 
