@@ -31,6 +31,7 @@ from longexpo_cli.arrays import OnDevice as OnDevice
 from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
+SensorKind = Literal["", "Bayer", "quad Bayer", "X-Trans", "monochrome", "linear"]
 TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
 
 
@@ -95,7 +96,8 @@ class Shot:
     are the places (y, x) of pixels of the sensor whose values are replaced when the frame is read, after dark
     is subtracted; line_gain then evens its light. stored_orientation is the EXIF orientation of a file whose
     pixels are stored turned against those of the other frames, else None; size_px and orientation are those
-    of the others. is_dated is False where the date in the file is not believed.
+    of the others. is_dated is False where the date in the file is not believed. sensor is the kind of sensor
+    of a RAW file, "linear" where it has three colours for each pixel; "" of pictures and videos.
     """
 
     path: Path
@@ -124,6 +126,7 @@ class Shot:
     f_number: float | None = None
     stored_orientation: int | None = None
     is_dated: bool = True
+    sensor: SensorKind = ""
 
     @property
     def is_light(self) -> bool:

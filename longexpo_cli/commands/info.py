@@ -1,17 +1,22 @@
-"""longexpo info: show what a burst contains."""
+"""longexpo info: show what a burst contains, and a guess at what a render would make of it."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from longexpo_cli import options
-from longexpo_cli.types import Burst, Shot
+from longexpo_cli.types import Burst, Mode, Shot
 
+if TYPE_CHECKING:  # --help must not import it
+    from longexpo_cli.vision.motion_guess import Motion
+
+_BUDGET_S = 0.75  # of one core, to read small pictures of some frames
+_GUESS_ERRS = 1.5  # factor by which a guess of the trail may be wrong
 _NOTABLE_SCALE = 0.03  # from which on a difference in exposure is shown: half a tenth of a stop
 
 
@@ -24,14 +29,25 @@ Examples:
 @click.argument("burst", type=options.EXISTING, metavar="BURST")
 @options.json_option
 def command(burst: Path, as_json: bool) -> None:
-    """Show the metadata of BURST (times, exposures, size, camera) and the files that are skipped."""
+    """Show what BURST contains (times, exposures, size, camera), the files that are skipped, and guesses.
+
+    How the camera and the scene move, and how long the trail will be, is guessed from small pictures of a few
+    frames; what is not certain is not guessed.
+    """
     from longexpo_cli.files import export
     from longexpo_cli.stages import load
 
     found = load.load(burst, load.Params())
+    motion, seen_in = _guess(found)
     if as_json:
-        click.echo(export.json_text(_burst_entry(found), indent=2))
+        click.echo(export.json_text(_burst_entry(found) | _guess_entry(found, motion, seen_in), indent=2))
         return
+    _print(found)
+    for line in (_camera_line(found), _motion_line(motion, seen_in), _trail_line(found, motion)):
+        click.echo(line)
+
+
+def _print(found: Burst) -> None:
     first = found.shots[0]
     height, width = first.size_px
     kind = ", ".join(filter(None, (f"{width}x{height}", first.camera, first.cfa or "RGB")))
@@ -54,6 +70,106 @@ def command(burst: Path, as_json: bool) -> None:
     if found.brackets:
         count = len(found.brackets)
         click.echo(f"note: {count} exposed higher than the rest {'is' if count == 1 else 'are'} set aside")
+
+
+def _guess(burst: Burst) -> tuple[Motion, str]:
+    """Return a guess of the motion, and what it was seen in."""
+    from longexpo_cli.small_frames import small_frames
+    from longexpo_cli.stages import select
+    from longexpo_cli.vision import motion_guess
+
+    if burst.several:
+        return motion_guess.Motion(unknown="there are several bursts"), ""
+    small = small_frames(burst, _BUDGET_S)
+    durations = select.relative_intervals(burst.start_s)
+    share = select.TRAIL_TARGETS["foreground"].share
+    return motion_guess.guess(small.read, durations, small.last, small.most, share), small.kind
+
+
+def _look(motion: Motion) -> Mode:
+    """Return the look whose trail can be guessed: a panning camera follows what shall be sharp."""
+    return "background" if motion.camera == "panning" else "foreground"
+
+
+def _trail_entry(burst: Burst, motion: Motion) -> dict[str, Any]:
+    """Return the expected trail: is_met and frames are None where the guess is too near to the target."""
+    from longexpo_cli.stages.select import TRAIL_TARGETS
+
+    mode, percent = _look(motion), motion.trail_percent
+    target, count = TRAIL_TARGETS[mode].length, len(burst.shots)
+    entry = {"mode": mode, "target_percent": target, "percent": percent, "is_met": None, "frames": None}
+    if percent is None:
+        return entry
+    if percent <= target / _GUESS_ERRS:
+        return entry | {"is_met": False, "frames": count}
+    if percent >= target * _GUESS_ERRS:
+        return entry | {"is_met": True, "frames": min(math.ceil(target / percent * (count - 1)) + 1, count)}
+    return entry
+
+
+def _guess_entry(burst: Burst, motion: Motion, seen_in: str) -> dict[str, Any]:
+    from longexpo_cli.files.camera_kind import camera_kind
+
+    first = burst.shots[0]
+    return {
+        "camera": {
+            "name": first.camera,
+            "kind": camera_kind(first.camera) or None,
+            "frames": _frames_are(first),
+        },
+        "motion_guess": {
+            "camera": motion.camera or None,
+            "camera_percent": motion.camera_percent,
+            "moving_percent": None if motion.moving is None else 100 * motion.moving,
+            "seen_in": seen_in or None,
+            "unknown": motion.unknown or None,
+        },
+        "trail_guess": _trail_entry(burst, motion),
+    }
+
+
+def _frames_are(shot: Shot) -> str:
+    """Return what the frames are: the kind of sensor of RAW frames, else pictures or frames of a video."""
+    if shot.sensor:
+        return {"linear": "linear RAW"}.get(shot.sensor, f"{shot.sensor} RAW")
+    return "video" if shot.timestamp_source == "video" else "pictures"
+
+
+def _camera_line(burst: Burst) -> str:
+    from longexpo_cli.files.camera_kind import camera_kind
+
+    first = burst.shots[0]
+    kind = camera_kind(first.camera)
+    return f"camera: {first.camera or 'not named'}{f', a {kind}' if kind else ''}; {_frames_are(first)}"
+
+
+def _motion_line(motion: Motion, seen_in: str) -> str:
+    if motion.unknown:
+        return f"motion: not known: {motion.unknown}"
+    camera = {"": "not certain how the camera is held", "panning": "a panning camera"}
+    parts = [camera.get(motion.camera, motion.camera)]
+    if motion.camera_percent is not None and motion.camera != "tripod":
+        parts.append(
+            f"the picture moves by {motion.camera_percent:.2g} % of the diagonal, first frame to last"
+        )
+    if motion.moving is not None:
+        parts.append(f"{motion.moving:.1%} of the picture changes from frame to frame".replace("%", " %", 1))
+    return f"motion (a guess from {seen_in}): {'; '.join(parts)}"
+
+
+def _trail_line(burst: Burst, motion: Motion) -> str:
+    entry = _trail_entry(burst, motion)
+    mode, target, percent = entry["mode"], entry["target_percent"], entry["percent"]
+    wanted = f"--mode {mode} wants {target:g} %"
+    if percent is None:
+        return f"trail: not known; {wanted}"
+    expected = {
+        True: f"and takes about {entry['frames']} of {len(burst.shots)} frames",
+        False: "and will not reach it",
+        None: "which is about as much",
+    }[entry["is_met"]]
+    size = f"about {percent:.2g} % of the diagonal" if percent >= 0.1 else "nothing that moves is seen"
+    return f"trail (a guess): {size} over all frames; {wanted}, {expected}"
 
 
 def _shot_line(shot: Shot) -> str:

@@ -21,7 +21,7 @@ from longexpo_cli import colour
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import damage, dng, ifd, tiff_dng
-from longexpo_cli.types import Mosaic, Shot
+from longexpo_cli.types import Mosaic, SensorKind, Shot
 
 EXTENSIONS = frozenset(
     f".{ending}"
@@ -70,6 +70,7 @@ class RawMetadata:
     iso: float | None
     notes: tuple[str, ...]
     is_light: bool = False
+    sensor: SensorKind = ""
 
 
 def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -121,7 +122,26 @@ def read_metadata(
             exposure_s=camera.exposure_s,
             iso=camera.iso,
             notes=tuple(text for text in (*notes, *decoded.notes, *colour_notes) if text),
+            sensor=_sensor_kind(decoded),
         )
+
+
+def _sensor_kind(decoded: _Decoded) -> SensorKind:
+    if decoded.is_monochrome:
+        return "monochrome"
+    return decoded.sensor or ("Bayer" if decoded.cfa else "linear")
+
+
+def read_preview(path: Path) -> bytes | None:
+    """Return the largest preview in a file, a JPEG, without decoding the file; None where there is none."""
+    import rawpy
+
+    try:
+        with _open(path) as file:
+            found = file.extract_thumb()
+    except UnreadableFrameError:
+        return None
+    return bytes(found.data) if found.format == rawpy.ThumbFormat.JPEG else None
 
 
 def read_mosaic(shot: Shot) -> Mosaic:
@@ -190,6 +210,7 @@ class _Decoded:
     scale: float = 1.0
     is_monochrome: bool = False
     notes: tuple[str, ...] = ()
+    sensor: SensorKind = ""  # where that is neither monochrome nor told by cfa
 
 
 @contextmanager
@@ -298,7 +319,7 @@ def _decode_xtrans(path: Path, source: _Source) -> _Decoded:
         light = part.of(light) if min(part.top, part.left) >= 0 else light
     values = light * np.asarray(max(gains) / np.array(gains) / 65535, np.float32)
     note = "X-Trans sensor: LibRaw interpolates the colours of each frame"
-    return _Decoded(values, None, (0.0,) * 3, values, (0.0,) * 3, 1.0, notes=(note,))
+    return _Decoded(values, None, (0.0,) * 3, values, (0.0,) * 3, 1.0, notes=(note,), sensor="X-Trans")
 
 
 def _decode_libraw(path: Path, file: Any) -> _Decoded:
@@ -338,6 +359,7 @@ def _decode_dng(path: Path, stored: Any, sensor: dng.Sensor) -> _Decoded:
         sensor.white[0],
         is_monochrome=not sensor.is_mosaic and sensor.samples == 1,
         notes=tuple(notes),
+        sensor="quad Bayer" if sensor.is_quad else "",
     )
     if not sensor.is_corrected and (sensor.is_mosaic or level.shape[:2] == (1, 1)):
         return decoded

@@ -423,6 +423,7 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
         noise=noise,
         notes=notes,
         baseline_ev=header.baseline_ev,
+        sensor=known.sensor,
     )
     return shot, header
 

@@ -86,7 +86,7 @@ def select(
     """
     target = params.trail or TRAIL_TARGETS[alignment.mode].length
     kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
-    interval = _relative_intervals(start_s)
+    interval = relative_intervals(start_s)
     lengths = _lengths(tracks, alignment, kept, interval, previews)
     start = kept.index(alignment.reference)
     pairs: list[Pair] = []
@@ -204,7 +204,7 @@ def _growing_runs(start: int, count: int) -> Iterator[tuple[int, int, bool]]:
         yield first, count - 1, False
 
 
-def _relative_intervals(start_s: Sequence[float]) -> Array64:
+def relative_intervals(start_s: Sequence[float]) -> Array64:
     """Return the time from each frame to the next over the median; all 1 when the times do not increase."""
     steps = np.diff(np.asarray(start_s, np.float64))
     if not len(steps) or not np.isfinite(steps).all() or steps.min() <= 0:
