@@ -59,8 +59,8 @@ MIN_NOISE_SCALE = 1e-9  # of the noise variance: pictures without noise have a s
 CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
 PICTURE_VARIANCE = (0.25, 0.25, 0.25)
 CFA_OVERLAP = 2.56
-# What a shift of the frames changes: their gradients, and detail that is too fine for half-resolution pixels and
-# that binning folds back (composite_fine, less what the gradients are on its pixels, which are half as wide).
+# What a shift of the frames changes: their gradients, and detail that is too fine for half-resolution pixels
+# and that binning folds back (composite_fine, less the gradients on its pixels, which are half as wide).
 # Measured with pictures that are sharp to the pixel, and shifted.
 GRADIENT_WEIGHT = 1.625
 FINE_GRADIENT = 1 / 12  # composite_fine of a ramp, of composite_texture

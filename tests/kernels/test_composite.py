@@ -184,7 +184,7 @@ NO_CURVE = np.zeros((3, 1), np.float32)
 def test_fine_texture_of_a_mosaic_is_its_twin(
     device: Device, size: tuple[int, int], scale: int, green: int, kind: type
 ) -> None:
-    values = np.random.default_rng(22).integers(0, 250, size).astype(kind)
+    values: Array = np.random.default_rng(22).integers(0, 250, size).astype(kind)
     low = Grid.over(*size, scale)
     uploaded, curve = device.upload(values), device.upload(NO_CURVE)
     result = composite.fine(device, uploaded, curve, low, green, LEVELS, 1.5, 1e-3).get()
