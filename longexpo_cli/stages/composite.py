@@ -237,8 +237,9 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject, params: Param
     """
     import cv2
 
-    shift = np.asarray(change.shift_px * (1 - held_subject(change, subject)), np.float32)
-    wide, wide_shift = _root_mean_square(change.shift_px), _root_mean_square(shift)
+    held = held_subject(change, subject)
+    shift = np.asarray(change.shift_px * (1 - held), np.float32)
+    wide, wide_shift = _root_mean_square(change.shift_px), _root_mean_square(shift) * (1 - held)
     changed = curves.linear_step(shift, SHIFT_LOW_PX, SHIFT_HIGH_PX)
     changed *= curves.linear_step(wide_shift, STILL_SHIFT_PX, MOVED_SHIFT_PX)  # no specks
     close_px = round(CLOSE_SIZE * blur.low.diagonal)
@@ -246,7 +247,9 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject, params: Param
     moved = np.maximum(changed, motion_mask(blur, params) * near)
     is_weak = (wide_shift > CONNECTED_SHIFT_PX).astype(np.uint8)
     moved = np.where(_connected(is_weak, changed >= 1), 1, moved)
-    return _close_and_dilate(np.asarray(moved, np.float32), close_px, params.dilate_px)
+    moved = np.asarray(moved, np.float32)
+    grown = _close_and_dilate(moved, close_px, params.dilate_px)
+    return np.asarray(np.maximum(moved, grown * (1 - held)), np.float32)  # the rim of what is held stays
 
 
 def motion_mask(blur: MotionBlur, params: Params) -> Array32:

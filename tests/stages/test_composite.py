@@ -188,6 +188,18 @@ def test_a_subject_that_is_held_may_sway_and_one_that_moves_is_blurred(device: D
     assert alone[10:13, 10:20].min() == 1
 
 
+def test_streaks_beside_a_subject_that_is_held_do_not_eat_its_rim(device: Device) -> None:
+    shift = np.full(LOW.shape, 0.1)
+    shift[:, 20:] = 5.0
+    weight = np.zeros(LOW.shape, np.float32)
+    weight[10:20, 10:20] = 1
+    person = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person, PARAMS)
+    assert moved[10:20, 10:20].max() == 0
+    assert moved[:, 20:].min() == 1
+    assert moved[0:8, 19].min() == 1
+
+
 NOISE = NoiseProfile(1e-4, 1e-7)
 NOISY = dataclasses.replace(SHOT, noise=NOISE)
 
