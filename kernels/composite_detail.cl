@@ -1,8 +1,7 @@
-/* For every low pixel: how much of the sharp exposure's detail the blur contains, and how much they differ.
+/* For every low pixel: how much of the sharp exposure's detail the blur contains.
 
      slope = clamp(cov / (var S + min_variance), 0, 1) * clamp((r^2 - 0.6) / 0.35, 0, 1),
      r^2 = cov^2 / (var B var S)
-     difference = the largest mean excess over 3 x 3 half pixels whose centre is inside the low pixel
 
    B is the blur, S the guide squared; covariance and variances are over the low pixel's cell x cell half pixels
    and 2 more on every side, edges clamped, where the blur has coverage, summed over the colours; 3 min_variance
@@ -12,9 +11,8 @@
 #define MARGIN 2
 
 __kernel void composite_detail(__global const float *blur, __global const half *guide,
-                               __global const float *excess, __global float *slope, __global float *difference,
-                               int width, int height, int low_width, int low_height, int cell,
-                               float min_variance)
+                               __global float *slope, int width, int height, int low_width, int low_height,
+                               int cell, float min_variance)
 {
     int low_x = get_global_id(0), low_y = get_global_id(1);
     if (low_x >= low_width || low_y >= low_height)
@@ -49,15 +47,4 @@ __kernel void composite_detail(__global const float *blur, __global const half *
     float r_squared = covariance * covariance / (variance_b * variance_s);
     float confidence = clamp((r_squared - 0.6f) / 0.35f, 0.0f, 1.0f);
     slope[at] = count > 0.0f ? clamp(covariance / variance_s, 0.0f, 1.0f) * confidence : 0.0f;
-
-    float max_excess = 0.0f;
-    for (int j = top; j < min(top + cell, height); j++)
-        for (int i = left; i < min(left + cell, width); i++) {
-            float sum = 0.0f;
-            for (int v = max(j - 1, 0); v <= min(j + 1, height - 1); v++)
-                for (int u = max(i - 1, 0); u <= min(i + 1, width - 1); u++)
-                    sum += excess[(size_t)v * width + u];
-            max_excess = fmax(max_excess, sum / 9.0f);
-        }
-    difference[at] = max_excess;
 }

@@ -21,9 +21,9 @@ TABLES_BYTES = 2 << 20  # tone curves, decode tables, the mesh's row table: smal
 _GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
 _GAIN_CELL_PX = 4 * 4  # full pixels of a cell of the gain map
 
-# Alive throughout the second pass: the reference and the sum of the merge, the sum of the blur, and three
-# encoded frames, because the paths of a pair depend on the pairs before and after it.
-_SECOND_PASS = Counter({buffers.MERGE_LIGHT: 2, buffers.ACCUMULATOR: 1, buffers.FRAME: 3})
+# Alive throughout the second pass: the reference and the sum of the merge, the sum of the blur, the binned
+# reference, and three encoded frames, because the paths of a pair depend on the pairs before and after it.
+_SECOND_PASS = Counter({buffers.MERGE_LIGHT: 2, buffers.ACCUMULATOR: 1, buffers.FRAME: 4})
 
 # The moments at which most memory is allocated, and the buffers that are alive then.
 MOMENTS: dict[str, Counter[Buffer]] = {
@@ -40,6 +40,11 @@ MOMENTS: dict[str, Counter[Buffer]] = {
         }
     ),
     "align and encode a frame": _SECOND_PASS + Counter({buffers.FRAME: 3}),  # binned, warped, encoded
+    "measure the reference's texture": Counter(
+        {buffers.MERGE_LIGHT: 1, buffers.ACCUMULATOR: 1, buffers.STORED_VALUES: 1, buffers.FRAME: 1}
+    )
+    + Counter({buffers.TEXTURE: 1, buffers.FINE: 1}),
+    "compare a frame with the reference": _SECOND_PASS + Counter({buffers.FRAME: 1, buffers.CHANGE: 1}),
     "blur a pair": _SECOND_PASS
     + Counter(
         {
@@ -69,7 +74,6 @@ MOMENTS: dict[str, Counter[Buffer]] = {
             buffers.GUIDE: 1,
             buffers.LOW_GUIDE: 1,
             buffers.SLOPE: 1,
-            buffers.DIFFERENCE: 1,
             buffers.LOW_KEEP: 1,
             buffers.VARYING: 1,
             buffers.KEEP: 1,
@@ -80,9 +84,7 @@ MOMENTS: dict[str, Counter[Buffer]] = {
             buffers.BLURRED: 1,
             buffers.LIGHT: 1,
             buffers.GUIDE: 1,
-            buffers.EXCESS: 1,
             buffers.SLOPE: 1,
-            buffers.DIFFERENCE: 1,
         }
     ),
     "tone-map and sharpen": Counter(

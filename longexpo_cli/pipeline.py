@@ -39,6 +39,7 @@ from longexpo_cli.survey import Guidance, choose_frames, frame_number, survey
 from longexpo_cli.types import (
     Alignment,
     Burst,
+    Change,
     DeviceFrame,
     Frame,
     FramePair,
@@ -127,14 +128,16 @@ class Renderer:
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
         exposed = self.expose(burst, reference_mosaic, alignment, selection, merged)
-        blurred, mosaic, predictor, rendered_percent = exposed
+        blurred, changed, mosaic, predictor, rendered_percent = exposed
         del exposed
         trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
         if said.strict and trail.note:
             raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")
         sharp = watch("demosaic", demosaic.demosaic(device, mosaic, recipe.develop.highlights))
         del reference_mosaic, mosaic
-        photograph = watch("composite", composite.composite(device, blurred, sharp, found, recipe.composite))
+        photograph = watch(
+            "composite", composite.composite(device, blurred, changed, sharp, found, recipe.composite)
+        )
         del blurred, sharp
         result = watch("finish", finish.finish(device, photograph, recipe.finish, self.print_bits))
         return Rendered(result, burst, found, alignment, selection, merged, predictor, trail)
@@ -191,8 +194,8 @@ class Renderer:
         alignment: Alignment,
         selection: Selection,
         merged: tuple[int, ...],
-    ) -> tuple[MotionBlur, Mosaic, str, float]:
-        """Second pass: return the blur of the run, the merged mosaic, the motion estimator, the trail.
+    ) -> tuple[MotionBlur, Change, Mosaic, str, float]:
+        """Second pass: return blur and change of the run, merged mosaic, motion estimator, trail.
 
         The trail is the length that was rendered, in percent of the diagonal.
         """
@@ -205,6 +208,9 @@ class Renderer:
         watch.on_loop("blur", len(pairs))
         merging = watch("merge", merge.begin(device, reference_mosaic), selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
+        half = develop.develop(device, reference_mosaic, recipe.develop)
+        changing = composite.begin(device, half, reference_mosaic, low_grid)
+        del half
         before: tuple[DeviceFrame, Frame] | None = None
         predictor, trail_percent = "", 0.0
         for index, mosaic in frames.in_time_order(
@@ -214,7 +220,12 @@ class Renderer:
                 merging = merge.add(device, merging, mosaic, alignment, index, recipe.merge)
                 watch("merge", merging, index)
             if index in run:
-                here = self.aligned(mosaic, alignment, index, clip_light)
+                half = watch("align", self.aligned(mosaic, alignment, index), index)
+                if index != selection.reference:
+                    changing = composite.add(device, changing, half)
+                low = watch("align", develop.low(device, half, recipe.develop), index)
+                here = blur.encode(device, half, clip_light, recipe.blur), low
+                del half
                 if before is not None and index in pairs:
                     motion = watch("predict", predict.predict(before[1], here[1], recipe.predict), index)
                     pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
@@ -223,14 +234,10 @@ class Renderer:
                     predictor = motion.source
                 before = here
         blurred = watch("blur", blur.finish(device, blurring))
-        return blurred, watch("merge", merge.finish(merging)), predictor, trail_percent
+        changed = watch("composite", composite.finish(changing))
+        return blurred, changed, watch("merge", merge.finish(merging)), predictor, trail_percent
 
-    def aligned(
-        self, mosaic: Mosaic, alignment: Alignment, index: int, clip_light: float
-    ) -> tuple[DeviceFrame, Frame]:
-        """Return a frame warped to the reference: at half resolution (soft gamma) and at low resolution."""
-        recipe, device, watch = self.recipe, self.device, self.watch
-        half = watch("develop", develop.develop(device, mosaic, recipe.develop), index)
-        half = watch("align", align.warp(device, half, alignment, index), index)
-        low = watch("align", develop.low(device, half, recipe.develop), index)
-        return blur.encode(device, half, clip_light, recipe.blur), low
+    def aligned(self, mosaic: Mosaic, alignment: Alignment, index: int) -> DeviceFrame:
+        """Return a frame at half resolution, warped to the reference."""
+        half = self.watch("develop", develop.develop(self.device, mosaic, self.recipe.develop), index)
+        return align.warp(self.device, half, alignment, index)

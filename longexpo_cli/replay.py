@@ -42,6 +42,7 @@ from longexpo_cli.stages import (
 from longexpo_cli.types import (
     Alignment,
     Burst,
+    Change,
     DeviceFrame,
     Frame,
     FramePair,
@@ -254,7 +255,8 @@ def _demosaic(saved: Saved, request: Request) -> Indexed:
 def _composite(saved: Saved, request: Request) -> Indexed:
     blurred = saved.one("blur", MotionBlur, device=request.device)
     sharp = saved.one("demosaic", Frame)
-    yield None, composite.composite(request.device, blurred, sharp, saved.subject, saved.recipe.composite)
+    change, params = saved.one("composite", Change), saved.recipe.composite
+    yield None, composite.composite(request.device, blurred, change, sharp, saved.subject, params)
 
 
 def _finish(saved: Saved, request: Request) -> Indexed:

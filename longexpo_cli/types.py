@@ -457,6 +457,46 @@ class MotionBlur:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeAccumulator:
+    """How the frames of the run differ from the reference so far; maps H W are on the low grid, float32.
+
+    All are of square roots of light + black, black having one value for each colour. mean H W 3 is the
+    reference's mean; texture and fine its mean squared gradients, of half-resolution pixels and of the
+    sensor's own, less their noise. noise is the variance of a half-resolution pixel of the reference, summed
+    over the colours, frame_noise the sum of the frames'. change and coarse H W are sums over the frames: of
+    the squared difference of half-resolution pixels, and of low pixels. frames H W counts the frames that
+    cover a pixel.
+    """
+
+    reference: DeviceFrame
+    low: Grid
+    black: Array32
+    mean: Array32
+    texture: Array32
+    fine: Array32
+    change: Array32
+    coarse: Array32
+    frames: Array32
+    noise: float
+    frame_noise: float = 0.0
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How far the picture seems to have moved over the run, shift_px H W float32 on the low grid.
+
+    In half-resolution pixels: the shift that would change the reference as much as the run's frames differ
+    from it, root mean square over the frames. 0 where noise explains the difference; large where what was
+    even has changed. noise is the variance that was found, in units of the one that the shots say.
+    """
+
+    shift_px: Array32
+    grid: Grid
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
 class Photograph:
     """The long exposure: scene-linear light H W 3 float32, working space, full resolution.
 

@@ -85,12 +85,14 @@ TANGENTS = Buffer(Extent.LOW, "float32", channels=4, planes=2)
 ACCUMULATOR = Buffer(Extent.HALF, "float32", channels=4)
 BLURRED = Buffer(Extent.HALF, "float32", channels=4)
 
-# Composite: guides, maps that compare blur and sharp exposure, masks.
+# Composite: how much a frame differs from the reference, and the reference's texture; guides, the detail in
+# the blur, masks.
+CHANGE = Buffer(Extent.LOW, "float32", channels=4)
+TEXTURE = Buffer(Extent.LOW, "float32", channels=4)
+FINE = Buffer(Extent.LOW, "float32")
 GUIDE = Buffer(Extent.HALF, "float16", channels=4)
 LOW_GUIDE = Buffer(Extent.LOW, "float16", channels=4)
-EXCESS = Buffer(Extent.HALF, "float32")
 SLOPE = Buffer(Extent.LOW, "float32")
-DIFFERENCE = Buffer(Extent.LOW, "float32")
 LOW_KEEP = Buffer(Extent.LOW, "float32")
 VARYING = Buffer(Extent.LOW, "uint8")
 KEEP = Buffer(Extent.HALF, "float32")

@@ -1,14 +1,106 @@
-"""Kernels of the composite: guide, guided mask, comparison of blur and sharp exposure, blend."""
+"""Kernels of the composite: comparison of frames, guide, guided mask, detail in the blur, blend."""
 
 from __future__ import annotations
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.geometry import Grid
-from longexpo_cli.gpu.buffers import BLURRED, DIFFERENCE, EXCESS, GUIDE, KEEP, LIGHT, SLOPE
+from longexpo_cli.gpu.buffers import BLURRED, CHANGE, FINE, GUIDE, KEEP, LIGHT, SLOPE, TEXTURE
+from longexpo_cli.gpu.develop import value_defines
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
-def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
-    """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32."""
+def change(
+    device: Device, frame: DeviceArray, reference: DeviceArray, low: Grid, cell: int, black: Array32
+) -> DeviceArray:
+    """Return each low pixel's mean difference and mean squared difference of two frames, h w 4 float32.
+
+    Both are of square roots of light + black (one for each colour); cell is the half-resolution pixels per
+    low pixel. The last channel is the squared one, -1 where less than half of the pixel is covered by both.
+    """
+    height, width = frame.shape[:2]
+    result = CHANGE.allocate(device, low.height, low.width)
+    device.run(
+        "composite_change",
+        (low.width, low.height),
+        frame=frame,
+        reference=reference,
+        change=result,
+        width=width,
+        height=height,
+        low_width=low.width,
+        low_height=low.height,
+        cell=cell,
+        black=(*map(float, black), 0.0),
+    )
+    return result
+
+
+def texture(device: Device, frame: DeviceArray, low: Grid, cell: int, black: Array32) -> DeviceArray:
+    """Return each low pixel's mean root of light, and its mean squared gradient, h w 4 float32.
+
+    The gradient is per half-resolution pixel; black and cell are those of `change`.
+    """
+    height, width = frame.shape[:2]
+    result = TEXTURE.allocate(device, low.height, low.width)
+    device.run(
+        "composite_texture",
+        (low.width, low.height),
+        frame=frame,
+        texture=result,
+        width=width,
+        height=height,
+        low_width=low.width,
+        low_height=low.height,
+        cell=cell,
+        black=(*map(float, black), 0.0),
+    )
+    return result
+
+
+def fine(
+    device: Device,
+    values: DeviceArray,
+    curve: DeviceArray,
+    low: Grid,
+    green: int,
+    levels: tuple[Array32, Array32],
+    gain: float,
+    black: float,
+) -> DeviceArray:
+    """Return the mean squared difference of diagonal neighbours in each low pixel, h w float32.
+
+    It is that of the roots of raw * gain + black. Of a colour filter array values H W, green is (x + y) & 1
+    of its green pixels, and levels holds black and 1 / (white - black) of each position; of a picture H W 3,
+    green is -1, and curve the table of its raw values (gpu.develop.curve_table).
+    """
+    height, width = values.shape[:2]
+    result = FINE.allocate(device, low.height, low.width)
+    device.run(
+        "composite_fine",
+        (low.width, low.height),
+        defines=value_defines(values),
+        values=values,
+        curve=curve,
+        fine=result,
+        width=width,
+        height=height,
+        low_width=low.width,
+        low_height=low.height,
+        scale=low.scale,
+        green=green,
+        level=levels[0],
+        inverse=levels[1],
+        gain=gain,
+        black=black,
+    )
+    return result
+
+
+def guide(device: Device, sharp: DeviceArray, grid: Grid, binned: bool = False) -> DeviceArray:
+    """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32.
+
+    binned: filtered like the half-resolution frames of a colour filter array; for the half grid only.
+    """
     full_height, full_width = sharp.shape[:2]
     result = GUIDE.allocate(device, grid.height, grid.width)
     device.run(
@@ -21,6 +113,7 @@ def guide(device: Device, sharp: DeviceArray, grid: Grid) -> DeviceArray:
         width=grid.width,
         height=grid.height,
         scale=grid.scale,
+        binned=int(binned),
     )
     return result
 
@@ -62,57 +155,22 @@ def mask(
     return result
 
 
-def excess(
-    device: Device, blur: DeviceArray, half_guide: DeviceArray, noise: tuple[float, float], tolerance: float
-) -> DeviceArray:
-    """Return how far the blur h w 4 is outside the sharp exposure's 3 x 3 range, h w float32, in sigmas.
-
-    noise is the variance's slope and offset in light; tolerance, a fraction of the light, is added to it.
-    """
-    height, width = half_guide.shape[:2]
-    result = EXCESS.allocate(device, height, width)
-    scale, offset = noise
-    device.run(
-        "composite_excess",
-        (width, height),
-        blur=blur,
-        guide=half_guide,
-        excess=result,
-        width=width,
-        height=height,
-        scale=scale,
-        offset=offset,
-        tolerance=tolerance,
-    )
-    return result
-
-
 def detail(
-    device: Device,
-    blur: DeviceArray,
-    half_guide: DeviceArray,
-    excess_map: DeviceArray,
-    low: Grid,
-    cell: int,
-    min_variance: float,
-) -> tuple[DeviceArray, DeviceArray]:
-    """Return the fraction of the sharp detail that is in the blur, and their difference, h w float32 (low).
+    device: Device, blur: DeviceArray, half_guide: DeviceArray, low: Grid, cell: int, min_variance: float
+) -> DeviceArray:
+    """Return the fraction of the sharp detail that is in the blur, h w float32 (low).
 
-    The fraction is a guided filter's slope, 0..1 (He and Sun 2015, arXiv 1505.00996). excess_map is the
-    result of `excess`, cell the half-resolution pixels per low pixel; regions with a variance of light below
-    min_variance are treated as flat.
+    The fraction is a guided filter's slope, 0..1 (He and Sun 2015, arXiv 1505.00996). cell is the
+    half-resolution pixels per low pixel; regions with a variance of light below min_variance are flat.
     """
     height, width = half_guide.shape[:2]
     slope = SLOPE.allocate(device, low.height, low.width)
-    difference = DIFFERENCE.allocate(device, low.height, low.width)
     device.run(
         "composite_detail",
         (low.width, low.height),
         blur=blur,
         guide=half_guide,
-        excess=excess_map,
         slope=slope,
-        difference=difference,
         width=width,
         height=height,
         low_width=low.width,
@@ -120,7 +178,7 @@ def detail(
         cell=cell,
         min_variance=min_variance,
     )
-    return slope, difference
+    return slope
 
 
 def subtract_detail(

@@ -23,6 +23,7 @@ from longexpo_cli.types import (
     Array8,
     BlurAccumulator,
     Burst,
+    Change,
     DeviceFrame,
     Frame,
     MergeAccumulator,
@@ -37,6 +38,7 @@ from longexpo_cli.types import (
 )
 
 RECIPE = "recipe.toml"
+CHANGE_SHOWN_PX = 2.0  # half-resolution px: a Change that is drawn white
 
 
 def kind_of(value_type: type) -> str:
@@ -193,6 +195,10 @@ class Dump:
     def _(self, value: MotionBlur, to: Place) -> None:
         to.picture("blur", pictures.light(value.light.get()))
         to.picture("motion", pictures.weights(value.motion_px, float(value.motion_px.max(initial=0))))
+
+    @_draw.register
+    def _(self, value: Change, to: Place) -> None:
+        to.picture("change", pictures.weights(value.shift_px, CHANGE_SHOWN_PX))
 
     @_draw.register
     def _(self, value: Photograph, to: Place) -> None:

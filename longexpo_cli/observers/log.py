@@ -12,6 +12,7 @@ import numpy as np
 from longexpo_cli.types import (
     Alignment,
     Burst,
+    Change,
     MergeAccumulator,
     Photograph,
     Print,
@@ -119,6 +120,13 @@ class Log:
         return (
             f"trail {value.rendered_percent:.2f} % of the diagonal rendered, {value.chosen_percent:.2f} % "
             f"chosen, {value.asked_percent:.2f} % asked for"
+        )
+
+    @_decision.register
+    def _(self, value: Change) -> str:
+        shift, factor = float(np.percentile(value.shift_px, 99)), value.noise
+        return (
+            f"changed as by a shift of up to {shift:.1f} half-resolution px, {factor:.1f} x the noise stated"
         )
 
     @_decision.register

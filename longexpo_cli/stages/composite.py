@@ -1,36 +1,79 @@
 """Composite: the motion blur where something moved, the sharp exposure elsewhere.
 
-Tabellion et al. 2023, section 4.8, doi:10.1145/3592124.
+Tabellion et al. 2023, section 4.8, doi:10.1145/3592124. `begin`, `add` for every frame of the run and
+`finish` measure how the frames differ from the reference; `composite` puts the photograph together.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
 from longexpo_cli import curves
+from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import composite as kernels
+from longexpo_cli.gpu import develop as develop_kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array8, Array32, Frame, MotionBlur, Photograph, Subject
+from longexpo_cli.types import (
+    Array8,
+    Array32,
+    Array64,
+    Change,
+    ChangeAccumulator,
+    DeviceFrame,
+    Frame,
+    Mosaic,
+    MotionBlur,
+    Photograph,
+    Shot,
+    Subject,
+)
 
 MOTION_PERCENTILE = 99.0  # of all pixels' motion: the unit of motion_low and motion_high (section 4.8)
 MIN_REFERENCE_MOTION = 0.003  # of the low diagonal: a smaller 99th percentile is noise of the motion field
 FACE_MOTION_HIGH = 0.64  # of the 99th percentile: mean motion above which a face is not protected at all
-DIFFERENCE_LOW_SIGMA = 2.0  # standard deviations; smaller differences of blur and sharp exposure are noise
-DIFFERENCE_HIGH_SIGMA = 4.0  # above it the blur is used whatever the motion field says
+
+# The shift that the picture seems to have made (Change.shift_px), in half-resolution pixels. Where nothing
+# moves, resampling of pictures that are sharp to the pixel gives up to 0.32 (99 %) or 0.44 (99.99 %).
+SHIFT_LOW_PX = 0.45  # root mean square over the run; a trail three to six full pixels long is as much
+SHIFT_HIGH_PX = 0.65  # above it the blur is used whatever the motion field says
+STILL_SHIFT_PX = 0.33  # below it nothing moved, whatever the motion field says
+MOVED_SHIFT_PX = 0.47  # above it the motion field decides
+CONNECTED_SHIFT_PX = 0.34  # what changed by more and is connected to what moved is part of it
+HELD_SHIFT_PX = (0.4, 0.8)  # median of a subject that is held still, and of one that is not
+
 CLOSE_SIZE = 0.024  # of the low diagonal: smaller sharp holes inside blurred areas are filled
 SMOOTHING_RADIUS_PX = 2.5  # low px, of the mask's joint bilateral filter: a pixel and its neighbours
 EDGE_RANGE = 0.15  # of BRIGHT_PERCENTILE: the mask is not smoothed across edges of this height
 BRIGHT_PERCENTILE = 95.0  # of the guide: brightness that EDGE_RANGE is relative to
-BINNED_VARIANCE = 0.5  # of a full pixel's variance: left after binning two by two, interpolation included
 MIN_VARIANCE = 1e-8  # squared light, (1e-4 of white)^2: rounding of half floats
-RELATIVE_TOLERANCE = (
-    0.005  # of the light: difference of blur and exposure that is ignored in addition to noise
-)
+MIN_NOISE_SCALE = 1e-9  # of the noise variance: pictures without noise have a square root, too
+
+# Variance of a binned pixel, of a sample's: sums of squared weights of develop_bin, for red, green and blue,
+# and of develop_bin_rgb. Pixels of develop_bin overlap, so their mean has CFA_OVERLAP times the variance of
+# as many independent ones.
+CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
+PICTURE_VARIANCE = (0.25, 0.25, 0.25)
+CFA_OVERLAP = 2.56
+# What a shift of the frames changes: their gradients, and detail that is too fine for half-resolution pixels
+# and that binning folds back (composite_fine, less the gradients on its pixels, which are half as wide).
+# Measured with pictures that are sharp to the pixel, and shifted.
+GRADIENT_WEIGHT = 1.625
+FINE_GRADIENT = 1 / 12  # composite_fine of a ramp, of composite_texture
+FINE_WEIGHT = 12.0
+COARSE_FINE_WEIGHT = 6.0  # what is left in the mean of low pixels
+COARSE_PX = 4  # half-resolution pixels over which small changes are averaged
+NOISE_MARGIN = 1.5  # times the noise: less is noise
+COARSE_NOISE_MARGIN = 2.5  # the mean of a few low pixels varies more
+MAX_NOISE_FACTOR = 9.0  # the noise of pictures and videos may be so many times what is said, in variance
+EVEN_PART = 0.25  # of the picture shows the noise: the quantile of the frames' difference
+STILL_SHIFT_VARIANCE = 0.0625  # squared half-resolution pixels: shift that is not taken for noise there
+INVISIBLE = 0.01  # of the root of light: smaller changes, 2 % of the light, are hardly seen
+MAX_GAIN = 0.05  # of the root of light: more is no flicker of the whole picture
 FLAT_LIGHT = 0.1  # light whose noise variance is the threshold between flat areas and detail
 
 
@@ -52,21 +95,123 @@ class Params:
     )
 
 
-def composite(device: Device, blur: MotionBlur, sharp: Frame, subject: Subject, params: Params) -> Photograph:
+def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> ChangeAccumulator:
+    """Return the accumulator of differences to a reference, binned (DeviceFrame) and as read (Mosaic).
+
+    low is the grid of the result.
+    """
+    shot, values = mosaic.shot, mosaic.values
+    slope, offset = _binned_noise(shot)
+    black, noise = np.asarray(offset / slope, np.float32), float(slope.sum() / 4)
+    cell = low.scale // reference.grid.scale
+    texture = kernels.texture(device, cast(DeviceArray, reference.light), low, cell, black).get()
+    gain = shot.wb_gains[1] * shot.exposure_scale
+    if shot.cfa is None:
+        green, levels = -1, develop_kernels.levels(shot, np.float32)
+        curve = develop_kernels.curve_table(shot, values.dtype)
+        sample_noise = noise / (3 * PICTURE_VARIANCE[0]) / 3
+    else:
+        green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
+        curve = np.zeros((3, 1), np.float32)
+        sample_noise = gain * _scale(shot) / 4
+    uploaded = device.upload(values)
+    root = gain * shot.noise.offset / _scale(shot)
+    fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
+    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    empty = np.zeros(low.shape, np.float32)
+    return ChangeAccumulator(
+        reference,
+        low,
+        black,
+        mean=np.ascontiguousarray(texture[..., :3]),
+        texture=np.asarray(texture[..., 3] - 4 * noise, np.float32),
+        fine=np.asarray(fine - 2 * sample_noise, np.float32),
+        change=empty,
+        coarse=empty,
+        frames=empty,
+        noise=noise,
+    )
+
+
+def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeAccumulator:
+    """Return the accumulator with one more aligned frame of the run; the reference itself adds nothing.
+
+    A change of the whole picture's brightness, by up to MAX_GAIN, is not counted.
+    """
+    import cv2
+
+    light, reference = cast(DeviceArray, frame.light), cast(DeviceArray, total.reference.light)
+    cell = total.low.scale // total.reference.grid.scale
+    found = kernels.change(device, light, reference, total.low, cell, total.black).get()
+    known = found[..., 3] >= 0
+    difference, mean = found[..., :3], total.mean
+    along, power = (difference * mean).sum(axis=-1), np.square(mean).sum(axis=-1)
+    is_lit = known & (power > 0)
+    gain = float(np.median(along[is_lit] / power[is_lit])) if is_lit.any() else 0.0
+    gain = gain if abs(gain) <= MAX_GAIN else 0.0
+    change = np.where(known, np.maximum(found[..., 3] - 2 * gain * along + gain * gain * power, 0), 0)
+    side = _coarse_side(cell)
+    averaged = cv2.blur(np.where(known[..., None], difference - gain * mean, 0), (side, side))
+    slope, _ = _binned_noise(frame.shot)
+    return replace(
+        total,
+        change=np.asarray(total.change + change, np.float32),
+        coarse=np.asarray(total.coarse + np.square(averaged).sum(axis=-1) * known, np.float32),
+        frames=total.frames + known.astype(np.float32),
+        frame_noise=total.frame_noise + float(slope.sum() / 4),
+        count=total.count + 1,
+    )
+
+
+def finish(total: ChangeAccumulator) -> Change:
+    """Return the shift that would change the picture as much as the frames differ, less what noise does."""
+    import cv2
+
+    cell = total.low.scale // total.reference.grid.scale
+    frames = np.maximum(total.frames, 1)
+    change, coarse = _mean_around(total.change / frames), _mean_around(total.coarse / frames)
+    gradient = np.maximum(_mean_around(total.texture), 0)
+    fine = _mean_around(np.maximum(_mean_around(total.fine) - FINE_GRADIENT * gradient, 0))
+    texture = GRADIENT_WEIGHT * gradient + FINE_WEIGHT * fine
+    noise = total.noise + total.frame_noise / max(total.count, 1)
+    factor = _noise_factor((change - STILL_SHIFT_VARIANCE * texture)[total.frames > 0], noise)
+    invisible = INVISIBLE**2 / SHIFT_LOW_PX**2 * _mean_around(np.square(total.mean).sum(axis=-1))
+    small = np.maximum(change - NOISE_MARGIN * factor * noise, 0) / (texture + noise + invisible)
+    side = _coarse_side(cell)
+    averaged = cv2.blur(total.mean, (side, side))
+    across = np.diff(averaged, axis=1, append=averaged[:, -1:]) / cell
+    down = np.diff(averaged, axis=0, append=averaged[-1:]) / cell
+    gradient = _mean_around((np.square(across) + np.square(down)).sum(axis=-1))
+    overlap = 1.0 if total.reference.shot.cfa is None else CFA_OVERLAP
+    coarse_noise = noise * min(overlap / (cell * side) ** 2, 1.0)
+    coarse_texture = gradient + COARSE_FINE_WEIGHT * fine
+    coarse_noise *= _noise_factor(
+        (coarse - STILL_SHIFT_VARIANCE * coarse_texture)[total.frames > 0], coarse_noise
+    )
+    large = np.maximum(coarse - COARSE_NOISE_MARGIN * coarse_noise, 0)
+    large /= coarse_texture + coarse_noise + invisible
+    return Change(np.asarray(np.sqrt(np.maximum(small, large)), np.float32), total.low, factor)
+
+
+def composite(
+    device: Device, blur: MotionBlur, change: Change, sharp: Frame, subject: Subject, params: Params
+) -> Photograph:
     """Return the photograph H W 3 float32: sharp * keep + blur * (1 - keep), in linear light.
 
-    keep = max(1 - max(M_flow, M_differ), still faces), smoothed by a joint bilateral filter guided by the
-    sharp exposure; where no frame covers a pixel, the sharp exposure is used. Two things go beyond the paper:
-    M_differ selects the blur where its light differs from the sharp exposure's, whatever the motion field
-    says; and detail of what was static for a part of the time is added back to the blur, which is computed
-    at half resolution (kernels/composite_detail.cl).
+    keep = max(1 - moved, still faces), smoothed by a joint bilateral filter guided by the sharp exposure;
+    where no frame covers a pixel, the sharp exposure is used. Beyond the paper: the blur is used where the
+    frames differ by more than noise and resampling explain, and not where they agree, whatever the motion
+    field says (moved_mask); and detail of what was static for a part of the time is added back to the blur,
+    which is computed at half resolution (kernels/composite_detail.cl).
     """
     blurred = cast(DeviceArray, blur.light)
     exposure = device.upload(sharp.light)
-    half_guide = kernels.guide(device, exposure, blur.grid)
+    half_guide = kernels.guide(device, exposure, blur.grid, binned=blur.shot.cfa is not None)
     half_per_low = blur.low.scale // blur.grid.scale
-    detail, moved = _detail_and_motion_mask(device, blur, sharp, half_guide, params)
-    keep_low = np.maximum(1 - moved, still_faces(blur, subject, params))
+    slope, offset = _binned_noise(sharp.shot)
+    flat_variance = FLAT_LIGHT * float(slope.max()) + float(offset.max()) + MIN_VARIANCE
+    detail = kernels.detail(device, blurred, half_guide, blur.low, half_per_low, flat_variance)
+    keep_low = np.maximum(1 - moved_mask(blur, change, subject, params), still_faces(blur, subject, params))
     low_guide = kernels.guide(device, exposure, blur.low)
     keep = kernels.mask(
         device,
@@ -83,6 +228,30 @@ def composite(device: Device, blur: MotionBlur, sharp: Frame, subject: Subject, 
     return Photograph(light.get(), keep.get(), blur.clip_light, sharp.shot)
 
 
+def moved_mask(blur: MotionBlur, change: Change, subject: Subject, params: Params) -> Array32:
+    """Return h w float32 on the low grid: 1 where the blur is shown, 0 where the sharp exposure is.
+
+    The blur is shown where the picture changed as if it moved by SHIFT_HIGH_PX, and where it changed less but
+    the motion field says that it moves (section 4.8). What is connected to such a place and changed as well
+    belongs to it: a thing is blurred or sharp as a whole.
+    """
+    import cv2
+
+    held = held_subject(change, subject)
+    shift = np.asarray(change.shift_px * (1 - held), np.float32)
+    wide, wide_shift = _root_mean_square(change.shift_px), _root_mean_square(shift) * (1 - held)
+    changed = curves.linear_step(shift, SHIFT_LOW_PX, SHIFT_HIGH_PX)
+    changed *= curves.linear_step(wide_shift, STILL_SHIFT_PX, MOVED_SHIFT_PX)  # no specks
+    close_px = round(CLOSE_SIZE * blur.low.diagonal)
+    near = cv2.dilate(curves.linear_step(wide, STILL_SHIFT_PX, MOVED_SHIFT_PX), _ellipse(close_px))
+    moved = np.maximum(changed, motion_mask(blur, params) * near)
+    is_weak = (wide_shift > CONNECTED_SHIFT_PX).astype(np.uint8)
+    moved = np.where(_connected(is_weak, changed >= 1), 1, moved)
+    moved = np.asarray(moved, np.float32)
+    grown = _close_and_dilate(moved, close_px, params.dilate_px)
+    return np.asarray(np.maximum(moved, grown * (1 - held)), np.float32)  # the rim of what is held stays
+
+
 def motion_mask(blur: MotionBlur, params: Params) -> Array32:
     """Return M_flow h w float32 on the low grid: 0 where static, 1 where something moves (section 4.8)."""
     reference = _reference_motion(blur)
@@ -90,6 +259,22 @@ def motion_mask(blur: MotionBlur, params: Params) -> Array32:
         return np.zeros_like(blur.motion_px)
     high = _at_least(params.motion_high, params.motion_low)
     return curves.linear_step(blur.motion_px, params.motion_low * reference, high * reference)
+
+
+def held_subject(change: Change, subject: Subject) -> Array32:
+    """Return h w float32 in 0..1: the subject's weight, less for each of its parts that does not stay still.
+
+    A subject that stands, or that the camera follows, sways, turns and reflects; it is not blurred for that,
+    but where the motion field says that it moves (limbs).
+    """
+    import cv2
+
+    if not subject.found:
+        return np.zeros(change.grid.shape, np.float32)
+    count, label = cv2.connectedComponents((subject.weight > 0).astype(np.uint8))
+    medians = [float(np.median(change.shift_px[label == part])) for part in range(1, count)]
+    held = 1 - curves.linear_step(np.array([np.inf, *medians]), *HELD_SHIFT_PX)
+    return np.asarray(subject.weight * held[label], np.float32)
 
 
 def still_faces(blur: MotionBlur, subject: Subject, params: Params) -> Array32:
@@ -112,39 +297,63 @@ def still_faces(blur: MotionBlur, subject: Subject, params: Params) -> Array32:
     return np.asarray(subject.faces * protected[label].reshape(subject.faces.shape), np.float32)
 
 
-def _detail_and_motion_mask(
-    device: Device, blur: MotionBlur, sharp: Frame, half_guide: DeviceArray, params: Params
-) -> tuple[DeviceArray, Array32]:
-    """Return the fraction of the sharp detail that is in the blur (on the device), and the mask of motion.
+def _binned_noise(shot: Shot) -> tuple[Array64, Array64]:
+    """Return slope and offset of the noise variance of half-resolution light, one each for R, G and B.
 
-    Both are on the low grid; the mask is 0 where static and 1 where something moved.
+    Exact for grey: a raw value is light / gain there, and its noise goes through balance and matrix.
     """
-    blurred = cast(DeviceArray, blur.light)
-    noise = _noise(blur, sharp)
-    excess = kernels.excess(device, blurred, half_guide, noise, RELATIVE_TOLERANCE)
-    flat_variance = FLAT_LIGHT * noise[0] + noise[1]
-    half_per_low = blur.low.scale // blur.grid.scale
-    detail, differ = kernels.detail(
-        device, blurred, half_guide, excess, blur.low, half_per_low, flat_variance
-    )
-    changed = curves.linear_step(differ.get(), DIFFERENCE_LOW_SIGMA, DIFFERENCE_HIGH_SIGMA)
-    close_px = round(CLOSE_SIZE * blur.low.diagonal)
-    return detail, _close_and_dilate(
-        np.maximum(motion_mask(blur, params), changed), close_px, params.dilate_px
-    )
+    gains = np.array(shot.wb_gains, np.float64)
+    binned = gains * (PICTURE_VARIANCE if shot.cfa is None else CFA_VARIANCE)
+    squared, exposure = np.square(np.asarray(shot.camera_to_working, np.float64)), shot.exposure_scale
+    slope = _scale(shot) * exposure * (squared @ binned)
+    return slope, shot.noise.offset * exposure**2 * (squared @ (gains * binned))
 
 
-def _noise(blur: MotionBlur, sharp: Frame) -> tuple[float, float]:
-    """Return slope and offset of the noise variance of blur minus sharp exposure, in half-resolution light.
+def _noise_factor(variance: Any, noise: float) -> float:
+    """Return the noise variance that the evenest EVEN_PART of a picture shows, over noise, 1 or more."""
+    if not variance.size or noise <= 0:
+        return 1.0
+    return float(np.clip(np.quantile(variance, EVEN_PART) / noise, 1, MAX_NOISE_FACTOR))
 
-    A channel's variance grows with its white-balance gain. The noise of the blur is that of the mean of its
-    frames.
-    """
-    gain = max(blur.shot.wb_gains)
-    single, merged = blur.shot.noise, sharp.shot.noise
-    slope = merged.scale + single.scale / (blur.pairs + 1)
-    offset = merged.offset + single.offset / (blur.pairs + 1)
-    return BINNED_VARIANCE * gain * slope, BINNED_VARIANCE * gain * gain * offset + MIN_VARIANCE
+
+def _scale(shot: Shot) -> float:
+    """Return the slope of a shot's noise variance, above 0."""
+    return max(shot.noise.scale, MIN_NOISE_SCALE)
+
+
+def _coarse_side(cell: int) -> int:
+    """Return how many low pixels, an odd number, are as wide as COARSE_PX half-resolution pixels."""
+    return max(COARSE_PX // cell, 1) | 1
+
+
+def _mean_around(values: Any) -> Array32:
+    """Return the mean H W float32 of 3 x 3 pixels."""
+    import cv2
+
+    return np.asarray(cv2.blur(np.asarray(values, np.float32), (3, 3)), np.float32)
+
+
+def _root_mean_square(values: Array32) -> Array32:
+    """Return the root mean square H W float32 of 5 x 5 pixels."""
+    import cv2
+
+    return np.asarray(np.sqrt(np.maximum(cv2.blur(np.square(values), (5, 5)), 0)), np.float32)
+
+
+def _connected(region: Array8, seeds: Any) -> Any:
+    """Return where the parts H W bool of a region are that hold a seed."""
+    import cv2
+
+    _, label = cv2.connectedComponents(region)
+    held = np.unique(label[seeds])
+    return np.isin(label, held[held > 0])
+
+
+def _ellipse(size_px: int) -> Array8:
+    """Return a filled ellipse of at least size_px, an odd number of pixels wide."""
+    import cv2
+
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size_px | 1, size_px | 1)), np.uint8)
 
 
 def _bright_level(low_guide: DeviceArray) -> float:
@@ -166,8 +375,7 @@ def _close_and_dilate(mask: Array32, close_px: int, dilate_px: int) -> Array32:
     """
     import cv2
 
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (close_px | 1, close_px | 1))
-    filled = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, window)
+    filled = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _ellipse(close_px))
     around = np.ones((2 * dilate_px + 1, 2 * dilate_px + 1), np.uint8)
     return np.asarray(cv2.dilate(filled, around), np.float32)
 

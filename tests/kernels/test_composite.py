@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,14 @@ def test_guide_is_its_twin(device: Device, size: tuple[int, int], scale: int) ->
     result = composite.guide(device, device.upload(light), grid).get()[..., :3]
     truth = reference.guide(light, grid.shape, scale)
     assert (np.abs(result - truth) <= half_rounding(truth) + 2e-4).all()  # sqrt magnifies rounding at 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_guide_like_the_frames_is_its_twin(device: Device, size: tuple[int, int]) -> None:
+    grid, light = Grid.over(*size, 2), picture(size, 2)
+    result = composite.guide(device, device.upload(light), grid, binned=True).get()[..., :3]
+    truth = reference.guide(light, grid.shape, 2, binned=True)
+    assert (np.abs(result - truth) <= half_rounding(truth) + 1e-6).all()
 
 
 def test_guide_of_a_constant_is_its_root(device: Device) -> None:
@@ -116,37 +126,101 @@ def random_guide(size: tuple[int, int], seed: int) -> Array:
     return np.random.default_rng(seed).random((*size, 4)).astype(np.float16)
 
 
+def random_frame(size: tuple[int, int], seed: int, covered: float = 0.9) -> Array:
+    """Return random light H W 4 half, some of it below 0, with coverage 1 or less."""
+    rng = np.random.default_rng(seed)
+    frame = rng.random((*size, 4)).astype(np.float16) - np.float16(0.05)
+    frame[..., 3] = np.where(rng.random(size) < covered, 1, 0.5)
+    return frame
+
+
+BLACK = np.array([1e-3, 2e-3, 4e-3], np.float32)
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_excess_is_its_twin(device: Device, size: tuple[int, int]) -> None:
-    blur = random_blur(size, 8)
-    guide = random_guide(size, 9)
-    result = composite.excess(device, device.upload(blur), device.upload(guide), (1e-3, 1e-4), 0.01).get()
-    truth = reference.excess(blur, guide, (1e-3, 1e-4), 0.01)
-    assert np.abs(result - truth).max() <= 1e-4 * max(truth.max(), 1)  # divided by deviations of 0.01
+@pytest.mark.parametrize("cell", [1, 3, 4])
+@pytest.mark.parametrize("covered", [1.0, 0.6])
+def test_change_is_its_twin(device: Device, size: tuple[int, int], cell: int, covered: float) -> None:
+    one, two = random_frame(size, 18, covered), random_frame(size, 19, covered)
+    low = Grid.over(*size, cell)
+    result = composite.change(device, device.upload(one), device.upload(two), low, cell, BLACK).get()
+    truth = reference.change(one, two, cell, BLACK.astype(np.float64))
+    assert ((result[..., 3] < 0) == (truth[..., 3] < 0)).all()
+    assert np.abs(result - truth).max() < 20 * FLOAT32
 
 
-def test_blur_within_the_range_around_exceeds_nothing(device: Device) -> None:
-    guide = np.zeros((12, 70, 4), np.float16)
-    guide[:, 35:] = 0.5
-    blur = np.ones((12, 70, 4), np.float32)
-    blur[..., :3] = np.roll(guide[..., :3].astype(np.float32) ** 2, 1, axis=1)  # an edge a pixel off
-    blur[:, 0, :3] = 0
-    result = composite.excess(device, device.upload(blur), device.upload(guide), (1e-4, 1e-6), 0.0).get()
-    assert (result == 0).all()
-    blur[6, 20, :3] = 0.01
-    result = composite.excess(device, device.upload(blur), device.upload(guide), (0.0, 1e-4), 0.0).get()
-    assert result[6, 20] == pytest.approx(1.0, abs=1e-5)
-    assert np.count_nonzero(result) == 1
+def test_equal_frames_have_not_changed_and_what_none_covers_is_unknown(device: Device) -> None:
+    frame = random_frame((12, 70), 20)
+    frame[:, :35, 3], frame[:, 35:, 3] = 1, 0.5
+    low = Grid.over(12, 70, 5)
+    result = composite.change(device, device.upload(frame), device.upload(frame), low, 5, BLACK).get()
+    assert (result[:, :7] == 0).all()
+    assert (result[:, 7:] == [0, 0, 0, -1]).all()
 
 
-def detail(
-    device: Device, blur: Array, guide: Array, excess: Array, low: Grid, cell: int, min_variance: float
-) -> tuple[Array, Array]:
-    """Run composite.detail: slope and difference h w."""
-    slope, difference = composite.detail(
-        device, device.upload(blur), device.upload(guide), device.upload(excess), low, cell, min_variance
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("cell", [1, 3, 4])
+def test_texture_is_its_twin(device: Device, size: tuple[int, int], cell: int) -> None:
+    frame = random_frame(size, 21)
+    result = composite.texture(device, device.upload(frame), Grid.over(*size, cell), cell, BLACK).get()
+    assert np.abs(result - reference.texture(frame, cell, BLACK.astype(np.float64))).max() < 20 * FLOAT32
+
+
+def test_even_light_has_no_texture(device: Device) -> None:
+    frame = np.full((12, 70, 4), 0.25, np.float16)
+    black = np.zeros(3, np.float32)
+    result = composite.texture(device, device.upload(frame), Grid.over(12, 70, 4), 4, black).get()
+    assert (result == [0.5, 0.5, 0.5, 0]).all()
+
+
+LEVELS = (np.array([60, 64, 66, 70], np.float32), np.array([1e-3, 9e-4, 1.1e-3, 1e-3], np.float32))
+NO_CURVE = np.zeros((3, 1), np.float32)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scale", [2, 6])
+@pytest.mark.parametrize("green", [0, 1])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_fine_texture_of_a_mosaic_is_its_twin(
+    device: Device, size: tuple[int, int], scale: int, green: int, kind: type
+) -> None:
+    values: Array = np.random.default_rng(22).integers(0, 250, size).astype(kind)
+    low = Grid.over(*size, scale)
+    uploaded, curve = device.upload(values), device.upload(NO_CURVE)
+    result = composite.fine(device, uploaded, curve, low, green, LEVELS, 1.5, 1e-3).get()
+    truth = reference.fine(values, NO_CURVE, scale, green, LEVELS, 1.5, 1e-3)
+    assert np.abs(result - truth).max() < 20 * FLOAT32
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_fine_texture_of_a_picture_is_its_twin(device: Device, size: tuple[int, int], kind: type) -> None:
+    rng = np.random.default_rng(23)
+    light = rng.random((*size, 3)).astype(np.float32)
+    values: Any = (255 * light).astype(np.uint8) if kind is np.uint8 else light
+    curve = np.sort(rng.random((3, 256)).astype(np.float32)) if kind is np.uint8 else NO_CURVE
+    low, uploaded = Grid.over(*size, 4), device.upload(values)
+    result = composite.fine(device, uploaded, device.upload(curve), low, -1, LEVELS, 1.5, 1e-3).get()
+    assert np.abs(result - reference.fine(values, curve, 4, -1, LEVELS, 1.5, 1e-3)).max() < 20 * FLOAT32
+
+
+def test_lines_a_pixel_wide_are_fine_texture_and_red_ones_are_not(device: Device) -> None:
+    """RGGB: rows of 0 and 1 differ by 1 in green; what only red has is not seen."""
+    lines = np.zeros((16, 70), np.float32)
+    lines[::2] = 1
+    levels, low = (np.zeros(4, np.float32), np.ones(4, np.float32)), Grid.over(16, 70, 4)
+    curve = device.upload(NO_CURVE)
+    assert (composite.fine(device, device.upload(lines), curve, low, 1, levels, 1.0, 0.0).get() == 1).all()
+    red = np.zeros((16, 70), np.float32)
+    red[::2, ::2] = 1
+    assert (composite.fine(device, device.upload(red), curve, low, 1, levels, 1.0, 0.0).get() == 0).all()
+
+
+def detail(device: Device, blur: Array, guide: Array, low: Grid, cell: int, min_variance: float) -> Array:
+    """Run composite.detail: slope h w."""
+    return np.array(
+        composite.detail(device, device.upload(blur), device.upload(guide), low, cell, min_variance).get()
     )
-    return slope.get(), difference.get()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -157,25 +231,21 @@ def test_detail_is_its_twin(device: Device, size: tuple[int, int], cell: int) ->
     blur = random_blur(size, 12)
     still = rng.random(size) < 0.5  # some of the detail is there in half of the windows
     blur[..., :3] = np.where(still[..., None], 0.6 * guide[..., :3].astype(np.float32) ** 2, blur[..., :3])
-    excess_map = rng.random(size).astype(np.float32)
     low = Grid.over(*size, cell)
-    slope, difference = detail(device, blur, guide, excess_map, low, cell, 1e-5)
-    true_slope, true_difference = reference.detail(blur, guide, excess_map, low.shape, cell, 1e-5)
-    assert np.abs(slope - true_slope).max() < 5e-5
-    assert np.abs(difference - true_difference).max() < 4 * FLOAT32
+    slope = detail(device, blur, guide, low, cell, 1e-5)
+    assert np.abs(slope - reference.detail(blur, guide, low.shape, cell, 1e-5)).max() < 5e-5
 
 
 def test_the_share_of_detail_is_the_part_of_the_time_it_stood_still(device: Device) -> None:
     guide = random_guide((32, 64), 13)
     sharp = guide[..., :3].astype(np.float32) ** 2
     low = Grid.over(32, 64, 4)
-    no_excess = np.zeros((32, 64), np.float32)
     for part in (1.0, 0.7, 0.3, 0.0):
         blur = np.concatenate([part * sharp + (1 - part) * 0.4, np.ones((32, 64, 1))], axis=-1)
-        slope, _ = detail(device, blur.astype(np.float32), guide, no_excess, low, 4, 1e-7)
+        slope = detail(device, blur.astype(np.float32), guide, low, 4, 1e-7)
         assert np.abs(slope - part).max() < 1e-3
     unrelated = np.concatenate([picture((32, 64), 14), np.ones((32, 64, 1), np.float32)], axis=-1)
-    slope, _ = detail(device, unrelated, guide, no_excess, low, 4, 1e-7)
+    slope = detail(device, unrelated, guide, low, 4, 1e-7)
     assert slope.max() == 0
 
 

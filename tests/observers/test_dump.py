@@ -64,6 +64,8 @@ def test_names_are_numbered_by_stage(folder: Path) -> None:
         "10-blur-sum-so-far-001.png",
         "11-demosaic-frame.npz",
         "11-demosaic-frame.png",
+        "12-composite-change.npz",
+        "12-composite-change.png",
         "12-composite-keep-sharp.png",
         "12-composite-photograph.npz",
         "12-composite-photograph.png",

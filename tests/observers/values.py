@@ -14,6 +14,7 @@ from longexpo_cli.types import (
     Alignment,
     BlurAccumulator,
     Burst,
+    Change,
     DeviceFrame,
     Frame,
     Mosaic,
@@ -119,6 +120,7 @@ TRAIL = Trail(30.0, np.inf, 2.5, "the burst is too short")
 LINES = MotionField(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
 SUM = BlurAccumulator(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, 3.0, pairs=1)
 BLUR = MotionBlur(OnHost(ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, pairs=1)
+CHANGE = Change(0.2 * ones(LOW), LOW, 1.0)
 PHOTOGRAPH = Photograph(ones(FULL, 3), ones(HALF), 1.0, SHOTS[1])
 PRINT = Print(
     np.full((*FULL.shape, 3), 200, np.uint8),
@@ -146,6 +148,7 @@ SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("merge", Mosaic(ones(FULL), SHOTS[1]), None),
     ("select", TRAIL, None),
     ("demosaic", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
+    ("composite", CHANGE, None),
     ("composite", PHOTOGRAPH, None),
     ("finish", PRINT, None),
     ("write", (Path("out.jpg"),), None),

@@ -10,8 +10,18 @@ from tests.reference.blur import bilinear, coarse_positions
 MIN_RANGE_WEIGHT = 0.02
 
 
-def guide(light: Array, shape: tuple[int, int], scale: int) -> Array64:
-    """Return the square root h w 3 of the mean light in the part of each cell that is inside the picture."""
+def guide(light: Array, shape: tuple[int, int], scale: int, binned: bool = False) -> Array64:
+    """Return the square root h w 3 of the mean light in the part of each cell that is inside the picture.
+
+    binned: of the mean weighted by (1, 3, 3, 1) / 8 around cells of two by two pixels.
+    """
+    if binned:
+        sides = [(1, 2 * shape[axis] + 1 - light.shape[axis]) for axis in (0, 1)]
+        padded = np.pad(light.astype(np.float64), [*sides, (0, 0)], mode="edge")
+        taps = np.array([1, 3, 3, 1]) / 8
+        lines = sum(w * padded[n : n + 2 * shape[0] : 2] for n, w in enumerate(taps))
+        mean = sum(w * lines[:, n : n + 2 * shape[1] : 2] for n, w in enumerate(taps))
+        return np.asarray(np.sqrt(np.maximum(mean, 0)))
     rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
     padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
     sums = np.add.reduceat(np.add.reduceat(padded, rows, axis=0), columns, axis=1)
@@ -46,14 +56,74 @@ def mask(
     return np.where(norm > 0, total / np.where(norm > 0, norm, 1), low_mask[near_y, near_x])
 
 
-def excess(blur: Array, half_guide: Array, noise: tuple[float, float], part: float) -> Array64:
-    """Return the distance of the blur from the 3 x 3 range of the sharp light, in standard deviations."""
-    sharp = half_guide[..., :3].astype(np.float64) ** 2
-    around = windows(sharp, 1)
-    light = blur[..., :3].astype(np.float64)
-    outside = np.maximum(np.maximum(light - around.max(axis=0), around.min(axis=0) - light), 0)
-    deviation = np.sqrt(noise[0] * sharp + noise[1] + (part * sharp) ** 2)
-    return np.where(blur[..., 3] > 0, (outside / deviation).max(axis=-1), 0.0)
+def cells(values: Array, cell: int) -> list[list[Array]]:
+    """Return the parts of H W ... values in cells of a side, rows of cells; the last ones may be smaller."""
+    height, width = values.shape[:2]
+    rows, columns = range(0, height, cell), range(0, width, cell)
+    return [[values[y : y + cell, x : x + cell] for x in columns] for y in rows]
+
+
+def root(light: Array, black: Array) -> Array64:
+    """Return the square roots of light H W 3 or 4, + black, without its channel 4."""
+    return np.asarray(np.sqrt(np.maximum(light[..., :3].astype(np.float64), 0) + black))
+
+
+def change(frame: Array, first: Array, cell: int, black: Array) -> Array64:
+    """Return mean and mean squared difference of roots in every cell, h w 4, where both cover half of it."""
+    difference = root(frame, black) - root(first, black)
+    covered = (frame[..., 3] >= 0.99) & (first[..., 3] >= 0.99)
+    result = []
+    for row, known_row in zip(cells(difference, cell), cells(covered, cell), strict=True):
+        line = []
+        for part, known in zip(row, known_row, strict=True):
+            seen = part[known]
+            is_known = known.mean() >= 0.5
+            squared = (seen**2).sum(axis=-1)
+            line.append([*seen.mean(axis=0), squared.mean()] if is_known else [0, 0, 0, -1])
+        result.append(line)
+    return np.array(result)
+
+
+def texture(frame: Array, cell: int, black: Array) -> Array64:
+    """Return the mean root and the mean squared forward differences of roots in every cell, h w 4."""
+    light = root(frame, black)
+    across = np.diff(light, axis=1, append=light[:, -1:])
+    down = np.diff(light, axis=0, append=light[-1:])
+    squared = (across**2 + down**2).sum(axis=-1, keepdims=True)
+    joined = np.concatenate([light, squared], axis=-1)
+    return np.array([[part.mean(axis=(0, 1)) for part in row] for row in cells(joined, cell)])
+
+
+def fine(
+    values: Array,
+    curve: Array,
+    scale: int,
+    green: int,
+    levels: tuple[Array, Array],
+    gain: float,
+    black: float,
+) -> Array64:
+    """Return the mean squared difference to both diagonal neighbours below, of green pixels or of all."""
+    height, width = values.shape[:2]
+    y, x = np.indices((height, width))
+    if green >= 0:
+        position = (x % 2) + 2 * (y % 2)
+        raw = (values.astype(np.float64) - levels[0][position]) * levels[1][position]
+    elif values.dtype == np.float32:
+        raw = values.astype(np.float64).mean(axis=-1)
+    else:
+        raw = np.stack([np.asarray(curve[c], np.float64)[values[..., c]] for c in range(3)], -1).mean(axis=-1)
+    g = np.sqrt(np.maximum(raw, 0) * gain + black)
+    counts = (green < 0) | ((x + y) % 2 == green)
+    total, number = np.zeros((height, width)), np.zeros((height, width))
+    right, left = (g[1:, 1:] - g[:-1, :-1]) ** 2, (g[1:, :-1] - g[:-1, 1:]) ** 2
+    total[:-1, :-1] += right
+    number[:-1, :-1] += 1
+    total[:-1, 1:] += left
+    number[:-1, 1:] += 1
+    joined = np.stack([total * counts, number * counts], axis=-1)
+    sums = np.array([[part.sum(axis=(0, 1)) for part in row] for row in cells(joined, scale)])
+    return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1))
 
 
 def windows(values: Array64, radius: int) -> Array64:
@@ -65,20 +135,11 @@ def windows(values: Array64, radius: int) -> Array64:
     return np.stack([padded[j : j + height, i : i + width] for j in span for i in span])
 
 
-def detail(
-    blur: Array,
-    half_guide: Array,
-    excess_map: Array,
-    low: tuple[int, int],
-    cell: int,
-    min_variance: float,
-) -> tuple[Array64, Array64]:
-    """Return the fraction of the sharp detail in the blur and their largest difference, h w each."""
-    height, width = excess_map.shape
+def detail(blur: Array, half_guide: Array, low: tuple[int, int], cell: int, min_variance: float) -> Array64:
+    """Return the fraction of the sharp detail in the blur, h w."""
+    height, width = blur.shape[:2]
     sharp = half_guide[..., :3].astype(np.float64) ** 2
-    padded = np.pad(excess_map.astype(np.float64), 1)
-    mean = np.mean([padded[j : j + height, i : i + width] for j in range(3) for i in range(3)], axis=0)
-    slope, difference = np.zeros(low), np.zeros(low)
+    slope = np.zeros(low)
     for y in range(low[0]):
         for x in range(low[1]):
             rows = np.clip(np.arange(y * cell - 2, (y + 1) * cell + 2), 0, height - 1)
@@ -88,8 +149,7 @@ def detail(
             s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[covered]
             if covered.any():
                 slope[y, x] = guided_filter_slope(b, s, 3 * covered.sum() * min_variance)
-            difference[y, x] = mean[y * cell : (y + 1) * cell, x * cell : (x + 1) * cell].max()
-    return slope, difference
+    return slope
 
 
 def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import composite
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Frame, MotionBlur, Photograph, Subject
+from longexpo_cli.types import (
+    Change,
+    DeviceFrame,
+    Frame,
+    Mosaic,
+    MotionBlur,
+    NoiseProfile,
+    Photograph,
+    Shot,
+    Subject,
+)
 
 SHOT = plain_shot((256, 384))
 FULL, HALF, LOW = Grid.over(256, 384, 1), Grid.over(256, 384, 2), Grid.over(256, 384, 8)
@@ -45,14 +56,21 @@ def motion(columns: slice, length_px: float) -> Array:
     return still
 
 
+def change(shift_px: Array | float) -> Change:
+    """Return a change of the whole picture, or of a map."""
+    return Change(np.broadcast_to(np.float32(shift_px), LOW.shape).copy(), LOW, 1.0)
+
+
 def photograph(device: Device, moving: Array, frame: Frame, faces: Array | None = None) -> Photograph:
-    return composite.composite(device, blur(device, moving), frame, subject(faces), PARAMS)
+    """Compose with a blur of what moves; it changed as well."""
+    changed = change(np.where(moving > 0, 5, 0))
+    return composite.composite(device, blur(device, moving), changed, frame, subject(faces), PARAMS)
 
 
 def test_nothing_moves_and_the_sharp_exposure_is_the_photograph(device: Device) -> None:
     frame = sharp()
     still = blur(device, motion(slice(0), 0.0), of=frame.light)
-    result = composite.composite(device, still, frame, subject(), PARAMS)
+    result = composite.composite(device, still, change(0), frame, subject(), PARAMS)
     assert (result.light == frame.light).all()
     assert (result.keep_sharp == 1).all()
 
@@ -86,7 +104,8 @@ def test_line_noise_does_not_open_the_mask(device: Device) -> None:
 def test_without_coverage_the_sharp_exposure_shows(device: Device) -> None:
     frame = sharp()
     uncovered = blur(device, motion(slice(None), 9.0), coverage=0.0)
-    assert (composite.composite(device, uncovered, frame, subject(), PARAMS).light == frame.light).all()
+    result = composite.composite(device, uncovered, change(5), frame, subject(), PARAMS)
+    assert (result.light == frame.light).all()
 
 
 def test_a_face_that_hardly_moves_stays_sharp_and_one_that_runs_does_not(device: Device) -> None:
@@ -109,21 +128,142 @@ def test_the_blur_does_not_cross_the_edge_of_a_still_thing(device: Device) -> No
     light[:, 192:] = 0.1
     blurred = np.where(np.arange(FULL.width)[:, None] < 192, light, np.float32(0.5))
     moved = blur(device, motion(slice(24, 48), 10.0), of=blurred)
-    result = composite.composite(device, moved, Frame(light, FULL, SHOT), subject(), PARAMS).light
+    changed = change(motion(slice(24, 48), 5.0))
+    result = composite.composite(device, moved, changed, Frame(light, FULL, SHOT), subject(), PARAMS).light
     assert np.abs(result[:, :190] - 0.8).max() < 0.02
     assert np.abs(result[:, 195:] - 0.5).max() < 0.02
 
 
-def test_light_that_other_lines_left_shows_where_no_line_says_so(device: Device) -> None:
-    """Beyond the paper: the blur differs from the sharp exposure by far more than noise, so it shows."""
+def test_what_changed_is_blurred_though_no_line_says_so(device: Device) -> None:
+    """Beyond the paper: the frames differ by far more than noise, so the blur shows."""
     light = np.full((*FULL.shape, 3), 0.3, np.float32)
     blurred = light.copy()
     blurred[:, 100:160] = 0.6
-    moved = blur(device, motion(slice(0), 0.0), of=blurred)
-    result = composite.composite(device, moved, Frame(light, FULL, SHOT), subject(), PARAMS).light
+    moved, changed = blur(device, motion(slice(0), 0.0), of=blurred), change(motion(slice(12, 20), 2.0))
+    result = composite.composite(device, moved, changed, Frame(light, FULL, SHOT), subject(), PARAMS).light
     assert np.abs(result[:, 116:144] - 0.6).max() < 0.01
-    assert (result[:, :80] == light[:, :80]).all()
-    assert (result[:, 180:] == light[:, 180:]).all()
+    assert (result[:, :64] == light[:, :64]).all()
+    assert (result[:, 200:] == light[:, 200:]).all()
+
+
+def test_lines_where_the_frames_agree_do_not_open_the_mask(device: Device) -> None:
+    """A picket fence: the motion field is wrong where the picture repeats, the frames are not."""
+    frame = sharp()
+    moving = blur(device, motion(slice(10, 40), 9.0))
+    result = composite.composite(device, moving, change(0.3), frame, subject(), PARAMS)
+    assert (result.keep_sharp == 1).all()
+    assert (composite.moved_mask(moving, change(0.6), subject(), PARAMS)[:, 12:38] == 1).all()
+
+
+def test_a_thing_is_blurred_as_a_whole(device: Device) -> None:
+    """Its flat roof hardly changed; its ends did. What changed as little elsewhere stays sharp."""
+    shift = np.full(LOW.shape, 0.1)
+    shift[8:16, 8:40], shift[8:16, 8:12] = 0.4, 3.0
+    shift[24:30, 20:30] = 0.4
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), subject(), PARAMS)
+    assert moved[9:15, 8:39].min() == 1
+    assert moved[20:].max() == 0
+
+
+def test_a_speck_is_noise_and_a_small_light_is_not(device: Device) -> None:
+    shift = np.zeros(LOW.shape)
+    shift[10:13, 10:13] = 0.7
+    still = blur(device, motion(slice(0), 0.0))
+    assert composite.moved_mask(still, change(shift), subject(), PARAMS).max() < 0.7
+    shift[10:13, 10:13] = 5
+    assert composite.moved_mask(still, change(shift), subject(), PARAMS)[11, 11] == 1
+
+
+def test_a_subject_that_is_held_may_sway_and_one_that_moves_is_blurred(device: Device) -> None:
+    shift = np.full(LOW.shape, 0.1)
+    shift[10:20, 10:20], shift[10:13, 10:20] = 0.2, 1.0  # a part of it turned
+    weight = np.zeros(LOW.shape, np.float32)
+    weight[10:20, 10:20] = weight[10:20, 30:40] = 1
+    shift[10:20, 30:40] = 1.0  # another is not held
+    person = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person, PARAMS)
+    assert moved[10:20, 10:20].max() == 0
+    assert moved[10:20, 30:40].min() == 1
+    alone = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), subject(), PARAMS)
+    assert alone[10:13, 10:20].min() == 1
+
+
+def test_streaks_beside_a_subject_that_is_held_do_not_eat_its_rim(device: Device) -> None:
+    shift = np.full(LOW.shape, 0.1)
+    shift[:, 20:] = 5.0
+    weight = np.zeros(LOW.shape, np.float32)
+    weight[10:20, 10:20] = 1
+    person = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person, PARAMS)
+    assert moved[10:20, 10:20].max() == 0
+    assert moved[:, 20:].min() == 1
+    assert moved[0:8, 19].min() == 1
+
+
+NOISE = NoiseProfile(1e-4, 1e-7)
+NOISY = dataclasses.replace(SHOT, noise=NOISE)
+
+
+def texture(shift_px: float, contrast: float = 0.4) -> Array:
+    """Return a smooth pattern of light H W, shifted by full pixels."""
+    y, x = np.indices(FULL.shape)
+    at = x - shift_px
+    waves = np.sin(2 * np.pi * (at / 23 + y / 31)) + np.sin(2 * np.pi * (at / 9 - y / 13))
+    return np.asarray(0.45 + contrast / 4 * waves)
+
+
+def measured(device: Device, lights: list[Array], shot: Shot = NOISY, seed: int = 1) -> Change:
+    """Return the change of noisy frames H W to the first of them, as pictures of three equal colours."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for light in lights:
+        deviation = np.sqrt(NOISE.scale * np.maximum(light, 0) + NOISE.offset)[..., None]
+        values = light[..., None] + deviation * rng.normal(size=(*FULL.shape, 3))
+        half = values.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))
+        with_one = np.concatenate([half, np.ones((*HALF.shape, 1))], axis=-1).astype(np.float16)
+        frames.append((values.astype(np.float32), DeviceFrame(device.upload(with_one), HALF, shot)))
+    total = composite.begin(device, frames[0][1], Mosaic(frames[0][0], shot), LOW)
+    for _, frame in frames[1:]:
+        total = composite.add(device, total, frame)
+    return composite.finish(total)
+
+
+def test_noise_is_no_change(device: Device) -> None:
+    flat = measured(device, [np.full(FULL.shape, 0.4)] * 6)
+    assert flat.noise < 1.1
+    assert np.quantile(flat.shift_px, 0.99) == 0
+    still = measured(device, [texture(0)] * 6, seed=2)
+    assert still.shift_px.max() < 0.05
+
+
+def test_the_shift_of_a_picture_is_measured_in_half_resolution_pixels(device: Device) -> None:
+    """The fine texture counts as well, so a smooth picture seems to move by a little less than it does."""
+    shifted = measured(device, [texture(0), *[texture(1.0)] * 4])
+    assert 0.25 < np.median(shifted.shift_px) < 0.5
+    further = measured(device, [texture(0), *[texture(2.0)] * 4])
+    assert np.median(further.shift_px) == pytest.approx(2 * np.median(shifted.shift_px), rel=0.1)
+
+
+def test_a_flat_thing_that_passes_changes_what_is_flat(device: Device) -> None:
+    lights = [np.full(FULL.shape, 0.4) for _ in range(6)]
+    for n, light in enumerate(lights[1:]):
+        light[80:120, 100 + 30 * n : 130 + 30 * n] = 0.3
+    found = measured(device, lights).shift_px
+    assert found[11:14, 13:30].min() > 1
+    assert found[20:].max() < 0.3
+
+
+@pytest.mark.parametrize("gain", [0.97, 1.03])
+def test_flicker_of_the_whole_picture_is_no_change(device: Device, gain: float) -> None:
+    found = measured(device, [texture(0), *[gain * texture(0)] * 3]).shift_px
+    assert found.max() < 0.2
+
+
+def test_more_noise_than_is_said_is_measured(device: Device) -> None:
+    quiet = dataclasses.replace(SHOT, noise=NoiseProfile(NOISE.scale / 4, NOISE.offset / 4))
+    found = measured(device, [np.full(FULL.shape, 0.4)] * 6, quiet)
+    assert 2.5 < found.noise < 4.2
+    assert found.shift_px.max() < 0.1
 
 
 def test_detail_that_stood_still_half_the_time_is_half_there(device: Device) -> None:
@@ -131,7 +271,7 @@ def test_detail_that_stood_still_half_the_time_is_half_there(device: Device) -> 
     frame = sharp(3)
     truth = 0.5 * frame.light + np.float32(0.2)
     moved = blur(device, motion(slice(None), 9.0), of=truth)
-    result = composite.composite(device, moved, frame, subject(), PARAMS).light
+    result = composite.composite(device, moved, change(5), frame, subject(), PARAMS).light
     coarse = truth.reshape(128, 2, 192, 2, 3).mean(axis=(1, 3)).repeat(2, axis=0).repeat(2, axis=1)
     assert np.abs(result - truth).max() < 0.01
     assert np.abs(coarse - truth).mean() > 0.05
