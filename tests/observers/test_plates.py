@@ -33,7 +33,8 @@ def test_the_plates_compose_the_photograph(device: Device, shared_burst: Path, t
     assert mask.min() < 0.1
     assert mask.max() > 0.9
     composed = mask * sharp + (1 - mask) * streaks
-    assert np.percentile(np.abs(composed - light), 99) < 0.05
+    rest = cv2.GaussianBlur(composed - light, (0, 0), 4.0)  # the detail that is added has no mean
+    assert np.percentile(np.abs(rest), 99) < 0.01
     assert np.percentile(np.abs(streaks - light)[mask[..., 0] < 0.01], 50) < 0.01
     assert np.percentile(np.abs(sharp - light)[mask[..., 0] > 0.99], 99) < 0.01
 
