@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array32, Array64
-from longexpo_cli.synth.dng import DngMetadata, write_dng
-from longexpo_cli.synth.sensor import Sensor, record
+from longexpo_cli.synth.burst import write_frame
+from longexpo_cli.synth.sensor import Sensor
 
 FRAMES = 9
 REFERENCE = FRAMES // 2
 INTERVAL_S = 0.1
+PHONE_ISO = 50
 PHONE = Sensor()  # a phone at base ISO
 PHONE_LENS_PX = 0.5  # sigma of a phone's lens
 PHONE_EV = -2.3  # exposure of the phone's burst: a white wall is at a fifth of sensor white
@@ -121,20 +122,8 @@ def write_still_burst(
             light = cv2.warpPerspective(
                 truth, to_frame, (width, height), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
             )
-        mosaic = record(np.maximum(light, 0), sensor, np.random.default_rng((seed, n)))
-        metadata = DngMetadata(
-            start=start + datetime.timedelta(seconds=n * INTERVAL_S),
-            exposure_s=1 / 500,
-            iso=50,
-            cfa=sensor.cfa,
-            black_dn=sensor.black_dn,
-            white_dn=sensor.white_dn,
-            color_matrix=sensor.colour_matrix,
-            as_shot_neutral=sensor.as_shot_neutral,
-            noise=sensor.noise,
-            compression="ljpeg",
-        )
-        write_dng(folder / f"frame_{n:02}.dng", mosaic, metadata)
+        taken = start + datetime.timedelta(seconds=n * INTERVAL_S)
+        write_frame(folder / f"frame_{n:02}.dng", np.maximum(light, 0), sensor, (seed, n), taken, PHONE_ISO)
     return StillBurst(folder, truth, maps, frames // 2)
 
 

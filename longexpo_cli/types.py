@@ -212,16 +212,13 @@ class Frame:
     """Light of one frame on the host: H W 3 float32, working space.
 
     coverage H W float32 is the fraction of each pixel inside the frame (0 beyond a warped frame's edge); None
-    means 1 everywhere. frames_merged is for the sharp exposure: ceil(H/2) ceil(W/2) float32, for each 2 x 2
-    pixels the effective number of frames averaged there, at least 1; the noise variance is that of the shot
-    divided by it. None means 1 everywhere.
+    means 1 everywhere.
     """
 
     light: Array32
     grid: Grid
     shot: Shot
     coverage: Array32 | None = None
-    frames_merged: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)

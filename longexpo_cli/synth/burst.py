@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import OutputError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.synth.dng import PHASES, DngMetadata, write_dng, write_picture
@@ -93,24 +94,30 @@ def write_frames(out: Path, world: World, sensor: Sensor, seed: int) -> tuple[Pa
     paths = []
     for n, t in enumerate(world.times_s):
         light = render(world, t, frame_camera(world, t))
-        mosaic = record(light, sensor, np.random.default_rng((seed, n)))
         path = out / f"frame_{n:02}.dng"
         start = _START + datetime.timedelta(seconds=t - world.times_s[0])
-        metadata = DngMetadata(
-            start=start,
-            exposure_s=_EXPOSURE_S,
-            iso=_ISO,
-            cfa=sensor.cfa,
-            black_dn=sensor.black_dn,
-            white_dn=sensor.white_dn,
-            color_matrix=sensor.colour_matrix,
-            as_shot_neutral=sensor.as_shot_neutral,
-            noise=sensor.noise,
-            compression="ljpeg",
-        )
-        write_dng(path, mosaic, metadata)
+        write_frame(path, light, sensor, (seed, n), start, _ISO)
         paths.append(path)
     return tuple(paths)
+
+
+def write_frame(
+    path: Path, light: Array32, sensor: Sensor, seed: tuple[int, int], start: datetime.datetime, iso: int
+) -> None:
+    """Write what a sensor records of light H W 3 as a DNG file; seed is that of the noise."""
+    metadata = DngMetadata(
+        start=start,
+        exposure_s=_EXPOSURE_S,
+        iso=iso,
+        cfa=sensor.cfa,
+        black_dn=sensor.black_dn,
+        white_dn=sensor.white_dn,
+        color_matrix=sensor.colour_matrix,
+        as_shot_neutral=sensor.as_shot_neutral,
+        noise=sensor.noise,
+        compression="ljpeg",
+    )
+    write_dng(path, record(light, sensor, np.random.default_rng(seed)), metadata)
 
 
 def _write_truth(truth: Path, world: World, sensor: Sensor, look: Mode) -> None:
