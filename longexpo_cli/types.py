@@ -138,10 +138,12 @@ class Shot:
 class Burst:
     """The frames of one burst in time order.
 
-    brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
-    used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
-    from their positions; skipped are the numbers and file names of the frames that the user left out. unread
-    counts the frames of a video that are beyond those it was asked for, where that is known.
+    brackets are frames with a longer exposure, which are not in the trail; bracket_reasons say why each is
+    not used in the sharp exposure either ("" where it is), and are empty before that is known. refused lists
+    the files that cannot be used, and why. numbers are the frames' numbers in the burst as loaded
+    (`longexpo info`), where they differ from their positions; skipped are the numbers and file names of the
+    frames that the user left out. unread counts the frames of a video that are beyond those it was asked
+    for, where that is known.
     copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
     was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
@@ -157,6 +159,7 @@ class Burst:
     order: str = ""
     several: str = ""
     notes: tuple[str, ...] = ()
+    bracket_reasons: tuple[str, ...] = ()
 
     @property
     def all_notes(self) -> tuple[str, ...]:

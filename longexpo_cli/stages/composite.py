@@ -100,24 +100,11 @@ def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> 
 
     low is the grid of the result.
     """
-    shot, values = mosaic.shot, mosaic.values
-    slope, offset = _binned_noise(shot)
+    slope, offset = _binned_noise(mosaic.shot)
     black, noise = np.asarray(offset / slope, np.float32), float(slope.sum() / 4)
     cell = low.scale // reference.grid.scale
     texture = kernels.texture(device, cast(DeviceArray, reference.light), low, cell, black).get()
-    gain = shot.wb_gains[1] * shot.exposure_scale
-    if shot.cfa is None:
-        green, levels = -1, develop_kernels.levels(shot, np.float32)
-        curve = develop_kernels.curve_table(shot, values.dtype)
-        sample_noise = noise / (3 * PICTURE_VARIANCE[0]) / 3
-    else:
-        green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
-        curve = np.zeros((3, 1), np.float32)
-        sample_noise = gain * _scale(shot) / 4
-    uploaded = device.upload(values)
-    root = gain * shot.noise.offset / _scale(shot)
-    fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
-    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    fine = fine_texture(device, mosaic, low, mosaic.shot)
     empty = np.zeros(low.shape, np.float32)
     return ChangeAccumulator(
         reference,
@@ -125,12 +112,35 @@ def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> 
         black,
         mean=np.ascontiguousarray(texture[..., :3]),
         texture=np.asarray(texture[..., 3] - 4 * noise, np.float32),
-        fine=np.asarray(fine - 2 * sample_noise, np.float32),
+        fine=fine,
         change=empty,
         coarse=empty,
         frames=empty,
         noise=noise,
     )
+
+
+def fine_texture(device: Device, mosaic: Mosaic, low: Grid, curve_of: Shot) -> Array32:
+    """Return the texture h w float32 of a mosaic that is too fine for the half grid, less that of noise.
+
+    It is the mean squared difference of roots of green light on each low pixel (kernels/composite_fine.cl);
+    the root's offset is that of the noise of curve_of: textures of the same offset can be compared.
+    """
+    shot, values = mosaic.shot, mosaic.values
+    gain = shot.wb_gains[1] * shot.exposure_scale
+    if shot.cfa is None:
+        green, levels = -1, develop_kernels.levels(shot, np.float32)
+        curve = develop_kernels.curve_table(shot, values.dtype)
+        sample_noise = float(_binned_noise(shot)[0].sum() / 4) / (3 * PICTURE_VARIANCE[0]) / 3
+    else:
+        green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
+        curve = np.zeros((3, 1), np.float32)
+        sample_noise = gain * _scale(shot) / 4
+    root = curve_of.wb_gains[1] * curve_of.exposure_scale * curve_of.noise.offset / _scale(curve_of)
+    uploaded = device.upload(values)
+    fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
+    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    return np.asarray(fine - 2 * sample_noise, np.float32)
 
 
 def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeAccumulator:
