@@ -488,10 +488,15 @@ class Change:
 
     In half-resolution pixels: the shift that would change the reference as much as the run's frames differ
     from it, root mean square over the frames. 0 where noise explains the difference; large where what was
-    even has changed. noise is the variance that was found, in units of the one that the shots say.
+    even has changed. difference H W float32 is that mean squared difference of roots of light, less noise,
+    contrast H W float32 the variance of roots of the reference's light around each pixel: where both are
+    equal, what the reference shows is gone in the other frames. noise is the variance that was found, in
+    units of the one that the shots say.
     """
 
     shift_px: Array32
+    difference: Array32
+    contrast: Array32
     grid: Grid
     noise: float
 
