@@ -5,7 +5,8 @@
      e = |B|^2 / (n v)                        v: variance of the noise at that frequency; n: mean of 1 / frames
      E = mean of e over the 3 x 3 frequencies around, weights (1 2 1) (1 2 1) / 16, the last ones repeated; e of
          the constant frequency counts as 1
-     F = max(1 - (threshold / E)^2, 0)        1 for the constant frequency
+     F = max(1 - (T / E)^4, 0)                1 for the constant frequency
+     T = threshold (EVEN + (1 - EVEN) s)      s: smoothstep from 1.2 to 2 of the mean of e over the block
      shrunk = sum over blocks of w DCT^-1(F B),  w = sin^2(pi (x + 1/2) / 8) in each direction, which sums to 1
      removed = the variance of the noise that was removed: mean over the four blocks of a cell of 4 x 4 pixels of
          the sum of (1 - F^2) n v / 64
@@ -13,7 +14,8 @@
    A frequency is judged by its neighbours too, as detail is seldom at one frequency alone: texture is kept where
    single coefficients are below their noise, and lone coefficients of noise are not (Cai and Silverman 2001,
    "Incorporating information on neighbouring coefficients into wavelet estimation"; blocks as in Yu and Sapiro
-   2011, doi:10.5201/ipol.2011.ys-dct). What is coarser than a block is left to the planes at half the resolution.
+   2011, doi:10.5201/ipol.2011.ys-dct). A block that holds no more than noise is shrunk more: what is left of noise is
+   seen there first. What is coarser than a block is left to the planes at half the resolution.
    threshold 0 -> shrunk = z but for rounding.
 
    Execution: a work-item computes TILE x TILE pixels of one plane, all blocks that reach into them. */
@@ -23,6 +25,10 @@
 #define REGION (TILE + 2 * STEP)
 #define CELLS (REGION / STEP)
 #define SAMPLES 4 /* of `frames` across a block */
+
+#define EVEN 1.7f /* times the threshold, in blocks of noise alone */
+#define EVEN_FROM 1.2f /* mean energy of a block over that of noise; noise alone is within 1 +- 0.18 */
+#define EVEN_TO 2.0f
 
 constant float WINDOW[SIDE] = {0.03806023f, 0.30865828f, 0.69134172f, 0.96193977f,
                                0.96193977f, 0.69134172f, 0.30865828f, 0.03806023f};
@@ -93,18 +99,21 @@ inline float sum_of(float8 v)
 inline float shrink(float8 *block, const float8 *variance, const float8 *inverse_variance, float noise,
                     float threshold)
 {
-    float8 around[SIDE];
+    float8 around[SIDE], all = 0.0f;
     for (int i = 0; i < SIDE; i++) {
         float8 e = block[i] * block[i] * inverse_variance[i] / noise;
         if (i == 0)
             e.s0 = 1.0f;
+        all += e;
         around[i] = 2.0f * e + (float8)(e.s0, e.s0, e.s1, e.s2, e.s3, e.s4, e.s5, e.s6)
                     + (float8)(e.s1, e.s2, e.s3, e.s4, e.s5, e.s6, e.s7, e.s7);
     }
     float8 removed = 0.0f;
+    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of(all) / (SIDE * SIDE)));
     for (int i = 0; i < SIDE; i++) {
         float8 energy = 2.0f * around[i] + around[max(i - 1, 0)] + around[min(i + 1, SIDE - 1)];
-        float8 ratio = 16.0f * threshold / fmax(energy, 1e-20f);
+        float8 ratio = 16.0f * threshold / fmax(energy, 16e-9f);
+        ratio *= ratio;
         float8 factor = fmax(1.0f - ratio * ratio, 0.0f);
         if (i == 0)
             factor.s0 = 1.0f;

@@ -24,8 +24,10 @@ from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Frame, Shot
 
-LEVELS = 3  # resolutions: blocks of the coarsest are 32 full pixels wide
-THRESHOLD = 2.0  # times the noise variance: what stands out less is removed (kernels/denoise_shrink.cl)
+# Times the noise variance: what stands out less is removed (kernels/denoise_shrink.cl), at full, half and
+# quarter resolution. Chosen on bursts of photographs: more removes detail as well.
+THRESHOLDS = (1.75, 1.0, 1.0)
+LEVELS = len(THRESHOLDS)
 POINT_THRESHOLD = 3.0  # times the noise variance: points that stand out more are put back (denoise_light.cl)
 MAX_OFFSET = 1.0  # light: a noise that hardly grows with light has no square root; white is 1
 ANSCOMBE = 3 / 8  # of the scale is added to the offset: the variance of roots is even down to little light
@@ -66,16 +68,17 @@ def denoise(device: Device, frame: Frame, params: Params) -> Frame:
     if variances is None:
         variances = picture_variances(planes, shot, frame.frames_merged)
     merged = None if frame.frames_merged is None else device.upload(frame.frames_merged)
-    threshold = THRESHOLD * params.strength**2
+    strength = params.strength**2
     coarse: tuple[DeviceArray, DeviceArray] | None = None
     for level in range(LEVELS - 1, -1, -1):
         noisy, variance = planes.pop(), device.upload(variances[level])
+        threshold = THRESHOLDS[level] * strength
         shrunk, removed = kernels.shrink(device, noisy, coarse, variance, merged, 2**level, threshold)
         device.finish()  # so that a level's buffers are freed before the next one's are allocated
         coarse = shrunk, noisy
     del coarse
     lightness, first, second = (float(plane.mean()) for plane in variances[0])
-    point = POINT_THRESHOLD * params.strength**2
+    point = POINT_THRESHOLD * strength
     light = kernels.light(device, noisy, shrunk, removed, merged, (lightness, first, second), point, back)
     result: Array32 = light.get()
     return replace(frame, light=result)

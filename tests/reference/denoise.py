@@ -50,10 +50,12 @@ def factors(block: Array64, variance: Array64, threshold: float) -> Array64:
     """Return the factor of every frequency of a block's DCT."""
     energy = np.square(block) / variance
     energy[0, 0] = 1
+    s = np.clip((energy.mean() - 1.2) / 0.8, 0, 1)
+    threshold *= 1.7 - 0.7 * s * s * (3 - 2 * s)
     padded = np.pad(energy, 1, mode="edge")
     across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     around = (across[:-2] + 2 * across[1:-1] + across[2:]) / 16
-    factor = np.maximum(1 - np.square(threshold / np.maximum(around, 1e-20 / 16)), 0)
+    factor = np.maximum(1 - (threshold / np.maximum(around, 1e-9)) ** 4, 0)
     factor[0, 0] = 1
     return np.asarray(factor)
 

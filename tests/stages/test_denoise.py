@@ -68,7 +68,7 @@ def test_an_even_wall_is_even_and_as_bright(device: Device, cfa: str, level: flo
     light = denoise.denoise(device, noisy, DEFAULT).light
     assert spread(light, grey(level)) < 0.25 * spread(noisy.light, grey(level))
     means = [picture[INNER].mean(axis=(0, 1), dtype=np.float64) for picture in (light, noisy.light)]
-    assert np.abs(means[0] / means[1] - 1).max() < 0.003
+    assert np.abs(means[0] / means[1] - 1).max() < 0.005
 
 
 def test_black_stays_black_on_average(device: Device) -> None:
@@ -102,8 +102,8 @@ def test_stripes_an_edge_and_stars_stay(device: Device) -> None:
     slope = [np.polyfit(truth[stripes].ravel(), p[stripes].ravel(), 1)[0] for p in (noisy.light, light)]
     assert slope[1] > 0.97 * slope[0]
     stars = (slice(20, None, 40), slice(148, None, 30))
-    assert np.median(light[stars]) > 0.95 * np.median(noisy.light[stars])
-    assert light[stars].min() > 0.8 * noisy.light[stars].min()
+    assert np.median(light[stars]) > 0.88 * np.median(noisy.light[stars])
+    assert light[stars].min() > 0.75 * noisy.light[stars].min()
 
 
 def test_frames_merged_say_how_much_noise_is_left(device: Device) -> None:
