@@ -138,9 +138,9 @@ def merged_crop(saved: Saved) -> Array8:
     return fitted(pictures.side_by_side(*(zoomed(pictures.weights(v), crop) for v in both)))
 
 
-def demosaiced_crop(saved: Saved) -> Array8:
-    """Show the same crop of the sharp exposure."""
-    light = saved.one("demosaic", Frame).light
+def sharp_crop(saved: Saved, stage: str) -> Array8:
+    """Show the same crop of the sharp exposure, as a stage makes it."""
+    light = saved.one(stage, Frame).light
     return fitted(zoomed(pictures.light(light), crop_of(*light.shape[:2])))
 
 
@@ -188,7 +188,8 @@ PICTURES: dict[str, Callable[[Saved], Array8]] = {
     "merge": merged_crop,
     "predict": motion_picture,
     "blur": blur_picture,
-    "demosaic": demosaiced_crop,
+    "demosaic": lambda saved: sharp_crop(saved, "demosaic"),
+    "denoise": lambda saved: sharp_crop(saved, "denoise"),
     "composite": mask_picture,
     "finish": print_picture,
     "write": gain_picture,

@@ -11,13 +11,16 @@ from longexpo_cli.gpu import buffers
 from longexpo_cli.gpu.buffers import Buffer, Extent
 from longexpo_cli.gpu.capabilities import OTHER_DEVICE, mebibytes
 from longexpo_cli.gpu.demosaic import PAD, band_rows
+from longexpo_cli.gpu.denoise import CELL
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.gpu.merge import FIELD_PX
 from longexpo_cli.highlights import TILE_CELLS
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import Burst, Shot
 
-TABLES_BYTES = 2 << 20  # tone curves, decode tables, the mesh's row table: small, whatever the picture's size
+TABLES_BYTES = (
+    2 << 20
+)  # tables of curves and of the mesh, the noisy field of denoise: small, whatever the size
 _GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
 _GAIN_CELL_PX = 4 * 4  # full pixels of a cell of the gain map
 
@@ -66,6 +69,19 @@ MOMENTS: dict[str, Counter[Buffer]] = {
             buffers.GRADIENTS: 1,
             buffers.CHROMA: 1,
         }
+    ),
+    "find the roots of the light": Counter({buffers.BLURRED: 1, buffers.LIGHT: 1, buffers.ROOTS: 1}),
+    "shrink the noise": Counter(
+        {
+            buffers.BLURRED: 1,
+            buffers.FRAMES_MERGED: 1,
+            buffers.ROOTS: 2,  # with their noise and without
+            buffers.COARSE_ROOTS: 2,
+            buffers.REMOVED: 1,
+        }
+    ),
+    "turn roots into light": Counter(
+        {buffers.BLURRED: 1, buffers.FRAMES_MERGED: 1, buffers.ROOTS: 2, buffers.REMOVED: 1, buffers.LIGHT: 1}
     ),
     "blend": Counter(
         {
@@ -171,6 +187,7 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
         Extent.TILE: -(-half.height // TILE_CELLS) * -(-half.width // TILE_CELLS),
         Extent.GREY: int(_GREY_PYRAMID * half_px),
         Extent.BLOCK: (height // FIELD_PX + 2) * (width // FIELD_PX + 2),
+        Extent.CELL: -(-height // CELL) * -(-width // CELL),
         Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,
         Extent.GAIN_CELL: -(-full // _GAIN_CELL_PX),
     }

@@ -54,7 +54,7 @@ COMMON_TITLE = "Common options"
 GROUPS = {  # the sections of --help for the other options, by purpose, and the stages whose options they hold
     "Input": ("load", "develop"),
     "Subject, alignment and trail length": ("subject", "track", "align", "select"),
-    "Sharp exposure and motion blur": ("merge", "predict", "blur", "composite"),
+    "Sharp exposure and motion blur": ("merge", "predict", "blur", "denoise", "composite"),
     "Tone and colour": ("finish",),
     "Output files": ("write",),
 }

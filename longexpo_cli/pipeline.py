@@ -25,6 +25,7 @@ from longexpo_cli.stages import (
     blur,
     composite,
     demosaic,
+    denoise,
     develop,
     finish,
     load,
@@ -136,6 +137,7 @@ class Renderer:
             raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")
         sharp = watch("demosaic", demosaic.demosaic(device, mosaic, recipe.develop.highlights))
         del reference_mosaic, mosaic
+        sharp = watch("denoise", denoise.denoise(device, sharp, recipe.denoise))
         photograph = watch(
             "composite", composite.composite(device, blurred, changed, sharp, found, recipe.composite)
         )

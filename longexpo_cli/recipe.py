@@ -20,6 +20,7 @@ from longexpo_cli.stages import ORDER
 from longexpo_cli.stages.align import Params as Align
 from longexpo_cli.stages.blur import Params as Blur
 from longexpo_cli.stages.composite import Params as Composite
+from longexpo_cli.stages.denoise import Params as Denoise
 from longexpo_cli.stages.develop import Params as Develop
 from longexpo_cli.stages.finish import Params as Finish
 from longexpo_cli.stages.load import Params as Load
@@ -95,6 +96,7 @@ class Recipe:
     merge: Merge = field(default_factory=Merge)
     predict: Predict = field(default_factory=Predict)
     blur: Blur = field(default_factory=Blur)
+    denoise: Denoise = field(default_factory=Denoise)
     composite: Composite = field(default_factory=Composite)
     finish: Finish = field(default_factory=Finish)
     write: Write = field(default_factory=Write)

@@ -28,6 +28,7 @@ from longexpo_cli.stages import (
     blur,
     composite,
     demosaic,
+    denoise,
     develop,
     finish,
     load,
@@ -252,9 +253,13 @@ def _demosaic(saved: Saved, request: Request) -> Indexed:
     yield None, demosaic.demosaic(request.device, mosaic, saved.recipe.develop.highlights)
 
 
+def _denoise(saved: Saved, request: Request) -> Indexed:
+    yield None, denoise.denoise(request.device, saved.one("demosaic", Frame), saved.recipe.denoise)
+
+
 def _composite(saved: Saved, request: Request) -> Indexed:
     blurred = saved.one("blur", MotionBlur, device=request.device)
-    sharp = saved.one("demosaic", Frame)
+    sharp = saved.one("denoise", Frame)
     change, params = saved.one("composite", Change), saved.recipe.composite
     yield None, composite.composite(request.device, blurred, change, sharp, saved.subject, params)
 
@@ -302,6 +307,7 @@ _STAGES: dict[str, Callable[[Saved, Request], Indexed]] = {
     "predict": _predict,
     "blur": _blur,
     "demosaic": _demosaic,
+    "denoise": _denoise,
     "composite": _composite,
     "finish": _finish,
     "write": _write,

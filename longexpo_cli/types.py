@@ -215,13 +215,15 @@ class Frame:
     """Light of one frame on the host: H W 3 float32, working space.
 
     coverage H W float32 is the fraction of each pixel inside the frame (0 beyond a warped frame's edge); None
-    means 1 everywhere.
+    means 1 everywhere. frames_merged ceil(H/2) ceil(W/2) float32, 1 or more, is how many frames' light is in
+    each pixel of the half grid: the variance of the noise is that of the shot, divided by it; None means 1.
     """
 
     light: Array32
     grid: Grid
     shot: Shot
     coverage: Array32 | None = None
+    frames_merged: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)

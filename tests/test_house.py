@@ -78,7 +78,7 @@ def test_the_pipeline_reads_in_order() -> None:
     called = text(Path("longexpo_cli/pipeline.py")).split("def render", 1)[1]
     decide = [f"{stage}.{stage}(" for stage in ("load", "subject", "track")]
     decide += ["reference.reference(", "align.align(", "select.select("]
-    end = ["demosaic.demosaic(", "composite.composite(", "finish.finish("]
+    end = ["demosaic.demosaic(", "denoise.denoise(", "composite.composite(", "finish.finish("]
     second_pass = [
         "merge.begin(",
         "blur.begin(",

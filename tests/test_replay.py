@@ -43,6 +43,7 @@ MADE: dict[str, type] = {
     "merge": Mosaic,
     "blur": MotionBlur,
     "demosaic": Frame,
+    "denoise": Frame,
     "composite": Photograph,
     "finish": Print,
 }
@@ -58,6 +59,7 @@ CHANGED = {
     ("merge", "frames"): 3,
     ("merge", "strength"): 8.0,
     ("blur", "soft_gamma"): 2.0,
+    ("denoise", "strength"): 1.5,
     ("composite", "motion_low"): 0.2,
     ("composite", "dilate_px"): 1,
     ("finish", "exposure_ev"): 0.5,

@@ -12,6 +12,7 @@ ORDER = {
     "predict": "Estimate the motion of every pixel between two neighbouring frames.",
     "blur": "Integrate light along the motion paths, one pair of frames after the other.",
     "demosaic": "Turn the merged mosaic into linear light at full resolution.",
+    "denoise": "Shrink the noise that is left in the sharp exposure, frequency by frequency.",
     "composite": "Blend the sharp exposure over the blur where nothing moved.",
     "finish": "Map scene-linear light to display pixels: tone, colour, sharpening, gain map.",
     "write": "Write the TIFF, the JPEG and their metadata atomically.",

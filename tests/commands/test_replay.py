@@ -50,7 +50,7 @@ def test_a_replayed_stage_is_drawn_like_the_first(run: Run, dump: Path, tmp_path
 def test_options_change_the_recipe_of_the_dump(run: Run, dump: Path, tmp_path: Path) -> None:
     out = tmp_path / "brighter"
     assert run("replay", "finish", dump, "--exposure-ev", "1", "-o", out).exit_code == 0
-    brighter = load(out / "13-finish-print.npz")
+    brighter = load(out / "14-finish-print.npz")
     assert isinstance(brighter, Print)
     assert brighter.sdr.mean() > Saved(dump).one("finish", Print).sdr.mean() + 10
     recipe = Saved(out).recipe

@@ -148,6 +148,7 @@ SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("merge", Mosaic(ones(FULL), SHOTS[1]), None),
     ("select", TRAIL, None),
     ("demosaic", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
+    ("denoise", Frame(ones(FULL, 3), FULL, SHOTS[1]), None),
     ("composite", CHANGE, None),
     ("composite", PHOTOGRAPH, None),
     ("finish", PRINT, None),
