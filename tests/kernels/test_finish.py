@@ -249,20 +249,22 @@ def test_fitted_lines_are_their_twin(device: Device, size: tuple[int, int]) -> N
     level = levels(size)
     fused = np.random.default_rng(11).random(size).astype(np.float32)
     tables = stage.unshown(TONE), stage.least_ev(TONE, *WIDE_LIMITS)
-    limits = {"low_ev": WIDE_LIMITS[0], "high_ev": WIDE_LIMITS[1]}
-    uploaded = [up(device, values) for values in (level, fused, *tables)]
-    made = kernels.fit(device, *uploaded, top=TONE.top, **limits)
-    doubles = [table.astype(np.float64) for table in tables]
-    truth = twin.fit(level, fused, *doubles, WIDE_LIMITS, top=TONE.top)
+    low_ev, high_ev = WIDE_LIMITS
+    on_device, fused_there, table, least = (up(device, values) for values in (level, fused, *tables))
+    made = kernels.fit(
+        device, on_device, fused_there, table, least, top=TONE.top, low_ev=low_ev, high_ev=high_ev
+    )
+    true_table, true_least = (np.asarray(values, np.float64) for values in tables)
+    truth = twin.fit(level, fused, true_table, true_least, WIDE_LIMITS, top=TONE.top)
     assert np.abs(made.line.get() - truth).max() < 2e-3
     assert (made.low_ev, made.high_ev) == WIDE_LIMITS
 
 
 def test_shadows_are_raised_though_fusion_would_make_them_black(device: Device) -> None:
     level = np.full((12, 9), -7.0, np.float32)
-    tables = [up(device, table) for table in (stage.unshown(TONE), stage.least_ev(TONE, -1.0, 3.0))]
+    table, least = (up(device, values) for values in (stage.unshown(TONE), stage.least_ev(TONE, -1.0, 3.0)))
     black = up(device, np.zeros_like(level))
-    made = kernels.fit(device, up(device, level), black, *tables, top=TONE.top, low_ev=-1.0, high_ev=3.0)
+    made = kernels.fit(device, up(device, level), black, table, least, top=TONE.top, low_ev=-1.0, high_ev=3.0)
     even = stage.flat_ev(-7.0, TONE, -1.0, 3.0) - stage.flat_ev(stage.KEPT_LEVEL, TONE, -1.0, 3.0)
     assert even > 1
     assert np.abs(made.line.get()[..., 0]).max() < 1e-5
