@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli import colour
-from longexpo_cli.arrays import Array, Array32, Array64
+from longexpo_cli.arrays import Array, Array32, Array64, Flags
 from longexpo_cli.synth.texture import octaves
 
 SIZE = (600, 900)
@@ -28,8 +28,8 @@ def room(
     depth_ev: float = 7.5,
     size: tuple[int, int] = SIZE,
     seed: int = 0,
-) -> tuple[Array32, tuple[slice, slice]]:
-    """Return a room lit by a window that covers a share of the picture, and where the upper left pane is.
+) -> tuple[Array32, tuple[slice, slice], Flags]:
+    """Return a room lit by a window that covers a share of the picture, its upper left pane, and its walls.
 
     at is the window's place, 0..1 down and across. The walls are depth_ev below the view, and up to 2 EV
     brighter near the window.
@@ -54,7 +54,7 @@ def room(
         light[top : top + tall, x : x + bar] = 2.0 ** -(depth_ev + 1)
         light[y : y + bar, left : left + wide] = 2.0 ** -(depth_ev + 1)
     pane = slice(top + bar, top + tall // 2 - bar), slice(left + bar, left + wide // 2 - bar)
-    return _recorded(light, random, 1.0), pane
+    return _recorded(light, random, 1.0), pane, away > 0
 
 
 def night(level: float = 1.0, size: tuple[int, int] = SIZE, seed: int = 0) -> Array32:

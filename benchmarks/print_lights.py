@@ -7,6 +7,7 @@ multiples of sensor white. Core: every sample of the cell is clipped; rim: some 
 from __future__ import annotations
 
 import datetime
+import itertools
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +23,24 @@ from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import demosaic, develop
+from longexpo_cli.synth.burst import write_frame
 from longexpo_cli.synth.dng import DngMetadata, write_dng
-from longexpo_cli.synth.sensor import Sensor, mosaic_of, record
+from longexpo_cli.synth.sensor import Sensor, mosaic_of
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Mosaic, NoiseProfile, Shot
 from longexpo_cli.watch import Watch
 
 OVERSAMPLING = 5
 LENS_PX = 0.8  # sigma of the lens
+EDGES = {"soft": LENS_PX, "hard": 0.4}  # sigma of the lens
+GROUNDS = {
+    "dark": (0.01, 0.01, 0.01),
+    "lit": (0.2, 0.2, 0.2),
+    "warm": (0.3, 0.2, 0.1),
+    "blue": (0.1, 0.2, 0.3),
+}
+GROUND_SPREAD = 0.3  # of the logarithm of a lit ground's light
+OVER_WHITE = (2.0, 4.0, 8.0)  # brightest channel of coloured lamps
 SIDE = 96
 READ_NOISE = 0.003  # of sensor white
 MAX_DN = 16383  # the end of the converter
@@ -66,14 +77,22 @@ def oklab(light: Array64) -> Array64:
     return np.asarray(np.cbrt(light @ to_xyz("rec2020").T @ _TO_LMS.T) @ _TO_LAB.T)
 
 
-def lamp(brightness: float, radius_px: float, colour: tuple[float, float, float]) -> Array64:
-    """Return the light of a lamp with a glow, SIDE SIDE 3."""
+def lamp(
+    brightness: float,
+    radius_px: float,
+    colour: tuple[float, float, float],
+    lens_px: float = LENS_PX,
+    ground: tuple[float, float, float] = GROUNDS["dark"],
+) -> Array64:
+    """Return the light of a lamp with a glow on a ground with grey texture, SIDE SIDE 3."""
     y, x = (np.indices((SIDE * OVERSAMPLING,) * 2) + 0.5) / OVERSAMPLING - 0.5
     distance = np.hypot(x - SIDE / 2 - 0.3, y - SIDE / 2 - 0.7)
     shape = (distance < radius_px) + 0.02 * np.exp(-distance / (2 * radius_px + 3))
-    shape = cv2.GaussianBlur(shape, (0, 0), LENS_PX * OVERSAMPLING)
+    shape = cv2.GaussianBlur(shape, (0, 0), lens_px * OVERSAMPLING)
     shape = cv2.resize(shape, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(0.01 + brightness * shape[..., None] * np.array(colour))
+    texture = cv2.GaussianBlur(np.random.default_rng(1).normal(size=shape.shape), (0, 0), 1.5)
+    even = np.exp((0 if max(ground) < 0.05 else GROUND_SPREAD) * texture / texture.std())
+    return np.asarray(even[..., None] * np.array(ground) + brightness * shape[..., None] * np.array(colour))
 
 
 def shot_of(gains: tuple[float, float, float], cfa: str) -> Shot:
@@ -133,6 +152,46 @@ def white_lamps(device: Device, cfa: str, balance: str) -> list[str]:
     return [f"{cfa} {balance}", *(f"{100 * value:.1f} %" for value in worst)]
 
 
+def coloured_lamps(device: Device, name: str, edge: str, ground: str) -> list[str]:
+    """Return a row: largest hue drift of core and rim in degrees, and chroma kept, for each brightness.
+
+    Areas whose chroma is under MIN_CHROMA are white and have no hue; for a white lamp, the largest error of
+    R/G and B/G against the lamp with its ground.
+    """
+    colour = np.array(COLOURS.get(name, (1.0, 1.0, 1.0)))
+    cells = [f"{name}, {edge}, {ground} ground"]
+    for brightness in OVER_WHITE:
+        drifts, kept, errors = [0.0], [], []
+        for balance, radius_px in itertools.product(("daylight", "tungsten"), (5.0, 12.0)):
+            shot = shot_of(WHITE_BALANCES[balance], "RGGB")
+            scaled = tuple(float(value) for value in colour / colour.max())
+            light = lamp(
+                brightness, radius_px, (scaled[0], scaled[1], scaled[2]), EDGES[edge], GROUNDS[ground]
+            )
+            true = light.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).mean(axis=(1, 3))
+            areas = [area for area in core_and_rim(light, shot) if area.any()]
+            for picture, area in itertools.product(developed(device, recorded(light, shot), shot), areas):
+                found, wanted = picture[area].mean(axis=0), true[area].mean(axis=0)
+                drift, chroma = hue_and_chroma(found, wanted)
+                drifts.append(drift)
+                kept.append(chroma)
+                errors.append(float(np.abs(found / found[1] - wanted / wanted[1]).max()))
+        if name in COLOURS:
+            cells.append(f"{max(drifts):.0f} / {np.mean(kept):.2f}")
+        else:
+            cells.append(f"{100 * max(errors):.1f} %")
+    return cells
+
+
+def hue_and_chroma(found: Array64, true: Array64) -> tuple[float, float]:
+    """Return the hue drift of light from true light in degrees, 0 without chroma, and the chroma kept."""
+    lab = oklab(np.maximum(np.stack([found, true]), 1e-6))
+    chroma = np.hypot(lab[:, 1], lab[:, 2]) / lab[:, 0]
+    angle = np.degrees(np.arctan2(lab[:, 2], lab[:, 1]))
+    drift = abs((angle[0] - angle[1] + 180) % 360 - 180) if chroma[0] > MIN_CHROMA else 0.0
+    return float(drift), float(chroma[0] / chroma[1])
+
+
 def noisy_lamp(device: Device, well: float, spread: float) -> list[str]:
     """Return a row: errors of a white lamp on a sensor whose pixels saturate at different levels."""
     shot = shot_of(WHITE_BALANCES["daylight"], "RGGB")
@@ -168,8 +227,9 @@ def ramp(device: Device, colour: tuple[float, float, float], balance: str) -> tu
     return float(drift[measured].max()), float(np.interp(MAX_OVER_WHITE, over, chroma)), rise
 
 
-def trail(device: Device, colour: tuple[float, float, float], brightness: float) -> list[str]:
+def trail(device: Device, name: str, brightness: float) -> list[str]:
     """Return a row: R/G and B/G of the trail of a lamp in a whole render, along its middle and its edges."""
+    colour = COLOURS.get(name, (1.0, 1.0, 1.0))
     sensor, height, width, radius = Sensor(), 320, 480, 8.0
     rng = np.random.default_rng(5)
     texture = cv2.GaussianBlur(rng.normal(size=(height, width)), (0, 0), 1.5)
@@ -181,16 +241,11 @@ def trail(device: Device, colour: tuple[float, float, float], brightness: float)
             shape = 1 / (1 + np.exp((distance - radius) / 0.7))
             light = ground[..., None] + brightness * shape[..., None] * np.array(colour)
             start = datetime.datetime(2024, 6, 1, 12) + datetime.timedelta(seconds=0.1 * n)
-            metadata = DngMetadata(start=start, exposure_s=0.05, iso=50, noise=sensor.noise)
-            write_dng(
-                Path(folder) / f"{n}.dng",
-                record(np.asarray(light, np.float32), sensor, np.random.default_rng(n)),
-                metadata,
-            )
+            write_frame(Path(folder) / f"{n}.dng", np.asarray(light, np.float32), sensor, (0, n), start, 50)
         recipe = Recipe(mode="foreground").with_values({("select", "trail"): 100.0})
         light = render(Path(folder), recipe, device, Watch()).print.light.astype(np.float64)
     columns = light[:, 210:246]
-    cells = [f"{'white' if colour[0] == colour[2] else 'warm'}, {brightness:g} x white"]
+    cells = [f"{name}, {brightness:g} x white"]
     for rows in (columns[157:164], columns[[151, 152, 167, 168]], columns[[149, 150, 169, 170]]):
         total = rows.reshape(-1, 3).sum(axis=0)
         mean = total[1] / (rows.size / 3)
@@ -217,9 +272,17 @@ def main() -> None:
     print(
         table(["colour", "hue drift deg", "chroma kept at 4 x", "largest rise of chroma"], rows), flush=True
     )
+    print("\nColoured lamps, hue drift in degrees / chroma kept, at most and mean of core and rim:")
+    rows = [
+        coloured_lamps(device, name, edge, ground)
+        for name in ("white", "warm lamp", "skin", "green LED", "blue LED", "red LED")
+        for ground in (GROUNDS if name == "white" else ("dark", "lit"))
+        for edge in EDGES
+    ]
+    print(table(["lamp", *(f"{b:g} x white" for b in OVER_WHITE)], rows), flush=True)
     print("\nTrails of a lamp, whole render, R/G B/G:")
-    rows = [trail(device, (1.0, 1.0, 1.0), b) for b in (2.0, 5.0, 20.0)]
-    rows += [trail(device, (1.6, 1.0, 0.53), b) for b in (2.0, 4.0)]
+    rows = [trail(device, "white", b) for b in (2.0, 5.0, 20.0)]
+    rows += [trail(device, name, b) for name in ("warm lamp", "green LED", "blue LED") for b in (2.0, 4.0)]
     print(table(["lamp", "core", "edge", "outer edge"], rows))
 
 

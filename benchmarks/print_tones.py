@@ -21,13 +21,11 @@ from longexpo_cli.stages import finish as stage
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Photograph, Print
 
-ROOMS = {
-    "room, window 5 %, top right": (0.05, (0.1, 0.9), 7.5),
-    "room, window 10 %": (0.10, (0.3, 0.3), 7.5),
-    "room, window 12 %, 8.5 EV": (0.12, (0.3, 0.3), 8.5),
-    "room, window 25 %, low left": (0.25, (0.9, 0.1), 7.5),
-    "room, window 40 %": (0.40, (0.5, 0.5), 7.5),
-}
+WINDOWS = {0.1: (0.3, 0.3), 0.25: (0.9, 0.1), 0.4: (0.5, 0.5), 0.6: (0.5, 0.5)}  # share: its place
+STOPS = (3, 4, 5, 6)  # by which the walls are under the view
+VIEW_EV = -1.3  # of the view, drawn_light.room
+SEEDS = (0, 1, 2)
+SIZE = (400, 600)  # of the rooms
 GREYS: dict[str, Callable[[], Array32]] = {
     "lake": drawn_light.lake,
     "lake, dim": lambda: drawn_light.lake(0.08),
@@ -78,25 +76,45 @@ def detail(light: Array32, print_: Print, pane: tuple[slice, slice]) -> float:
 
 
 def rooms(device: Device) -> None:
-    """Print the table of rooms against the light."""
+    """Print the table of rooms against the light: of three rooms each the least and the most."""
     rows = []
-    for name, (share, at, depth_ev) in ROOMS.items():
-        light, pane = drawn_light.room(share, at, depth_ev)
-        print_, before = printed(device, light), printed_globally(device, light)
-        shown, shown_before = lab(print_)[..., 0], lab(before)[..., 0]
-        rows.append(
-            (
-                name,
-                f"{np.median(shown_before):.1f} -> {np.median(shown):.1f}",
-                f"{100 * (shown_before < 3).mean():.1f} -> {100 * (shown < 3).mean():.1f}",
-                f"{shadow_slope(light, shown_before):.1f} -> {shadow_slope(light, shown):.1f}",
-                f"{np.percentile(shown[pane], 50):.0f}, {np.percentile(shown[pane], 99):.0f}",
-                f"{detail(light, print_, pane):.2f}",
-                f"{print_.gain_high_ev:.2f}",
-            )
-        )
-    head = ("global -> local", "median L*", "% under L* 3", "L*/EV, dark", "window", "its detail", "HDR EV")
-    print(results.table(head, rows))
+    for stops in STOPS:
+        for share, at in WINDOWS.items():
+            found = [room(device, share, at, stops, seed) for seed in SEEDS]
+            columns = np.array(found).T
+            cells = [f"{column.min():.1f} - {column.max():.1f}" for column in columns[:-1]]
+            cells.append(f"{columns[-1].min():.2f} - {columns[-1].max():.2f}")
+            rows.append((f"{stops} stops, window {100 * share:.0f} %", *cells))
+    head = ("room, global", "room", "% < 3, global", "% < 3", "L*/EV, dark", "window", "99 %", "its detail")
+    print(results.table(("L*", *head), rows))
+
+
+def room(
+    device: Device,
+    share: float,
+    at: tuple[float, float],
+    stops: float,
+    seed: int,
+    size: tuple[int, int] = SIZE,
+) -> list[float]:
+    """Return measures of the print of a room and of that by one curve.
+
+    The median L* of the walls (both prints), the share of the picture under L* 3 in per cent (both),
+    L* per EV in the dark, and of the window median and 99th percentile of L* and the detail kept.
+    """
+    light, pane, walls = drawn_light.room(share, at, stops - VIEW_EV, size, seed)
+    print_ = printed(device, light)
+    shown, before = lab(print_)[..., 0], lab(printed_globally(device, light))[..., 0]
+    return [
+        float(np.median(before[walls])),
+        float(np.median(shown[walls])),
+        100 * float((before < 3).mean()),
+        100 * float((shown < 3).mean()),
+        shadow_slope(light, shown),
+        float(np.percentile(shown[pane], 50)),
+        float(np.percentile(shown[pane], 99)),
+        detail(light, print_, pane),
+    ]
 
 
 def greys(device: Device) -> None:

@@ -134,12 +134,16 @@ def fit(
     level: DeviceArray,
     fused: DeviceArray,
     unshown: DeviceArray,
+    least: DeviceArray,
+    *,
+    top: float,
     low_ev: float,
     high_ev: float,
 ) -> LocalExposure:
     """Return the exposure that turns levels H W into fused display values, as lines over log light.
 
-    unshown is a table of log2 light over display values 0..1 (kernels/finish_fit.cl).
+    unshown is a table of log2 light over display values 0..1, least one of the least EV over the root of
+    n / top, both of one length (kernels/finish_fit.cl).
     """
     height, width = level.shape
     line = EXPOSURE_LINE.allocate(device, height, width)
@@ -149,10 +153,12 @@ def fit(
         level=level,
         fused=fused,
         unshown=unshown,
+        least=least,
         out=line,
         width=width,
         height=height,
         entries=unshown.shape[0],
+        top=top,
         low_ev=low_ev,
         high_ev=high_ev,
     )

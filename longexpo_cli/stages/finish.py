@@ -43,7 +43,8 @@ HEADROOM_EV = 3.0  # range above white that is kept for HDR screens
 KEPT_LEVEL = math.log2(0.2)  # log2 of light that local exposure leaves alone, in an even area
 MAX_SHADOW_EV = 6.0  # by which shadows are raised at most
 MAX_HIGHLIGHT_EV = 2.0  # by which highlights are lowered at most
-SHADOWS = ((30.0, 0.18), (8.0, 0.1))  # percentile of cells, and the display value it is raised to: L* 19, 9
+SHADOWS = ((30.0, 0.14), (8.0, 0.085))  # percentile of cells, and the display value it is raised to: L* 14, 7
+LEAST_RAISED = 0.8  # of the rise of an even area: the least that shadows get whatever is beside them
 WINDOW_LOSS = 0.6  # of the shadows' rise, by which the light of a small window is lowered
 BLACK_EV = 9.5  # below the highlights; darker cells count as black, not as shadows
 BELOW_WINDOW_EV = 3.0  # below wide highlights: darker cells are what is lit from behind
@@ -54,7 +55,7 @@ THUMBNAIL_SIDE = 128  # px of the thumbnail on which a window is told from lamps
 WINDOW_RANGES_EV = (1.0, 2.0, 3.0, 4.0)  # below the wide highlights: where a window's light may end
 DAYLIGHT_LOG2_NITS = (5.5, 8.5)  # 45 to 360 cd/m^2: street lighting, and daylight through a window
 WINDOW_AREA = (0.01, 0.03)  # share of the picture: smaller lights are lamps, from the second on windows
-WINDOW_EDGE_EV = (1.6, 3.0)  # fall of light across the edge: pools of light fade, windows end
+WINDOW_EDGE_EV = (1.7, 2.5)  # fall of light across the edge: pools of light fade, windows end
 LAMP_EV = (
     2.0,
     4.0,
@@ -275,19 +276,31 @@ def exposures(low_ev: float, high_ev: float) -> tuple[float, float, float, float
     return low_ev, 0.0, high_ev / 2, high_ev
 
 
-def flat_ev(level: float, tone: Tone, low_ev: float, high_ev: float) -> float:
-    """Return the EV that fusion adds to an even area of log2 light level, before it is clamped."""
-    light = 2.0 ** (level + np.array(exposures(low_ev, high_ev)))
+def flat_ev(level: Array64 | float, tone: Tone, low_ev: float, high_ev: float) -> Array64:
+    """Return the EV that fusion adds to even areas of log2 light levels, before they are clamped."""
+    level = np.asarray(level, np.float64)
+    light = 2.0 ** (level[..., None] + np.array(exposures(low_ev, high_ev)))
     entries = np.linspace(0, 1, ENTRIES)
     value = np.interp(np.sqrt(light / tone.top), entries, shown(tone))
     weight = np.exp(-((value - 0.5) ** 2) / (2 * 0.2**2)) * (1 - value**6) + 1e-4  # finish_expose.cl
-    fused = (weight * value).sum() / weight.sum()
-    return float(np.interp(fused, entries, unshown(tone))) - level
+    fused = (weight * value).sum(axis=-1) / weight.sum(axis=-1)
+    return np.asarray(np.interp(fused, entries, unshown(tone)) - level, np.float64)
+
+
+def least_ev(tone: Tone, low_ev: float, high_ev: float) -> Array32:
+    """Return the least EV that light is raised by, as a table over sqrt(light / top); low_ev for no bound.
+
+    Fusion darkens dark areas beside bright ones, at the coarse levels of the pyramid, even to black. So what
+    is dark gets LEAST_RAISED of what an even area of its light would get.
+    """
+    light = np.maximum(tone.top * np.linspace(0, 1, ENTRIES) ** 2, BLACK_LIGHT)
+    even = flat_ev(np.log2(light), tone, low_ev, high_ev) - flat_ev(KEPT_LEVEL, tone, low_ev, high_ev)
+    return np.asarray(np.where(even > 0, LEAST_RAISED * even, low_ev), np.float32)
 
 
 def flat_response(level: float, tone: Tone, low_ev: float, high_ev: float) -> float:
     """Return the display value that local exposure gives an even area of log2 light level."""
-    ev = flat_ev(level, tone, low_ev, high_ev) - flat_ev(KEPT_LEVEL, tone, low_ev, high_ev)
+    ev = float(flat_ev(level, tone, low_ev, high_ev) - flat_ev(KEPT_LEVEL, tone, low_ev, high_ev))
     light = 2.0 ** (level + min(max(ev, low_ev), high_ev))
     return float(np.interp(math.sqrt(light / tone.top), np.linspace(0, 1, ENTRIES), shown(tone)))
 
@@ -344,7 +357,16 @@ def expose_locally(
     offset = np.float32(flat_ev(KEPT_LEVEL, tone, low_ev, high_ev))
     exposed, weight = kernels.expose(device, level, table, top=tone.top, ev=exposures(low_ev, high_ev))
     fused = kernels.fuse(device, exposed, weight)
-    return kernels.fit(device, level, fused, _upload(device, unshown(tone) - offset), low_ev, high_ev)
+    return kernels.fit(
+        device,
+        level,
+        fused,
+        _upload(device, unshown(tone) - offset),
+        _upload(device, least_ev(tone, low_ev, high_ev)),
+        top=tone.top,
+        low_ev=low_ev,
+        high_ev=high_ev,
+    )
 
 
 def print_gain(device: Device, local: kernels.LocalExposure, tone: Tone) -> Array8:

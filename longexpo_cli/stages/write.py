@@ -164,7 +164,9 @@ def write(
     given = metadata or OutputMetadata()
     iso = given.iso if given.iso is not None else shot.iso
     complete = replace(given, camera=given.camera or shot.camera, iso=iso, exposure_ev=print_.exposure_ev)
-    encoder = _Encoder(print_, params, complete, plates or Plates())
+    eight = upright_view(print_.sdr8, shot.orientation)
+    small = result_tags.thumbnail(eight)
+    encoder = _Encoder(print_, eight, small, params, complete, plates or Plates())
     paths = [target.path for target in targets]
     for target in targets:
         encoder.refuse(target)
@@ -175,9 +177,11 @@ def write(
 
 @dataclass(frozen=True, slots=True)
 class _Encoder:
-    """What all files of a result have in common."""
+    """What all files of a result have in common: eight is the print in 8 bits, upright, H W 3."""
 
     print: Print
+    eight: Array8
+    thumbnail: bytes
     params: Params
     metadata: OutputMetadata
     plates: Plates
@@ -230,7 +234,7 @@ class _Encoder:
             bits=bits,
             compress=self.params.compression == "deflate",
             encoding=f"scene-linear Rec.2020{what}",
-            thumbnail=b"" if what else self._thumbnail(),
+            thumbnail=b"" if what else self.thumbnail,
         )
         clamped = tiff_output.clamped(light, bits)
         if not clamped:
@@ -255,7 +259,7 @@ class _Encoder:
         pixels = upright_view(self._sixteen(), self.print.shot.orientation)
         space, quality = self.print.profile, self.params.quality
         encoding = f"print, {NAMES[space]}"
-        small = self._thumbnail()
+        small = self.thumbnail
         if target.kind == "print":
             compress = self.params.compression == "deflate"
             tiff_output.write_display(
@@ -268,9 +272,6 @@ class _Encoder:
         else:
             file.write(jxl_output.encode_jxl(pixels, space, self.metadata, quality, small))
         return []
-
-    def _thumbnail(self) -> bytes:
-        return result_tags.thumbnail(upright_view(self.print.sdr8, self.print.shot.orientation))
 
     def _sixteen(self) -> Array16:
         sdr: Array8 | Array16 = self.print.sdr
@@ -287,9 +288,8 @@ class _Encoder:
     def _dng(self, target: Target, file: BinaryIO) -> list[str]:
         shot = self.print.shot
         light = upright_view(self.print.light, shot.orientation)
-        sdr = upright_view(self.print.sdr8, shot.orientation)
         scale = dng_output.scaling(light, shot)
-        dng_output.write_dng(file, light, sdr, shot, scale, self.metadata)
+        dng_output.write_dng(file, light, self.eight, shot, scale, self.metadata)
         notes = []
         if scale.below > _SAID_BELOW * light.size:
             share = 100 * scale.below / light.size
@@ -311,8 +311,9 @@ class _Encoder:
         limits = GainRange(print_.gain_low_ev, print_.gain_high_ev)
         has_gain_map = self.params.gain_map and limits.high_ev > limits.low_ev
         gain = upright_view(print_.gain, print_.shot.orientation) if has_gain_map else None
-        sdr = upright_view(print_.sdr8, print_.shot.orientation)
         file.write(
-            jpeg_output.encode_jpeg(sdr, print_.profile, self.metadata, self.params.quality, gain, limits)
+            jpeg_output.encode_jpeg(
+                self.eight, print_.profile, self.metadata, self.params.quality, gain, limits
+            )
         )
         return []

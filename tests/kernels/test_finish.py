@@ -248,11 +248,27 @@ def test_equal_exposures_are_fused_to_themselves(device: Device) -> None:
 def test_fitted_lines_are_their_twin(device: Device, size: tuple[int, int]) -> None:
     level = levels(size)
     fused = np.random.default_rng(11).random(size).astype(np.float32)
-    table = stage.unshown(TONE)
-    made = kernels.fit(device, up(device, level), up(device, fused), up(device, table), *WIDE_LIMITS)
-    truth = twin.fit(level, fused, table.astype(np.float64), WIDE_LIMITS)
+    tables = stage.unshown(TONE), stage.least_ev(TONE, *WIDE_LIMITS)
+    low_ev, high_ev = WIDE_LIMITS
+    on_device, fused_there, table, least = (up(device, values) for values in (level, fused, *tables))
+    made = kernels.fit(
+        device, on_device, fused_there, table, least, top=TONE.top, low_ev=low_ev, high_ev=high_ev
+    )
+    true_table, true_least = (np.asarray(values, np.float64) for values in tables)
+    truth = twin.fit(level, fused, true_table, true_least, WIDE_LIMITS, top=TONE.top)
     assert np.abs(made.line.get() - truth).max() < 2e-3
     assert (made.low_ev, made.high_ev) == WIDE_LIMITS
+
+
+def test_shadows_are_raised_though_fusion_would_make_them_black(device: Device) -> None:
+    level = np.full((12, 9), -7.0, np.float32)
+    table, least = (up(device, values) for values in (stage.unshown(TONE), stage.least_ev(TONE, -1.0, 3.0)))
+    black = up(device, np.zeros_like(level))
+    made = kernels.fit(device, up(device, level), black, table, least, top=TONE.top, low_ev=-1.0, high_ev=3.0)
+    even = stage.flat_ev(-7.0, TONE, -1.0, 3.0) - stage.flat_ev(stage.KEPT_LEVEL, TONE, -1.0, 3.0)
+    assert even > 1
+    assert np.abs(made.line.get()[..., 0]).max() < 1e-5
+    assert made.line.get()[..., 1] == pytest.approx(stage.LEAST_RAISED * float(even), abs=0.02)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -5,9 +5,10 @@ colour is the vector of gpu.develop.colour_vector; red the position of red in th
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from longexpo_cli.arrays import Array, Array32, Array64
+from longexpo_cli.arrays import Array, Array8, Array32, Array64
 
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
@@ -144,22 +145,44 @@ def marks(values: Array, red: int, black: Array32, inverse: Array32, colour: Arr
     return np.minimum(_blocks(np.ceil(clipped.max(axis=-1)), RIM_CELLS), 1)
 
 
+def _starts_to_clip(values: Array, black: Array32, inverse: Array32, start: float) -> Array8:
+    """Return 1 for half-resolution pixels of whose own samples one starts to clip."""
+    height, width = values.shape
+    rows, columns = (np.arange(n + n % 2) for n in (height, width))
+    rows, columns = (
+        np.clip(np.where(at >= n, at - 2, at), 0, n - 1) for at, n in ((rows, height), (columns, width))
+    )
+    even = values.astype(np.float64)[np.ix_(rows, columns)]
+    tiles = len(rows) // 2, len(columns) // 2
+    raw = (even - np.tile(black.reshape(2, 2), tiles)) * np.tile(inverse.reshape(2, 2), tiles)
+    return np.asarray(_blocks((raw > start).astype(np.float64), 2) > 0, np.uint8)
+
+
 def rim_sums(
     values: Array, marks: Array, red: int, black: Array32, inverse: Array32, colour: Array
 ) -> Array64:
-    """Return the sums of unclipped light of every tile near a marked one, h w 10."""
+    """Return the sums of unclipped light of every tile near a marked one, h w 28."""
     raw, clipped, _ = cells(values, red, black, inverse, float(colour[3]))
     padded = np.pad(marks, 1)
     rows, columns = marks.shape
     near = np.max([padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)], axis=0) > 0
     light = np.maximum(raw, 0) * np.asarray(colour[:3], np.float64)
     mean = light.mean(axis=-1)
-    weight = np.where((clipped.max(axis=-1) > 0) | (mean <= 0), 0, mean**2)
-    hue = np.moveaxis(light / np.where(mean > 0, mean, 1)[..., None], -1, 0)
-    planes = [*(weight * hue), weight, *(weight**2 * hue), weight**2, weight**2 * np.sum(hue**2, axis=0)]
+    starts = _starts_to_clip(values, black, inverse, float(colour[3]))
+    reached = {n: cv2.dilate(starts, np.ones((2 * n + 1, 2 * n + 1))) > 0 for n in (1, 3, 6)}
+    used = (clipped.max(axis=-1) <= 0) & (mean > 0)
+    planes = []
+    for where in (used, used & reached[1], used & reached[6] & ~reached[3]):
+        one = where.astype(np.float64)
+        b, c = one * mean, np.moveaxis(one[..., None] * light, -1, 0)
+        planes += [*(b * c), b**2]
+        if where is used:
+            planes += [*(b**3 * c), b**4, b**2 * np.sum(c**2, axis=0)]
+        else:
+            planes += [*c, one, np.sum(c**2, axis=0)]
     sums = [_blocks(plane, RIM_CELLS) * near for plane in planes]
     is_open = _blocks((clipped.min(axis=-1) < 1).astype(np.float64), RIM_CELLS) > 0
-    return np.stack([*sums, np.where(near, is_open, 1)], -1)
+    return np.stack([*sums[:9], np.where(near, is_open, 1), *sums[9:]], -1)
 
 
 def rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:

@@ -66,11 +66,15 @@ def fuse(exposed: Array64, weight: Array64, coarsest: int) -> Array64:
     return np.asarray(detail + grow(fuse(coarse, halve(weight), coarsest), size), np.float64)
 
 
-def fit(level: Array, fused: Array, unshown: Array64, limits: Range) -> Array64:
+def fit(
+    level: Array, fused: Array, unshown: Array64, least: Array64, limits: Range, *, top: float
+) -> Array64:
     """Return the slope and offset of each cell's exposure, H W 2."""
     level = level.astype(np.float64)
     highest = np.minimum(limits[1], np.maximum(CEILING - level, 0))
-    ev = np.clip(look_up(unshown, np.clip(fused.astype(np.float64), 0, 1)) - level, limits[0], highest)
+    lowest = np.clip(look_up(least, np.minimum(np.sqrt(2.0**level / top), 1)), *limits)
+    wanted = look_up(unshown, np.clip(fused.astype(np.float64), 0, 1)) - level
+    ev = np.maximum(np.minimum(wanted, highest), lowest)
 
     def mean(values: Array64) -> Array64:
         padded = np.pad(values, 2, mode="edge")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import print_lights
 from longexpo_cli import colour
 from longexpo_cli.gpu import demosaic as kernels
 from longexpo_cli.gpu.device import Device
@@ -104,3 +105,33 @@ def test_a_white_lamp_is_white_up_to_its_edge(device: Device, cfa: str) -> None:
         assert np.percentile(np.abs(ratio - 1), 90) < 0.08
         core = found.light[raw.min(axis=-1) >= 0.99]
         assert np.abs(core / core[:, 1:2] - 1).max() < 0.05
+
+
+@pytest.mark.parametrize(("ground", "bound"), [("lit", 0.05), ("warm", 0.25), ("blue", 0.25)])
+@pytest.mark.parametrize("edge", ["soft", "hard"])
+def test_a_white_lamp_does_not_take_the_colour_of_the_ground(
+    device: Device, edge: str, ground: str, bound: float
+) -> None:
+    """Without the ground's light taken off, half of a warm or blue ground's colour is the lamp's."""
+    given = print_lights.EDGES[edge], print_lights.GROUNDS[ground]
+    light = print_lights.lamp(4.0, 12.0, (1.0, 1.0, 1.0), *given)
+    shot = print_lights.shot_of(print_lights.WHITE_BALANCES["daylight"], "RGGB")
+    core, _ = print_lights.core_and_rim(light, shot)
+    for picture in print_lights.developed(device, print_lights.recorded(light, shot), shot):
+        assert print_lights.error(picture, core) < bound
+
+
+@pytest.mark.parametrize("colour", ["green LED", "blue LED", "warm lamp"])
+@pytest.mark.parametrize(("ground", "most"), [("dark", 12), ("lit", 30)])
+def test_a_coloured_lamp_keeps_its_hue_on_lit_ground(
+    device: Device, colour: str, ground: str, most: float
+) -> None:
+    hue = print_lights.COLOURS[colour]
+    light = print_lights.lamp(3.0 / max(hue), 12.0, hue, print_lights.LENS_PX, print_lights.GROUNDS[ground])
+    shot = print_lights.shot_of(print_lights.WHITE_BALANCES["daylight"], "RGGB")
+    _, rim = print_lights.core_and_rim(light, shot)
+    true = light.reshape(48, 2, 48, 2, 3).mean(axis=(1, 3))[rim].mean(axis=0)
+    for picture in print_lights.developed(device, print_lights.recorded(light, shot), shot):
+        drift, kept = print_lights.hue_and_chroma(picture[rim].mean(axis=0), true)
+        assert drift < most
+        assert kept > 0.15
