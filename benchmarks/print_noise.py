@@ -3,8 +3,8 @@
 Of every burst of a picture (benchmarks.still_burst): the sharp exposure before and after denoising ("merge"),
 and the mean of all frames, demosaiced and aligned by the true maps, before and after ("mean"): noise of
 lightness and of colour in 8-bit steps, fine detail (1 = all), PSNR. "no grain" are pictures whose own grain
-was removed first: a photograph that lost its grain differs from itself. The pictures are those of the folder in
-LONGEXPO_PICTURES, by the numbers of the Kodak set: thresholds were chosen on the first three, the others
+was removed first: a photograph that lost its grain differs from itself. The pictures are those of the folder
+in LONGEXPO_PICTURES, by the numbers of the Kodak set: thresholds were chosen on the first three, the others
 confirm them. A number on the command line takes that picture only.
 """
 

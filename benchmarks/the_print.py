@@ -2,7 +2,8 @@
 
 The parts are `python -m benchmarks.print_still` (still things as blur), `.print_noise` (noise and detail),
 `.print_lights` (clipped lights), `.print_tones` (local tones) and `.print_files` (which programs read the
-files, tags, sizes, times). Pictures are those of the folder in LONGEXPO_PICTURES, by the numbers of the Kodak set.
+files, tags, sizes, times). Pictures are those of the folder in LONGEXPO_PICTURES, by the numbers of the Kodak
+set.
 """
 
 from __future__ import annotations
