@@ -187,7 +187,7 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
         Extent.TILE: -(-half.height // TILE_CELLS) * -(-half.width // TILE_CELLS),
         Extent.GREY: int(_GREY_PYRAMID * half_px),
         Extent.BLOCK: (height // FIELD_PX + 2) * (width // FIELD_PX + 2),
-        Extent.CELL: -(-height // CELL) * -(-width // CELL),
+        Extent.NOISE_CELL: -(-height // CELL) * -(-width // CELL),
         Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,
         Extent.GAIN_CELL: -(-full // _GAIN_CELL_PX),
     }
