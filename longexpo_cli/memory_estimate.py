@@ -70,18 +70,24 @@ MOMENTS: dict[str, Counter[Buffer]] = {
             buffers.CHROMA: 1,
         }
     ),
-    "find the roots of the light": Counter({buffers.BLURRED: 1, buffers.LIGHT: 1, buffers.ROOTS: 1}),
+    "find the roots of the light": Counter({buffers.BLURRED: 1, buffers.LIGHT: 1, buffers.OPPOSED_ROOTS: 1}),
     "shrink the noise": Counter(
         {
             buffers.BLURRED: 1,
             buffers.FRAMES_MERGED: 1,
-            buffers.ROOTS: 2,  # with their noise and without
-            buffers.COARSE_ROOTS: 2,
+            buffers.OPPOSED_ROOTS: 2,  # with their noise and without
+            buffers.COARSE_OPPOSED_ROOTS: 2,
             buffers.REMOVED: 1,
         }
     ),
     "turn roots into light": Counter(
-        {buffers.BLURRED: 1, buffers.FRAMES_MERGED: 1, buffers.ROOTS: 2, buffers.REMOVED: 1, buffers.LIGHT: 1}
+        {
+            buffers.BLURRED: 1,
+            buffers.FRAMES_MERGED: 1,
+            buffers.OPPOSED_ROOTS: 2,
+            buffers.REMOVED: 1,
+            buffers.LIGHT: 1,
+        }
     ),
     "blend": Counter(
         {

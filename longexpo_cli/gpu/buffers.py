@@ -80,8 +80,8 @@ CHROMA = Buffer(Extent.BAND, "float32")
 LIGHT = Buffer(Extent.FULL, "float32", channels=3)
 
 # Denoise: opposed roots of light at full and half resolution; the noise removed from cells; frames merged.
-ROOTS = Buffer(Extent.FULL, "float32", planes=3)
-COARSE_ROOTS = Buffer(Extent.HALF, "float32", planes=3)
+OPPOSED_ROOTS = Buffer(Extent.FULL, "float32", planes=3)
+COARSE_OPPOSED_ROOTS = Buffer(Extent.HALF, "float32", planes=3)
 REMOVED = Buffer(Extent.NOISE_CELL, "float32", planes=3)
 FRAMES_MERGED = Buffer(Extent.HALF, "float32")
 
