@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array32, Array64
-from longexpo_cli.gpu.buffers import COARSE_OPPOSED_ROOTS, LIGHT, REMOVED, OPPOSED_ROOTS
+from longexpo_cli.gpu.buffers import COARSE_OPPOSED_ROOTS, LIGHT, OPPOSED_ROOTS, REMOVED
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 SIDE = 8  # pixels of a block in each direction
