@@ -70,18 +70,24 @@ MOMENTS: dict[str, Counter[Buffer]] = {
             buffers.CHROMA: 1,
         }
     ),
-    "find the roots of the light": Counter({buffers.BLURRED: 1, buffers.LIGHT: 1, buffers.ROOTS: 1}),
+    "find the roots of the light": Counter({buffers.BLURRED: 1, buffers.LIGHT: 1, buffers.OPPOSED_ROOTS: 1}),
     "shrink the noise": Counter(
         {
             buffers.BLURRED: 1,
             buffers.FRAMES_MERGED: 1,
-            buffers.ROOTS: 2,  # with their noise and without
-            buffers.COARSE_ROOTS: 2,
+            buffers.OPPOSED_ROOTS: 2,  # with their noise and without
+            buffers.COARSE_OPPOSED_ROOTS: 2,
             buffers.REMOVED: 1,
         }
     ),
     "turn roots into light": Counter(
-        {buffers.BLURRED: 1, buffers.FRAMES_MERGED: 1, buffers.ROOTS: 2, buffers.REMOVED: 1, buffers.LIGHT: 1}
+        {
+            buffers.BLURRED: 1,
+            buffers.FRAMES_MERGED: 1,
+            buffers.OPPOSED_ROOTS: 2,
+            buffers.REMOVED: 1,
+            buffers.LIGHT: 1,
+        }
     ),
     "blend": Counter(
         {
@@ -187,7 +193,7 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
         Extent.TILE: -(-half.height // TILE_CELLS) * -(-half.width // TILE_CELLS),
         Extent.GREY: int(_GREY_PYRAMID * half_px),
         Extent.BLOCK: (height // FIELD_PX + 2) * (width // FIELD_PX + 2),
-        Extent.CELL: -(-height // CELL) * -(-width // CELL),
+        Extent.NOISE_CELL: -(-height // CELL) * -(-width // CELL),
         Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,
         Extent.GAIN_CELL: -(-full // _GAIN_CELL_PX),
     }

@@ -25,7 +25,7 @@ class Extent(Enum):
     TILE = "tile of 8 half-resolution pixels in each direction"
     GREY = "pixel of a pyramid that starts at half resolution"
     BLOCK = "matched block: one every 16 full-resolution pixels in each direction"
-    CELL = "cell of 4 full-resolution pixels in each direction"
+    NOISE_CELL = "cell of 4 full-resolution pixels in each direction"
     BAND = "pixel of the band being demosaiced, its padding included"
     GAIN_CELL = "cell of the gain map"
 
@@ -80,9 +80,9 @@ CHROMA = Buffer(Extent.BAND, "float32")
 LIGHT = Buffer(Extent.FULL, "float32", channels=3)
 
 # Denoise: opposed roots of light at full and half resolution; the noise removed from cells; frames merged.
-ROOTS = Buffer(Extent.FULL, "float32", planes=3)
-COARSE_ROOTS = Buffer(Extent.HALF, "float32", planes=3)
-REMOVED = Buffer(Extent.CELL, "float32", planes=3)
+OPPOSED_ROOTS = Buffer(Extent.FULL, "float32", planes=3)
+COARSE_OPPOSED_ROOTS = Buffer(Extent.HALF, "float32", planes=3)
+REMOVED = Buffer(Extent.NOISE_CELL, "float32", planes=3)
 FRAMES_MERGED = Buffer(Extent.HALF, "float32")
 
 # Blur: the lines and weights of a pair (uploaded), tangents, the sum of all pairs' light; resolved.

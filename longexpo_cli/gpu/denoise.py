@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array32, Array64
-from longexpo_cli.gpu.buffers import COARSE_ROOTS, LIGHT, REMOVED, ROOTS
+from longexpo_cli.gpu.buffers import COARSE_OPPOSED_ROOTS, LIGHT, OPPOSED_ROOTS, REMOVED
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 SIDE = 8  # pixels of a block in each direction
@@ -20,7 +20,7 @@ _TILE = 32  # pixels that a work-item of denoise_shrink computes, in each direct
 def roots(device: Device, light: DeviceArray, curve: Array32) -> DeviceArray:
     """Return the opposed roots, 3 H W float32, of light H W 3; curve: see kernels/denoise_roots.cl."""
     height, width = light.shape[:2]
-    result = ROOTS.allocate(device, height, width)
+    result = OPPOSED_ROOTS.allocate(device, height, width)
     device.run(
         "denoise_roots",
         (width, height),
@@ -37,7 +37,7 @@ def halve(device: Device, fine: DeviceArray) -> DeviceArray:
     """Return the 2 x 2 mean of planes 3 H W float32, sizes rounded up."""
     fine_height, fine_width = fine.shape[1:]
     height, width = -(-fine_height // 2), -(-fine_width // 2)
-    result = COARSE_ROOTS.allocate(device, height, width)
+    result = COARSE_OPPOSED_ROOTS.allocate(device, height, width)
     device.run(
         "denoise_halve",
         (width, height, 3),
@@ -67,7 +67,7 @@ def shrink(
     merged in each 2 x 2 pixels of the picture, whose pixels are 1 / scale of the planes' (None: 1).
     """
     height, width = planes.shape[1:]
-    shrunk = ROOTS.allocate(device, height, width)
+    shrunk = OPPOSED_ROOTS.allocate(device, height, width)
     removed = REMOVED.allocate(device, -(-height // CELL), -(-width // CELL))
     less, noisy = (planes, planes) if coarse is None else coarse
     coarse_size = (0, 0) if coarse is None else less.shape[1:]

@@ -97,6 +97,14 @@ def shrink(
     return total[inside], removed[:, 1:-1, 1:-1]
 
 
+def at(planes: Array, across: int, down: int) -> Array64:
+    """Return planes 3 H W at every pixel moved by so much, edges repeated."""
+    _, height, width = planes.shape
+    rows = np.clip(np.arange(height) + down, 0, height - 1)
+    columns = np.clip(np.arange(width) + across, 0, width - 1)
+    return planes[:, rows[:, None], columns].astype(np.float64)
+
+
 def light(
     noisy: Array,
     shrunk: Array,
@@ -112,10 +120,19 @@ def light(
     padded = np.pad(np.square(apart), ((0, 0), (1, 1), (1, 1)), mode="edge")
     across = padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]
     energy = (across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]) / 16
+    ring = [(-3, 0), (3, 0), (0, -3), (0, 3), (-2, -2), (-2, 2), (2, -2), (2, 2)]
+    there = np.stack([at(shrunk, across, down) for across, down in ring])
+    mean, variety = there.mean(axis=0), there.var(axis=0)
+    point = sum(
+        (2 - abs(i)) * (2 - abs(j)) / 16 * np.square(at(noisy, i, j) - mean)
+        for i in (-1, 0, 1)
+        for j in (-1, 0, 1)
+    )
     part = np.ones((height, width))
     if frames is not None:
         part = 1 / frames.astype(np.float64).repeat(2, 0).repeat(2, 1)[:height, :width]
     noise = np.array(variance)[:, None, None] * part
+    energy = np.maximum(energy, point * np.maximum(1 - variety / noise, 0))
     kept = np.maximum(1 - np.square(threshold * noise / np.maximum(energy, 1e-20)), 0)
     planes = shrunk + kept * apart
     inverse = np.linalg.inv(OPPOSED)
