@@ -4,7 +4,8 @@
 
    moves is the displacement of a block. One of a colour filter array that is displaced by a whole number of cells, to ALIGNED_PX, adds the frame's own
    samples to samples H W; any other adds its displaced light to total, three planes. counts has three planes of
-   cells: the sums of the weights of samples, of those of displaced light, and of all their squares.
+   cells: the sums of the weights of samples, of those of displaced light, and of all their
+   squares times variance, that of the frame over the reference's.
 
    A work-item computes one block. */
 #define ALIGNED_PX 0.06f
@@ -37,7 +38,7 @@ __kernel void merge_add(__global const half *pulled, __global const VALUE *value
                         __global const half *cells, __global const float2 *moves, __global const float *weights,
                         __global float *total,
                         __global float *samples, __global float *counts, int width, int height, int block_columns,
-                        int block_rows)
+                        int block_rows, float variance)
 {
     int bx = get_global_id(0), by = get_global_id(1);
     if (bx >= block_columns || by >= block_rows)
@@ -72,7 +73,7 @@ __kernel void merge_add(__global const half *pulled, __global const VALUE *value
         __global float *count = counts + cell + (aligned ? 0 : plane_of_cells);
         vstore4(vload4(0, count) + weight, 0, count);
         count = counts + cell + 2 * plane_of_cells;
-        vstore4(vload4(0, count) + weight * weight, 0, count);
+        vstore4(vload4(0, count) + variance * weight * weight, 0, count);
         if (!aligned) {
             for (int c = 0; c < 3; c++) {
                 __global float *to = total + at[c];

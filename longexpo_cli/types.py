@@ -138,10 +138,12 @@ class Shot:
 class Burst:
     """The frames of one burst in time order.
 
-    brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
-    used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
-    from their positions; skipped are the numbers and file names of the frames that the user left out. unread
-    counts the frames of a video that are beyond those it was asked for, where that is known.
+    brackets are frames with a longer exposure, which are not in the trail; bracket_reasons say why each is
+    not used in the sharp exposure either ("" where it is), and are empty before that is known. refused lists
+    the files that cannot be used, and why. numbers are the frames' numbers in the burst as loaded
+    (`longexpo info`), where they differ from their positions; skipped are the numbers and file names of the
+    frames that the user left out. unread counts the frames of a video that are beyond those it was asked
+    for, where that is known.
     copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
     was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
@@ -157,6 +159,7 @@ class Burst:
     order: str = ""
     several: str = ""
     notes: tuple[str, ...] = ()
+    bracket_reasons: tuple[str, ...] = ()
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -200,8 +203,9 @@ class MergeAccumulator:
     samples H W (of a colour filter array) is the reference's light and the weighted sum of that of frames
     displaced by whole cells; total 3 h w the weighted sum of displaced light, of pictures with the
     reference's; h and w are rounded up to whole blocks. counts 3 h/2 w/2 holds, for each cell of 2 x 2
-    pixels, the sums of the weights of samples, of displaced light and of all their squares, without the
-    reference's 1. cells and statistics are those of the reference (kernels/merge_cells.cl), grey its pyramid.
+    pixels, the sums of the weights of samples, of displaced light and of all their squares, times
+    the frame's variance over the reference's, without the reference's 1. cells and statistics are those of
+    the reference (kernels/merge_cells.cl), grey its pyramid.
     frames counts the frames so far. shot is the reference's, highlights develop's parameter.
     """
 
@@ -236,7 +240,7 @@ class Frame:
 
     coverage H W float32 is the fraction of each pixel inside the frame (0 beyond a warped frame's edge); None
     means 1 everywhere. frames_merged ceil(H/2) ceil(W/2) float32, >= 1, is of the sharp exposure: how many
-    frames of equal weight would have as little noise, (sum w)^2 / sum w^2; the shot's noise is that of one.
+    frames like it would have as little noise, (sum w)^2 / sum(w^2 variance); the shot's noise is that of one.
     """
 
     light: Array32
@@ -510,10 +514,15 @@ class Change:
 
     In half-resolution pixels: the shift that would change the reference as much as the run's frames differ
     from it, root mean square over the frames. 0 where noise explains the difference; large where what was
-    even has changed. noise is the variance that was found, in units of the one that the shots say.
+    even has changed. difference H W float32 is that mean squared difference of roots of light, less noise,
+    contrast H W float32 the variance of roots of the reference's light around each pixel: where both are
+    equal, what the reference shows is gone in the other frames. noise is the variance that was found, in
+    units of the one that the shots say.
     """
 
     shift_px: Array32
+    difference: Array32
+    contrast: Array32
     grid: Grid
     noise: float
 

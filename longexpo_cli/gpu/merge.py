@@ -394,9 +394,13 @@ def add(
     reference_cells: DeviceArray,
     moves: DeviceArray,
     weights: DeviceArray,
+    variance: float,
     sums: Sums,
 ) -> Sums:
-    """Add a frame, displaced (pulled) and as stored, with a weight for each block, to sums; return them."""
+    """Add a frame, displaced (pulled) and as stored, with a weight for each block, to sums; return them.
+
+    variance is that of the frame's light over the reference's.
+    """
     rows, columns = weights.shape
     height, width = stored.values.shape[:2]
     device.run(
@@ -409,6 +413,7 @@ def add(
         cells=reference_cells,
         moves=moves,
         weights=weights,
+        variance=variance,
         total=sums.total,
         samples=sums.samples,
         counts=sums.counts,

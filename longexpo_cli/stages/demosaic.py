@@ -55,7 +55,7 @@ def _displaced(merged: Merged | None) -> tuple[DeviceArray, DeviceArray] | None:
 
 
 def _frames_merged(merged: Merged, size_px: tuple[int, int]) -> Array32:
-    """Return how many frames of equal weight would have as little noise, ceil(H/2) ceil(W/2) float32."""
+    """Return how many frames like the reference would have as little noise, ceil(H/2) ceil(W/2) float32."""
     own, others, squares = merged.counts.get()[:, : -(-size_px[0] // 2), : -(-size_px[1] // 2)]
     return np.asarray((1 + own + others) ** 2 / (1 + squares), np.float32)
 

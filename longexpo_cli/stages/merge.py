@@ -46,6 +46,7 @@ SMOOTHING_ROUNDS = 2
 CONTRADICTS = 16.0  # squared deviations at which a block's own correction is another motion
 LEAST_INFORMATION = 4.0  # per px squared: where nothing is known, the alignment errs by half a pixel
 MAX_SHIFT = 0.25  # of the diagonal: a frame whose centre moved further overlaps too little with the reference
+MAX_WEIGHT = 64.0  # of a frame beside the reference
 NOISE_LIGHT = 0.1  # light at which the noise of frames is compared to weight them
 
 # Differences of cells in units of what noise and interpolation explain (`_trust`). Noise has a mean of 1.
@@ -121,10 +122,11 @@ def add(
     pulled = gpu.pull(device, planes, moves)
     del planes
     differs: Array32 = gpu.compare(device, pulled, cast(DeviceArray, total.cells)).get()
-    trust = _trust(total.statistics, differs, _gains(shot), noise) * _weight(shot, mosaic.shot)
+    variance = _variance_ratio(shot, mosaic.shot)
+    trust = _trust(total.statistics, differs, _gains(shot), noise) / np.float32(variance)
     sums = gpu.Sums(*(cast(DeviceArray, a) for a in (total.total, total.samples, total.counts)))
-    weights, cells = device.upload(trust.astype(np.float32)), cast(DeviceArray, total.cells)
-    gpu.add(device, pulled, stored, cells, moves, weights, sums)
+    weights, cells = device.upload(trust), cast(DeviceArray, total.cells)
+    gpu.add(device, pulled, stored, cells, moves, weights, variance, sums)
     device.finish()  # a CPU device reads the mosaic from the caller's memory until here
     return dataclasses.replace(total, frames=total.frames + 1)
 
@@ -170,13 +172,14 @@ def _trust(reference: Array32, differs: Array32, gains: Array64, noise: tuple[fl
     return np.asarray(cv2.erode(trust, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _weight(reference: Shot, frame: Shot) -> float:
-    """Return the weight of a frame's light beside the reference's: the inverse ratio of their variances."""
+def _variance_ratio(reference: Shot, frame: Shot) -> float:
+    """Return the variance of a frame's light over that of the reference, at NOISE_LIGHT."""
     variances = []
     for shot in (reference, frame):
         exposure = shot.exposure_scale / reference.exposure_scale
         variances.append(exposure * shot.noise.scale * NOISE_LIGHT + exposure**2 * shot.noise.offset)
-    return float(np.clip(variances[0] / max(variances[1], 1e-12), 0, 1)) if variances[0] > 0 else 1.0
+    known = min(variances) > 0
+    return float(np.clip(variances[1] / variances[0], 1 / MAX_WEIGHT, MAX_WEIGHT)) if known else 1.0
 
 
 def _gains(shot: Shot) -> Array64:

@@ -291,9 +291,10 @@ def test_add_and_mean_are_their_definition(device: Device, size: tuple[int, int]
             cells,
             device.upload(moves),
             device.upload(weights),
+            0.5,
             sums,
         )
-        start = twin.add(pulled, lit if kind == "bayer" else None, cells.get(), moves, weights, start)
+        start = twin.add(pulled, lit if kind == "bayer" else None, cells.get(), moves, weights, 0.5, start)
     for found, expected in ((sums.total, start[0]), (sums.counts, start[2])):
         np.testing.assert_allclose(found.get(), expected, atol=2e-6)
     is_picture = kind != "bayer"

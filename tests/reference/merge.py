@@ -414,6 +414,7 @@ def add(
     reference_cells: Array,
     moves: Array,
     weights: Array,
+    variance: float,
     sums: tuple[Array64, Array64, Array64],
 ) -> tuple[Array64, Array64, Array64]:
     """Return total, samples and counts with a frame added; lit is the light of an array's samples."""
@@ -428,7 +429,7 @@ def add(
     by_cell = aligned.repeat(4, 0).repeat(4, 1)
     counts[0] += np.where(by_cell, weight, 0)
     counts[1] += np.where(by_cell, 0, weight)
-    counts[2] += weight**2
+    counts[2] += variance * weight**2
     by_pixel = weight.repeat(2, 0).repeat(2, 1)
     use: Flags = by_cell.repeat(2, 0).repeat(2, 1)
     total += np.where(use | (by_pixel == 0), 0, by_pixel * np.asarray(pulled, np.float64))
