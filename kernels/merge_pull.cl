@@ -22,12 +22,15 @@
 #define C 0.4f
 #define CUBIC(a, b, c, d) ((((a) * x + (b)) * x + (c)) * x + (d)) / 6.0f
 
+/* The six taps at fraction 0..1 from the third; 0 0 1 0 0 0 exactly at 0. sin(pi (t - 1)) = -sin(pi t), and
+   sin(pi (t - 3) / 3) = -sin(pi t / 3), so that four sines give all of them. */
 inline void lanczos(float fraction, float *taps)
 {
-    float sum = 0.0f;
+    float wide = 3.0f / (M_PI_F * M_PI_F) * sinpi(fraction), sum = 0.0f;
+    float narrow[3] = {sinpi((fraction + 2.0f) / 3.0f), -sinpi((fraction + 1.0f) / 3.0f), sinpi(fraction / 3.0f)};
     for (int k = 0; k < TAPS; k++) {
-        float t = fraction - (k - 2), pi_t = M_PI_F * t;
-        taps[k] = t == 0.0f ? 1.0f : 3.0f * sinpi(t) * sinpi(t / 3.0f) / (pi_t * pi_t);
+        float t = fraction - (k - 2);
+        taps[k] = t == 0.0f ? 1.0f : wide * narrow[k % 3] / (t * t);
         sum += taps[k];
     }
     for (int k = 0; k < TAPS; k++)
@@ -55,9 +58,12 @@ inline void full_block(__global const half *plane, int width, int height, int x,
     float8 rows[8 + TAPS - 1];
     for (int j = 0; j < 8 + TAPS - 1; j++) {
         __global const half *row = plane + (size_t)clamp(top + j, 0, height - 1) * width;
+        float line[8 + TAPS - 1]; /* converted once, read at every tap */
+        vstore8(eight(row, left, width), 0, line);
+        vstore8(eight(row, left + TAPS - 1, width), 0, line + TAPS - 1);
         float8 sum = 0.0f;
         for (int k = 0; k < TAPS; k++)
-            sum += across[k] * eight(row, left + k, width);
+            sum += across[k] * vload8(0, line + k);
         rows[j] = sum;
     }
     for (int j = 0; j < 8; j++) {
@@ -68,26 +74,16 @@ inline void full_block(__global const half *plane, int width, int height, int x,
     }
 }
 
-inline float4 four(__global const half *row, int x, int width)
-{
-    if (x >= 0 && x + 4 <= width)
-        return vload_half4(0, row + x);
-    float found[4];
-    for (int i = 0; i < 4; i++)
-        found[i] = vload_half(clamp(x + i, 0, width - 1), row);
-    return vload4(0, found);
-}
-
-/* The four taps at t in 0..1 from the second. */
+/* The four taps at t in 0..1 from the second; cos(pi (t + 1) / 2) = -sin(pi t / 2). */
 inline void cell_taps(float t, float smooth, float *taps)
 {
+    float c = cospi(0.5f * t), s = sinpi(0.5f * t);
+    float wide[4] = {1.0f - s, 1.0f + c, 1.0f + s, 1.0f - c};
     for (int k = 0; k < 4; k++) {
-        float x = fabs(t - (k - 1)), sharp = 0.0f;
-        if (x < 1.0f)
-            sharp = CUBIC(12 - 9 * B - 6 * C, -18 + 12 * B + 6 * C, 0, 6 - 2 * B);
-        else if (x < 2.0f)
-            sharp = CUBIC(-B - 6 * C, 6 * B + 30 * C, -12 * B - 48 * C, 8 * B + 24 * C);
-        taps[k] = (1.0f - smooth) * sharp + smooth * 0.25f * (1.0f + cospi(0.5f * fmin(x, 2.0f)));
+        float x = fabs(t - (k - 1));
+        float near = CUBIC(12 - 9 * B - 6 * C, -18 + 12 * B + 6 * C, 0, 6 - 2 * B);
+        float far = CUBIC(-B - 6 * C, 6 * B + 30 * C, -12 * B - 48 * C, 8 * B + 24 * C);
+        taps[k] = (1.0f - smooth) * (k == 1 || k == 2 ? near : far) + smooth * 0.25f * wide[k];
     }
 }
 
@@ -96,27 +92,30 @@ inline void cell_block(__global const half *plane, int columns, int rows, float 
 {
     int even = convert_int_sat(floor(x)) - 1, odd = convert_int_sat(floor(x + 0.5f)) - 1;
     int top = convert_int_sat(floor(y)) - 1;
-    float across[2][4], down[4];
+    float across[2][4], down[2][4]; /* of pixels at even and at odd distances from the first */
     cell_taps(x - 1 - even, smooth, across[0]);
     cell_taps(x - 0.5f - odd, smooth, across[1]);
+    float part = y - 1 - top;
+    cell_taps(part, smooth, down[0]);
+    cell_taps(part < 0.5f ? part + 0.5f : part - 0.5f, smooth, down[1]);
     float8 found[8];
     for (int j = 0; j < 8; j++) {
         __global const half *row = plane + (size_t)clamp(top + j, 0, rows - 1) * columns;
+        float line[8]; /* odd is even or even + 1 */
+        vstore8(eight(row, even, columns), 0, line);
         float4 at_even = 0.0f, at_odd = 0.0f;
         for (int k = 0; k < 4; k++) {
-            at_even += across[0][k] * four(row, even + k, columns);
-            at_odd += across[1][k] * four(row, odd + k, columns);
+            at_even += across[0][k] * vload4(0, line + k);
+            at_odd += across[1][k] * vload4(0, line + odd - even + k);
         }
         found[j].even = at_even;
         found[j].odd = at_odd;
     }
     for (int j = 0; j < 8; j++) {
-        float place = y - 1 + 0.5f * j - top;
-        int first = min((int)place, 4);
-        cell_taps(place - first, smooth, down);
+        int first = j / 2 + (j & 1 && part >= 0.5f);
         float8 sum = 0.0f;
         for (int k = 0; k < 4; k++)
-            sum += down[k] * found[first + k];
+            sum += down[j & 1][k] * found[first + k];
         block[j] = sum;
     }
 }
