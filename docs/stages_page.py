@@ -17,7 +17,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from longexpo_cli import colour
 from longexpo_cli.gpu.device import choose
 from longexpo_cli.observers import pictures
 from longexpo_cli.observers.dump import Dump, track_picture
@@ -25,12 +24,11 @@ from longexpo_cli.params import parameters
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe, meaning
 from longexpo_cli.replay import Saved
-from longexpo_cli.stages import ORDER, develop
+from longexpo_cli.stages import ORDER, demosaic, develop
 from longexpo_cli.types import (
     Alignment,
     Array8,
     Frame,
-    Mosaic,
     MotionBlur,
     MotionField,
     Photograph,
@@ -126,16 +124,17 @@ def crop_of(height: int, width: int) -> tuple[slice, slice]:
 
 
 def merged_crop(saved: Saved) -> Array8:
-    """Show a crop of the reference's mosaic and of the merged one."""
-    merged = saved.one("merge", Mosaic)
-    shot = merged.shot
-    single = (develop.read(saved.burst.shots[saved.reference]).values - shot.black_dn[0]) / (
-        shot.white_dn - shot.black_dn[0]
+    """Show a crop of the reference alone, and how many frames are merged there, white being all."""
+    single = develop.read(saved.burst.shots[saved.reference])
+    light = demosaic.demosaic(choose(), single, saved.recipe.develop.highlights).light
+    merged = saved.one("demosaic", Frame).frames_merged
+    if merged is None:
+        raise ValueError("the sharp exposure of the dump is of one frame")
+    share = (merged / merged.max()).repeat(2, axis=0).repeat(2, axis=1)
+    crop = crop_of(*light.shape[:2])
+    return fitted(
+        pictures.side_by_side(zoomed(pictures.light(light), crop), zoomed(pictures.weights(share), crop))
     )
-    crop = crop_of(*merged.values.shape[:2])
-    white = float(np.percentile(merged.values[crop], 99))
-    both = [colour.srgb_encode(np.asarray(v / white, np.float64)) for v in (single, merged.values)]
-    return fitted(pictures.side_by_side(*(zoomed(pictures.weights(v), crop) for v in both)))
 
 
 def sharp_crop(saved: Saved, stage: str) -> Array8:

@@ -10,7 +10,11 @@
    which are unreliable next to clipped ones: the measured colour is as clipped as its sample, another one as the
    most clipped of its samples in the 3x3 pixels around. `mixed` (rebuilt_light) is MIXED times the largest
    difference of that from their mean, weighted (1 2 1) x (1 2 1). Where all nine are below the start of clipping,
-   the clipping is 0. `rim` holds rim colours (sample_rim). */
+   the clipping is 0. `rim` holds rim colours (sample_rim).
+
+   With MERGED, the light is averaged with that of displaced frames (merge_add.cl):
+
+       balanced = ((1 + own) * balanced + total) / (1 + own + others),   own, others = counts of the pixel's cell */
 
 inline float filter_7x7(__global const float *chroma, size_t at, int width)
 {
@@ -65,8 +69,9 @@ inline float4 clipping(__global const float *band, size_t at, int width, int odd
 }
 
 __kernel void demosaic_interpolate(__global const float *band, __global const float *chroma,
-                                   __global const float *rim, __global float *light, int width, int first, int rows,
-                                   int red_x, int red_y, float16 colour, int rim_columns, int rim_rows)
+                                   __global const float *rim, __global const float *total, __global const float *counts,
+                                   __global float *light, int width, int first, int rows, int red_x, int red_y,
+                                   float16 colour, int rim_columns, int rim_rows, int total_columns, int total_rows)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= rows)
@@ -90,6 +95,13 @@ __kernel void demosaic_interpolate(__global const float *band, __global const fl
         to_blue = red_row ? column : row;
     }
     float3 balanced = (float3)(inverse_curve(green - to_red), inverse_curve(green), inverse_curve(green - to_blue));
+#ifdef MERGED
+    size_t cell = (size_t)(first + y) / 2 * (total_columns / 2) + x / 2;
+    size_t plane = (size_t)total_columns * total_rows, pixel = (size_t)(first + y) * total_columns + x;
+    float own = 1.0f + counts[cell], others = counts[plane / 4 + cell];
+    float3 sum = (float3)(total[pixel], total[plane + pixel], total[2 * plane + pixel]);
+    balanced = others > 0.0f ? (own * balanced + sum) / (own + others) : balanced;
+#endif
     float4 clipped = clipping(band, at, padded, !red_row, !red_column, colour);
     bool is_clipped = fmax(clipped.x, fmax(clipped.y, clipped.z)) > 0.0f;
     float4 hue = is_clipped ? sample_rim(rim, rim_columns, rim_rows, 0.5f * x - 0.25f, 0.5f * (first + y) - 0.25f)

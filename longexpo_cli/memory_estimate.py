@@ -13,7 +13,7 @@ from longexpo_cli.gpu.capabilities import OTHER_DEVICE, mebibytes
 from longexpo_cli.gpu.demosaic import PAD, band_rows
 from longexpo_cli.gpu.denoise import CELL
 from longexpo_cli.gpu.device import Device
-from longexpo_cli.gpu.merge import FIELD_PX
+from longexpo_cli.gpu.merge import FIELD_PX, block_grid
 from longexpo_cli.highlights import TILE_CELLS
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import Burst, Shot
@@ -24,9 +24,12 @@ TABLES_BYTES = (
 _GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
 _GAIN_CELL_PX = 4 * 4  # full pixels of a cell of the gain map
 
-# Alive throughout the second pass: the reference and the sum of the merge, the sum of the blur, the binned
-# reference, and three encoded frames, because the paths of a pair depend on the pairs before and after it.
-_SECOND_PASS = Counter({buffers.MERGE_LIGHT: 2, buffers.ACCUMULATOR: 1, buffers.FRAME: 4})
+# The sums of the merge, and what the reference is compared by.
+_SUMS = Counter({buffers.MERGE_TOTAL: 1, buffers.MERGE_SAMPLES: 1, buffers.MERGE_COUNTS: 1})
+_MERGE = _SUMS + Counter({buffers.REFERENCE_CELLS: 1, buffers.GREY: 1})
+# Alive throughout the second pass: those of the merge, the sum of the blur, the binned reference, and three
+# encoded frames, because the paths of a pair depend on the pairs before and after it.
+_SECOND_PASS = _MERGE + Counter({buffers.ACCUMULATOR: 1, buffers.FRAME: 4})
 
 # The moments at which most memory is allocated, and the buffers that are alive then.
 MOMENTS: dict[str, Counter[Buffer]] = {
@@ -38,14 +41,22 @@ MOMENTS: dict[str, Counter[Buffer]] = {
     + Counter(
         {
             buffers.STORED_VALUES: 1,
-            buffers.GREY: 2,  # pyramids of the reference and of the frame
+            buffers.GREY: 1,
             buffers.DISPLACEMENTS: 3,  # of the global alignment, the coarser level and this level
+            buffers.INFORMATION: 1,
         }
     ),
+    "interpolate a frame": _SECOND_PASS
+    + Counter({buffers.STORED_VALUES: 1, buffers.ROOTS: 2, buffers.CELL_DIFFERENCES: 1}),
+    "displace a frame": _SECOND_PASS
+    + Counter({buffers.STORED_VALUES: 1, buffers.ROOTS: 1, buffers.CELL_DIFFERENCES: 1, buffers.PULLED: 1}),
+    "add a frame": _SECOND_PASS
+    + Counter(
+        {buffers.STORED_VALUES: 1, buffers.PULLED: 1, buffers.BLOCK_STATISTICS: 1, buffers.BLOCK_WEIGHTS: 1}
+    ),
     "align and encode a frame": _SECOND_PASS + Counter({buffers.FRAME: 3}),  # binned, warped, encoded
-    "measure the reference's texture": Counter(
-        {buffers.MERGE_LIGHT: 1, buffers.ACCUMULATOR: 1, buffers.STORED_VALUES: 1, buffers.FRAME: 1}
-    )
+    "measure the reference's texture": _MERGE
+    + Counter({buffers.ACCUMULATOR: 1, buffers.STORED_VALUES: 1, buffers.FRAME: 1})
     + Counter({buffers.TEXTURE: 1, buffers.FINE: 1}),
     "compare a frame with the reference": _SECOND_PASS + Counter({buffers.FRAME: 1, buffers.CHANGE: 1}),
     "blur a pair": _SECOND_PASS
@@ -58,9 +69,12 @@ MOMENTS: dict[str, Counter[Buffer]] = {
         }
     ),
     "resolve the blur": _SECOND_PASS + Counter({buffers.BLURRED: 1}),
+    "average the merged samples": _SUMS + Counter({buffers.BLURRED: 1, buffers.MERGED_VALUES: 1}),
     "demosaic the merged exposure": Counter(
         {
             buffers.BLURRED: 1,
+            buffers.MERGE_TOTAL: 1,
+            buffers.MERGE_COUNTS: 1,
             buffers.MERGED_VALUES: 1,
             buffers.RIM: 1,
             buffers.LIGHT: 1,
@@ -185,13 +199,20 @@ def _pixels(shot: Shot, recipe: Recipe) -> dict[Extent, int]:
     low = Grid.low(height, width, recipe.develop.low_side)
     rows = min(band_rows(width), height) + 2 * PAD
     half_px = half.height * half.width
+    block_rows, block_columns = block_grid(shot.size_px)
+    blocks = block_rows * block_columns
     return {
         Extent.FULL: full,
         Extent.HALF: half_px,
         Extent.LOW: low.height * low.width,
         Extent.STORED: full if shot.cfa else 3 * full,
+        Extent.SAMPLE: full if shot.cfa else 0,
+        Extent.CELL: half_px if shot.cfa else 0,
         Extent.TILE: -(-half.height // TILE_CELLS) * -(-half.width // TILE_CELLS),
         Extent.GREY: int(_GREY_PYRAMID * half_px),
+        Extent.PADDED: 64 * blocks,
+        Extent.PADDED_HALF: 16 * blocks,
+        Extent.WEIGHTED: blocks,
         Extent.BLOCK: (height // FIELD_PX + 2) * (width // FIELD_PX + 2),
         Extent.NOISE_CELL: -(-height // CELL) * -(-width // CELL),
         Extent.BAND: rows * (width + 2 * PAD) if shot.cfa else 0,

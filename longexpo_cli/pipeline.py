@@ -44,6 +44,7 @@ from longexpo_cli.types import (
     DeviceFrame,
     Frame,
     FramePair,
+    Merged,
     Mosaic,
     MotionBlur,
     PairMotion,
@@ -130,13 +131,13 @@ class Renderer:
         merged = merge.frames(alignment, recipe.merge)
         longer, burst = longer_exposures.find(burst, reference_mosaic, recipe, device)
         exposed = self.expose(burst, reference_mosaic, alignment, selection, merged, longer)
-        blurred, changed, mosaic, predictor, rendered_percent = exposed
+        blurred, changed, sums, predictor, rendered_percent = exposed
         del exposed
         trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
         if said.strict and trail.note:
             raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")
-        sharp = watch("demosaic", demosaic.demosaic(device, mosaic, recipe.develop.highlights))
-        del reference_mosaic, mosaic
+        sharp = watch("demosaic", demosaic.demosaic(device, sums, recipe.develop.highlights))
+        del reference_mosaic, sums
         sharp = watch("denoise", denoise.denoise(device, sharp, recipe.denoise))
         photograph = watch(
             "composite", composite.composite(device, blurred, changed, sharp, found, recipe.composite)
@@ -198,8 +199,8 @@ class Renderer:
         selection: Selection,
         merged: tuple[int, ...],
         longer: tuple[longer_exposures.LongerExposure, ...],
-    ) -> tuple[MotionBlur, Change, Mosaic, str, float]:
-        """Second pass: return blur and change of the run, merged mosaic, motion estimator, trail.
+    ) -> tuple[MotionBlur, Change, Merged, str, float]:
+        """Second pass: return blur and change of the run, merged frames, motion estimator, trail.
 
         longer are merged as well. The trail is the length that was rendered, in percent of the diagonal.
         """
@@ -210,7 +211,8 @@ class Renderer:
         watch.on_loop("develop", len(run))
         watch.on_loop("merge", len(merged))
         watch.on_loop("blur", len(pairs))
-        merging = watch("merge", merge.begin(device, reference_mosaic), selection.reference)
+        merging = merge.begin(device, reference_mosaic, recipe.develop.highlights)
+        watch("merge", merging, selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
         half = develop.develop(device, reference_mosaic, recipe.develop)
         changing = composite.begin(device, half, reference_mosaic, low_grid)
@@ -221,7 +223,7 @@ class Renderer:
             burst, [*run, *merged], selection.reference, reference_mosaic
         ):
             if index in merged and index != selection.reference:
-                merging = merge.add(device, merging, mosaic, alignment, index, recipe.merge)
+                merging = merge.add(device, merging, mosaic, alignment, index)
                 watch("merge", merging, index)
             if index in run:
                 half = watch("align", self.aligned(mosaic, alignment, index), index)
@@ -239,10 +241,10 @@ class Renderer:
                 before = here
         for extra in longer:
             mosaic = develop.read(extra.shot)
-            merging = merge.add(device, merging, mosaic, extra.alignment, 1, recipe.merge)
+            merging = merge.add(device, merging, mosaic, extra.alignment, 1)
         blurred = watch("blur", blur.finish(device, blurring))
         changed = watch("composite", composite.finish(changing))
-        return blurred, changed, watch("merge", merge.finish(merging)), predictor, trail_percent
+        return blurred, changed, watch("merge", merge.finish(device, merging)), predictor, trail_percent
 
     def aligned(self, mosaic: Mosaic, alignment: Alignment, index: int) -> DeviceFrame:
         """Return a frame at half resolution, warped to the reference."""

@@ -66,7 +66,7 @@ REMOVED = {
         "foreground_percentile",
         "background_percentile",
     ),
-    "merge": ("search",),
+    "merge": ("search", "strength"),
     "predict": ("still", "noise", "contrast", "agreement"),
     "blur": ("paths", "lookup", "spacing", "fade", "samples"),
     "composite": (

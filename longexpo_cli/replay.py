@@ -47,7 +47,7 @@ from longexpo_cli.types import (
     DeviceFrame,
     Frame,
     FramePair,
-    Mosaic,
+    Merged,
     MotionBlur,
     MotionField,
     PairMotion,
@@ -221,11 +221,11 @@ def _merge(saved: Saved, request: Request) -> Indexed:
     burst, alignment, params = saved.burst, saved.one("align", Alignment), saved.recipe.merge
     chosen = alignment.reference
     first = develop.read(burst.shots[chosen])
-    total = merge.begin(request.device, first)
+    total = merge.begin(request.device, first, saved.recipe.develop.highlights)
     for index, mosaic in frames.in_time_order(burst, merge.frames(alignment, params), chosen, first):
         if index != chosen:
-            total = merge.add(request.device, total, mosaic, alignment, index, params)
-    yield None, merge.finish(total)
+            total = merge.add(request.device, total, mosaic, alignment, index)
+    yield None, merge.finish(request.device, total)
 
 
 def _predict(saved: Saved, request: Request) -> Indexed:
@@ -249,8 +249,8 @@ def _blur(saved: Saved, request: Request) -> Indexed:
 
 
 def _demosaic(saved: Saved, request: Request) -> Indexed:
-    mosaic = saved.one("merge", Mosaic)
-    yield None, demosaic.demosaic(request.device, mosaic, saved.recipe.develop.highlights)
+    merged = saved.one("merge", Merged, device=request.device)
+    yield None, demosaic.demosaic(request.device, merged, saved.recipe.develop.highlights)
 
 
 def _denoise(saved: Saved, request: Request) -> Indexed:

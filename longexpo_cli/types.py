@@ -197,17 +197,41 @@ class Mosaic:
 
 @dataclass(frozen=True, slots=True)
 class MergeAccumulator:
-    """The running sum of merged mosaics, on the device: H W float32, not white-balanced, 1.0 = white.
+    """The running sums of merged frames, on the device, and what the reference is compared by.
 
-    total is the sum of `frames` mosaics aligned to reference. noise_left is the expected noise variance of
-    total / frames, as a fraction of the reference's.
+    Light is of the reference's camera colours, white-balanced where it is displaced, 1.0 = its sensor white.
+    samples H W (of a colour filter array) is the reference's light and the weighted sum of that of frames
+    displaced by whole cells; total 3 h w the weighted sum of displaced light, of pictures with the
+    reference's; h and w are rounded up to whole blocks. counts 3 h/2 w/2 holds, for each cell of 2 x 2
+    pixels, the sums of the weights of samples, of displaced light and of all their squares, times
+    the frame's variance over the reference's, without the reference's 1. cells and statistics are those of
+    the reference (kernels/merge_cells.cl), grey its pyramid.
+    frames counts the frames so far. shot is the reference's, highlights develop's parameter.
     """
 
-    reference: OnDevice
+    samples: OnDevice
     total: OnDevice
+    counts: OnDevice
+    cells: OnDevice
+    statistics: Array32
+    grey: tuple[OnDevice, ...]
     frames: int
     shot: Shot
-    noise_left: float = 1.0
+    highlights: float
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The merged frames of a burst, before they are demosaiced.
+
+    mosaic is the mean of the reference and of the samples of frames displaced by whole cells, of pictures the
+    mean of all frames: float32, linear, black subtracted, 1.0 = white. total 3 h w and counts 3 h/2 w/2 are
+    those of MergeAccumulator; total is None for pictures. The shot's noise is that of a single frame.
+    """
+
+    mosaic: Mosaic
+    total: OnDevice | None
+    counts: OnDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +239,9 @@ class Frame:
     """Light of one frame on the host: H W 3 float32, working space.
 
     coverage H W float32 is the fraction of each pixel inside the frame (0 beyond a warped frame's edge); None
-    means 1 everywhere. frames_merged ceil(H/2) ceil(W/2) float32, 1 or more, is how many frames' light is in
-    each pixel of the half grid: the variance of the noise is that of the shot, divided by it; None means 1.
+    means 1 everywhere. frames_merged ceil(H/2) ceil(W/2) float32, 1 or more, is of the sharp exposure: how
+    many frames like it would have as little noise, (sum w)^2 / sum(w^2 variance); the shot's noise is that
+    of one.
     """
 
     light: Array32

@@ -22,8 +22,13 @@ class Extent(Enum):
     HALF = "half-resolution pixel"
     LOW = "low-resolution pixel"
     STORED = "stored value: one per pixel of a colour filter array, three per pixel of a picture"
+    SAMPLE = "sample of a colour filter array; none of a picture"
+    CELL = "cell of 2 x 2 samples of a colour filter array; none of a picture"
     TILE = "tile of 8 half-resolution pixels in each direction"
     GREY = "pixel of a pyramid that starts at half resolution"
+    PADDED = "full-resolution pixel, both sizes rounded up to 8"
+    PADDED_HALF = "half-resolution pixel, both sizes rounded up to 4"
+    WEIGHTED = "block of 8 x 8 full-resolution pixels"
     BLOCK = "matched block: one every 16 full-resolution pixels in each direction"
     NOISE_CELL = "cell of 4 full-resolution pixels in each direction"
     BAND = "pixel of the band being demosaiced, its padding included"
@@ -67,10 +72,20 @@ RIM = Buffer(Extent.TILE, "float32", channels=4)
 STORED_VALUES = Buffer(Extent.STORED, "uint16")
 MERGED_VALUES = Buffer(Extent.STORED, "float32")
 
-# Merge: the reference's light and the sum of all frames' light; grey pyramids; displacements of blocks.
-MERGE_LIGHT = Buffer(Extent.STORED, "float32")
+# Merge: the sums of samples, of displaced light and of weights; what the reference is compared by; a frame's
+# planes and its displaced light; a frame's weights (uploaded); grey pyramids; displacements of blocks.
+MERGE_SAMPLES = Buffer(Extent.SAMPLE, "float32")
+MERGE_TOTAL = Buffer(Extent.PADDED, "float32", planes=3)
+MERGE_COUNTS = Buffer(Extent.PADDED_HALF, "float32", planes=3)
+REFERENCE_CELLS = Buffer(Extent.WEIGHTED, "float16", channels=48)
+BLOCK_STATISTICS = Buffer(Extent.WEIGHTED, "float32", channels=8)
+BLOCK_WEIGHTS = Buffer(Extent.WEIGHTED, "float32")
+ROOTS = Buffer(Extent.STORED, "float16")
+CELL_DIFFERENCES = Buffer(Extent.CELL, "float16", planes=2)
+PULLED = Buffer(Extent.PADDED, "float16", planes=3)
 GREY = Buffer(Extent.GREY, "uint16")
 DISPLACEMENTS = Buffer(Extent.BLOCK, "float32", channels=2)
+INFORMATION = Buffer(Extent.BLOCK, "float32", channels=4)
 
 # Demosaic, one band at a time; the sharp exposure (also composite, finish).
 BAND = Buffer(Extent.BAND, "float32")

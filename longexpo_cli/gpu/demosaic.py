@@ -124,6 +124,7 @@ def interpolate(
     band: DeviceArray,
     chroma: DeviceArray,
     rim: DeviceArray | None,
+    merged: tuple[DeviceArray, DeviceArray] | None,
     light: DeviceArray,
     first: int,
     red: int,
@@ -131,16 +132,21 @@ def interpolate(
 ) -> DeviceArray:
     """Write a band's inner pixels into rows first.. of light H W 3 float32, and return it.
 
-    rim is the rim colours (develop.bin_cfa).
+    rim is the rim colours (develop.bin_cfa), merged the total and the counts of displaced frames, if any.
     """
     rows, width = band.shape[0] - 2 * PAD, light.shape[1]
+    total, counts = merged or (device.zeros((3, 1, 1), "float32"), device.zeros((3, 1, 1), "float32"))
     device.run(
         "demosaic_interpolate",
         (width, rows),
-        defines=_CURVE,
+        defines=_CURVE if merged is None else (*_CURVE, "MERGED"),
         band=band,
         chroma=chroma,
         **rim_arguments(device, rim),
+        total=total,
+        counts=counts,
+        total_columns=total.shape[2],
+        total_rows=total.shape[1],
         light=light,
         width=width,
         first=first,

@@ -156,7 +156,7 @@ def _grey_field(device: Device, shot: Shot, seed: int) -> DeviceArray:
     gradients = demosaic_kernels.gradients(device, differences)
     chroma = demosaic_kernels.green(device, differences, gradients, red)
     light = LIGHT.allocate(device, FIELD_PX, FIELD_PX)
-    demosaic_kernels.interpolate(device, band, chroma, None, light, 0, red, colour)
+    demosaic_kernels.interpolate(device, band, chroma, None, None, light, 0, red, colour)
     device.finish()  # a CPU device reads the values from memory until here
     return light
 

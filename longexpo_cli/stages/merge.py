@@ -1,9 +1,11 @@
-"""Merge the mosaics around the reference into one sharp exposure with little noise.
+"""Merge all frames that overlap with the reference into one sharp exposure with little noise.
 
-HDR+ align-and-merge (Hasinoff et al. 2016, doi:10.1145/2980179.2980254, sections 4 and 5), as a fold: `begin`
-with the reference, `add` for every other mosaic, `finish`; memory does not grow with the number of frames.
-Every displaced tile is compared with the reference frequency by frequency. Where they differ by more than
-noise the reference is used, so that moving objects leave no ghosts and detail of the reference is preserved.
+As a fold: `begin` with the reference, `add` for every other frame, `finish`; memory does not grow with the
+number of frames. Every frame is displaced to the reference by a part of a pixel, block by block, and
+interpolated at full resolution; a hand's shake samples every colour between the pixels of the reference's
+pattern. Where a frame differs from the reference by more than noise and interpolation explain, it does not
+count, so that moving objects leave no ghosts (after Wronski et al. 2019, doi:10.1145/3306346.3323024, section
+5.2; block matching as in Hasinoff et al. 2016, doi:10.1145/2980179.2980254, section 4).
 """
 
 from __future__ import annotations
@@ -12,43 +14,67 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, cast
 
+import cv2
 import numpy as np
 
 from longexpo_cli import colour, geometry
+from longexpo_cli.gpu import demosaic
 from longexpo_cli.gpu import merge as gpu
+from longexpo_cli.gpu.buffers import MERGE_COUNTS, MERGE_TOTAL
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Alignment, Array32, Array64, MergeAccumulator, Mosaic, NoiseProfile, Shot
+from longexpo_cli.types import (
+    Alignment,
+    Array32,
+    Array64,
+    MergeAccumulator,
+    Merged,
+    Mosaic,
+    Shot,
+)
 
 PYRAMID_LEVELS = 4  # of the block matching; a pixel of the coarsest is 16 full pixels
 COARSE_BLOCK, FINE_BLOCK = 8, 16  # side of a block in level pixels; FINE_BLOCK at the finest level
 SEARCH_PX = 128.0  # full px beyond the global alignment: enough for parallax and moving objects at 12 MP
 ROUNDING_VARIANCE = 1 / 6  # of the difference of two rounded grey values
-CLIPPED = 0.99  # of sensor white: larger values count as clipped; the margin is for noise
+HOLDS_PX = 0.01  # a block matched closer than this to the global alignment follows it
+JUMP_PX = 1.0  # neighbouring displacements that differ by more are of different things
+FARTHEST_PX = 2.0  # a correction that is larger was not found
+PRIOR_PX = 0.5  # of kernels/merge_refine.cl, in full px
+SMOOTHING = 1.5  # sigma in blocks of the corrections' mean: 24 px
+SMOOTHING_ROUNDS = 2
+CONTRADICTS = 16.0  # squared deviations at which a block's own correction is another motion
+LEAST_INFORMATION = 4.0  # per px squared: where nothing is known, the alignment errs by half a pixel
 MAX_SHIFT = 0.25  # of the diagonal: a frame whose centre moved further overlaps too little with the reference
+MAX_WEIGHT = 64.0  # of a frame beside the reference
+NOISE_LIGHT = 0.1  # light at which the noise of frames is compared to weight them
+
+# Differences of cells in units of what noise and interpolation explain (`_trust`). Noise has a mean of 1.
+CELL_NOISE = (0.42, 0.38, 0.42)  # variance of a difference of cells of red, green, blue, in those of samples
+SLOPE_PART = 0.03  # of the squared difference of neighbouring cells: what interpolation and matching leave
+FINE_PART = 0.05  # of the squared difference of green inside cells
+RELATIVE = 0.015  # of the light: brightness that changes from frame to frame
+OWN_LIMITS = (1.8, 2.6)  # mean squared difference of a block at which it counts in full, and not at all
+NEAR_LIMITS = (1.2, 1.7)  # the same, of 3 x 3 blocks
+SUM_LIMITS = (20.0, 32.0)  # squared sum of the differences of 3 x 3 blocks
+CORNER_LIMITS = (18.0, 30.0)  # squared sum of the differences of 2 x 2 cells
+EVEN_PART = 0.25  # of the blocks, those that differ least, tell the noise that the profile does not
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How many frames are merged, and how strongly."""
+    """How many frames are merged."""
 
     frames: int = parameter(
-        6, "number of frames merged into the sharp exposure, reference included", low=1, high=64
-    )
-    strength: float = parameter(
-        12.0,
-        "merge strength: differences are compared with this many times the noise variance "
-        "(0 = reference only; higher = less noise, more ghosts)",
-        low=0,
-        high=1000,
+        64, "largest number of frames merged into the sharp exposure, reference included", low=1, high=64
     )
 
 
 def frames(alignment: Alignment, params: Params) -> tuple[int, ...]:
-    """Return the frames to merge, in time order: the reference and its nearest frames that are kept.
+    """Return the frames to merge, in time order: the reference and the frames that are kept.
 
-    At most params.frames; of two equally near ones the later is preferred. A frame whose centre moved by more
-    than a quarter of the diagonal overlaps too little with the reference and is skipped.
+    At most params.frames, the nearest to the reference; of two equally near ones the later is preferred. A
+    frame whose centre moved by more than a quarter of the diagonal overlaps too little and is skipped.
     """
     reference = alignment.reference
     others = [
@@ -60,75 +86,125 @@ def frames(alignment: Alignment, params: Params) -> tuple[int, ...]:
     return tuple(sorted([reference, *others[: params.frames - 1]]))
 
 
-def begin(device: Device, mosaic: Mosaic) -> MergeAccumulator:
-    """Begin with the reference mosaic: its light, H W or H W 3 float32, 1.0 = white times exposure_scale."""
-    stored = _stored(device, mosaic)
-    reference, total = gpu.light(device, stored), gpu.light(device, stored)
-    device.finish()
-    return MergeAccumulator(reference, total, 1, mosaic.shot)
+def begin(device: Device, mosaic: Mosaic, highlights: float) -> MergeAccumulator:
+    """Begin with the reference; highlights is develop's parameter of that name."""
+    stored = _stored(device, mosaic, mosaic.shot)
+    height, width = mosaic.values.shape[:2]
+    rows, columns = (gpu.BLOCK_PX * n for n in gpu.block_grid((height, width)))
+    light = gpu.light(device, stored)
+    total, samples = light, device.empty((1,), "float32")
+    if not stored.is_picture:
+        total, samples = device.zeros(MERGE_TOTAL.shape(rows, columns), MERGE_TOTAL.dtype), light
+    counts = device.zeros(MERGE_COUNTS.shape(rows // 2, columns // 2), MERGE_COUNTS.dtype)
+    still = device.zeros((rows // gpu.BLOCK_PX, columns // gpu.BLOCK_PX, 2), "float32")
+    planes = _planes(device, stored, mosaic.shot, mosaic.shot, highlights)
+    cells, statistics = gpu.cells(device, gpu.pull(device, planes, still))
+    grey = _pyramid(device, stored)
+    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    return MergeAccumulator(samples, total, counts, cells, statistics.get(), grey, 1, mosaic.shot, highlights)
 
 
 def add(
-    device: Device, total: MergeAccumulator, mosaic: Mosaic, alignment: Alignment, index: int, params: Params
+    device: Device, total: MergeAccumulator, mosaic: Mosaic, alignment: Alignment, index: int
 ) -> MergeAccumulator:
-    """Add frame index of the alignment, displaced tile by tile and merged robustly with the reference.
+    """Add frame index of the alignment, displaced block by block, where it shows what the reference shows.
 
-    The sum on the device is updated in place: use the returned value, not the argument.
+    The sums on the device are updated in place: use the returned value, not the argument.
     """
-    stored = _stored(device, mosaic)
-    reference = cast(DeviceArray, total.reference)
-    noise = _difference_noise(total.shot, mosaic.shot)
-    displacement_px = _displacements(device, reference, stored, _global_px(alignment, index), noise)
-    light = gpu.tiles(
-        device,
-        reference,
-        stored,
-        displacement_px,
-        cast(DeviceArray, total.total),
-        noise,
-        params.strength,
-        (CLIPPED * total.shot.exposure_scale, CLIPPED * mosaic.shot.exposure_scale),
-    )
+    shot = total.shot
+    stored = _stored(device, mosaic, shot)
+    noise = _difference_noise(shot, mosaic.shot)
+    grey = _pyramid(device, stored)
+    found_px = _displacements(device, total.grey, grey, _global_px(alignment, index), stored, noise)
+    del grey
+    moves = device.upload(_of_blocks(found_px, gpu.block_grid(mosaic.values.shape[:2])))
+    planes = _planes(device, stored, mosaic.shot, shot, total.highlights)
+    pulled = gpu.pull(device, planes, moves)
+    del planes
+    differs: Array32 = gpu.compare(device, pulled, cast(DeviceArray, total.cells)).get()
+    variance = _variance_ratio(shot, mosaic.shot)
+    trust = _trust(total.statistics, differs, _gains(shot), noise) / np.float32(variance)
+    sums = gpu.Sums(*(cast(DeviceArray, a) for a in (total.total, total.samples, total.counts)))
+    weights, cells = device.upload(trust), cast(DeviceArray, total.cells)
+    gpu.add(device, pulled, stored, cells, moves, weights, variance, sums)
     device.finish()  # a CPU device reads the mosaic from the caller's memory until here
-    count = total.frames + 1
-    left = noise_left(count, params.strength)
-    return dataclasses.replace(total, total=light, frames=count, noise_left=left)
+    return dataclasses.replace(total, frames=total.frames + 1)
 
 
-def finish(total: MergeAccumulator) -> Mosaic:
-    """Return the mean of the merged mosaics as sensor values of the reference.
+def finish(device: Device, total: MergeAccumulator) -> Merged:
+    """Return the means of the merged frames; the shot is the reference's."""
+    sums = gpu.Sums(*(cast(DeviceArray, a) for a in (total.total, total.samples, total.counts)))
+    is_picture = total.shot.cfa is None
+    values: Array32 = gpu.mean(device, sums, total.shot.size_px, is_picture).get()
+    return Merged(Mosaic(values, total.shot), None if is_picture else total.total, total.counts)
 
-    float32, linear, black subtracted, 1.0 = the reference's white; exposure_scale is not applied. The shot is
-    the reference's, with the noise that remains in a static scene.
+
+def _trust(reference: Array32, differs: Array32, gains: Array64, noise: tuple[float, float]) -> Array32:
+    """Return the weight 0..1 of every block, rows columns float32, of a frame that differs by so much.
+
+    reference and differs are the statistics of merge_cells and merge_compare; gains are those of the white
+    balance, noise the scale and offset of the variance of reference minus frame, before it.
     """
-    scale = np.float32(total.frames * total.shot.exposure_scale)
-    values: Array32 = np.divide(total.total.get(), scale)
-    noise = total.shot.noise
-    merged = NoiseProfile(noise.scale * total.noise_left, noise.offset * total.noise_left)
-    return Mosaic(values, dataclasses.replace(total.shot, noise=merged))
+    count = differs[..., 3]
+    lit = np.maximum(reference[..., :3], 0)
+    factors = np.asarray(CELL_NOISE, np.float32)
+    variance = factors * (gains * noise[0] * lit + gains**2 * noise[1]).astype(np.float32)
+    expected = variance + SLOPE_PART * reference[..., 4:7] + FINE_PART * reference[..., 7:8]
+    expected += np.float32(1e-12)
+    whole = count == gpu.BLOCK_CELLS**2
+    own = (differs[..., :3] / (expected + (RELATIVE * lit) ** 2)).mean(axis=2) / np.maximum(count, 1)
+    even = own[whole & (reference[..., :3].max(axis=2) > 0)]
+    unexplained = max(float(np.quantile(even, EVEN_PART)), 1.0) if even.size else 1.0
+    near = cv2.blur(own * count, (3, 3)) / np.maximum(cv2.blur(count, (3, 3)), 1e-6)
+    sums, cells = 9 * cv2.blur(differs[..., 4:7], (3, 3)), 9 * cv2.blur(count[..., None] * lit, (3, 3))
+    allowed = 9 * cv2.blur(count[..., None] * expected, (3, 3)) + (RELATIVE * cells) ** 2
+    summed = (sums**2 / np.maximum(allowed, 1e-12)).max(axis=2)
+    corner = differs[..., 7] / expected.max(axis=2)
+    trust = np.ones_like(own)
+    for measured, (full, none) in (
+        (own, OWN_LIMITS),
+        (near, NEAR_LIMITS),
+        (summed, SUM_LIMITS),
+        (corner, CORNER_LIMITS),
+    ):
+        trust = np.minimum(trust, (none - measured / unexplained) / (none - full))
+    trust = np.clip(trust, 0, 1)
+    return np.asarray(cv2.erode(trust, np.ones((3, 3), np.uint8)), np.float32)
 
 
-def noise_left(count: int, strength: float) -> float:
-    """Return the fraction of noise variance left after merging count frames of a static scene, >= 1/count.
+def _variance_ratio(reference: Shot, frame: Shot) -> float:
+    """Return the variance of a frame's light over that of the reference, at NOISE_LIGHT."""
+    variances = []
+    for shot in (reference, frame):
+        exposure = shot.exposure_scale / reference.exposure_scale
+        variances.append(exposure * shot.noise.scale * NOISE_LIGHT + exposure**2 * shot.noise.offset)
+    known = min(variances) > 0
+    return float(np.clip(variances[1] / variances[0], 1 / MAX_WEIGHT, MAX_WEIGHT)) if known else 1.0
 
-    With D = reference - frame = sqrt(2) sigma z, a frame corrects the total by sqrt(2) sigma h(z),
-    h(z) = c z / (z^2 + c). The variance of the mean follows from E[h'] (Stein's lemma, for what a correction
-    shares with the reference and, to first order, with the other frames') and from E[h^2].
+
+def _gains(shot: Shot) -> Array64:
+    """Return the gains of red, green and blue that displaced light has: none in pictures."""
+    return np.asarray(shot.wb_gains if shot.cfa else (1, 1, 1), np.float64)
+
+
+def _planes(
+    device: Device, stored: gpu.StoredPixels, shot: Shot, reference: Shot, highlights: float
+) -> gpu.Planes:
+    """Return what a frame is interpolated from, on the curve of the demosaic."""
+    exposure = shot.exposure_scale / reference.exposure_scale
+    balance = demosaic.wb_gains_by_position(reference) if shot.cfa else np.ones(4, np.float32)
+    roots = gpu.root(device, stored, balance, highlights * exposure)
+    red = (shot.cfa or "RGGB").index("R")
+    return gpu.planes(device, roots, red, exposure * shot.noise.scale / 4)
+
+
+def _stored(device: Device, mosaic: Mosaic, reference: Shot) -> gpu.StoredPixels:
+    """Return a mosaic's values on the device with the curve that converts them to light.
+
+    1.0 is the reference's white, at its exposure.
     """
-    if strength == 0 or count == 1:
-        return 1.0
-    z = np.linspace(-8, 8, 8001)
-    density = np.exp(-z * z / 2)
-    density /= density.sum()
-    slope = float(np.sum(density * strength * (strength - z**2) / (z**2 + strength) ** 2))
-    square = float(np.sum(density * (strength * z / (z**2 + strength)) ** 2))
-    others = count - 1
-    return 1 - 2 * others * slope / count + others * (2 * square + (others - 1) * slope**2) / count**2
-
-
-def _stored(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
-    """Return a mosaic's values on the device with the curve that converts them to light."""
     shot = mosaic.shot
+    exposure = shot.exposure_scale / reference.exposure_scale
     cell = (2, 2) if mosaic.values.ndim == 2 else (1, 3)
     values = device.upload(cast(Any, mosaic.values))
     is_raw = mosaic.values.dtype == np.float32
@@ -136,50 +212,55 @@ def _stored(device: Device, mosaic: Mosaic) -> gpu.StoredPixels:
     if encoded:
         levels = np.arange(256.0 if mosaic.values.dtype == np.uint8 else 65536.0)
         raw = (levels - shot.black_dn[0]) / (shot.white_dn - shot.black_dn[0])
-        curve = colour.decode(np.minimum(raw, 1.0), shot.transfer) * shot.exposure_scale
+        curve = colour.decode(np.minimum(raw, 1.0), shot.transfer) * exposure
     elif is_raw:
-        curve = np.tile([0.0, shot.exposure_scale], cell[0] * cell[1])
+        curve = np.tile([0.0, exposure], cell[0] * cell[1])
     else:
         black = np.resize(np.asarray(shot.black_dn, np.float64), cell[0] * cell[1])
-        curve = np.stack([black, shot.exposure_scale / (shot.white_dn - black)], axis=-1)
+        curve = np.stack([black, exposure / (shot.white_dn - black)], axis=-1)
     return gpu.StoredPixels(values, device.upload(curve.astype(np.float32)), cell, encoded)
 
 
-def _difference_noise(first: Shot, second: Shot) -> tuple[float, float]:
+def _difference_noise(reference: Shot, frame: Shot) -> tuple[float, float]:
     """Return scale and offset of the noise variance of the difference of two shots' light.
 
-    Light is multiplied by exposure_scale e: var(e x) = e S (e x) + e^2 O.
+    Light is multiplied by e, its exposure_scale over the reference's: var(e x) = e S (e x) + e^2 O.
     """
-    shots = [(shot.exposure_scale, shot.noise) for shot in (first, second)]
+    shots = [(shot.exposure_scale / reference.exposure_scale, shot.noise) for shot in (reference, frame)]
     return sum(e * n.scale for e, n in shots), sum(e * e * n.offset for e, n in shots)
+
+
+def _pyramid(device: Device, stored: gpu.StoredPixels) -> tuple[DeviceArray, ...]:
+    """Return a frame's grey pictures, the finest first."""
+    levels = [gpu.grey(device, stored)]
+    for _ in range(PYRAMID_LEVELS - 1):
+        levels.append(gpu.halve(device, levels[-1]))
+    return tuple(levels)
 
 
 def _displacements(
     device: Device,
-    reference: DeviceArray,
-    stored: gpu.StoredPixels,
+    reference: tuple[Any, ...],
+    frame: tuple[DeviceArray, ...],
     start_px: Array32,
+    stored: gpu.StoredPixels,
     noise: tuple[float, float],
-) -> DeviceArray:
-    """Return each block's displacement, rows columns 2 in full pixels, by coarse-to-fine block matching."""
-    levels = np.tile(np.array([0, 1], np.float32), stored.cfa_period[0] * stored.cfa_period[1])
-    light = gpu.StoredPixels(reference, device.upload(levels), stored.cfa_period, is_gamma_encoded=False)
-    reference_pyramid = [gpu.grey(device, light)]
-    frame_pyramid = [gpu.grey(device, stored)]
-    for _ in range(PYRAMID_LEVELS - 1):
-        reference_pyramid.append(gpu.halve(device, reference_pyramid[-1]))
-        frame_pyramid.append(gpu.halve(device, frame_pyramid[-1]))
+) -> Array32:
+    """Return each matched block's displacement, rows columns 2 in full pixels, coarse to fine.
+
+    reference and frame are grey pyramids.
+    """
     start = device.upload(start_px)
     radius = int(np.ceil(SEARCH_PX / 2**PYRAMID_LEVELS))
-    values = 4 if stored.cfa_period == (2, 2) else 12  # stored values in a grey pixel of the finest level
+    values = 12 if stored.is_picture else 4  # stored values in a grey pixel of the finest level
     field_px = None
     for level in range(PYRAMID_LEVELS - 1, -1, -1):
         count = values * 4**level
         grey_noise = (noise[0] * gpu.GREY_ONE / count, noise[1] * gpu.GREY_ONE**2 / count + ROUNDING_VARIANCE)
         field_px = gpu.match(
             device,
-            reference_pyramid[level],
-            frame_pyramid[level],
+            reference[level],
+            frame[level],
             start,
             field_px,
             level,
@@ -188,7 +269,54 @@ def _displacements(
             grey_noise,
         )
     assert field_px is not None
-    return field_px
+    refined, information = gpu.refine(device, reference[0], frame[0], field_px, grey_noise)
+    return _smoothed(start_px, field_px.get(), refined.get(), information.get())
+
+
+def _of_blocks(field_px: Array32, grid: tuple[int, int]) -> Array32:
+    """Return the displacement of every block of BLOCK_PX, rows columns 2 float32.
+
+    field_px has those of blocks centred on every FIELD_PX. They are interpolated bilinearly, but only among
+    those that differ by less than JUMP_PX from the nearest: what moves apart has no motion in between.
+    """
+    lower = [np.minimum(np.arange(n) // 2, size - 1) for n, size in zip(grid, field_px.shape, strict=False)]
+    upper = [np.minimum(at + 1, size - 1) for at, size in zip(lower, field_px.shape, strict=False)]
+    odd = [np.arange(n) % 2 for n in grid]
+    near = field_px[np.ix_(*(np.where(o, u, at) for o, u, at in zip(odd, upper, lower, strict=True)))]
+    sums, total = np.zeros_like(near), np.zeros(grid, np.float32)
+    for rows, row_parts in ((lower[0], 0.75 - 0.5 * odd[0]), (upper[0], 0.25 + 0.5 * odd[0])):
+        for columns, parts in ((lower[1], 0.75 - 0.5 * odd[1]), (upper[1], 0.25 + 0.5 * odd[1])):
+            apart = field_px[np.ix_(rows, columns)] - near
+            weight = np.outer(row_parts, parts) * (np.abs(apart).max(axis=2) < JUMP_PX)
+            sums += weight[..., None] * apart
+            total += weight
+    return np.asarray(near + sums / total[..., None], np.float32)
+
+
+def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, information: Array32) -> Array32:
+    """Return refined displacements, smoothed where the global alignment start_px holds.
+
+    There a block's correction is the mean of those around, each with its information, unless its own
+    contradicts it; elsewhere something else moves, and a block has its own.
+    """
+    xx, xy, yy = (np.ascontiguousarray(information[..., n]) for n in range(3))
+    dx, dy = (np.ascontiguousarray((refined_px - start_px)[..., n]) for n in range(2))
+    holds = np.abs(matched_px - start_px).max(axis=2) < HOLDS_PX
+    weight = np.where(holds & (np.hypot(dx, dy) < FARTHEST_PX), 1, 0).astype(np.float32)
+    ridge = np.float32(1 / PRIOR_PX**2)
+    pull_x, pull_y = (xx + ridge) * dx + xy * dy, xy * dx + (yy + ridge) * dy
+    contradicts = np.zeros_like(dx)
+    for _ in range(SMOOTHING_ROUNDS):
+        around = [cv2.GaussianBlur(weight * a, (0, 0), SMOOTHING) for a in (xx, xy, yy, pull_x, pull_y)]
+        a, b, d = around[0] + LEAST_INFORMATION, around[1], around[2] + LEAST_INFORMATION
+        determinant = a * d - b * b
+        mean_x = (d * around[3] - b * around[4]) / determinant
+        mean_y = (a * around[4] - b * around[3]) / determinant
+        x, y = dx - mean_x, dy - mean_y
+        contradicts = xx * x * x + 2 * xy * x * y + yy * y * y
+        weight = np.where(weight > 0, 1 / (1 + contradicts / CONTRADICTS), 0).astype(np.float32)
+    is_mean = holds & (contradicts < CONTRADICTS)
+    return np.where(is_mean[..., None], start_px + np.stack([mean_x, mean_y], -1), refined_px)
 
 
 def _global_px(alignment: Alignment, index: int) -> Array32:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from longexpo_cli.arrays import Array32
 from longexpo_cli.gpu import demosaic as kernels
 from longexpo_cli.gpu import develop
 from longexpo_cli.gpu.device import Device
@@ -44,7 +45,20 @@ def test_every_step_of_the_demosaic_is_its_twin(
     expected_chroma = twin.green(differences_64, gradients.get().astype(np.float64), red)
     assert np.abs(chroma.get() - expected_chroma).max() <= LARGE
     light = device.zeros((*size, 3), np.float32)
-    result = kernels.interpolate(device, band, chroma, rim, light, 0, red, colours).get()
-    expected = twin.interpolate(linear, chroma.get().astype(np.float64), red, pad, knee, colours, tiles)
-    # Near white the lift's slope, up to 40 of the raw value's error, adds to the rounding.
-    assert np.abs(result - expected).max() <= 40 * LARGE
+    others = displaced(size)
+    for merged in (None, others):
+        sums = None if merged is None else (device.upload(merged[0]), device.upload(merged[1]))
+        result = kernels.interpolate(device, band, chroma, rim, sums, light, 0, red, colours).get()
+        made = chroma.get().astype(np.float64)
+        expected = twin.interpolate(linear, made, red, pad, knee, colours, tiles, merged)
+        # Near white the lift's slope, up to 40 of the raw value's error, adds to the rounding.
+        assert np.abs(result - expected).max() <= 40 * LARGE
+
+
+def displaced(size: tuple[int, int]) -> tuple[Array32, Array32]:
+    """Return a random total and counts of displaced frames, of whole blocks of 8 x 8; 0 for some cells."""
+    rng = np.random.default_rng(4)
+    rows, columns = (-(-n // 8) * 4 for n in size)
+    counts = rng.uniform(0, 3, (3, rows, columns)) * (rng.random((rows, columns)) < 0.7)
+    total = rng.uniform(0, 1, (3, 2 * rows, 2 * columns)) * counts[1].repeat(2, 0).repeat(2, 1)
+    return total.astype(np.float32), counts.astype(np.float32)

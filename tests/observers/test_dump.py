@@ -55,7 +55,7 @@ def test_names_are_numbered_by_stage(folder: Path) -> None:
         "07-select-run.png",
         "07-select-selection.npz",
         "07-select-trail.npz",
-        "08-merge-mosaic.npz",
+        "08-merge-merged.npz",
         "09-predict-motion-001.png",
         "09-predict-motion-field-001.npz",
         "10-blur-blur.png",

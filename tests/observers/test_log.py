@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from longexpo_cli.observers.log import Log
@@ -19,10 +20,12 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     caplog.set_level(logging.INFO, logger="longexpo_cli")
     log = Log(Path("some/burst"))
     log.on_loop("develop", values.FRAMES)
-    mosaic = values.OnHost(values.ones(values.FULL))
+    sums = values.OnHost(values.ones(values.FULL))
+    nothing = np.zeros((1, 1, 8), np.float32)
+    merging = MergeAccumulator(sums, sums, sums, sums, nothing, (sums,), 2, values.SHOTS[1], 0.95)
     for stage, value, index in values.SHOWN:
         if stage == "merge":
-            log.on_value("merge", MergeAccumulator(mosaic, mosaic, 2, values.SHOTS[1]), 0)
+            log.on_value("merge", merging, 0)
         log.on_value(stage, value, index)
     return [record.getMessage() for record in caplog.records]
 

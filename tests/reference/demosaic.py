@@ -110,8 +110,12 @@ def interpolate(
     knee: float,
     colour: Array,
     rim: Array | None = None,
+    merged: tuple[Array, Array] | None = None,
 ) -> Array64:
-    """Return light of the band's inner pixels, which start at the picture's first row."""
+    """Return light of the band's inner pixels, which start at the picture's first row.
+
+    merged is the total 3 h w and the counts 3 h/2 w/2 of displaced frames, averaged with it.
+    """
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
     prb[np.ix_((0, 6), (2, 4))] = prb[np.ix_((2, 4), (0, 6))] = -1 / 32
@@ -129,6 +133,12 @@ def interpolate(
     balanced = np.stack([full - planes[0], full, full - planes[1]], -1)[pad:-pad, pad:-pad]
     gains = np.asarray(colour[:3], np.float64)
     light = np.copysign((np.abs(balanced) + np.sqrt(knee)) ** 2 - knee, balanced)
+    if merged is not None:
+        total, counts = (np.asarray(a, np.float64) for a in merged)
+        counts = counts.repeat(2, 1).repeat(2, 2)[:, : light.shape[0], : light.shape[1]]
+        own, others = 1 + counts[0][..., None], counts[1][..., None]
+        displaced = total[:, : light.shape[0], : light.shape[1]].transpose(1, 2, 0)
+        light = (own * light + displaced) / (own + others)
     measured = (np.abs(band) + np.sqrt(knee)) ** 2 - knee
     clips, differs = [], []
     for gain, place in zip(gains, (reds, is_green(band.shape, red), blues), strict=True):
