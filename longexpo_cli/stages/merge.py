@@ -14,7 +14,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, cast
 
-import cv2
 import numpy as np
 
 from longexpo_cli import colour, geometry
@@ -145,6 +144,8 @@ def _trust(reference: Array32, differs: Array32, gains: Array64, noise: tuple[fl
     reference and differs are the statistics of merge_cells and merge_compare; gains are those of the white
     balance, noise the scale and offset of the variance of reference minus frame, before it.
     """
+    import cv2
+
     count = differs[..., 3]
     lit = np.maximum(reference[..., :3], 0)
     parts = gains * np.array(CELL_NOISE)
@@ -280,6 +281,8 @@ def _of_blocks(field_px: Array32, grid: tuple[int, int]) -> Array32:
     field_px has those of blocks centred on every FIELD_PX. They are interpolated bilinearly where the four
     around are within JUMP_PX; else the nearest is taken: what moves apart has no motion in between.
     """
+    import cv2
+
     rows, columns = field_px.shape[:2]
     kept = np.s_[1 : 1 + grid[0], 1 : 1 + grid[1]]  # the first block's centre is a quarter after the field's
     size = 2 * columns, 2 * rows
@@ -297,6 +300,8 @@ def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, infor
     There a block's correction is the mean of those around, each with its information, unless its own
     contradicts it; elsewhere something else moves, and a block has its own.
     """
+    import cv2
+
     xx, xy, yy = (np.ascontiguousarray(information[..., n]) for n in range(3))
     dx, dy = (np.ascontiguousarray((refined_px - start_px)[..., n]) for n in range(2))
     holds = np.abs(matched_px - start_px).max(axis=2) < HOLDS_PX
