@@ -37,11 +37,21 @@ __kernel void merge_green(__global half *green, __global const half *differences
         own = j ? own : middle;
     }
     float4 spread = fmax(squares - mean * mean, 0.0f);
-    float add[4];
-    vstore4(spread / (spread + noise) * (own - mean), 0, add);
-    for (int i = 0; i < 4; i++) {
-        int at = 2 * (x + i) + column;
-        if (at < width)
-            vstore_half(vload_half(at + (size_t)y * width, green) + add[i], at + (size_t)y * width, green);
+    float4 add = spread / (spread + noise) * (own - mean);
+    size_t at = (size_t)y * width + 2 * x;
+    if (2 * x + 8 <= width) {
+        float8 row = vload_half8(0, green + at);
+        if (column)
+            row.odd += add;
+        else
+            row.even += add;
+        vstore_half8(row, 0, green + at);
+        return;
+    }
+    float four_added[4];
+    vstore4(add, 0, four_added);
+    for (int i = 0; i < 4 && 2 * (x + i) + column < width; i++) {
+        size_t place = at + 2 * i + column;
+        vstore_half(vload_half(place, green) + four_added[i], place, green);
     }
 }

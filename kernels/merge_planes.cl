@@ -49,7 +49,7 @@ __kernel void merge_planes(__global const half *roots, __global half *green, __g
     float8 gradient_along = fabs(left - right) + fabs(along), gradient_down = fabs(above - below) + fabs(down);
     float8 p = gradient_down * gradient_down + FLAT * noise, q = gradient_along * gradient_along + FLAT * noise;
     float8 mixed = p * (0.5f * (left + right) + 0.25f * along) + q * (0.5f * (above + below) + 0.25f * down);
-    float8 full = mixed / fmax(p + q, 1e-30f) ;
+    float8 full = mixed / (p + q);
     bool red_row = (y & 1) == red >> 1;
     int column = red_row ? red & 1 : 1 - (red & 1); /* of the row's measured red or blue */
     float4 measured = column ? c.odd : c.even, made = column ? full.odd : full.even;

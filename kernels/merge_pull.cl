@@ -151,7 +151,7 @@ __kernel void merge_pull(__global const half *planes, __global const half *diffe
     for (int j = 0; j < 8; j++)
         level += block[1][j];
     float mean = (level.s0 + level.s1 + level.s2 + level.s3 + level.s4 + level.s5 + level.s6 + level.s7) / 64.0f;
-    float ratio = noise / fmax(mean * mean, 1e-9f), smooth = ratio / (ratio + NOISY); /* NaN: nothing is a number */
+    float ratio = noise / fmax(mean * mean, 1e-9f), smooth = ratio / (ratio + NOISY);
     for (int c = 0; c < 3; c += 2) { /* red where red is, blue in the opposite corner of the cell */
         int corner = c ? red ^ 3 : red;
         cell_block(differences + (size_t)(c / 2) * cell_columns * cell_rows, cell_columns, cell_rows,

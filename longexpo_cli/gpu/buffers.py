@@ -68,7 +68,7 @@ ENERGY = Buffer(Extent.LOW, "float16")
 MARKS = Buffer(Extent.TILE, "uint8")
 RIM_SUMS = Buffer(Extent.TILE, "float32", channels=28)
 RIM = Buffer(Extent.TILE, "float32", channels=4)
-# Uploaded: the sensor values of a frame, 8 or 16 bits; of the merged mosaic.
+# Uploaded: the sensor values of a frame, 8 or 16 bits; the merged samples or picture.
 STORED_VALUES = Buffer(Extent.STORED, "uint16")
 MERGED_VALUES = Buffer(Extent.STORED, "float32")
 

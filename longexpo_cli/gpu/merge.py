@@ -265,7 +265,7 @@ def root(device: Device, stored: StoredPixels, balance: Array32, clip: float) ->
     result = device.empty(shape, ROOTS.dtype)
     device.run(
         "merge_root",
-        (width, height),
+        (-(-width // 8), height),
         defines=(*stored.defines, *_CURVE),
         values=stored.values,
         curve=stored.curve,

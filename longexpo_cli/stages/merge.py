@@ -14,7 +14,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, cast
 
-import cv2
 import numpy as np
 
 from longexpo_cli import colour, geometry
@@ -145,10 +144,13 @@ def _trust(reference: Array32, differs: Array32, gains: Array64, noise: tuple[fl
     reference and differs are the statistics of merge_cells and merge_compare; gains are those of the white
     balance, noise the scale and offset of the variance of reference minus frame, before it.
     """
+    import cv2
+
     count = differs[..., 3]
     lit = np.maximum(reference[..., :3], 0)
-    factors = np.asarray(CELL_NOISE, np.float32)
-    variance = factors * (gains * noise[0] * lit + gains**2 * noise[1]).astype(np.float32)
+    parts = gains * np.array(CELL_NOISE)
+    slope, offset = parts * noise[0], parts * gains * noise[1]
+    variance = slope.astype(np.float32) * lit + offset.astype(np.float32)
     expected = variance + SLOPE_PART * reference[..., 4:7] + FINE_PART * reference[..., 7:8]
     expected += np.float32(1e-12)
     whole = count == gpu.BLOCK_CELLS**2
@@ -276,21 +278,20 @@ def _displacements(
 def _of_blocks(field_px: Array32, grid: tuple[int, int]) -> Array32:
     """Return the displacement of every block of BLOCK_PX, rows columns 2 float32.
 
-    field_px has those of blocks centred on every FIELD_PX. They are interpolated bilinearly, but only among
-    those that differ by less than JUMP_PX from the nearest: what moves apart has no motion in between.
+    field_px has those of blocks centred on every FIELD_PX. They are interpolated bilinearly where the four
+    around are within JUMP_PX; else the nearest is taken: what moves apart has no motion in between.
     """
-    lower = [np.minimum(np.arange(n) // 2, size - 1) for n, size in zip(grid, field_px.shape, strict=False)]
-    upper = [np.minimum(at + 1, size - 1) for at, size in zip(lower, field_px.shape, strict=False)]
-    odd = [np.arange(n) % 2 for n in grid]
-    near = field_px[np.ix_(*(np.where(o, u, at) for o, u, at in zip(odd, upper, lower, strict=True)))]
-    sums, total = np.zeros_like(near), np.zeros(grid, np.float32)
-    for rows, row_parts in ((lower[0], 0.75 - 0.5 * odd[0]), (upper[0], 0.25 + 0.5 * odd[0])):
-        for columns, parts in ((lower[1], 0.75 - 0.5 * odd[1]), (upper[1], 0.25 + 0.5 * odd[1])):
-            apart = field_px[np.ix_(rows, columns)] - near
-            weight = np.outer(row_parts, parts) * (np.abs(apart).max(axis=2) < JUMP_PX)
-            sums += weight[..., None] * apart
-            total += weight
-    return np.asarray(near + sums / total[..., None], np.float32)
+    import cv2
+
+    rows, columns = field_px.shape[:2]
+    kept = np.s_[1 : 1 + grid[0], 1 : 1 + grid[1]]  # the first block's centre is a quarter after the field's
+    size = 2 * columns, 2 * rows
+    smooth = cv2.resize(field_px, size, interpolation=cv2.INTER_LINEAR)[kept]
+    nearest = cv2.resize(field_px, size, interpolation=cv2.INTER_NEAREST)[kept]
+    corners = [field_px[:-1, :-1], field_px[:-1, 1:], field_px[1:, :-1], field_px[1:, 1:]]
+    spread = (np.maximum.reduce(corners) - np.minimum.reduce(corners)).max(axis=2)
+    jumps = (spread >= JUMP_PX).repeat(2, axis=0).repeat(2, axis=1)[: grid[0], : grid[1]]
+    return np.asarray(np.where(jumps[..., None], nearest, smooth), np.float32)
 
 
 def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, information: Array32) -> Array32:
@@ -299,6 +300,8 @@ def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, infor
     There a block's correction is the mean of those around, each with its information, unless its own
     contradicts it; elsewhere something else moves, and a block has its own.
     """
+    import cv2
+
     xx, xy, yy = (np.ascontiguousarray(information[..., n]) for n in range(3))
     dx, dy = (np.ascontiguousarray((refined_px - start_px)[..., n]) for n in range(2))
     holds = np.abs(matched_px - start_px).max(axis=2) < HOLDS_PX
@@ -316,7 +319,8 @@ def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, infor
         contradicts = xx * x * x + 2 * xy * x * y + yy * y * y
         weight = np.where(weight > 0, 1 / (1 + contradicts / CONTRADICTS), 0).astype(np.float32)
     is_mean = holds & (contradicts < CONTRADICTS)
-    return np.where(is_mean[..., None], start_px + np.stack([mean_x, mean_y], -1), refined_px)
+    smooth = start_px + np.stack([mean_x, mean_y], -1)
+    return np.asarray(np.where(is_mean[..., None], smooth, refined_px), np.float32)
 
 
 def _global_px(alignment: Alignment, index: int) -> Array32:

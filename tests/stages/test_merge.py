@@ -11,6 +11,7 @@ import pytest
 
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array, Array32
+from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop
 from longexpo_cli.stages import merge as stage
@@ -314,3 +315,19 @@ def test_runs_are_bit_identical(device: Device, texture: Array) -> None:
     alignment = shifted([(0.5, 0.25), (1, -1), (2, -2)])
     first, second = (light_of(device, fold(device, mosaics, alignment)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (33, 48), (100, 150)])
+def test_displacements_between_matched_blocks_are_interpolated_unless_they_jump(
+    size: tuple[int, int],
+) -> None:
+    rows, columns = (gpu.blocks(-(-n // 2)) for n in size)
+    x, y = np.meshgrid(np.arange(columns) * 16 - 0.5, np.arange(rows) * 16 - 0.5)
+    field = np.stack([0.02 * x, 0.01 * y], -1).astype(np.float32)
+    grid = gpu.block_grid(size)
+    across, down = np.meshgrid(8 * np.arange(grid[1]) + 3.5, 8 * np.arange(grid[0]) + 3.5)
+    expected = np.stack([0.02 * across, 0.01 * down], -1)
+    np.testing.assert_allclose(stage._of_blocks(field, grid), expected, atol=1e-5)
+    field[rows // 2 :, :, 0] += 30
+    moved = stage._of_blocks(field, grid)[..., 0] - expected[..., 0]
+    assert np.isin(np.rint(moved), (0, 30)).all()
