@@ -4,6 +4,7 @@ LongexpoError
 ├── UnreadableFrameError   one file of a burst; the burst may go on without it
 ├── BurstError             a folder or video is not a usable burst
 ├── AlignmentError         the frames cannot be aligned reliably
+├── UnusableFrameError     one frame does not serve its purpose; the text says why
 ├── StrictError            something is not as asked for, and --strict was given
 ├── DeviceError            no OpenCL device, or one that is too small
 ├── RecipeError            an unknown key or a value out of range
@@ -36,6 +37,10 @@ class BurstError(LongexpoError):
 
 class AlignmentError(LongexpoError):
     """The burst was read, but its frames cannot be aligned reliably."""
+
+
+class UnusableFrameError(LongexpoError):
+    """A frame does not serve a purpose, which is done without it; the message says only why."""
 
 
 class StrictError(LongexpoError):

@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 import numpy.typing as npt
 
-from longexpo_cli import frames, memory_estimate
+from longexpo_cli import frames, longer_exposures, memory_estimate
 from longexpo_cli.errors import LongexpoError, StrictError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
@@ -127,7 +127,8 @@ class Renderer:
             del half
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
-        exposed = self.expose(burst, reference_mosaic, alignment, selection, merged)
+        longer, burst = longer_exposures.find(burst, reference_mosaic, recipe, device)
+        exposed = self.expose(burst, reference_mosaic, alignment, selection, merged, longer)
         blurred, changed, mosaic, predictor, rendered_percent = exposed
         del exposed
         trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
@@ -194,10 +195,11 @@ class Renderer:
         alignment: Alignment,
         selection: Selection,
         merged: tuple[int, ...],
+        longer: tuple[longer_exposures.LongerExposure, ...],
     ) -> tuple[MotionBlur, Change, Mosaic, str, float]:
         """Second pass: return blur and change of the run, merged mosaic, motion estimator, trail.
 
-        The trail is the length that was rendered, in percent of the diagonal.
+        longer are merged as well. The trail is the length that was rendered, in percent of the diagonal.
         """
         recipe, device, watch = self.recipe, self.device, self.watch
         pairs = {pair.second: pair for pair in selection.pairs}
@@ -233,6 +235,9 @@ class Renderer:
                     trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
                     predictor = motion.source
                 before = here
+        for extra in longer:
+            mosaic = develop.read(extra.shot)
+            merging = merge.add(device, merging, mosaic, extra.alignment, 1, recipe.merge)
         blurred = watch("blur", blur.finish(device, blurring))
         changed = watch("composite", composite.finish(changing))
         return blurred, changed, watch("merge", merge.finish(merging)), predictor, trail_percent

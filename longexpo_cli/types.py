@@ -138,10 +138,12 @@ class Shot:
 class Burst:
     """The frames of one burst in time order.
 
-    brackets are frames with a longer exposure, which are not used. refused lists the files that cannot be
-    used, and why. numbers are the frames' numbers in the burst as loaded (`longexpo info`), where they differ
-    from their positions; skipped are the numbers and file names of the frames that the user left out. unread
-    counts the frames of a video that are beyond those it was asked for, where that is known.
+    brackets are frames with a longer exposure, which are not in the trail; bracket_reasons say why each is
+    not used in the sharp exposure either ("" where it is), and are empty before that is known. refused lists
+    the files that cannot be used, and why. numbers are the frames' numbers in the burst as loaded
+    (`longexpo info`), where they differ from their positions; skipped are the numbers and file names of the
+    frames that the user left out. unread counts the frames of a video that are beyond those it was asked
+    for, where that is known.
     copies are files with the pixels of a frame, and that frame's name. order says how the order of the frames
     was found, several which bursts there seem to be ("" for one). notes are on the burst as a whole.
     """
@@ -157,6 +159,7 @@ class Burst:
     order: str = ""
     several: str = ""
     notes: tuple[str, ...] = ()
+    bracket_reasons: tuple[str, ...] = ()
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -485,10 +488,15 @@ class Change:
 
     In half-resolution pixels: the shift that would change the reference as much as the run's frames differ
     from it, root mean square over the frames. 0 where noise explains the difference; large where what was
-    even has changed. noise is the variance that was found, in units of the one that the shots say.
+    even has changed. difference H W float32 is that mean squared difference of roots of light, less noise,
+    contrast H W float32 the variance of roots of the reference's light around each pixel: where both are
+    equal, what the reference shows is gone in the other frames. noise is the variance that was found, in
+    units of the one that the shots say.
     """
 
     shift_px: Array32
+    difference: Array32
+    contrast: Array32
     grid: Grid
     noise: float
 

@@ -115,7 +115,7 @@ def verdicts(
     entries: list[dict[str, Any]] = [
         {"number": n, "file": name, "verdict": verdict, "why": why} for n, name, verdict, why in found
     ]
-    unused = [(shot.path.name, "set aside", bracket(shot)) for shot in burst.brackets]
+    unused = [(name, "used" if is_used else "set aside", why) for name, is_used, why in brackets(burst)]
     unused += [(path.name, "refused", why) for path, why in burst.refused]
     unused += [(path.name, "copy", f"it has the pixels of {name}") for path, name in burst.copies]
     entries += [
@@ -139,9 +139,16 @@ def _verdict(n: int, alignment: Alignment, selection: Selection, merged: Sequenc
     return "used", f"in {' and '.join(uses)}; {how}"
 
 
-def bracket(shot: Shot) -> str:
-    """Return why a frame was set aside."""
-    return f"it is exposed {-math.log2(shot.exposure_scale):.1f} EV more than the burst"
+def brackets(burst: Burst) -> list[tuple[str, bool, str]]:
+    """Return the name of each longer exposure, whether the sharp exposure uses it, and why or how."""
+    reasons = burst.bracket_reasons or ("",) * len(burst.brackets)
+    found = []
+    for shot, reason in zip(burst.brackets, reasons, strict=True):
+        longer = f"it is exposed {-math.log2(shot.exposure_scale):.1f} EV more than the burst"
+        is_used = bool(burst.bracket_reasons) and not reason
+        why = f"in the sharp exposure; {longer}" if is_used else "; ".join(filter(None, (longer, reason)))
+        found.append((shot.path.name, is_used, why))
+    return found
 
 
 def notes(
@@ -149,7 +156,10 @@ def notes(
 ) -> list[str]:
     """Return what the user should know, one sentence each, without duplicates."""
     lines = [f"{path.name} was skipped: {why}" for path, why in burst.refused]
-    lines += [f"{shot.path.name} was set aside: {bracket(shot)}" for shot in burst.brackets]
+    lines += [
+        f"{name} is used {why}" if is_used else f"{name} was set aside: {why}"
+        for name, is_used, why in brackets(burst)
+    ]
     for n, shot in enumerate(burst.shots):
         lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
     lines += burst.all_notes

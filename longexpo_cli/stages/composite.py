@@ -45,6 +45,10 @@ STILL_SHIFT_PX = 0.33  # below it nothing moved, whatever the motion field says
 MOVED_SHIFT_PX = 0.47  # above it the motion field decides
 CONNECTED_SHIFT_PX = 0.34  # what changed by more and is connected to what moved is part of it
 HELD_SHIFT_PX = (0.4, 0.8)  # median of a subject that is held still, and of one that is not
+GONE = (0.25, 0.45)  # share of a subject's contrast: the same; stars and fireworks are gone in other frames
+CONTRAST_SIDE = 5  # low pixels
+CONTRAST_NOISE = 0.5  # of the variance of noise in a half-resolution pixel: what is left in low pixels
+POINT_VARIANCE = 0.6  # squared half-resolution pixels: variance of points over that of their gradients
 
 CLOSE_SIZE = 0.024  # of the low diagonal: smaller sharp holes inside blurred areas are filled
 SMOOTHING_RADIUS_PX = 2.5  # low px, of the mask's joint bilateral filter: a pixel and its neighbours
@@ -100,24 +104,11 @@ def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> 
 
     low is the grid of the result.
     """
-    shot, values = mosaic.shot, mosaic.values
-    slope, offset = _binned_noise(shot)
+    slope, offset = _binned_noise(mosaic.shot)
     black, noise = np.asarray(offset / slope, np.float32), float(slope.sum() / 4)
     cell = low.scale // reference.grid.scale
     texture = kernels.texture(device, cast(DeviceArray, reference.light), low, cell, black).get()
-    gain = shot.wb_gains[1] * shot.exposure_scale
-    if shot.cfa is None:
-        green, levels = -1, develop_kernels.levels(shot, np.float32)
-        curve = develop_kernels.curve_table(shot, values.dtype)
-        sample_noise = noise / (3 * PICTURE_VARIANCE[0]) / 3
-    else:
-        green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
-        curve = np.zeros((3, 1), np.float32)
-        sample_noise = gain * _scale(shot) / 4
-    uploaded = device.upload(values)
-    root = gain * shot.noise.offset / _scale(shot)
-    fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
-    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    fine = fine_texture(device, mosaic, low, mosaic.shot)
     empty = np.zeros(low.shape, np.float32)
     return ChangeAccumulator(
         reference,
@@ -125,12 +116,35 @@ def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> 
         black,
         mean=np.ascontiguousarray(texture[..., :3]),
         texture=np.asarray(texture[..., 3] - 4 * noise, np.float32),
-        fine=np.asarray(fine - 2 * sample_noise, np.float32),
+        fine=fine,
         change=empty,
         coarse=empty,
         frames=empty,
         noise=noise,
     )
+
+
+def fine_texture(device: Device, mosaic: Mosaic, low: Grid, curve_of: Shot) -> Array32:
+    """Return the texture h w float32 of a mosaic that is too fine for the half grid, less that of noise.
+
+    It is the mean squared difference of roots of green light on each low pixel (kernels/composite_fine.cl);
+    the root's offset is that of the noise of curve_of: textures of the same offset can be compared.
+    """
+    shot, values = mosaic.shot, mosaic.values
+    gain = shot.wb_gains[1] * shot.exposure_scale
+    if shot.cfa is None:
+        green, levels = -1, develop_kernels.levels(shot, np.float32)
+        curve = develop_kernels.curve_table(shot, values.dtype)
+        sample_noise = float(_binned_noise(shot)[0].sum() / 4) / (3 * PICTURE_VARIANCE[0]) / 3
+    else:
+        green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
+        curve = np.zeros((3, 1), np.float32)
+        sample_noise = gain * _scale(shot) / 4
+    root = curve_of.wb_gains[1] * curve_of.exposure_scale * curve_of.noise.offset / _scale(curve_of)
+    uploaded = device.upload(values)
+    fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
+    device.finish()  # a CPU device reads the mosaic from the caller's memory until here
+    return np.asarray(fine - 2 * sample_noise, np.float32)
 
 
 def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeAccumulator:
@@ -190,7 +204,21 @@ def finish(total: ChangeAccumulator) -> Change:
     )
     large = np.maximum(coarse - COARSE_NOISE_MARGIN * coarse_noise, 0)
     large /= coarse_texture + coarse_noise + invisible
-    return Change(np.asarray(np.sqrt(np.maximum(small, large)), np.float32), total.low, factor)
+    shift_px = np.asarray(np.sqrt(np.maximum(small, large)), np.float32)
+    difference = np.asarray(np.maximum(change - NOISE_MARGIN * factor * noise, 0), np.float32)
+    return Change(shift_px, difference, _contrast(total), total.low, factor)
+
+
+def _contrast(total: ChangeAccumulator) -> Array32:
+    """Return the variance of roots of the reference's light around each low pixel, summed over colours."""
+    import cv2
+
+    side = (CONTRAST_SIDE, CONTRAST_SIDE)
+    between = (cv2.blur(np.square(total.mean), side) - np.square(cv2.blur(total.mean, side))).sum(axis=-1)
+    within = POINT_VARIANCE * _mean_around(total.texture)
+    return np.asarray(
+        np.maximum(between - CONTRAST_NOISE * total.noise, 0) + np.maximum(within, 0), np.float32
+    )
 
 
 def composite(
@@ -265,7 +293,8 @@ def held_subject(change: Change, subject: Subject) -> Array32:
     """Return h w float32 in 0..1: the subject's weight, less for each of its parts that does not stay still.
 
     A subject that stands, or that the camera follows, sways, turns and reflects; it is not blurred for that,
-    but where the motion field says that it moves (limbs).
+    but where the motion field says that it moves (limbs). A part is still whose median shift is small and
+    whose contrast is there in the other frames as well: a starry sky has no shift in most of its pixels.
     """
     import cv2
 
@@ -274,6 +303,10 @@ def held_subject(change: Change, subject: Subject) -> Array32:
     count, label = cv2.connectedComponents((subject.weight > 0).astype(np.uint8))
     medians = [float(np.median(change.shift_px[label == part])) for part in range(1, count)]
     held = 1 - curves.linear_step(np.array([np.inf, *medians]), *HELD_SHIFT_PX)
+    kinds = label.ravel()
+    gone = np.bincount(kinds, np.minimum(change.difference, change.contrast).ravel(), count)
+    share: Array64 = gone / np.maximum(np.bincount(kinds, change.contrast.ravel(), count), MIN_VARIANCE)
+    held *= 1 - curves.linear_step(share, *GONE)
     return np.asarray(subject.weight * held[label], np.float32)
 
 

@@ -58,7 +58,8 @@ def motion(columns: slice, length_px: float) -> Array:
 
 def change(shift_px: Array | float) -> Change:
     """Return a change of the whole picture, or of a map."""
-    return Change(np.broadcast_to(np.float32(shift_px), LOW.shape).copy(), LOW, 1.0)
+    shift = np.broadcast_to(np.float32(shift_px), LOW.shape).copy()
+    return Change(shift, 0 * shift, 0 * shift + 1, LOW, 1.0)
 
 
 def photograph(device: Device, moving: Array, frame: Frame, faces: Array | None = None) -> Photograph:
@@ -188,6 +189,21 @@ def test_a_subject_that_is_held_may_sway_and_one_that_moves_is_blurred(device: D
     assert alone[10:13, 10:20].min() == 1
 
 
+def test_a_subject_of_points_that_are_gone_elsewhere_is_not_held(device: Device) -> None:
+    shift = np.zeros(LOW.shape, np.float32)
+    shift[10:20:3, 10:30] = 2.0  # the paths of stars over a dark sky
+    stars = np.zeros(LOW.shape, np.float32)
+    stars[10:20:3, 10:30:5] = 0.1
+    weight = np.zeros(LOW.shape, np.float32)
+    weight[8:22, 8:32] = 1
+    sky = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
+    gone = Change(shift, stars, stars, LOW, 1.0)
+    there = Change(shift, 0.1 * stars, stars, LOW, 1.0)
+    still = blur(device, motion(slice(0), 0.0))
+    assert composite.moved_mask(still, gone, sky, PARAMS)[10:20:3, 10:30].min() == 1
+    assert composite.moved_mask(still, there, sky, PARAMS).max() == 0
+
+
 def test_streaks_beside_a_subject_that_is_held_do_not_eat_its_rim(device: Device) -> None:
     shift = np.full(LOW.shape, 0.1)
     shift[:, 20:] = 5.0
@@ -251,6 +267,22 @@ def test_a_flat_thing_that_passes_changes_what_is_flat(device: Device) -> None:
     found = measured(device, lights).shift_px
     assert found[11:14, 13:30].min() > 1
     assert found[20:].max() < 0.3
+
+
+def test_contrast_that_is_gone_is_told_from_what_shifted(device: Device) -> None:
+    def stars(shift_px: int) -> Array:
+        light = np.full(FULL.shape, 0.02)
+        for y, x in np.random.default_rng(4).integers(20, 180, (60, 2)):
+            light[y : y + 2, x + shift_px : x + shift_px + 2] = 0.5
+        return light
+
+    def gone(lights: list[Array]) -> float:
+        found = measured(device, lights)
+        return float(np.minimum(found.difference, found.contrast).sum() / found.contrast.sum())
+
+    assert gone([stars(0), *[stars(7 * n) for n in range(1, 5)]]) > 0.5
+    assert gone([stars(0)] * 5) < 0.05
+    assert gone([texture(0), *[texture(1.0)] * 4]) < composite.GONE[0]
 
 
 @pytest.mark.parametrize("gain", [0.97, 1.03])
