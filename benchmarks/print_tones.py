@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks import drawn_light, results
-from longexpo_cli import colour, metrics
+from longexpo_cli import colour, local_tones, metrics
 from longexpo_cli.arrays import Array32, Array64
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.stages import finish as stage
@@ -43,7 +43,7 @@ def printed(device: Device, light: Array32, **changes: Any) -> Print:
 
 def printed_globally(device: Device, light: Array32) -> Print:
     """Return the print of light by one tone curve, without local exposure."""
-    with mock.patch.multiple(stage, highlight_ev=lambda *_: 0.0, shadow_ev=lambda *_: 0.0):
+    with mock.patch.multiple(local_tones, highlight_ev=lambda *_: 0.0, shadow_ev=lambda *_: 0.0):
         return printed(device, light)
 
 
@@ -172,7 +172,7 @@ def hue_error(found: Array64, truth: Array64) -> float:
 def main() -> None:
     """Print the tables."""
     device = choose()
-    print(f"Prints of drawn light, 900 x 600, on {device.name}")
+    print(f"Prints of drawn light, 900 x 600, rooms {SIZE[1]} x {SIZE[0]}, on {device.name}")
     rooms(device)
     print()
     greys(device)

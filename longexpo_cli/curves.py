@@ -1,4 +1,4 @@
-"""Step functions, elementwise on arrays."""
+"""Step functions, of numbers and elementwise on arrays."""
 
 from __future__ import annotations
 
@@ -20,3 +20,9 @@ def smootherstep(t: npt.NDArray[F]) -> npt.NDArray[F]:
     """Return 6t^5 - 15t^4 + 10t^3 of t clamped to 0..1 (Perlin 2002, doi:10.1145/566654.566636)."""
     t = np.clip(t, 0, 1)
     return t * t * t * (t * (t * 6 - 15) + 10)
+
+
+def smoothstep(value: float, ends: tuple[float, float]) -> float:
+    """Return 0 up to the first end, 1 from the second on, 3t^2 - 2t^3 between."""
+    t = min(max((value - ends[0]) / (ends[1] - ends[0]), 0.0), 1.0)
+    return t * t * (3 - 2 * t)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from longexpo_cli import colour
+from longexpo_cli import colour, local_tones
 from longexpo_cli.gpu import finish as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.stages import finish as stage
@@ -226,7 +226,7 @@ def test_cells_of_hostile_light_are_finite(device: Device) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (1, 37), (40, 1), (33, 70)])
 def test_fusion_is_its_twin(device: Device, size: tuple[int, int]) -> None:
-    level, shown = levels(size), stage.shown(TONE)
+    level, shown = levels(size), local_tones.shown(TONE)
     exposed, weight = kernels.expose(device, up(device, level), up(device, shown), top=TONE.top, ev=EV)
     true_exposed, true_weight = twin.expose(level, shown, top=TONE.top, ev=EV)
     assert np.abs(exposed.get() - true_exposed).max() < 2e-5
@@ -248,7 +248,7 @@ def test_equal_exposures_are_fused_to_themselves(device: Device) -> None:
 def test_fitted_lines_are_their_twin(device: Device, size: tuple[int, int]) -> None:
     level = levels(size)
     fused = np.random.default_rng(11).random(size).astype(np.float32)
-    tables = stage.unshown(TONE), stage.least_ev(TONE, *WIDE_LIMITS)
+    tables = local_tones.unshown(TONE), local_tones.least_ev(TONE, *WIDE_LIMITS)
     low_ev, high_ev = WIDE_LIMITS
     on_device, fused_there, table, least = (up(device, values) for values in (level, fused, *tables))
     made = kernels.fit(
@@ -262,13 +262,17 @@ def test_fitted_lines_are_their_twin(device: Device, size: tuple[int, int]) -> N
 
 def test_shadows_are_raised_though_fusion_would_make_them_black(device: Device) -> None:
     level = np.full((12, 9), -7.0, np.float32)
-    table, least = (up(device, values) for values in (stage.unshown(TONE), stage.least_ev(TONE, -1.0, 3.0)))
+    table, least = (
+        up(device, values) for values in (local_tones.unshown(TONE), local_tones.least_ev(TONE, -1.0, 3.0))
+    )
     black = up(device, np.zeros_like(level))
     made = kernels.fit(device, up(device, level), black, table, least, top=TONE.top, low_ev=-1.0, high_ev=3.0)
-    even = stage.flat_ev(-7.0, TONE, -1.0, 3.0) - stage.flat_ev(stage.KEPT_LEVEL, TONE, -1.0, 3.0)
+    even = local_tones.flat_ev(-7.0, TONE, -1.0, 3.0) - local_tones.flat_ev(
+        local_tones.KEPT_LEVEL, TONE, -1.0, 3.0
+    )
     assert even > 1
     assert np.abs(made.line.get()[..., 0]).max() < 1e-5
-    assert made.line.get()[..., 1] == pytest.approx(stage.LEAST_RAISED * float(even), abs=0.02)
+    assert made.line.get()[..., 1] == pytest.approx(local_tones.LEAST_RAISED * float(even), abs=0.02)
 
 
 @pytest.mark.parametrize("size", SIZES)

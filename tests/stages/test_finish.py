@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks import drawn_light, print_tones
-from longexpo_cli import colour, metrics
+from longexpo_cli import colour, local_tones, metrics
 from longexpo_cli.colour import GAIN_OFFSET
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import finish as stage
@@ -263,9 +263,9 @@ def test_white_water_is_white_and_a_stage_is_black(device: Device) -> None:
 def test_street_lighting_is_not_taken_for_daylight() -> None:
     street = replace(SHOT, f_number=1.8, exposure_s=1 / 20, iso=800)
     outside = replace(SHOT, f_number=1.8, exposure_s=1 / 2000, iso=50)
-    assert stage.daylight(street, 0.8) == 0
-    assert stage.daylight(outside, 0.8) == 1
-    assert stage.daylight(SHOT, 0.8) == 1  # not known
+    assert local_tones.daylight(street, 0.8) == 0
+    assert local_tones.daylight(outside, 0.8) == 1
+    assert local_tones.daylight(SHOT, 0.8) == 1  # not known
 
 
 def test_chart_colours_keep_their_hue(device: Device) -> None:
