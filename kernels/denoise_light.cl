@@ -1,17 +1,18 @@
 /* Light of opposed roots (denoise_roots): of shrunk ones (denoise_shrink), but for what is small and stands out.
 
      d = noisy - shrunk                    what the shrinkage removed
-     D = mean of d^2 / (v / frames) over 3 x 3 pixels, weights (1 2 1) (1 2 1) / 16, edges repeated
+     D = mean of d^2 / (v / frames) over 3 x 3 pixels, weights (1 2 1) (1 2 1) / 16, edges repeated, of lightness
      P = the same of noisy - m, times max(1 - s^2 / (v / frames), 0)
          m, s^2: mean and variance of shrunk at eight pixels around, two or three away
-     f = max(1 - (threshold / max(D, P))^2, 0),  z = shrunk + f d
+     f = max(1 - (threshold / max(D, P))^2, 0),  z = shrunk + f d in all planes
      r = z0 + z1 - z2, g = z0 + z2, b = z0 - z1 - z2
      t = y^2 + (1 - f) removed of each plane; below the root of the knee, the tangent
      light = to_working (t - offset)
 
    A point of light has its energy in all frequencies of a block, a little in each: a star of eight deviations would be
    removed as noise, and a brighter one in part. In the difference it is a point of light again; where all is even around
-   it, it is one in `noisy` too, however little was removed. Noise alone has D and P near 1.
+   it, it is one in `noisy` too, however little was removed. Noise alone has D and P near 1; that of colour is too coarse for nine pixels to tell, so
+   lightness decides.
    The square of a root's mean is less than the mean of light by the variance of the root: what was removed of that
    is added, so that dark areas do not darken. noisy = shrunk and removed = 0 -> the inverse of denoise_roots.
 
@@ -58,7 +59,7 @@ __kernel void denoise_light(__global const float *noisy,   /* 3 H W */
                             __global const float *frames,  /* frames merged; not read where it has no columns */
                             __global float *light,         /* H W 3, working space */
                             int width, int height, int frame_columns, int frame_rows,
-                            float4 variance, /* of the noise of each plane's pixels */
+                            float variance, /* of the noise of lightness, per pixel */
                             float threshold,
                             float16 roots) /* rows of to_working, each with its colour's offset; sc..: roots of the knees */
 {
@@ -68,32 +69,30 @@ __kernel void denoise_light(__global const float *noisy,   /* 3 H W */
     size_t plane = (size_t)width * height, line = (size_t)y * width;
     int columns = (width + CELL - 1) / CELL, rows = (height + CELL - 1) / CELL;
     size_t cell = (size_t)(y / CELL) * columns + x / CELL, cells = (size_t)columns * rows;
-    float8 noise = load_noise(frames, frame_columns, frame_rows, x, y), z[3], gone[3];
-    float of_plane[3] = {variance.x, variance.y, variance.z};
+    float8 level = variance * load_noise(frames, frame_columns, frame_rows, x, y);
+    float8 here = load_run(shrunk + line, width, x), mean = 0.0f, square = 0.0f, away = 0.0f, point = 0.0f;
+    for (int k = 0; k < AROUND; k++) {
+        size_t row = (size_t)clamp(y + DOWN[k], 0, height - 1) * width;
+        float8 other = load_run(shrunk + row, width, x + ACROSS[k]) - here;
+        mean += other / AROUND;
+        square += other * other / AROUND;
+    }
+    for (int j = -1; j <= 1; j++) {
+        size_t row = (size_t)clamp(y + j, 0, height - 1) * width;
+        for (int i = -1; i <= 1; i++) {
+            float weight = (i == 0 ? 0.5f : 0.25f) * (j == 0 ? 0.5f : 0.25f);
+            float8 value = load_run(noisy + row, width, x + i);
+            float8 apart = value - load_run(shrunk + row, width, x + i), above = value - here - mean;
+            away += weight * apart * apart;
+            point += weight * above * above;
+        }
+    }
+    point *= fmax(1.0f - fmax(square - mean * mean, 0.0f) / level, 0.0f);
+    float8 ratio = threshold * level / fmax(fmax(away, point), 1e-20f);
+    float8 kept = fmax(1.0f - ratio * ratio, 0.0f), z[3], gone[3];
     for (int c = 0; c < 3; c++) {
-        float8 mean = 0.0f, square = 0.0f, removed_energy = 0.0f, point = 0.0f;
-        float8 here = load_run(shrunk + c * plane + line, width, x);
-        for (int k = 0; k < AROUND; k++) {
-            size_t row = c * plane + (size_t)clamp(y + DOWN[k], 0, height - 1) * width;
-            float8 other = load_run(shrunk + row, width, x + ACROSS[k]) - here;
-            mean += other / AROUND;
-            square += other * other / AROUND;
-        }
-        for (int j = -1; j <= 1; j++) {
-            size_t row = c * plane + (size_t)clamp(y + j, 0, height - 1) * width;
-            for (int i = -1; i <= 1; i++) {
-                float weight = (i == 0 ? 0.5f : 0.25f) * (j == 0 ? 0.5f : 0.25f);
-                float8 value = load_run(noisy + row, width, x + i);
-                float8 apart = value - load_run(shrunk + row, width, x + i), above = value - here - mean;
-                removed_energy += weight * apart * apart;
-                point += weight * above * above;
-            }
-        }
-        float8 level = of_plane[c] * noise;
-        point *= fmax(1.0f - fmax(square - mean * mean, 0.0f) / level, 0.0f);
-        float8 ratio = threshold * level / fmax(fmax(removed_energy, point), 1e-20f);
-        float8 kept = fmax(1.0f - ratio * ratio, 0.0f);
-        z[c] = here + kept * (load_run(noisy + c * plane + line, width, x) - here);
+        float8 less = load_run(shrunk + c * plane + line, width, x);
+        z[c] = less + kept * (load_run(noisy + c * plane + line, width, x) - less);
         float first = removed[c * cells + cell], second = removed[c * cells + min(cell + 1, cells - 1)];
         gone[c] = (1.0f - kept) * (float8)(first, first, first, first, second, second, second, second);
     }

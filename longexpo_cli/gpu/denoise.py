@@ -101,14 +101,14 @@ def light(
     shrunk: DeviceArray,
     removed: DeviceArray,
     frames: DeviceArray | None,
-    variance: tuple[float, float, float],
+    variance: float,
     threshold: float,
     curve: Array32,
 ) -> DeviceArray:
     """Return the light H W 3 float32 of opposed roots that `shrink` returned, and of what it was given.
 
     Small things that were removed are put back where they stand out from the noise by threshold; variance is
-    that of the noise of each plane's pixels, frames as in `shrink`, curve: see kernels/denoise_light.cl.
+    that of the noise of a pixel's lightness, frames as in `shrink`, curve: see kernels/denoise_light.cl.
     """
     height, width = shrunk.shape[1:]
     result = LIGHT.allocate(device, height, width)
@@ -125,7 +125,7 @@ def light(
         height=height,
         frame_columns=frame_size[1],
         frame_rows=frame_size[0],
-        variance=(*variance, 0.0),
+        variance=variance,
         threshold=threshold,
         roots=tuple(map(float, curve)),
     )

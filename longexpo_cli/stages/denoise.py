@@ -28,7 +28,7 @@ from longexpo_cli.types import Frame, Shot
 # quarter resolution. Chosen on bursts of photographs: more removes detail as well.
 THRESHOLDS = (1.75, 1.0, 1.0)
 LEVELS = len(THRESHOLDS)
-POINT_THRESHOLD = 3.0  # times the noise variance: points that stand out more are put back (denoise_light.cl)
+POINT_THRESHOLD = 4.0  # times the noise variance: points that stand out more are put back (denoise_light.cl)
 MAX_OFFSET = 1.0  # light: a noise that hardly grows with light has no square root; white is 1
 ANSCOMBE = 3 / 8  # of the scale is added to the offset: the variance of roots is even down to little light
 KNEE = 0.25  # of the offset: light below black by more is noise whose root is not even
@@ -77,9 +77,8 @@ def denoise(device: Device, frame: Frame, params: Params) -> Frame:
         device.finish()  # so that a level's buffers are freed before the next one's are allocated
         coarse = shrunk, noisy
     del coarse
-    lightness, first, second = (float(plane.mean()) for plane in variances[0])
     point = POINT_THRESHOLD * strength
-    light = kernels.light(device, noisy, shrunk, removed, merged, (lightness, first, second), point, back)
+    light = kernels.light(device, noisy, shrunk, removed, merged, float(variances[0][0].mean()), point, back)
     result: Array32 = light.get()
     return replace(frame, light=result)
 

@@ -110,7 +110,7 @@ def light(
     shrunk: Array,
     removed: Array,
     frames: Array | None,
-    variance: tuple[float, float, float],
+    variance: float,
     threshold: float,
     curve: Array,
 ) -> Array64:
@@ -131,8 +131,8 @@ def light(
     part = np.ones((height, width))
     if frames is not None:
         part = 1 / frames.astype(np.float64).repeat(2, 0).repeat(2, 1)[:height, :width]
-    noise = np.array(variance)[:, None, None] * part
-    energy = np.maximum(energy, point * np.maximum(1 - variety / noise, 0))
+    noise = variance * part
+    energy = np.maximum(energy, point * np.maximum(1 - variety / noise, 0))[:1]
     kept = np.maximum(1 - np.square(threshold * noise / np.maximum(energy, 1e-20)), 0)
     planes = shrunk + kept * apart
     inverse = np.linalg.inv(OPPOSED)
