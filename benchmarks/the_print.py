@@ -1,9 +1,9 @@
 """The print: what stands still, noise, lights, tones and files, each with a benchmark of its own.
 
-The parts are `python -m benchmarks.print_merge` (noise, detail and ghosts of the merged frames), `.print_noise`
-(the same, denoised), `.print_still` (still things as blur), `.print_lights` (clipped lights), `.print_tones`
-(local tones) and `.print_files` (which programs read the files, tags, sizes, times). Pictures are those of the
-folder in LONGEXPO_PICTURES, by the numbers of the Kodak set.
+The parts are `python -m benchmarks.print_merge` (noise, detail and ghosts of the merged frames),
+`.print_noise` (the same, denoised), `.print_still` (still things as blur), `.print_lights` (clipped lights),
+`.print_tones` (local tones) and `.print_files` (which programs read the files, tags, sizes, times). Pictures
+are those of the folder in LONGEXPO_PICTURES, by the numbers of the Kodak set.
 """
 
 from __future__ import annotations
