@@ -53,21 +53,24 @@ class Params:
 
 
 def denoise(device: Device, frame: Frame, params: Params) -> Frame:
-    """Return a sharp exposure H W 3 float32 with less noise; with strength 0, or without noise, the same."""
-    shot = frame.shot
+    """Return a sharp exposure H W 3 float32 with less noise; with strength 0, or without noise, the same.
+
+    The frame's light is freed early when the caller keeps no reference to the frame.
+    """
+    shot, frames_merged = frame.shot, frame.frames_merged
     if params.strength == 0 or max(shot.noise.scale, shot.noise.offset) <= 0:
         return frame
     forward, back = curves(shot)
     variances = None if shot.cfa is None else field_variances(device, shot)
-    exposure = device.upload(frame.light)
+    exposure, frame = device.upload(frame.light), replace(frame, light=np.empty((0, 0, 3), np.float32))
     planes = [kernels.roots(device, exposure, forward)]
     device.finish()  # a CPU device reads the light from the caller's memory until here
     del exposure
     for _ in range(LEVELS - 1):
         planes.append(kernels.halve(device, planes[-1]))
     if variances is None:
-        variances = picture_variances(planes, shot, frame.frames_merged)
-    merged = None if frame.frames_merged is None else device.upload(frame.frames_merged)
+        variances = picture_variances(planes, shot, frames_merged)
+    merged = None if frames_merged is None else device.upload(frames_merged)
     strength = params.strength**2
     coarse: tuple[DeviceArray, DeviceArray] | None = None
     for level in range(LEVELS - 1, -1, -1):
