@@ -58,11 +58,11 @@ MIN_VARIANCE = 1e-8  # squared light, (1e-4 of white)^2: rounding of half floats
 MIN_NOISE_SCALE = 1e-9  # of the noise variance: pictures without noise have a square root, too
 
 # Variance of a binned pixel, of a sample's: sums of squared weights of develop_bin, for red, green and blue,
-# and of develop_bin_rgb. Pixels of develop_bin overlap, so their mean has CFA_OVERLAP times the variance of
+# and of develop_bin_rgb. Their pixels overlap, so their mean has OVERLAP times the variance of
 # as many independent ones.
 CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
-PICTURE_VARIANCE = (0.25, 0.25, 0.25)
-CFA_OVERLAP = 2.56
+PICTURE_VARIANCE = (0.09765625,) * 3
+OVERLAP = 2.56
 # What a shift of the frames changes: their gradients, and detail that is too fine for half-resolution pixels
 # and that binning folds back (composite_fine, less the gradients on its pixels, which are half as wide).
 # Measured with pictures that are sharp to the pixel, and shifted.
@@ -135,16 +135,14 @@ def fine_texture(device: Device, mosaic: Mosaic, low: Grid, curve_of: Shot) -> A
     if shot.cfa is None:
         green, levels = -1, develop_kernels.levels(shot, np.float32)
         curve = develop_kernels.curve_table(shot, values.dtype)
-        sample_noise = float(_binned_noise(shot)[0].sum() / 4) / (3 * PICTURE_VARIANCE[0]) / 3
     else:
         green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
         curve = np.zeros((3, 1), np.float32)
-        sample_noise = gain * _scale(shot) / 4
     root = curve_of.wb_gains[1] * curve_of.exposure_scale * curve_of.noise.offset / _scale(curve_of)
     uploaded = device.upload(values)
     fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
     device.finish()  # a CPU device reads the mosaic from the caller's memory until here
-    return np.asarray(fine - 2 * sample_noise, np.float32)
+    return np.asarray(fine - _fine_noise(shot), np.float32)
 
 
 def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeAccumulator:
@@ -185,7 +183,8 @@ def finish(total: ChangeAccumulator) -> Change:
     frames = np.maximum(total.frames, 1)
     change, coarse = _mean_around(total.change / frames), _mean_around(total.coarse / frames)
     gradient = np.maximum(_mean_around(total.texture), 0)
-    fine = _mean_around(np.maximum(_mean_around(total.fine) - FINE_GRADIENT * gradient, 0))
+    own = total.fine - _more_noise(total)
+    fine = _mean_around(np.maximum(_mean_around(own) - FINE_GRADIENT * gradient, 0))
     texture = GRADIENT_WEIGHT * gradient + FINE_WEIGHT * fine
     noise = total.noise + total.frame_noise / max(total.count, 1)
     factor = _noise_factor((change - STILL_SHIFT_VARIANCE * texture)[total.frames > 0], noise)
@@ -196,8 +195,7 @@ def finish(total: ChangeAccumulator) -> Change:
     across = np.diff(averaged, axis=1, append=averaged[:, -1:]) / cell
     down = np.diff(averaged, axis=0, append=averaged[-1:]) / cell
     gradient = _mean_around((np.square(across) + np.square(down)).sum(axis=-1))
-    overlap = 1.0 if total.reference.shot.cfa is None else CFA_OVERLAP
-    coarse_noise = noise * min(overlap / (cell * side) ** 2, 1.0)
+    coarse_noise = noise * min(OVERLAP / (cell * side) ** 2, 1.0)
     coarse_texture = gradient + COARSE_FINE_WEIGHT * fine
     coarse_noise *= _noise_factor(
         (coarse - STILL_SHIFT_VARIANCE * coarse_texture)[total.frames > 0], coarse_noise
@@ -234,7 +232,7 @@ def composite(
     """
     blurred = cast(DeviceArray, blur.light)
     exposure = device.upload(sharp.light)
-    half_guide = kernels.guide(device, exposure, blur.grid, binned=blur.shot.cfa is not None)
+    half_guide = kernels.guide(device, exposure, blur.grid, binned=True)
     half_per_low = blur.low.scale // blur.grid.scale
     slope, offset = _binned_noise(sharp.shot)
     flat_variance = FLAT_LIGHT * float(slope.max()) + float(offset.max()) + MIN_VARIANCE
@@ -340,6 +338,22 @@ def _binned_noise(shot: Shot) -> tuple[Array64, Array64]:
     squared, exposure = np.square(np.asarray(shot.camera_to_working, np.float64)), shot.exposure_scale
     slope = _scale(shot) * exposure * (squared @ binned)
     return slope, shot.noise.offset * exposure**2 * (squared @ (gains * binned))
+
+
+def _fine_noise(shot: Shot) -> float:
+    """Return what noise adds to fine texture: twice the variance of roots of a shot's green light."""
+    if shot.cfa is not None:
+        return shot.wb_gains[1] * shot.exposure_scale * _scale(shot) / 2
+    return 2 * float(_binned_noise(shot)[0].sum() / 4) / (3 * PICTURE_VARIANCE[0]) / 3
+
+
+def _more_noise(total: ChangeAccumulator) -> float:
+    """Return what more noise adds to the fine texture of a picture, whose noise is only assumed."""
+    shot = total.reference.shot
+    if shot.cfa is not None:
+        return 0.0
+    noise = _fine_noise(shot)
+    return (_noise_factor(_mean_around(total.fine) + noise, noise) - 1) * noise
 
 
 def _noise_factor(variance: Any, noise: float) -> float:

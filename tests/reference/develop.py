@@ -194,13 +194,18 @@ def rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
 
 
 def bin_rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:
-    """Return mean light of the pixels of each 2x2 block inside the picture."""
-    light = rgb(values, curve, colour)
-    height, width = light.shape[:2]
-    y, x = np.arange(0, height, 2), np.arange(0, width, 2)
-    y1, x1 = np.minimum(y + 1, height - 1), np.minimum(x + 1, width - 1)
-    corners = [light[np.ix_(rows, columns)] for rows in (y, y1) for columns in (x, x1)]
-    return _with_one(np.mean(corners, axis=0))
+    """Return the light of a picture, binned."""
+    return _with_one(binned(rgb(values, curve, colour)))
+
+
+def binned(light: Array) -> Array64:
+    """Return light H W 3 weighted by (1, 3, 3, 1) / 8 around every 2x2 block, edges repeated."""
+    shape = [-(-n // 2) for n in light.shape[:2]]
+    sides = [(1, 2 * half + 1 - full) for half, full in zip(shape, light.shape[:2], strict=True)]
+    padded = np.pad(light.astype(np.float64), [*sides, (0, 0)], mode="edge")
+    taps = np.array([1, 3, 3, 1]) / 8
+    lines = np.sum([w * padded[n : n + 2 * shape[0] : 2] for n, w in enumerate(taps)], axis=0)
+    return np.sum([w * lines[:, n : n + 2 * shape[1] : 2] for n, w in enumerate(taps)], axis=0)
 
 
 def low(frame: Array, k: int) -> Array64:

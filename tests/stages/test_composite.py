@@ -23,6 +23,7 @@ from longexpo_cli.types import (
     Shot,
     Subject,
 )
+from tests.reference import develop as reference
 
 SHOT = plain_shot((256, 384))
 FULL, HALF, LOW = Grid.over(256, 384, 1), Grid.over(256, 384, 2), Grid.over(256, 384, 8)
@@ -35,7 +36,7 @@ def blur(
     """Return a blur of one level, or of a picture at half resolution."""
     light = np.full((*HALF.shape, 4), [level * coverage] * 3 + [coverage], np.float32)
     if of is not None:
-        light[..., :3] = of.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))
+        light[..., :3] = reference.binned(of)
     return MotionBlur(device.upload(light), HALF, motion_px.astype(np.float32), LOW, SHOT, 1.0, 1)
 
 
@@ -235,7 +236,7 @@ def measured(device: Device, lights: list[Array], shot: Shot = NOISY, seed: int 
     for light in lights:
         deviation = np.sqrt(NOISE.scale * np.maximum(light, 0) + NOISE.offset)[..., None]
         values = light[..., None] + deviation * rng.normal(size=(*FULL.shape, 3))
-        half = values.reshape(HALF.height, 2, HALF.width, 2, 3).mean(axis=(1, 3))
+        half = reference.binned(values)
         with_one = np.concatenate([half, np.ones((*HALF.shape, 1))], axis=-1).astype(np.float16)
         frames.append((values.astype(np.float32), DeviceFrame(device.upload(with_one), HALF, shot)))
     total = composite.begin(device, frames[0][1], Mosaic(frames[0][0], shot), LOW)
@@ -304,7 +305,7 @@ def test_detail_that_stood_still_half_the_time_is_half_there(device: Device) -> 
     truth = 0.5 * frame.light + np.float32(0.2)
     moved = blur(device, motion(slice(None), 9.0), of=truth)
     result = composite.composite(device, moved, change(5), frame, subject(), PARAMS).light
-    coarse = truth.reshape(128, 2, 192, 2, 3).mean(axis=(1, 3)).repeat(2, axis=0).repeat(2, axis=1)
+    coarse = reference.binned(truth).repeat(2, axis=0).repeat(2, axis=1)
     assert np.abs(result - truth).max() < 0.01
     assert np.abs(coarse - truth).mean() > 0.05
 
