@@ -52,25 +52,34 @@ def find(
 
     Burst.bracket_reasons then has one text for each bracket: why it is not used, "" for one that is. In the
     background look none is: what it shows beside the subject is not where the frames of the burst have it.
+    Nor is one with dark frames, which are those of the burst: dark current grows with time.
     """
     if not burst.brackets:
         return (), burst
-    if recipe.mode == "background":
-        reasons = ["it is not used in the background look"] * len(burst.brackets)
-        return (), replace(burst, bracket_reasons=tuple(reasons))
+    if unused := _unused_reason(reference.shot, recipe):
+        return (), replace(burst, bracket_reasons=(unused,) * len(burst.brackets))
     half, low, grid = _developed(device, reference, recipe)
     texture = _texture(device, reference, grid, reference.shot)
     anchor = _Anchor(half, low, grid, texture, develop.preview_gain(low))
     found: list[LongerExposure] = []
-    reasons = []
+    reasons: list[str] = []
     for shot in burst.brackets:
-        corrected = replace(shot, dark=reference.shot.dark, defects=reference.shot.defects)
+        corrected = replace(shot, defects=reference.shot.defects)
         try:
             found.append(_fit(anchor, corrected, recipe, device))
             reasons.append("")
         except LongexpoError as error:
             reasons.append(str(error).removeprefix(f"{shot.path}: "))
     return tuple(found), replace(burst, bracket_reasons=tuple(reasons))
+
+
+def _unused_reason(reference: Shot, recipe: Recipe) -> str:
+    """Return why no longer exposure can be used, "" when one may be."""
+    if recipe.mode == "background":
+        return "it is not used in the background look"
+    if reference.dark is not None:
+        return "the dark frames are not of its exposure time"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

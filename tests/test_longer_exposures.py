@@ -149,6 +149,22 @@ def test_the_background_look_uses_none(one_device: Device, usual: Path, tmp_path
     assert "background look" in burst.bracket_reasons[0]
 
 
+def test_dark_frames_of_the_burst_are_not_those_of_a_longer_exposure(
+    one_device: Device, usual: Path, tmp_path: Path
+) -> None:
+    folder = with_longer(usual, tmp_path / "burst", shifted(scene(), 1, 1), said=3, brighter=3)
+    dark = tmp_path / "dark"
+    dark.mkdir()
+    for n in range(2):
+        start = START - datetime.timedelta(seconds=10 + n)
+        write_frame(dark / f"{n}.dng", np.zeros((*SIZE, 3), np.float32), SENSOR, (8, n), start, 100)
+    recipe = Recipe()
+    burst = load.with_dark_frames(load.load(folder, recipe.load), dark)
+    found, burst = longer_exposures.find(burst, develop.read(burst.shots[REFERENCE]), recipe, one_device)
+    assert not found
+    assert burst.bracket_reasons == ("the dark frames are not of its exposure time",)
+
+
 def test_a_burst_without_brackets_is_as_it_was(one_device: Device, usual: Path) -> None:
     found, burst = judged(one_device, usual)
     assert not found
