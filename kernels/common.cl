@@ -296,3 +296,31 @@ inline float3 raw_cell(__global const VALUE *values, int width, int height, int 
     return of_colours((at_centre(rows) - black) * inverse, red);
 }
 #endif
+
+/* A coordinate mirrored about the centres of the first and the last pixel, which keeps the position in the pattern. */
+inline int mirror(int at, int size)
+{
+    if (size < 2)
+        return 0;
+    at = abs(at) % (2 * size - 2);
+    return at < size ? at : 2 * size - 2 - at;
+}
+
+#ifdef KNEE
+/* The curve on which colours are interpolated, of a number or a vector, and its inverse: a square root, in which noise
+   has one size and colours differ alike in light and shade, smooth through 0, so that noise below black is kept. */
+#define TO_ROOT(v) copysign(sqrt(fabs(v) + KNEE) - sqrt(KNEE), v)
+#define FROM_ROOT(r) copysign((fabs(r) + sqrt(KNEE)) * (fabs(r) + sqrt(KNEE)) - KNEE, r)
+#endif
+
+#ifdef CFA_ROWS
+/* The light of a stored value in one plane of the pattern (merge_light). */
+inline float light_of(VALUE value, __global const float *curve, int plane)
+{
+#ifdef GAMMA_ENCODED
+    return curve[convert_int(value)];
+#else
+    return (convert_float(value) - curve[2 * plane]) * curve[2 * plane + 1];
+#endif
+}
+#endif

@@ -2,7 +2,7 @@
 
    The mean is taken over the scale * scale full-resolution pixels of a cell, or those inside the picture. With
    binned = 1 (scale 2) it is filtered as develop_bin does, by (1, 3, 3, 1) / 8 in each direction, edges clamped,
-   so that it can be compared with frames of a colour filter array. Black -> 0, 1 -> 1. */
+   so that it can be compared with frames. Black -> 0, 1 -> 1. */
 __kernel void composite_guide(__global const float *light, __global half *guide, int full_width,
                               int full_height, int width, int height, int scale, int binned)
 {

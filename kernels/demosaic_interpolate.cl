@@ -26,12 +26,6 @@ inline float filter_7x7(__global const float *chroma, size_t at, int width)
     return (10.0f * close - wide) / 32.0f;
 }
 
-inline float inverse_curve(float value)
-{
-    float root = fabs(value) + sqrt(KNEE);
-    return copysign(root * root - KNEE, value);
-}
-
 #define MIXED_PIXELS 2.0f /* as MIXED of cells; the samples of a pixel are closer together */
 
 /* Clipping 0..1 of red, green and blue at a pixel, and in w how mixed it is; odd_row, odd_column: not red's row,
@@ -45,16 +39,16 @@ inline float4 clipping(__global const float *band, size_t at, int width, int odd
             brightest = fmax(brightest, band[at + j * width + i]);
             darkest = fmin(darkest, band[at + j * width + i]);
         }
-    if (inverse_curve(brightest) <= colour.s3) /* white balance gains are at least 1 */
+    if (FROM_ROOT(brightest) <= colour.s3) /* white balance gains are at least 1 */
         return (float4)(0.0f);
-    if (inverse_curve(darkest) >= CLIPPED * colour.sb)
+    if (FROM_ROOT(darkest) >= CLIPPED * colour.sb)
         return (float4)(1.0f, 1.0f, 1.0f, 0.0f);
     float3 sum = 0.0f, total = 0.0f, largest = 0.0f, own = 0.0f;
     for (int j = -1; j <= 1; j++)
         for (int i = -1; i <= 1; i++) {
             int row = (odd_row + j) & 1, column = (odd_column + i) & 1;
             float3 mine = row != column ? (float3)(0, 1, 0) : row ? (float3)(0, 0, 1) : (float3)(1, 0, 0);
-            float raw = inverse_curve(band[at + j * width + i]) / dot(mine, colour.s012);
+            float raw = FROM_ROOT(band[at + j * width + i]) / dot(mine, colour.s012);
             float clipped = smoothstep(colour.s3, CLIPPED, raw);
             float3 weight = mine * (float)((2 - abs(i)) * (2 - abs(j)));
             sum += weight * clipped;
@@ -64,7 +58,7 @@ inline float4 clipping(__global const float *band, size_t at, int width, int odd
         }
     float3 differs = largest - sum / total;
     float mixed = clamp(MIXED_PIXELS * fmax(differs.x, fmax(differs.y, differs.z)), 0.0f, 1.0f);
-    float measured = smoothstep(colour.s3, CLIPPED, inverse_curve(band[at]) / dot(own, colour.s012));
+    float measured = smoothstep(colour.s3, CLIPPED, FROM_ROOT(band[at]) / dot(own, colour.s012));
     return (float4)(largest + own * (measured - largest), mixed);
 }
 
@@ -94,7 +88,7 @@ __kernel void demosaic_interpolate(__global const float *band, __global const fl
         to_red = red_row ? row : column;
         to_blue = red_row ? column : row;
     }
-    float3 balanced = (float3)(inverse_curve(green - to_red), inverse_curve(green), inverse_curve(green - to_blue));
+    float3 balanced = (float3)(FROM_ROOT(green - to_red), FROM_ROOT(green), FROM_ROOT(green - to_blue));
 #ifdef MERGED
     size_t cell = (size_t)(first + y) / 2 * (total_columns / 2) + x / 2;
     size_t plane = (size_t)total_columns * total_rows, pixel = (size_t)(first + y) * total_columns + x;

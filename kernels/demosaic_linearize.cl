@@ -13,14 +13,6 @@
    3x3 samples around, the mean of each colour's weighted (1 2 1) x (1 2 1), as clipped as its most clipped sample.
    Without that, interpolation would carry the wrong colour of a clipped area several pixels beyond its edge. */
 
-inline int mirror(int at, int size)
-{
-    if (size < 2)
-        return 0;
-    at = abs(at) % (2 * size - 2);
-    return at < size ? at : 2 * size - 2 - at;
-}
-
 inline float of_position(float4 four, int x, int y)
 {
     float2 row = y & 1 ? four.zw : four.xy;
@@ -75,5 +67,5 @@ __kernel void demosaic_linearize(__global const VALUE *values, __global const fl
             v = rebuilt_sample(values, rim, width, height, source_x, source_y, fmin(v, white), clipped, red, black,
                                gain, colour, rim_columns, rim_rows);
     }
-    band[(size_t)y * (width + 2 * PAD) + x] = copysign(sqrt(fabs(v) + KNEE) - sqrt(KNEE), v);
+    band[(size_t)y * (width + 2 * PAD) + x] = TO_ROOT(v);
 }

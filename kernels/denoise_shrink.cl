@@ -123,13 +123,6 @@ inline float shrink(float8 *block, const float8 *variance, const float8 *inverse
     return sum_of(removed);
 }
 
-inline int mirror(int at, int size)
-{
-    int period = max(2 * size - 2, 1);
-    at = abs(at) % period;
-    return at < size ? at : period - at;
-}
-
 /* Row y of a plane from column x on, REGION pixels, plus the correction from half the resolution. */
 inline void read_row(__global const float *plane, int width, __global const float *coarse,
                      __global const float *coarse_noisy, int coarse_width, int coarse_height, int x, int y,

@@ -93,9 +93,8 @@ __kernel void merge_add(__global const half *pulled, __global const VALUE *value
                 int x = 8 * bx + i;
                 if (row[i] <= 0.0f || x >= width || y >= height)
                     continue;
-                int position = 2 * (y & 1) + (x & 1);
-                float value = convert_float(values[(size_t)(y + step.y) * width + x + step.x]);
-                samples[(size_t)y * width + x] += row[i] * (value - curve[2 * position]) * curve[2 * position + 1];
+                VALUE value = values[(size_t)(y + step.y) * width + x + step.x];
+                samples[(size_t)y * width + x] += row[i] * light_of(value, curve, 2 * (y & 1) + (x & 1));
             }
         }
 #endif

@@ -20,13 +20,8 @@ __kernel void merge_grey(__global const VALUE *values, __global const float *cur
             int x = gx * columns + i, y = gy * 2 + j;
             if (x >= width || y >= height)
                 continue;
-            VALUE value = values[(size_t)y * width + x];
-#ifdef GAMMA_ENCODED
-            sum += curve[convert_int(value)];
-#else
             int plane = (j % CFA_ROWS) * CFA_COLUMNS + i % CFA_COLUMNS;
-            sum += (convert_float(value) - curve[2 * plane]) * curve[2 * plane + 1];
-#endif
+            sum += light_of(values[(size_t)y * width + x], curve, plane);
             count++;
         }
     grey[(size_t)gy * grey_width + gx] = convert_ushort_sat_rte(GREY_ONE * sum / count);

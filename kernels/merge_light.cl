@@ -16,11 +16,7 @@ __kernel void merge_light(__global const VALUE *values, __global const float *cu
         return;
     size_t at = (size_t)y * width + x;
     int plane = (y % CFA_ROWS) * CFA_COLUMNS + x % CFA_COLUMNS;
-#ifdef GAMMA_ENCODED
-    float result = curve[convert_int(values[at])];
-#else
-    float result = (convert_float(values[at]) - curve[2 * plane]) * curve[2 * plane + 1];
-#endif
+    float result = light_of(values[at], curve, plane);
 #if CFA_ROWS == 1
     at = ((size_t)plane * plane_rows + y) * plane_columns + x / 3;
 #endif

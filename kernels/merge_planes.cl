@@ -13,14 +13,6 @@
    A work-item computes 8 pixels of a row. */
 #define FLAT 16.0f
 
-inline int mirror(int at, int size)
-{
-    if (size < 2)
-        return 0;
-    at = abs(at) % (2 * size - 2);
-    return at < size ? at : 2 * size - 2 - at;
-}
-
 /* 8 pixels from column x of a row on. */
 inline float8 eight(__global const half *row, int x, int width)
 {

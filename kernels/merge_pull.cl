@@ -120,12 +120,6 @@ inline void cell_block(__global const half *plane, int columns, int rows, float 
     }
 }
 
-inline float8 light_of(float8 root)
-{
-    float8 raised = fabs(root) + sqrt(KNEE);
-    return copysign(raised * raised - KNEE, root);
-}
-
 __kernel void merge_pull(__global const half *planes, __global const half *differences,
                          __global const float2 *moves, __global half *pulled, int width, int height, int cell_columns,
                          int cell_rows, int block_columns, int block_rows, int red, float noise)
@@ -165,7 +159,7 @@ __kernel void merge_pull(__global const half *planes, __global const half *diffe
         float row_inside = there >= 0.0f && there <= height - 1 ? 0.0f : NAN;
         for (int c = 0; c < 3; c++) {
             size_t row = (size_t)c * 8 * block_rows + y + j;
-            vstore_half8(light_of(block[c][j]) + columns_inside + row_inside, 0, pulled + row * 8 * block_columns + x);
+            vstore_half8(FROM_ROOT(block[c][j]) + columns_inside + row_inside, 0, pulled + row * 8 * block_columns + x);
         }
     }
 }

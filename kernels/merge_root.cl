@@ -7,12 +7,6 @@
    to all that is interpolated from a clipped sample. roots is H W for a colour filter array, else three planes H W.
 
    A work-item computes 8 values of a row. */
-inline float root_of(float light, float balance, float clip)
-{
-    float v = light * balance;
-    return light < clip ? copysign(sqrt(fabs(v) + KNEE) - sqrt(KNEE), v) : NAN;
-}
-
 inline float of_position(float4 four, int position)
 {
     float2 row = position & 2 ? four.zw : four.xy;
@@ -37,22 +31,17 @@ __kernel void merge_root(__global const VALUE *values, __global const float *cur
         light.odd = (value.odd - curve[2 * right]) * curve[2 * right + 1];
         v.even = light.even * of_position(balance, left);
         v.odd = light.odd * of_position(balance, right);
-        float8 root = copysign(sqrt(fabs(v) + KNEE) - sqrt(KNEE), v);
-        vstore_half8(select((float8)(NAN), root, light < clip), 0, roots + row + first);
+        vstore_half8(select((float8)(NAN), TO_ROOT(v), light < clip), 0, roots + row + first);
         return;
     }
 #endif
     for (int x = first; x < min(first + 8, width); x++) {
         size_t at = row + x;
         int plane = (y % CFA_ROWS) * CFA_COLUMNS + x % CFA_COLUMNS;
-#ifdef GAMMA_ENCODED
-        float light = curve[convert_int(values[at])];
-#else
-        float light = (convert_float(values[at]) - curve[2 * plane]) * curve[2 * plane + 1];
-#endif
+        float light = light_of(values[at], curve, plane), v = light * of_position(balance, plane);
 #if CFA_ROWS == 1
         at = ((size_t)plane * height + y) * (width / 3) + x / 3;
 #endif
-        vstore_half(root_of(light, of_position(balance, plane), clip), at, roots);
+        vstore_half(light < clip ? TO_ROOT(v) : NAN, at, roots);
     }
 }

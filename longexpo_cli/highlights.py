@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli.arrays import Array32, Array64
+from longexpo_cli.curves import linear_step
 
 TILE_CELLS = 8  # half-resolution pixels of a tile in each direction; RIM_CELLS in kernels/common.cl
 # Of the colour that is kept where all channels are clipped, by the distance from where they are not, in
@@ -14,15 +15,11 @@ _KEPT = (1.0, 0.9, 0.7, 0.4, 0.15, 0.0)
 # at different places and differ in brightness, so that a white light has a red and a blue side.
 _CELL_SPREAD = 0.2
 _SIGNIFICANT = 1.5  # standard errors; a colour that differs less from white is taken for white, by as much
-_WHITE, _COLOURED = (
-    0.06,
-    0.15,
-)  # difference from white up to which a light is white, and from which it is coloured
+_COLOURED = (0.06, 0.15)  # difference from white up to which a light is white, and from which it is coloured
 _EVEN_SPREAD = 0.05  # the same where light is even, as on the ground
-_DARK, _LIT = 0.025, 0.07  # light of the ground, of white, below which it is dark, and from which it is lit
-_SLOPE_SPREAD = (
-    0.5  # of the slope of a channel over brightness around that of the mean colour, before it is measured
-)
+_LIT = (0.025, 0.07)  # light of the ground, of white, below which it is dark, and from which it is lit
+# Of the slope of a channel over brightness, around that of the mean colour, before it is measured.
+_SLOPE_SPREAD = 0.5
 _UNKNOWN = 1e3  # variance of the colour where there is no light
 _DARKEST = 1e-3  # channel of a rim colour, as the kernels divide by it
 
@@ -43,8 +40,7 @@ def rim_colours(sums: Array32, gains: Array32) -> Array32:
     from_white = colours[:3] - 1
     square = np.mean(from_white**2, axis=0)
     certain = np.maximum(1 - _SIGNIFICANT**2 * colours[4] / np.maximum(square, 1e-12), 0)
-    part = np.clip((np.abs(from_white).max(axis=0) - _WHITE) / (_COLOURED - _WHITE), 0, 1)
-    believed = 1 + from_white * certain * (part * part * (3 - 2 * part))
+    believed = 1 + from_white * certain * _smoothstep(np.abs(from_white).max(axis=0), _COLOURED)
     return np.stack([*np.maximum(believed, _DARKEST), colours[3]], axis=-1, dtype=np.float32)
 
 
@@ -74,11 +70,16 @@ def _clipping_colour(sums: Array64, gains: Array64) -> tuple[Array64, Array64]:
     squares = sums[8] - 2 * np.sum(mean * sums[4:7], axis=0) + np.sum(mean**2, axis=0) * sums[7]
     variance = np.maximum(squares / 3, _CELL_SPREAD**2 * sums[7]) / weight**2
     line, line_variance = _line_colour(sums[10:19], ground, gains)
-    lit = np.clip((_ground_light(ground) - _DARK) / (_LIT - _DARK), 0, 1)
-    part = lit * lit * (3 - 2 * lit)
+    part = _smoothstep(_ground_light(ground), _LIT)
     variance = (1 - part) * variance + part * line_variance
     variance = np.where(has_light, np.clip(variance, 1e-6, _UNKNOWN), _UNKNOWN)
     return np.where(has_light, mean + part * (line - mean), 1), variance
+
+
+def _smoothstep(values: Array64, ends: tuple[float, float]) -> Array64:
+    """Return 0 up to the first end, 1 from the second on, 3t^2 - 2t^3 between, elementwise."""
+    t = linear_step(values, *ends)
+    return t * t * (3 - 2 * t)
 
 
 def _ground_light(ground: Array64) -> Array64:

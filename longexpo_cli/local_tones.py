@@ -35,10 +35,7 @@ WINDOW_RANGES_EV = (1.0, 2.0, 3.0, 4.0)  # below the wide highlights: where a wi
 DAYLIGHT_LOG2_NITS = (5.5, 8.5)  # 45 to 360 cd/m^2: street lighting, and daylight through a window
 WINDOW_AREA = (0.01, 0.03)  # share of the picture: smaller lights are lamps, from the second on windows
 WINDOW_EDGE_EV = (1.7, 2.5)  # fall of light across the edge: pools of light fade, windows end
-LAMP_EV = (
-    2.0,
-    4.0,
-)  # above the wide highlights: glints and the sun in a sky, and lamps above what they light
+LAMP_EV = (2.0, 4.0)  # above the wide highlights: the sun and glints, and lamps above what they light
 LAMP_PX = 5  # of the thumbnail: bright things that are nowhere wider are lamps
 
 
@@ -208,12 +205,10 @@ def unshown(tone: Tone) -> Array32:
     """Return log2 of the light that a display value 0..1 shows, as a table of ENTRIES."""
     light = np.log2(np.maximum(tone.top * np.linspace(0, 1, ENTRIES) ** 2, 2.0**-40))
     value = shown(tone)
-    white = min(
-        int(np.searchsorted(value, value[-1])), ENTRIES - 1
-    )  # all light from here on is printed white
-    return np.asarray(
-        np.interp(np.linspace(0, 1, ENTRIES), value[: white + 1], light[: white + 1]), np.float32
-    )
+    # All light from here on is printed white.
+    white = min(int(np.searchsorted(value, value[-1])), ENTRIES - 1)
+    levels = np.interp(np.linspace(0, 1, ENTRIES), value[: white + 1], light[: white + 1])
+    return np.asarray(levels, np.float32)
 
 
 def _window(thumbnail: Array32, is_bright: npt.NDArray[np.bool_]) -> float:

@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from longexpo_cli.arrays import Array32, Array64
+from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import AlignmentError, LongexpoError, UnusableFrameError
 from longexpo_cli.geometry import Grid
@@ -23,18 +23,14 @@ from longexpo_cli.registration.confidence import LOW_CONFIDENCE
 from longexpo_cli.stages import align, composite, develop, track
 from longexpo_cli.types import Alignment, Burst, DeviceFrame, Frame, Mosaic, Shot, Subject
 
-CLIPPED = (
-    0.5  # of the light at which a longer exposure clips: means of low pixels above may have clipped samples
-)
+CLIPPED = 0.5  # of the light at which a longer exposure clips: low pixels above may have clipped samples
 MIN_LIGHT = 4.0  # standard deviations of a sample's noise: darker low pixels say little of brightness
 MIN_PIXELS = 100  # low pixels from which brightness and sharpness are told
 MAX_GAIN = 1.25  # of the brightness that the exposure time promises, and 1 / MAX_GAIN: shutters err by less
 TEXTURED_PART = 0.1  # of the pixels that both show: those with the most texture tell the sharpness
 TEXTURE_WINDOW_PX = 24  # full px: noise, which the selection prefers, is averaged
 MIN_TEXTURE = 2.0  # times that of noise
-MIN_SHARPNESS = (
-    0.85  # of the reference's fine texture; of a picture sharp to the pixel, a blur of 0.4 px leaves it
-)
+MIN_SHARPNESS = 0.85  # of the reference's fine texture; what a blur of 0.4 px leaves of a sharp picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +54,9 @@ def find(
         return (), burst
     if unused := _unused_reason(reference.shot, recipe):
         return (), replace(burst, bracket_reasons=(unused,) * len(burst.brackets))
-    half, low, grid = _developed(device, reference, recipe)
-    texture = _texture(device, reference, grid, reference.shot)
-    anchor = _Anchor(half, low, grid, texture, develop.preview_gain(low))
+    half, low = _developed(device, reference, recipe)
+    texture = _texture(device, reference, low.grid, reference.shot)
+    anchor = _Anchor(half, low, texture, develop.preview_gain(low))
     found: list[LongerExposure] = []
     reasons: list[str] = []
     for shot in burst.brackets:
@@ -88,7 +84,6 @@ class _Anchor:
 
     half: DeviceFrame
     low: Frame
-    grid: Grid
     texture: Array32
     gain: float
 
@@ -96,7 +91,8 @@ class _Anchor:
 def _fit(anchor: _Anchor, shot: Shot, recipe: Recipe, device: Device) -> LongerExposure:
     """Return a longer exposure with its alignment and brightness; UnusableFrameError if it does not fit."""
     mosaic = develop.read(shot)
-    half, low, grid = _developed(device, mosaic, recipe)
+    half, low = _developed(device, mosaic, recipe)
+    grid = low.grid
     previews = [
         develop.preview(device, frame, binned, anchor.gain)
         for frame, binned in ((anchor.low, anchor.half), (low, half))
@@ -118,11 +114,10 @@ def _fit(anchor: _Anchor, shot: Shot, recipe: Recipe, device: Device) -> LongerE
     return LongerExposure(replace(shot, exposure_scale=shot.exposure_scale * gain), alignment)
 
 
-def _developed(device: Device, mosaic: Mosaic, recipe: Recipe) -> tuple[DeviceFrame, Frame, Grid]:
-    """Return a mosaic at half and at low resolution, and the low grid."""
+def _developed(device: Device, mosaic: Mosaic, recipe: Recipe) -> tuple[DeviceFrame, Frame]:
+    """Return a mosaic at half and at low resolution."""
     half = develop.develop(device, mosaic, recipe.develop)
-    low = develop.low(device, half, recipe.develop)
-    return half, low, Grid.low(*mosaic.shot.size_px, recipe.develop.low_side)
+    return half, develop.low(device, half, recipe.develop)
 
 
 def _texture(device: Device, mosaic: Mosaic, grid: Grid, curve_of: Shot) -> Array32:
@@ -133,23 +128,21 @@ def _texture(device: Device, mosaic: Mosaic, grid: Grid, curve_of: Shot) -> Arra
     return cast(Array32, cv2.blur(composite.fine_texture(device, mosaic, grid, curve_of), (side, side)))
 
 
-def _shown_by_both(reference: Frame, aligned: Frame) -> Array64:
-    """Return the low pixels H W (1 or 0) that both frames show, unclipped and above noise."""
+def _shown_by_both(reference: Frame, aligned: Frame) -> Flags:
+    """Return the low pixels H W that both frames show, unclipped and above noise."""
     clip = CLIPPED * aligned.shot.exposure_scale
     noise = reference.shot.noise
     dark = MIN_LIGHT * np.sqrt(noise.offset) + MIN_LIGHT**2 * noise.scale
-    covered = 1.0 if aligned.coverage is None else aligned.coverage > 0.999
-    unclipped = aligned.light.max(axis=2) < clip
-    return np.asarray(unclipped * covered * (reference.light.min(axis=2) > dark), np.float64)
+    shown: Flags = (aligned.light.max(axis=2) < clip) & (reference.light.min(axis=2) > dark)
+    return shown if aligned.coverage is None else shown & (aligned.coverage > 0.999)
 
 
-def _gain(reference: Frame, aligned: Frame, both: Array64) -> float:
+def _gain(reference: Frame, aligned: Frame, both: Flags) -> float:
     """Return what evens a frame's brightness; UnusableFrameError when its exposure time does not fit it."""
-    at = both > 0
-    if at.sum() < MIN_PIXELS:
+    if both.sum() < MIN_PIXELS:
         raise UnusableFrameError("it is clipped or dark where it could be compared with the burst")
     luminance = LUMINANCE.astype(np.float32)
-    ratios = (reference.light[at] @ luminance) / np.maximum(aligned.light[at] @ luminance, 1e-9)
+    ratios = (reference.light[both] @ luminance) / np.maximum(aligned.light[both] @ luminance, 1e-9)
     gain = float(np.median(ratios))
     if not 1 / MAX_GAIN <= gain <= MAX_GAIN:
         raise UnusableFrameError(
@@ -163,26 +156,17 @@ def _warped(values: Array32, grid: Grid, alignment: Alignment) -> Array32:
     import cv2
 
     to_frame = grid.homography(alignment.to_frame[1])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cast(
-        Array32,
-        cv2.warpPerspective(
-            values,
-            to_frame,
-            grid.shape[::-1],
-            flags=flags,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=np.nan,
-        ),
-    )
+    size, flags = (grid.width, grid.height), cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    outside = cv2.BORDER_CONSTANT, np.nan
+    return cast(Array32, cv2.warpPerspective(values, to_frame, size, None, flags, *outside))
 
 
-def _require_sharp(anchor: _Anchor, texture: Array32, both: Array64) -> None:
+def _require_sharp(anchor: _Anchor, texture: Array32, both: Flags) -> None:
     """Raise UnusableFrameError when a frame has less texture than the reference where this has most."""
     shot = anchor.low.shot
     # The root of light x has the variance scale / 4 (Anscombe 1948), a difference of two twice that.
     floor = MIN_TEXTURE * shot.wb_gains[1] * shot.exposure_scale * shot.noise.scale / 2
-    at = (both > 0) & np.isfinite(texture)
+    at = both & np.isfinite(texture)
     bound = max(float(np.quantile(anchor.texture[at], 1 - TEXTURED_PART)), floor) if at.any() else floor
     at &= anchor.texture > bound
     if at.sum() < MIN_PIXELS:

@@ -18,9 +18,7 @@ from longexpo_cli.highlights import TILE_CELLS
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import Burst, Shot
 
-TABLES_BYTES = (
-    2 << 20
-)  # tables of curves and of the mesh, the noisy field of denoise: small, whatever the size
+TABLES_BYTES = 2 << 20  # curves, the mesh, the noisy field of denoise: small, whatever the picture's size
 _GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
 _GAIN_CELL_PX = 4 * 4  # full pixels of a cell of the gain map
 

@@ -227,8 +227,10 @@ class Renderer:
                 merging = merge.add(device, merging, mosaic, alignment, index)
                 watch("merge", merging, index)
             if index in run:
-                half = watch("align", self.aligned(mosaic, alignment, index), index)
-                if index != selection.reference:
+                if index == selection.reference:
+                    half = self.aligned(changing.reference, alignment, index)
+                else:
+                    half = self.aligned(develop.develop(device, mosaic, recipe.develop), alignment, index)
                     changing = composite.add(device, changing, half)
                 low = watch("align", develop.low(device, half, recipe.develop), index)
                 here = blur.encode(device, half, clip_light, recipe.blur), low
@@ -247,7 +249,7 @@ class Renderer:
         changed = watch("composite", composite.finish(changing))
         return blurred, changed, watch("merge", merge.finish(device, merging)), predictor, trail_percent
 
-    def aligned(self, mosaic: Mosaic, alignment: Alignment, index: int) -> DeviceFrame:
+    def aligned(self, half: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
         """Return a frame at half resolution, warped to the reference."""
-        half = self.watch("develop", develop.develop(self.device, mosaic, self.recipe.develop), index)
-        return align.warp(self.device, half, alignment, index)
+        self.watch("develop", half, index)
+        return self.watch("align", align.warp(self.device, half, alignment, index), index)

@@ -99,7 +99,7 @@ def fine(
 def guide(device: Device, sharp: DeviceArray, grid: Grid, binned: bool = False) -> DeviceArray:
     """Return the square root of the mean light in each cell of a grid, h w 4 half, from H W 3 float32.
 
-    binned: filtered like the half-resolution frames of a colour filter array; for the half grid only.
+    binned: filtered like half-resolution frames; for the half grid only.
     """
     full_height, full_width = sharp.shape[:2]
     result = GUIDE.allocate(device, grid.height, grid.width)

@@ -11,7 +11,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.gpu.buffers import BAND, CHROMA, COLOR_DIFFERENCES, GRADIENTS
-from longexpo_cli.gpu.develop import rim_arguments, value_defines
+from longexpo_cli.gpu.develop import levels, rim_arguments, value_defines
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Shot
 
@@ -29,6 +29,30 @@ def band_rows(width: int) -> int:
 def wb_gains_by_position(shot: Shot) -> Array32:
     """Return the white balance gain at each position of the pattern, 4 float32."""
     return np.array([shot.wb_gains["RGB".index(letter)] for letter in shot.cfa or ""], np.float32)
+
+
+def demosaic_band(
+    device: Device,
+    values: DeviceArray,
+    shot: Shot,
+    rim: DeviceArray | None,
+    merged: tuple[DeviceArray, DeviceArray] | None,
+    light: DeviceArray,
+    first: int,
+    rows: int,
+    colour: Array32,
+) -> None:
+    """Demosaic rows first .. first + rows of a colour filter array into light H W 3 float32; first is even.
+
+    rim and merged are as in `interpolate`.
+    """
+    red = (shot.cfa or "RGGB").index("R")
+    black, inverse = levels(shot, values.dtype)
+    gain = inverse * wb_gains_by_position(shot)
+    band = linearize(device, values, rim, first - PAD, rows + 2 * PAD, red, black, gain, colour)
+    differences = color_differences(device, band, red)
+    chroma = green(device, differences, gradients(device, differences), red)
+    interpolate(device, band, chroma, rim, merged, light, first, red, colour)
 
 
 def linearize(

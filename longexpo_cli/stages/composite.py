@@ -58,8 +58,8 @@ MIN_VARIANCE = 1e-8  # squared light, (1e-4 of white)^2: rounding of half floats
 MIN_NOISE_SCALE = 1e-9  # of the noise variance: pictures without noise have a square root, too
 
 # Variance of a binned pixel, of a sample's: sums of squared weights of develop_bin, for red, green and blue,
-# and of develop_bin_rgb. Their pixels overlap, so their mean has OVERLAP times the variance of
-# as many independent ones.
+# and of develop_bin_rgb. Their pixels overlap, so their mean has OVERLAP times the variance of as many
+# independent ones.
 CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
 PICTURE_VARIANCE = (0.09765625,) * 3
 OVERLAP = 2.56
@@ -189,7 +189,8 @@ def finish(total: ChangeAccumulator) -> Change:
     noise = total.noise + total.frame_noise / max(total.count, 1)
     factor = _noise_factor((change - STILL_SHIFT_VARIANCE * texture)[total.frames > 0], noise)
     invisible = INVISIBLE**2 / SHIFT_LOW_PX**2 * _mean_around(np.square(total.mean).sum(axis=-1))
-    small = np.maximum(change - NOISE_MARGIN * factor * noise, 0) / (texture + noise + invisible)
+    difference = np.asarray(np.maximum(change - NOISE_MARGIN * factor * noise, 0), np.float32)
+    small = difference / (texture + noise + invisible)
     side = _coarse_side(cell)
     averaged = cv2.blur(total.mean, (side, side))
     across = np.diff(averaged, axis=1, append=averaged[:, -1:]) / cell
@@ -203,7 +204,6 @@ def finish(total: ChangeAccumulator) -> Change:
     large = np.maximum(coarse - COARSE_NOISE_MARGIN * coarse_noise, 0)
     large /= coarse_texture + coarse_noise + invisible
     shift_px = np.asarray(np.sqrt(np.maximum(small, large)), np.float32)
-    difference = np.asarray(np.maximum(change - NOISE_MARGIN * factor * noise, 0), np.float32)
     return Change(shift_px, difference, _contrast(total), total.low, factor)
 
 

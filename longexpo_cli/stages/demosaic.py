@@ -40,7 +40,8 @@ def demosaic(device: Device, mosaic: Mosaic | Merged, highlights: float) -> Fram
         light = LIGHT.allocate(device, height, width)
         step = kernels.band_rows(width)
         for first in range(0, height, step):
-            _band(device, values, shot, rim, others, light, first, min(step, height - first), colour)
+            rows = min(step, height - first)
+            kernels.demosaic_band(device, values, shot, rim, others, light, first, rows, colour)
             device.finish()  # so that one band's buffers are freed before the next one's are allocated
     result: Array32 = light.get()
     count = None if merged is None else _frames_merged(merged, (height, width))
@@ -68,26 +69,3 @@ def _rim_colours(device: Device, values: DeviceArray, shot: Shot, colour: Array3
     del half
     device.finish()  # its buffer is freed before the light's is allocated
     return rim
-
-
-def _band(
-    device: Device,
-    values: DeviceArray,
-    shot: Shot,
-    rim: DeviceArray | None,
-    others: tuple[DeviceArray, DeviceArray] | None,
-    light: DeviceArray,
-    first: int,
-    rows: int,
-    colour: Array32,
-) -> None:
-    """Demosaic rows first .. first + rows of a colour filter array into light; first is even."""
-    red = (shot.cfa or "RGGB").index("R")
-    black, inverse = develop_kernels.levels(shot, values.dtype)
-    gain = inverse * kernels.wb_gains_by_position(shot)
-    top, padded = first - kernels.PAD, rows + 2 * kernels.PAD
-    band = kernels.linearize(device, values, rim, top, padded, red, black, gain, colour)
-    differences = kernels.color_differences(device, band, red)
-    gradients = kernels.gradients(device, differences)
-    chroma = kernels.green(device, differences, gradients, red)
-    kernels.interpolate(device, band, chroma, rim, others, light, first, red, colour)

@@ -147,18 +147,8 @@ def _grey_field(device: Device, shot: Shot, seed: int) -> DeviceArray:
     tile = (FIELD_PX // 2, FIELD_PX // 2)
     values = random.standard_normal((FIELD_PX, FIELD_PX), np.float32) * np.tile(deviation.reshape(2, 2), tile)
     uploaded = device.upload((values + np.tile(level.reshape(2, 2), tile)).astype(np.float32))
-    red, colour = (shot.cfa or "RGGB").index("R"), develop_kernels.colour_vector(shot, 1.0)
-    black, inverse = develop_kernels.levels(shot, uploaded.dtype)
-    pad = demosaic_kernels.PAD
-    gain = inverse * gains
-    band = demosaic_kernels.linearize(
-        device, uploaded, None, -pad, FIELD_PX + 2 * pad, red, black, gain, colour
-    )
-    differences = demosaic_kernels.color_differences(device, band, red)
-    gradients = demosaic_kernels.gradients(device, differences)
-    chroma = demosaic_kernels.green(device, differences, gradients, red)
-    light = LIGHT.allocate(device, FIELD_PX, FIELD_PX)
-    demosaic_kernels.interpolate(device, band, chroma, None, None, light, 0, red, colour)
+    light, colour = LIGHT.allocate(device, FIELD_PX, FIELD_PX), develop_kernels.colour_vector(shot, 1.0)
+    demosaic_kernels.demosaic_band(device, uploaded, shot, None, None, light, 0, FIELD_PX, colour)
     device.finish()  # a CPU device reads the values from memory until here
     return light
 

@@ -123,19 +123,22 @@ def add(
     differs: Array32 = gpu.compare(device, pulled, cast(DeviceArray, total.cells)).get()
     variance = _variance_ratio(shot, mosaic.shot)
     trust = _trust(total.statistics, differs, _gains(shot), noise) / np.float32(variance)
-    sums = gpu.Sums(*(cast(DeviceArray, a) for a in (total.total, total.samples, total.counts)))
     weights, cells = device.upload(trust), cast(DeviceArray, total.cells)
-    gpu.add(device, pulled, stored, cells, moves, weights, variance, sums)
+    gpu.add(device, pulled, stored, cells, moves, weights, variance, _sums(total))
     device.finish()  # a CPU device reads the mosaic from the caller's memory until here
     return dataclasses.replace(total, frames=total.frames + 1)
 
 
 def finish(device: Device, total: MergeAccumulator) -> Merged:
     """Return the means of the merged frames; the shot is the reference's."""
-    sums = gpu.Sums(*(cast(DeviceArray, a) for a in (total.total, total.samples, total.counts)))
     is_picture = total.shot.cfa is None
-    values: Array32 = gpu.mean(device, sums, total.shot.size_px, is_picture).get()
+    values: Array32 = gpu.mean(device, _sums(total), total.shot.size_px, is_picture).get()
     return Merged(Mosaic(values, total.shot), None if is_picture else total.total, total.counts)
+
+
+def _sums(total: MergeAccumulator) -> gpu.Sums:
+    """Return the sums on the device."""
+    return gpu.Sums(*(cast(DeviceArray, a) for a in (total.total, total.samples, total.counts)))
 
 
 def _trust(reference: Array32, differs: Array32, gains: Array64, noise: tuple[float, float]) -> Array32:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli.arrays import Array, Array64
+from tests.reference import develop
 from tests.reference.blur import bilinear, coarse_positions
 
 MIN_RANGE_WEIGHT = 0.02
@@ -16,12 +17,7 @@ def guide(light: Array, shape: tuple[int, int], scale: int, binned: bool = False
     binned: of the mean weighted by (1, 3, 3, 1) / 8 around cells of two by two pixels.
     """
     if binned:
-        sides = [(1, 2 * shape[axis] + 1 - light.shape[axis]) for axis in (0, 1)]
-        padded = np.pad(light.astype(np.float64), [*sides, (0, 0)], mode="edge")
-        taps = np.array([1, 3, 3, 1]) / 8
-        lines = sum(w * padded[n : n + 2 * shape[0] : 2] for n, w in enumerate(taps))
-        mean = sum(w * lines[:, n : n + 2 * shape[1] : 2] for n, w in enumerate(taps))
-        return np.asarray(np.sqrt(np.maximum(mean, 0)))
+        return np.sqrt(np.maximum(develop.binned(light), 0))
     rows, columns = np.arange(shape[0]) * scale, np.arange(shape[1]) * scale
     padded = np.concatenate([light, np.ones_like(light[..., :1])], axis=-1).astype(np.float64)
     sums = np.add.reduceat(np.add.reduceat(padded, rows, axis=0), columns, axis=1)
