@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from training.intermediate_flow import RIFE_STAGES, IntermediateFlow, size_multiple, warp
 
-LINE_SCALE_PX = 16.0  # unit of the last convolution's lines, in input pixels
+LINE_SCALE_PX = 16.0  # unit of the last convolution's lines and bends, in input pixels
 CHANGE_SCALE_PX = 4.0  # unit of its changes to classical lines
 _WINDOW_PX = 9  # within which classical lines or differences allow changes
 _MOVING_PX = 0.5  # length of a classical line from which on it may be changed freely
@@ -177,7 +177,7 @@ class MotionNet(nn.Module):
             return Motion(lines, None, torch.softmax(weights, 1))
         bends, change = more[-2:]
         at_both_ends = [torch.softmax(weights + sign * change, 1) for sign in (-1, 1)]
-        return Motion(lines, limit * bends * CHANGE_SCALE_PX, torch.cat(at_both_ends, 1))
+        return Motion(lines, limit * bends * LINE_SCALE_PX, torch.cat(at_both_ends, 1))
 
 
 def _for_x_and_y(values: Tensor) -> Tensor:
