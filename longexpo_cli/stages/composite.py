@@ -236,7 +236,8 @@ def composite(
     half_per_low = blur.low.scale // blur.grid.scale
     slope, offset = _binned_noise(sharp.shot)
     flat_variance = FLAT_LIGHT * float(slope.max()) + float(offset.max()) + MIN_VARIANCE
-    detail = kernels.detail(device, blurred, half_guide, blur.low, half_per_low, flat_variance)
+    slope_of_detail = kernels.detail(device, blurred, half_guide, blur.low, half_per_low, flat_variance)
+    detail = device.upload(_smoothed(slope_of_detail.get()))
     keep_low = np.maximum(1 - moved_mask(blur, change, subject, params), still_faces(blur, subject, params))
     low_guide = kernels.guide(device, exposure, blur.low)
     keep = kernels.mask(
@@ -378,6 +379,16 @@ def _mean_around(values: Any) -> Array32:
     import cv2
 
     return np.asarray(cv2.blur(np.asarray(values, np.float32), (3, 3)), np.float32)
+
+
+def _smoothed(values: Array32) -> Array32:
+    """Return values H W float32 smoothed by (1, 2, 1) / 4 in both directions, edges repeated."""
+    import cv2
+
+    kernel = np.array([0.25, 0.5, 0.25])
+    return np.asarray(
+        cv2.sepFilter2D(values, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
 
 
 def _root_mean_square(values: Array32) -> Array32:
