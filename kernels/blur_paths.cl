@@ -5,10 +5,11 @@
    shows the part start..stop of the interval, is sampled at midpoints
 
      s_n = from + (n + 1/2) / N (to - from)
-     w_n = (1 - s_n) (|path'(s_n)| + MIN_SPEED) / (mean |path'| + MIN_SPEED)
-     mean = sum_i W_i / N_i sum_n w_n I_i(p + path(s_n)) / sum_i W_i / N_i sum_n w_n coverage_i(p + path(s_n))
+     w_n = W_i(s_n) (1 - s_n) (|path'(s_n)| + MIN_SPEED) / (mean |path'| + MIN_SPEED)
+     mean = sum_i 1 / N_i sum_n w_n I_i(p + path(s_n)) / sum_i 1 / N_i sum_n w_n coverage_i(p + path(s_n))
 
-   with both passes in one numerator and one weight: where W = 1/2 the two ramps add up to the same weight at every
+   with both passes in one numerator and one weight. W_1 = 1 - W_0, both linear in time. Speeds count only with
+   by_speed: paths with known bends say where light is at a time. Where W = 1/2 the two ramps add up to the same weight at every
    instant, and a trail has the same brightness where an object is fast within the pair and where it is slow.
    Equation 8 has no mean speed. It is the same for both paths where both frames show the same object; where they do
    not, the longer path would outweigh the other. A path whose tangents equal its line is straight and weighted by
@@ -102,16 +103,32 @@ typedef struct { float4 a, b, c; float2 from, step, inv_mean_speed; int2 count, 
 /* One frame's path; members as in Paths. */
 typedef struct { float2 a, b, c; float from, step, inv_mean_speed; int count, curved; } Path;
 
+/* What the samples of a path weigh: scale (1 - s) (level + s slope), times their speed with by_speed. */
+typedef struct { float scale, level, slope; int by_speed; } Weight;
+
+/* A frame's weight, which goes from one value to another along its path. If they are equal it is the scale, so that
+   sums are rounded as without a slope. */
+inline Weight weight_between(float from, float to, int by_speed)
+{
+    Weight changing = { 1.0f, from, to - from, by_speed }, even = { from, 1.0f, 0.0f, by_speed };
+    if (from == to)
+        return even;
+    return changing;
+}
+
 inline float2 position(Path path, float s)
 {
     return s * (path.a + s * (path.b + s * path.c));
 }
 
-/* Weight of the sample at s. */
-inline float weight_at(Path path, float s)
+/* Weight of the sample at s, without the scale. */
+inline float weight_at(Path path, Weight weight, float s)
 {
     float2 slope = path.a + s * (2.0f * path.b + 3.0f * s * path.c);
-    return (1.0f - s) * (sqrt(slope.x * slope.x + slope.y * slope.y) + MIN_SPEED) * path.inv_mean_speed;
+    float w = (1.0f - s) * (weight.level + s * weight.slope);
+    if (weight.by_speed)
+        w = w * (sqrt(slope.x * slope.x + slope.y * slope.y) + MIN_SPEED) * path.inv_mean_speed;
+    return w;
 }
 
 /* Squared lengths of two vectors, without length()'s costly guard against overflow. */
@@ -162,46 +179,46 @@ inline Paths make_paths(float4 line, float4 first_tangents, float4 second_tangen
 
 /* Sum of weighted differences to base over a path that stays inside the picture: the inner loop. */
 #ifdef LONGEXPO_IMAGES
-inline float4 integrate(FRAME frame, int width, float2 p, Path path, float4 base)
+inline float4 integrate(FRAME frame, int width, float2 p, Path path, Weight weight, float4 base)
 {
     float4 sum = 0.0f;
     for (float n = 0.5f; n < path.count; n += 1.0f) {
         float s = path.from + n * path.step;
         float4 light = sample_inside(frame, width, p + position(path, s));
-        sum += weight_at(path, s) * (light - light.w * base);
+        sum += weight_at(path, weight, s) * (light - light.w * base);
     }
     return sum;
 }
 #else
 /* Eight positions at a time: a CPU's vectors then hold one coordinate of all. */
-inline float4 integrate(FRAME frame, int width, float2 p, Path path, float4 base)
+inline float4 integrate(FRAME frame, int width, float2 p, Path path, Weight weight, float4 base)
 {
     const float8 offsets = (float8)(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
     int cell[8];
-    float u[8], v[8], weight[8];
+    float u[8], v[8], share[8];
     float4 sum = 0.0f;
     for (int n = 0; n < path.count; n += 8) {
-        float8 s = path.from + (n + offsets) * path.step, w = 1.0f - s;
+        float8 s = path.from + (n + offsets) * path.step, w = (1.0f - s) * (weight.level + s * weight.slope);
         float8 x = p.x + s * path.a.x, y = p.y + s * path.a.y;
         if (path.curved) {
             float8 t = s * s, dx = path.a.x + s * (2.0f * path.b.x + 3.0f * s * path.c.x);
             float8 dy = path.a.y + s * (2.0f * path.b.y + 3.0f * s * path.c.y);
             x += t * (path.b.x + s * path.c.x);
             y += t * (path.b.y + s * path.c.y);
-            w *= (sqrt(dx * dx + dy * dy) + MIN_SPEED) * path.inv_mean_speed;
+            w *= weight.by_speed ? (sqrt(dx * dx + dy * dy) + MIN_SPEED) * path.inv_mean_speed : 1.0f;
         }
         int8 column = convert_int8(x), row = convert_int8(y);
         vstore8(row * width + column, 0, cell);
         vstore8(x - convert_float8(column), 0, u);
         vstore8(y - convert_float8(row), 0, v);
-        vstore8(w, 0, weight);
+        vstore8(w, 0, share);
         int left = min(8, path.count - n);
         for (int k = 0; k < left; k++) {
             FRAME four = frame + 4 * (size_t)cell[k];
             float8 above = vload_half8(0, four), below = vload_half8(0, four + 4 * (size_t)width);
             float8 pair = above + v[k] * (below - above);
             float4 light = pair.lo + u[k] * (pair.hi - pair.lo);
-            sum += weight[k] * (light - light.w * base);
+            sum += share[k] * (light - light.w * base);
         }
     }
     return sum;
@@ -209,13 +226,13 @@ inline float4 integrate(FRAME frame, int width, float2 p, Path path, float4 base
 #endif
 
 /* The same over any path: samples outside the picture have no weight. */
-inline float4 integrate_clipped(FRAME frame, int width, int height, float2 p, Path path, float4 base)
+inline float4 integrate_clipped(FRAME frame, int width, int height, float2 p, Path path, Weight weight, float4 base)
 {
     float4 sum = 0.0f;
     for (float n = 0.5f; n < path.count; n += 1.0f) {
         float s = path.from + n * path.step;
         float2 at = p + position(path, s);
-        float w = weight_at(path, s) * inside_weight(width, height, at);
+        float w = weight_at(path, weight, s) * inside_weight(width, height, at);
         at = clamp(at, (float2)(0.0f, 0.0f), (float2)(width - 1.0f, height - 1.0f));
         float4 light = sample4(frame, width, height, at.x, at.y);
         sum += w * (light - light.w * base);
@@ -224,18 +241,20 @@ inline float4 integrate_clipped(FRAME frame, int width, int height, float2 p, Pa
 }
 
 /* One frame's contribution: xyz the weighted difference to base, w the weight. */
-inline float4 weighted_sum(FRAME frame, int width, int height, float2 p, Path path, bool inside, float4 base,
-                           float weight)
+inline float4 weighted_sum(FRAME frame, int width, int height, float2 p, Path path, Weight weight, bool inside,
+                           float4 base)
 {
-    float4 sum = inside ? integrate(frame, width, p, path, base)
-                        : integrate_clipped(frame, width, height, p, path, base);
-    return weight / path.count * sum;
+    float4 sum = inside ? integrate(frame, width, p, path, weight, base)
+                        : integrate_clipped(frame, width, height, p, path, weight, base);
+    return weight.scale / path.count * sum;
 }
 
+/* weight and end_weight: the first frame's at the interval's start and end. */
 __kernel void blur_paths(__global const float *total, FRAME first, FRAME second, __global const float *lines,
-                         __global const float *tangents, __global const float *weight, __global float *result,
-                         int width, int height, int low_width, int low_height, float half_per_low, float start,
-                         float stop, float time_weight, float spacing, int max_samples)
+                         __global const float *tangents, __global const float *weight,
+                         __global const float *end_weight, __global float *result, int width, int height,
+                         int low_width, int low_height, float half_per_low, float start, float stop,
+                         float time_weight, float spacing, int max_samples, int by_speed)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -246,28 +265,38 @@ __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
     float low_x = (x + 0.5f) * low_per_half - 0.5f, low_y = (y + 0.5f) * low_per_half - 0.5f;
     float4 here = pixel4(first, width, x, y), there = pixel4(second, width, x, y), before = vload4(at, total);
     Corners four = corners_around(low_width, low_height, low_x, low_y);
-    float w = sample_weight(weight, four);
+    float w = sample_weight(weight, four), w_end = sample_weight(end_weight, four);
     float4 line = half_per_low * sample_lines(lines, low, four);
     float middle = 0.5f * (start + stop); /* time at which a still pixel is read */
-    float first_weight = w * (1.0f - middle), second_weight = (1.0f - w) * middle;
-    if (all(line == 0.0f) && here.w == 1.0f && there.w == 1.0f) { /* most pixels of many pictures */
+    float w_then = w + middle * (w_end - w);
+    float first_weight = w_then * (1.0f - middle), second_weight = (1.0f - w_then) * middle;
+    bool is_still = all(line == 0.0f);
+    float4 first_ends = 0.0f, second_ends = 0.0f;
+    if (!is_still || !by_speed) { /* a known bend may leave its pixel and return to it */
+        first_ends = half_per_low * sample_tangents(tangents, four);
+        second_ends = half_per_low * sample_tangents(tangents + 4 * (size_t)low, four);
+        is_still = is_still && all(first_ends == 0.0f) && all(second_ends == 0.0f);
+    }
+    if (is_still && here.w == 1.0f && there.w == 1.0f) { /* most pixels of many pictures */
         float second_part = second_weight / (first_weight + second_weight);
         vstore4(before + time_weight * (here + second_part * (there - here)), at, result);
         return;
     }
     float4 base = known_light(here, there);
     float2 p = (float2)(x, y);
-    Paths both = make_paths(line, half_per_low * sample_tangents(tangents, four),
-                            half_per_low * sample_tangents(tangents + 4 * (size_t)low, four), p,
-                            (float2)(width - 1, height - 1), start, stop, spacing, max_samples);
+    Paths both = make_paths(line, first_ends, second_ends, p, (float2)(width - 1, height - 1), start, stop,
+                            spacing, max_samples);
     Path one = { both.a.lo, both.b.lo, both.c.lo, both.from.x, both.step.x, both.inv_mean_speed.x,
                  both.count.x, both.curved.x };
     Path two = { both.a.hi, both.b.hi, both.c.hi, both.from.y, both.step.y, both.inv_mean_speed.y,
                  both.count.y, both.curved.y };
-    float4 sum = any(line.lo != 0.0f) ? weighted_sum(first, width, height, p, one, both.inside.x, base, w)
-                                      : first_weight * (here - here.w * base);
-    sum += any(line.hi != 0.0f) ? weighted_sum(second, width, height, p, two, both.inside.y, base, 1.0f - w)
-                                : second_weight * (there - there.w * base);
+    float4 sum = any(line.lo != 0.0f) || one.curved
+               ? weighted_sum(first, width, height, p, one, weight_between(w, w_end, by_speed), both.inside.x, base)
+               : first_weight * (here - here.w * base);
+    sum += any(line.hi != 0.0f) || two.curved
+         ? weighted_sum(second, width, height, p, two, weight_between(1.0f - w_end, 1.0f - w, by_speed),
+                        both.inside.y, base)
+         : second_weight * (there - there.w * base);
     float4 change = sum / sum.w, mean = base + (fabs(change) > SAMPLE_ROUNDING * fabs(base) ? change : 0.0f);
     mean.w = 1.0f;
     float confidence = (first_weight * here.w + second_weight * there.w) / (first_weight + second_weight);

@@ -15,7 +15,11 @@
    arc beside it, where the motion is most similar to the line's. Where there is none of at least MIN_LENGTH px, as
    at the ends of the burst, the path is extrapolated: with A, B, C = 0 its points two steps away, one step away and
    here, A' is A mirrored in the perpendicular bisector of BC, and the next point is A' min(1, |BC| / |A'|); without
-   A it is -B. A line shorter than MIN_LENGTH stays straight: both tangents are it. */
+   A it is -B. A line shorter than MIN_LENGTH stays straight: both tangents are it.
+
+   Where the bend Q of a path is known, path(s) = s (line + (1 - s) Q), and its tangents are
+
+     tangents(line) = line + Q, line - Q */
 #define MIN_LENGTH 0.5f
 #define TAPS 64
 /* Four times the height of those arcs, as a part of the chord: they turn by about 60 degrees. */
@@ -79,11 +83,12 @@ inline float4 tangents(float2 line, float2 previous, float2 following)
     return (float4)(flow(line, back), flow(next, line));
 }
 
-/* before, lines, after: 2 h w 2; the scales are this pair's duration over that of the pairs before and after, 0
-   where there is no such pair. result 2 h w 4: per path its tangents at its start and at its end. */
+/* before, lines, after, bends: 2 h w 2; the scales are this pair's duration over that of the pairs before and
+   after, 0 where there is no such pair. Bends are not known where they are NaN, and without has_bends. result
+   2 h w 4: per path its tangents at its start and at its end. */
 __kernel void blur_tangents(__global const float *before, __global const float *lines,
-                            __global const float *after, __global float *result, int width, int height,
-                            float before_scale, float after_scale)
+                            __global const float *after, __global const float *bends, __global float *result,
+                            int width, int height, float before_scale, float after_scale, int has_bends)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -96,6 +101,12 @@ __kernel void blur_tangents(__global const float *before, __global const float *
                  * most_similar(before + 2 * (size_t)size, width, height, p, first, -first / before_scale);
     if (length(second) >= MIN_LENGTH && after_scale > 0.0f)
         following = after_scale * most_similar(after, width, height, p, second, -second / after_scale);
-    vstore4(tangents(first, previous, following), at, result);
-    vstore4(-tangents(-second, previous, following).zwxy, size + at, result);
+    float4 one = tangents(first, previous, following), two = -tangents(-second, previous, following).zwxy;
+    if (has_bends) {
+        float2 q = vload2(at, bends), r = vload2(size + at, bends);
+        one = isnan(q.x) ? one : (float4)(first + q, first - q);
+        two = isnan(r.x) ? two : (float4)(second + r, second - r);
+    }
+    vstore4(one, at, result);
+    vstore4(two, size + at, result);
 }

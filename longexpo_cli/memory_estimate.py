@@ -17,6 +17,7 @@ from longexpo_cli.gpu.merge import FIELD_PX, block_grid
 from longexpo_cli.highlights import TILE_CELLS
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import Burst, Shot
+from longexpo_cli.vision import motion_network
 
 TABLES_BYTES = 2 << 20  # curves, the mesh, the noisy field of denoise: small, whatever the picture's size
 _GREY_PYRAMID = 4 / 3  # pixels of all levels, of those of the finest
@@ -166,8 +167,9 @@ def estimate(shot: Shot, recipe: Recipe, images: bool) -> Estimate:
     """Return the memory that a burst of frames like shot needs; images: the blur samples frames as images."""
     pixels = _pixels(shot, recipe)
     totals = {name: _bytes(_as_decoded(alive, shot), pixels) for name, alive in MOMENTS.items()}
-    if images:
-        totals["blur a pair"] += _bytes(_IMAGE_COPIES, pixels)
+    totals["blur a pair"] += _bytes(
+        _of_the_network(recipe) + (_IMAGE_COPIES if images else Counter()), pixels
+    )
     largest = max(_bytes(Counter({b: 1}), pixels) for alive in MOMENTS.values() for b in alive)
     return Estimate(max(totals.values()) + TABLES_BYTES, largest)
 
@@ -222,6 +224,16 @@ def _as_decoded(alive: Counter[Buffer], shot: Shot) -> Counter[Buffer]:
     """Return the buffers with the type that the shot's frames are decoded to."""
     decoded = buffers.MERGED_VALUES if shot.is_light else buffers.STORED_VALUES
     return Counter({decoded if b is buffers.STORED_VALUES else b: count for b, count in alive.items()})
+
+
+def _of_the_network(recipe: Recipe) -> Counter[Buffer]:
+    """Return what the blur of a pair needs where the motion network gives more than straight lines."""
+    if recipe.predict.predictor != "network":
+        return Counter()
+    channels = motion_network.output_channels()
+    return Counter(
+        {buffers.LINES: int("bends" in channels), buffers.BLEND_WEIGHT: int(channels["weights"] == 4)}
+    )
 
 
 def _bytes(alive: Counter[Buffer], pixels: dict[Extent, int]) -> int:

@@ -31,6 +31,7 @@ from longexpo_cli.vision import networks
 from training import quantization
 from training.models import OUTPUTS, from_checkpoint, load_checkpoint
 from training.net import MotionNet
+from training.simplify import simplify
 
 VERSION = "2"
 _INIT = "OpenCV DIS medium, 8-bit grey: second to first, first to second"
@@ -104,7 +105,7 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
-    onnx.save(model, out)
+    onnx.save(simplify(model), out)
 
 
 class _OutputsOnly(nn.Module):

@@ -37,12 +37,14 @@ def tangents(
     after: DeviceArray | None,
     before_scale: float = 1.0,
     after_scale: float = 1.0,
+    bends: DeviceArray | None = None,
 ) -> DeviceArray:
     """Return the tangents of a pair's paths, 2 h w 4 float32 in low pixels (Tabellion 2023, equation 7).
 
     Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of
     the pairs before and after; None where there is no such pair. The scales are this pair's duration
-    divided by theirs.
+    divided by theirs. bends is 2 h w 2 float32 like lines, NaN or None where it is not known; where it is, it
+    gives the tangents.
     """
     _, height, width, _ = lines.shape
     result = TANGENTS.allocate(device, height, width)
@@ -52,11 +54,13 @@ def tangents(
         before=before or lines,
         lines=lines,
         after=after or lines,
+        bends=bends or lines,
         result=result,
         width=width,
         height=height,
         before_scale=before_scale if before else 0,
         after_scale=after_scale if after else 0,
+        has_bends=int(bends is not None),
     )
     return result
 
@@ -75,13 +79,17 @@ def paths(
     time_weight: float,
     spacing_px: float,
     max_samples: int,
+    end_weight: DeviceArray | None = None,
+    by_speed: bool = True,
 ) -> DeviceArray:
     """Return total plus one pair's mean light times time_weight, H W 4 float32 (equations 6 and 8).
 
     first and second are encoded frames H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4
     float32 (see `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's
-    blend weight, half_per_low half-resolution pixels per low pixel. The part start..stop of the interval is
-    sampled at most spacing_px half-resolution pixels apart, with at most max_samples samples per path.
+    blend weight, and end_weight that at the interval's end if it changes linearly to it; half_per_low
+    half-resolution pixels per low pixel. The part start..stop of the interval is sampled at most spacing_px
+    half-resolution pixels apart, with at most max_samples samples per path. by_speed weights samples by the
+    path's speed as well as by time.
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
@@ -96,6 +104,7 @@ def paths(
         lines=lines,
         tangents=tangents,
         weight=weight,
+        end_weight=end_weight or weight,
         result=result,
         width=width,
         height=height,
@@ -107,6 +116,7 @@ def paths(
         time_weight=time_weight,
         spacing=spacing_px,
         max_samples=max_samples,
+        by_speed=int(by_speed),
         defines=defines,
     )
     return result

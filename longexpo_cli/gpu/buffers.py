@@ -100,7 +100,7 @@ COARSE_OPPOSED_ROOTS = Buffer(Extent.HALF, "float32", planes=3)
 REMOVED = Buffer(Extent.NOISE_CELL, "float32", planes=3)
 FRAMES_MERGED = Buffer(Extent.HALF, "float32")
 
-# Blur: the lines and weights of a pair (uploaded), tangents, the sum of all pairs' light; resolved.
+# Blur: the lines, bends and weights of a pair (uploaded), tangents, the sum of all pairs' light; resolved.
 LINES = Buffer(Extent.LOW, "float32", channels=2, planes=2)
 BLEND_WEIGHT = Buffer(Extent.LOW, "float32")
 TANGENTS = Buffer(Extent.LOW, "float32", channels=4, planes=2)

@@ -108,7 +108,7 @@ def _integrate_pending(
         cast(DeviceArray, pending.first.light),
         cast(DeviceArray, pending.second.light),
         displacement,
-        _tangents(device, displacement, pair, total.previous, following),
+        _tangents(device, displacement, pending.motion, total.previous, following),
         device.upload(motion.blend_weight),
         half_per_low=motion.grid.scale // pending.first.grid.scale,
         start=pair.start,
@@ -116,6 +116,8 @@ def _integrate_pending(
         time_weight=pair.time_weight,
         spacing_px=SPACING_PX,
         max_samples=MAX_SAMPLES,
+        end_weight=None if motion.end_weight is None else device.upload(motion.end_weight),
+        by_speed=motion.bend is None,  # bends say where light is at a time: a thing lingers where it is slow
     )
     motion_px = np.maximum(total.motion_px, _motion_px(pending.motion))
     device.finish()  # a CPU device reads the motion from the host's memory until here
@@ -131,20 +133,25 @@ def _integrate_pending(
 
 
 def _tangents(
-    device: Device, displacement: DeviceArray, pair: Pair, before: PairMotion | None, after: PairMotion | None
+    device: Device,
+    displacement: DeviceArray,
+    here: PairMotion,
+    before: PairMotion | None,
+    after: PairMotion | None,
 ) -> DeviceArray:
     """Return the tangents of a pair's paths at both frames, 2 H W 4 in low pixels (equation 7).
 
-    displacement is the pair's; before and after are the pairs that share a frame with it, None at an end of
-    the run, where a path is extrapolated.
+    They are those of its bends where these are known. displacement is the pair's; before and after are the
+    pairs that share a frame with it, None at an end of the run, where a path is extrapolated.
     """
     around = [
         None if motion is None else device.upload(motion.field.displacement) for motion in (before, after)
     ]
     scales = [
-        1.0 if motion is None else _duration(pair) / _duration(motion.pair) for motion in (before, after)
+        1.0 if motion is None else _duration(here.pair) / _duration(motion.pair) for motion in (before, after)
     ]
-    return kernels.tangents(device, around[0], displacement, around[1], *scales)
+    bends = None if here.field.bend is None else device.upload(here.field.bend)
+    return kernels.tangents(device, around[0], displacement, around[1], scales[0], scales[1], bends)
 
 
 def _duration(pair: Pair) -> float:

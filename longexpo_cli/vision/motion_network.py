@@ -5,12 +5,15 @@ doi:10.1145/3592124
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array32, Flags
+from longexpo_cli.errors import WeightsError
 from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import networks
 from longexpo_cli.vision.frame_pair import fill_from_other, white_level
@@ -18,6 +21,10 @@ from longexpo_cli.vision.moving_windows import Window, moving_windows
 from longexpo_cli.vision.optical_flow import magnitude, warp
 
 NETWORK = "motion"
+CONTRACTS = (
+    1,
+    2,
+)  # what `contract` in its metadata may be: 2 has bends and weights that change (weights/motion.md)
 
 # Where nothing moves: no less than where the shipped network leaves lines of 0 as they are (training/net.py).
 STILL_DIFFERENCE = 0.04  # of sRGB values 0..1, mean of 3 x 3 px: noise, flicker
@@ -32,35 +39,89 @@ SMALL_ERROR = 0.02  # an initial error below this and below
 SMALL_ERROR_RATIO = 0.3  # this part of the network's error is far better
 
 
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """What a network returns of a part of the picture: lines 2 h w 2 and bends 2 h w 2, px, weights 2 h w.
+
+    Weights are the first frame's at the interval's start and end. A bend that is NaN is not known.
+    """
+
+    lines: Array32
+    bends: Array32
+    weights: Array32
+
+    def offset(self, frame: int, s: float) -> Array32:
+        """Return where a frame is sampled at the fraction s of the interval from it: from the pixel, px."""
+        part = np.float32(s)
+        return np.asarray(
+            part * (self.lines[frame] + (1 - part) * np.nan_to_num(self.bends[frame])), np.float32
+        )
+
+    def length(self) -> Array32:
+        """Return how far the longer path of a pixel goes, at its end or on the way, h w."""
+        aside = magnitude(np.nan_to_num(self.bends)) / 4  # a path's largest distance from its line
+        return np.asarray(np.maximum(magnitude(self.lines), aside).max(axis=0), np.float32)
+
+    def put(self, where: Flags, other: _Paths, at: tuple[slice, slice] = np.s_[:, :]) -> None:
+        """Replace pixels by those of other, which covers a part of the picture, where flags of it are set."""
+        self.lines[:, *at][:, where] = other.lines[:, where]
+        self.bends[:, *at][:, where] = other.bends[:, where]
+        self.weights[:, *at][:, where] = other.weights[:, where]
+
+
 def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float) -> MotionField:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 0..1, refined by the network.
 
-    Pixels keep the initial lines where these explain the frames far better, where a small bright light moves
-    along them (these are rare in the training data) and they explain the frames as well, and outside either
-    frame. Where nothing moves (see `may_move`), and where lines are shorter than min_motion_px (low px), they
-    are 0 with weight 1/2. A pair without motion is returned unchanged. Raises WeightsError if the network's
-    file is missing or has another checksum.
+    Pixels keep the initial lines outside either frame, where bends are not known; of a network without bends
+    also where these explain the frames far better, and where a small bright light moves along them (these are
+    rare in the training data) and they explain the frames as well. Where nothing moves (see `may_move`), and
+    where paths are shorter than min_motion_px (low px), they are 0 with weight 1/2. A pair without motion is
+    returned unchanged. Raises WeightsError if the network's file is missing, or has another checksum or an
+    unknown contract.
     """
     if not start.displacement.any():
         return start
+    entry = _entry()
     frames = network_frames(first, second)
-    delta = np.zeros_like(start.displacement)
-    weight = np.full(start.grid.shape, 0.5, np.float32)
-    multiple = int(networks.network(NETWORK).metadata["multiple"])
-    for window in moving_windows(may_move(frames, start.displacement), multiple):
-        lines, share = _refine_window(frames, start, window)
+    lines, weights = start.displacement, np.stack([start.blend_weight] * 2)
+    initial = _Paths(lines, np.full_like(lines, np.nan), weights)
+    still = _Paths(np.zeros_like(lines), np.zeros_like(lines), np.full_like(weights, 0.5))
+    paths = copy.deepcopy(still)
+    for window in moving_windows(may_move(frames, start.displacement), int(entry.metadata["multiple"])):
         at = window.rows, window.columns
-        delta[:, *at] = np.where(window.inside[..., None], lines, delta[:, *at])
-        weight[at] = np.where(window.inside, share, weight[at])
-    static = magnitude(delta).max(axis=0) < min_motion_px
-    delta[:, static] = 0
-    weight[static] = 0.5
+        paths.put(window.inside, _refine_window(frames, initial, window), at)
+    paths.put(paths.length() < min_motion_px, still)
     for frame in (first, second):
         if frame.coverage is not None:
-            outside = frame.coverage < 1
-            delta[:, outside] = start.displacement[:, outside]
-            weight[outside] = start.blend_weight[outside]
-    return MotionField(delta, weight, start.grid, "network")
+            paths.put(frame.coverage < 1, initial)
+    channels = output_channels()
+    return MotionField(
+        paths.lines,
+        paths.weights[0],
+        start.grid,
+        "network",
+        paths.bends if "bends" in channels else None,
+        paths.weights[1] if channels["weights"] == 4 else None,
+    )
+
+
+def output_channels() -> dict[str, int]:
+    """Return the number of channels of each of the network's outputs, by name.
+
+    lines has 4 and weights 2; a network may also have bends, with 4, and weights that change, with 4.
+    """
+    return {tensor.name: int(tensor.shape[1]) for tensor in _entry().outputs}
+
+
+def _entry() -> networks.Network:
+    """Return the network's entry in the index; WeightsError if its contract is not known."""
+    entry = networks.network(NETWORK)
+    contract = entry.metadata.get("contract", min(CONTRACTS))
+    if contract not in CONTRACTS:
+        raise WeightsError(
+            f"{entry.file}: contract {contract} of its metadata is not known: install a newer longexpo"
+        )
+    return entry
 
 
 def network_frames(first: Frame, second: Frame) -> Array32:
@@ -90,19 +151,21 @@ def may_move(frames: Array32, start: Array32) -> Flags:
     return np.asarray(cv2.dilate(moves.astype(np.uint8), near) > 0, np.bool_)
 
 
-def _refine_window(frames: Array32, start: MotionField, window: Window) -> tuple[Array32, Array32]:
-    """Return the lines 2 h w 2 and the first frame's weight h w in a window; initial ones where kept."""
+def _refine_window(frames: Array32, initial: _Paths, window: Window) -> _Paths:
+    """Return a window's paths; of a network without bends, the initial ones where they are to be kept.
+
+    Frames do not tell a bend from a straight path beside it that misses what moves: both explain them.
+    """
     at = window.rows, window.columns
-    initial = start.displacement[:, *at]
-    lines, weights = _run(frames[at], np.concatenate(list(initial), axis=-1))
-    refined = np.stack([lines[..., :2], lines[..., 2:]])
-    fallback = _fallback_mask(frames, initial, refined, window)
-    kept = np.where(fallback[..., None], initial, refined)
-    return kept, np.where(fallback, start.blend_weight[at], weights[..., 0])
+    kept = _Paths(initial.lines[:, *at], initial.bends[:, *at], initial.weights[:, *at])
+    paths = _run(frames[at], np.concatenate(list(kept.lines), axis=-1))
+    if "bends" not in output_channels():
+        paths.put(_fallback_mask(frames, kept, paths, window), kept)
+    return paths
 
 
-def _fallback_mask(frames: Array32, start: Array32, refined: Array32, window: Window) -> Flags:
-    """Return where, in a window, the initial lines 2 h w 2 are to be kept for frames H W 6: h w.
+def _fallback_mask(frames: Array32, start: _Paths, refined: _Paths, window: Window) -> Flags:
+    """Return where, in a window, the initial paths are to be kept for frames H W 6: h w.
 
     They pass a light and explain the frames as well as the refined lines, or explain them far better.
     """
@@ -113,43 +176,50 @@ def _fallback_mask(frames: Array32, start: Array32, refined: Array32, window: Wi
     return keeps_light | is_far_better
 
 
-def _line_error(frames: Array32, delta: Array32, window: Window) -> tuple[Array32, Array32]:
-    """Return the error of a window's lines 2 h w 2 for frames H W 6, and the brightest light along them, h w.
+def _line_error(frames: Array32, paths: _Paths, window: Window) -> tuple[Array32, Array32]:
+    """Return the error of a window's paths for frames H W 6, and the brightest light along them, h w.
 
-    What passes over a pixel p at time t is in frame 0 at p + t delta[0] and in frame 1 at
-    p + (1 - t) delta[1]; with true lines both have the same light there. The error is the mean absolute
-    difference over times, channels and a small window; the brightest light is what both frames have at the
-    brightest of the times.
+    What passes over a pixel at time t is in frame 0 at t on the pixel's path and in frame 1 at 1 - t on its
+    path there; with true paths both have the same light there. The error is the mean absolute difference over
+    times, channels and a small window; the brightest light is what both frames have at the brightest of the
+    times.
     """
     import cv2
 
     first = np.ascontiguousarray(frames[..., :3])
     second = np.ascontiguousarray(frames[..., 3:])
-    total = np.zeros(delta.shape[1:3], np.float32)
-    brightest = np.zeros(delta.shape[1:3], np.float32)
+    total = np.zeros(paths.weights.shape[1:], np.float32)
+    brightest = np.zeros_like(total)
     corner = window.rows.start, window.columns.start
     for time in SAMPLE_TIMES:
-        from_first = warp(first, np.float32(time) * delta[0], corner)
-        from_second = warp(second, np.float32(1 - time) * delta[1], corner)
+        from_first = warp(first, paths.offset(0, time), corner)
+        from_second = warp(second, paths.offset(1, 1 - time), corner)
         total += np.abs(from_first - from_second).mean(axis=-1)
         np.maximum(brightest, np.minimum(from_first, from_second).mean(axis=-1), out=brightest)
     error = cv2.blur(total / len(SAMPLE_TIMES), (ERROR_WINDOW_PX, ERROR_WINDOW_PX))
     return np.asarray(error, np.float32), brightest
 
 
-def _run(frames: Array32, init: Array32) -> tuple[Array32, Array32]:
-    """Return lines H W 4 in px and weights H W 2 for frames H W 6 and initial lines H W 4 of any size."""
+def _run(frames: Array32, init: Array32) -> _Paths:
+    """Return the network's paths for frames H W 6 and initial lines H W 4 (px) of any size."""
     height, width = frames.shape[:2]
-    multiple = int(networks.network(NETWORK).metadata["multiple"])
+    multiple = int(_entry().metadata["multiple"])
     padding = ((0, -height % multiple), (0, -width % multiple), (0, 0))
 
     def to_nchw(values: Array32) -> Array32:
         padded = np.pad(values, padding, "edge")
         return np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
 
-    def from_nchw(values: Any) -> Array32:
-        return np.array(values[0, :, :height, :width].transpose(1, 2, 0), np.float32)
+    def vectors(values: Any) -> Array32:
+        both = values[0, :, :height, :width].reshape(2, 2, height, width)
+        return np.array(both.transpose(0, 2, 3, 1), np.float32)
 
     inputs = {"frames": to_nchw(frames), "init": to_nchw(init)}
-    lines, weights = networks.run(NETWORK, inputs, ("lines", "weights"))
-    return from_nchw(lines), from_nchw(weights)
+    names = [name for name in ("lines", "weights", "bends") if name in output_channels()]
+    lines, weights, *bends = networks.run(NETWORK, inputs, names)
+    shares = np.array(weights[0, ::2, :height, :width], np.float32)  # the first frame's
+    return _Paths(
+        vectors(lines),
+        vectors(bends[0]) if bends else np.zeros((2, height, width, 2), np.float32),
+        np.concatenate([shares[:1], shares[-1:]]),
+    )

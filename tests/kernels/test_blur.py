@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -28,11 +28,13 @@ def frame(size: tuple[int, int], seed: int, partial: bool = False) -> Array:
 
 @dataclass(frozen=True)
 class PathField:
-    """The motion of a pair in low pixels: lines 2 h w 2, tangents 2 h w 4, weights h w."""
+    """The motion of a pair in low pixels: lines 2 h w 2, tangents 2 h w 4, weights h w; by their bends."""
 
     lines: Array
     tangents: Array
     weight: Array
+    end_weight: Array | None = None
+    by_speed: bool = True
 
 
 def random_paths(size: tuple[int, int], longest: float, seed: int) -> PathField:
@@ -92,6 +94,8 @@ def add_pair(
         time_weight=settings.time_weight,
         spacing_px=settings.spacing_px,
         max_samples=settings.max_samples,
+        end_weight=None if field.end_weight is None else device.upload(field.end_weight),
+        by_speed=field.by_speed,
     )
     return np.array(result.get())
 
@@ -113,6 +117,8 @@ def add_pair_twin(
         time_weight=settings.time_weight,
         spacing=settings.spacing_px,
         max_samples=settings.max_samples,
+        end_weight=field.end_weight,
+        by_speed=field.by_speed,
     )
 
 
@@ -162,14 +168,21 @@ def test_encode_keeps_black_and_white_and_clears_pixels_without_coverage(device:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("by_time", [False, True])
 @pytest.mark.parametrize(("scale", "start", "stop"), [(1, 0.0, 1.0), (4, 0.0, 1.0), (3, 0.2, 0.7)])
 def test_paths_are_their_twin(
-    device: Device, size: tuple[int, int], partial: bool, scale: int, start: float, stop: float
+    device: Device, size: tuple[int, int], partial: bool, by_time: bool, scale: int, start: float, stop: float
 ) -> None:
+    """With by_time, paths have known bends, some of lines of 0, and weights that change, some from 0."""
     total = np.random.default_rng(4).random((*size, 4)).astype(np.float32)
     first = frame(size, 5, partial)
     second = frame(size, 6, partial)
     field = random_paths(low_size(size, scale), 9.0 / scale, 7)
+    if by_time:
+        field.lines[:, ::3] = 0
+        ends = np.random.default_rng(16).random(field.weight.shape).astype(np.float32)
+        field.weight[:, ::2] = 0
+        field = replace(field, end_weight=ends, by_speed=False)
     settings = PathSettings(scale, start, stop, time_weight=0.6, spacing_px=0.8, max_samples=9)
     result = add_pair(device, total, first, second, field, settings)
     truth = add_pair_twin(total, first, second, field, settings)
@@ -207,6 +220,28 @@ def test_without_motion_time_shares_two_frames_out(device: Device) -> None:
         settings = PathSettings(start=start, stop=stop)
         result = add_pair(device, total, first, second, still(size), settings)
         assert np.abs(result[..., 0] - (start + stop) / 2).max() < FLOAT32
+
+
+def test_weights_that_end_as_they_start_are_weights_that_do_not_change(device: Device) -> None:
+    size = (23, 71)
+    total = np.zeros((*size, 4), np.float32)
+    field = random_paths(size, 6.0, 17)
+    constant = add_pair(device, total, frame(size, 18), frame(size, 19), field)
+    same = replace(field, end_weight=field.weight.copy())
+    assert np.array_equal(add_pair(device, total, frame(size, 18), frame(size, 19), same), constant)
+
+
+def test_weights_change_linearly_from_start_to_end(device: Device) -> None:
+    """From the first frame alone to the second alone: without motion, at the middle of the part rendered."""
+    size = (3, 5)
+    first, second = np.zeros((*size, 4), np.float16), np.ones((*size, 4), np.float16)
+    first[..., 3] = 1
+    field = replace(still(size, np.ones(size, np.float32)), end_weight=np.zeros(size, np.float32))
+    for start, stop in ((0.0, 1.0), (0.0, 0.5), (0.25, 1.0)):
+        total = np.zeros((*size, 4), np.float32)
+        result = add_pair(device, total, first, second, field, PathSettings(start=start, stop=stop))
+        time = (start + stop) / 2
+        assert np.abs(result[..., 0] - time**2 / (time**2 + (1 - time) ** 2)).max() < FLOAT32
 
 
 def test_pixels_that_one_frame_does_not_cover_come_from_the_other(device: Device) -> None:

@@ -28,6 +28,7 @@ def tangents(
     after: Array | None,
     before_scale: float = 1.0,
     after_scale: float = 1.0,
+    bends: Array | None = None,
 ) -> Array:
     """Run blur.tangents: 2 h w 4."""
     result = blur.tangents(
@@ -37,6 +38,7 @@ def tangents(
         None if after is None else device.upload(after),
         before_scale,
         after_scale,
+        None if bends is None else device.upload(bends),
     )
     return np.array(result.get())
 
@@ -58,6 +60,33 @@ def test_tangents_are_their_twin(device: Device, size: tuple[int, int], comes: b
     differs = np.abs(result - truth).max(axis=-1) > 1e-3
     assert differs.mean() < 0.005
     assert np.median(np.abs(result - truth)) < 10 * FLOAT32
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_known_bends_are_the_tangents_and_others_are_guessed(device: Device, size: tuple[int, int]) -> None:
+    before, lines, after, bends = (random_lines(size, seed) for seed in (1, 2, 3, 4))
+    bends[np.random.default_rng(5).random((2, *size)) < 0.4] = np.nan
+    unknown = np.isnan(bends[..., 0])
+    result = tangents(device, before, lines, after, 1.5, 0.7, bends)
+    guessed = tangents(device, before, lines, after, 1.5, 0.7)
+    assert np.array_equal(result[unknown], guessed[unknown])
+    assert np.array_equal(result, tangents(device, before, lines, after, 1.5, 0.7, bends))
+    known = np.concatenate([lines + bends, lines - bends], -1)[~unknown]
+    assert np.array_equal(result[~unknown], known)
+    truth = reference.tangents(before, lines, after, 1.5, 0.7, bends)
+    assert np.abs(result - truth)[~unknown].max(initial=0) < 16 * FLOAT32
+
+
+@pytest.mark.parametrize("turn", [0.0, 1.0])
+def test_a_path_with_a_known_bend_is_its_parabola(device: Device, turn: float) -> None:
+    """path(s) = s (D + (1 - s) Q), at its ends and between them."""
+    lines = lines_of(np.array([9.0, 2.0]))[0]
+    bends = (3 * np.array([turn, 1 - turn], np.float32) + np.zeros_like(lines)).astype(np.float32)
+    ends = tangents(device, None, lines, None, bends=bends)
+    s = np.linspace(0, 1, 11)
+    for line, bend, end in zip(lines[:, 0, 0], bends[:, 0, 0], ends[:, 0, 0], strict=True):
+        path = reference.path(np.broadcast_to(line, (11, 2)), np.broadcast_to(end, (11, 4)), s)
+        assert np.abs(path - s[:, None] * (line + (1 - s[:, None]) * bend)).max() < 1e-5
 
 
 def test_straight_uniform_motion_has_its_line_as_tangents(device: Device) -> None:

@@ -153,8 +153,12 @@ def tangents(
     after: Array | None,
     before_scale: float = 1.0,
     after_scale: float = 1.0,
+    bends: Array | None = None,
 ) -> Array64:
-    """Return tangents 2 h w 4 of a pair's paths, given the lines 2 h w 2 of the pairs before and after."""
+    """Return tangents 2 h w 4 of a pair's paths, given the lines 2 h w 2 of the pairs before and after.
+
+    Bends 2 h w 2 give them where they are not NaN.
+    """
     first, second = lines.astype(np.float64)
     previous, following = np.zeros_like(first), np.zeros_like(second)
     if before is not None:
@@ -164,12 +168,16 @@ def tangents(
     previous[length(first) < MIN_LENGTH] = 0
     following[length(second) < MIN_LENGTH] = 0
     backward = -path_tangents(-second, previous, following)
-    return np.stack(
+    guessed = np.stack(
         [
             path_tangents(first, previous, following),
             np.concatenate([backward[..., 2:], backward[..., :2]], -1),
         ]
     )
+    if bends is None:
+        return guessed
+    known = np.concatenate([lines + bends.astype(np.float64), lines - bends.astype(np.float64)], -1)
+    return np.where(np.isnan(known), guessed, known)
 
 
 def cubic(line: Array64, tangents: Array64) -> tuple[Array64, Array64, Array64]:
@@ -212,8 +220,13 @@ def weighted_sum(
     end: float,
     spacing: float,
     max_samples: int,
+    weights: tuple[Array64, Array64],
+    by_speed: bool,
 ) -> tuple[Array64, Array64]:
-    """Return the means over midpoints of w coverage I and of w coverage along one frame's paths."""
+    """Return the means over midpoints of w coverage I and of w coverage along one frame's paths.
+
+    weights are the frame's at the paths' starts and ends, H W 1.
+    """
     rows, columns = np.indices(frame.shape[:2]).astype(np.float64)
     samples = count(line, tangents, end - begin, spacing, max_samples)
     middle, apart = (begin + end) / 2, np.sqrt(0.15) * (end - begin)
@@ -224,8 +237,11 @@ def weighted_sum(
         s = begin + (n + 0.5) * (end - begin) / samples
         offset = path(line, tangents, s)
         sample = clipped_samples(frame, columns + offset[..., 0], rows + offset[..., 1])
-        weight = (1 - s) * (speed(line, tangents, s) + MIN_SPEED) / (mean + MIN_SPEED)
+        weight = 1 - s
+        if by_speed:
+            weight = weight * (speed(line, tangents, s) + MIN_SPEED) / (mean + MIN_SPEED)
         weight = np.where(n < samples, weight / samples, 0.0)[..., None]
+        weight = weight * (weights[0] + s[..., None] * (weights[1] - weights[0]))
         light += weight * sample[..., :3]
         coverage += weight * sample[..., 3:]
     return light, coverage
@@ -244,19 +260,26 @@ def paths(
     time_weight: float,
     spacing: float,
     max_samples: int,
+    end_weight: Array | None = None,
+    by_speed: bool = True,
 ) -> Array64:
-    """Return the accumulator plus one pair's mean light times time_weight (equations 6 and 8)."""
+    """Return the accumulator plus one pair's mean light times time_weight (equations 6 and 8).
+
+    weight h w is the first frame's, end_weight that at the interval's end if it changes.
+    """
     low_x, low_y = coarse_positions(first.shape, half_per_low)
-    cells = np.concatenate([weight[..., None], *lines, *tangents], axis=-1).astype(np.float64)
+    weights = np.stack([weight, weight if end_weight is None else end_weight])
+    cells = np.concatenate([*weights[..., None], *lines, *tangents], axis=-1).astype(np.float64)
     cell = bilinear(cells, low_x, low_y)
-    w, *fields = np.split(cell, (1, 3, 5, 9), axis=-1)
+    w, end_w, *fields = np.split(cell, (1, 2, 4, 6, 10), axis=-1)
     line, end = [half_per_low * part for part in fields[:2]], [half_per_low * part for part in fields[2:]]
-    light_1, coverage_1 = weighted_sum(first, line[0], end[0], start, stop, spacing, max_samples)
-    light_2, coverage_2 = weighted_sum(second, line[1], end[1], 1 - stop, 1 - start, spacing, max_samples)
-    light = w * light_1 + (1 - w) * light_2
-    coverage = w * coverage_1 + (1 - w) * coverage_2
+    one = weighted_sum(first, line[0], end[0], start, stop, spacing, max_samples, (w, end_w), by_speed)
+    backward = (1 - end_w, 1 - w)
+    two = weighted_sum(second, line[1], end[1], 1 - stop, 1 - start, spacing, max_samples, backward, by_speed)
+    light, coverage = one[0] + two[0], one[1] + two[1]
     mean = np.concatenate([light / np.maximum(coverage, MIN_WEIGHT), np.ones_like(coverage)], axis=-1)
     middle = (start + stop) / 2
+    w = w + middle * (end_w - w)
     both = w * (1 - middle) * first[..., 3:].astype(np.float64) + (1 - w) * middle * second[..., 3:]
     mean_confidence = both / (w * (1 - middle) + (1 - w) * middle)
     mean_confidence = np.where(mean_confidence > FULL_CONFIDENCE, 1.0, mean_confidence)

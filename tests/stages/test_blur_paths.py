@@ -101,6 +101,31 @@ def test_a_trail_keeps_its_light(device: Device) -> None:
     assert np.abs(rotating_discs.trail_profile(straight, thing, PAIRS) / expected - 1).max() > 0.03
 
 
+def test_a_thing_that_accelerates_lingers_where_it_is_slow(device: Device) -> None:
+    """A soft spot from rest to twice its mean speed: known bends say when it is where, lines do not."""
+    rows, columns = np.indices(rotating_discs.SIZE)
+
+    def light(time: float) -> Array:
+        x, y = 90 + 120 * time**2, 110 + 24 * time**2
+        spot = 0.5 + 0.5 * np.cos(np.pi * np.clip(np.hypot(columns - x, rows - y) / 14, 0, 1))
+        return np.repeat(spot[..., None], 3, axis=2)
+
+    truth = np.mean([light((n + 0.5) / 256) for n in range(256)], axis=0)
+    delta = np.zeros((2, *rotating_discs.LOW.shape, 2), np.float32)
+    delta[0], delta[1] = (-60, -12), (60, 12)
+    weight = np.full(rotating_discs.LOW.shape, 0.5, np.float32)
+    lines = MotionField(delta, weight, rotating_discs.LOW, "true")
+    bends = replace(lines, bend=np.abs(delta))
+    frames, trail = [light(0), light(1)], truth.max(axis=-1) > 0.002
+    found = rotating_discs.blur_along_curves(device, frames, [bends], LINEAR)
+    straight = rotating_discs.blur_along_curves(device, frames, [lines], LINEAR)
+    assert rotating_discs.psnr(found, truth, trail) > 60
+    assert rotating_discs.psnr(straight, truth, trail) < 32
+    # The first tenth of the way takes a third of the time, the last tenth a twentieth.
+    along = found[..., 0].sum(axis=0)
+    assert along[94:102].mean() > 4 * along[198:206].mean()
+
+
 def test_straight_uniform_motion_is_the_same_picture(device: Device) -> None:
     rng = np.random.default_rng(1)
     frames = [rng.random((*rotating_discs.SIZE, 3)) for _ in range(3)]

@@ -59,6 +59,13 @@ def whole(frames: Array) -> Window:
     return Window(slice(0, height), slice(0, width), np.ones((height, width), np.bool_))
 
 
+def straight(lines: Array) -> motion_network._Paths:
+    """Return paths with these lines 2 h w 2 and equal weights."""
+    return motion_network._Paths(
+        lines, np.zeros_like(lines), np.full((2, *lines.shape[1:3]), 0.5, np.float32)
+    )
+
+
 def refined_as_a_whole(monkeypatch: pytest.MonkeyPatch, first: Frame, second: Frame) -> MotionField:
     """Return the lines of two frames with the network run on the whole picture, and nothing forced to 0."""
     with monkeypatch.context() as patched:
@@ -196,14 +203,15 @@ def test_a_bright_light_keeps_its_initial_lines() -> None:
     start = np.zeros((2, 32, 48, 2), np.float32)
     start[0, 14:18, 16:28, 0] = -8
     start[1, 14:18, 16:28, 0] = 8
-    fallback = motion_network._fallback_mask(frames, start, np.zeros_like(start), whole(frames))
+    still = straight(np.zeros_like(start))
+    fallback = motion_network._fallback_mask(frames, straight(start), still, whole(frames))
     assert fallback[15:17, 20:24].all()
     assert not fallback[:8].any()
 
 
 def test_equal_lines_are_no_reason_to_fall_back() -> None:
     frames = np.random.default_rng(4).uniform(0.1, 0.5, (16, 16, 6)).astype(np.float32)
-    lines = np.ones((2, 16, 16, 2), np.float32)
+    lines = straight(np.ones((2, 16, 16, 2), np.float32))
     assert not motion_network._fallback_mask(frames, lines, lines, whole(frames)).any()
 
 
