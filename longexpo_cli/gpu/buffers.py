@@ -93,6 +93,7 @@ COLOR_DIFFERENCES = Buffer(Extent.BAND, "float32", channels=2)
 GRADIENTS = Buffer(Extent.BAND, "float32", channels=2)
 CHROMA = Buffer(Extent.BAND, "float32")
 LIGHT = Buffer(Extent.FULL, "float32", channels=3)
+APART = Buffer(Extent.FULL, "float16")  # what the reference shows more than the mean
 
 # Denoise: opposed roots of light at full and half resolution; the noise removed from cells; frames merged.
 OPPOSED_ROOTS = Buffer(Extent.FULL, "float32", planes=3)
