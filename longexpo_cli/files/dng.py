@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -218,6 +219,17 @@ def _read(directories: Sequence[Directory]) -> Sensor | None:
         is_mapped=is_mapped,
         fields=(max(_number(tags, _ROW_INTERLEAVE, 1), 1), max(_number(tags, _COLUMN_INTERLEAVE, 1), 1)),
     )
+
+
+def kind_of_values(sensor: Sensor) -> str:
+    """Return what must be the same in all frames of a burst: pattern, type, table ("RGGB mosaic")."""
+    layout = f"{sensor.samples} values per pixel"
+    if sensor.is_mosaic:
+        rows = pattern_of_crop(sensor) if sensor.pattern else ()
+        layout = "".join("RGB"[one] if 0 <= one < 3 else "?" for row in rows for one in row) + " mosaic"
+    table = zlib.crc32(sensor.table.tobytes()) if sensor.table.size else 0
+    parts = [layout, "of floats" if sensor.is_float else "", f"with the table {table:08x}" if table else ""]
+    return " ".join(filter(None, parts))
 
 
 def deinterleaved(values: Any, fields: tuple[int, int]) -> Any:

@@ -73,20 +73,57 @@ class RawMetadata:
     sensor: SensorKind = ""
 
 
-def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (height, width) of the whole sensor and of the picture, without decoding.
+@dataclass(frozen=True, slots=True)
+class RawHeader:
+    """What a file says of its values before they are decoded, in LibRaw's or a DNG's words.
+
+    sensor_px and size_px are (height, width) of the whole sensor and of the picture; black_dn and white_dn
+    levels of its pixels; gains the white balance, None where there is none; values what kind of values there
+    are, for a comparison with other frames ("RGGB values of 16 bits").
+    """
+
+    sensor_px: tuple[int, int]
+    size_px: tuple[int, int]
+    black_dn: tuple[float, ...]
+    white_dn: tuple[float, ...]
+    gains: tuple[float, float, float] | None
+    values: str
+
+
+def read_header(path: Path, as_shot_neutral: Sequence[float] | None = None) -> RawHeader:
+    """Return what a file says of its values, without decoding; as_shot_neutral is its DNG tag or None.
 
     UnreadableFrameError when LibRaw does not support the file.
     """
     sensor = _dng_sensor(path)
+    gains = None if as_shot_neutral is None else _normalized_gains([1 / part for part in as_shot_neutral])
     if sensor is not None and sensor.needs_tifffile:
-        return sensor.size_px, sensor.picture_px
+        return _dng_header(sensor, gains)
     with _open(path) as file:
-        sizes = file.sizes
-        whole = int(sizes.raw_height), int(sizes.raw_width)
+        gains = gains or _normalized_gains(file.camera_whitebalance)
+        whole = int(file.sizes.raw_height), int(file.sizes.raw_width)
         if sensor is not None and sensor.size_px == whole:
-            return whole, sensor.picture_px
-        return whole, (int(sizes.height), int(sizes.width))
+            return _dng_header(sensor, gains)
+        return RawHeader(
+            sensor_px=whole,
+            size_px=(int(file.sizes.height), int(file.sizes.width)),
+            black_dn=tuple(float(level) for level in file.black_level_per_channel),
+            white_dn=(max(_stated_white(file), 1.0),),
+            gains=gains,
+            values=f"{file.num_colors} colours",
+        )
+
+
+def _dng_header(sensor: dng.Sensor, gains: tuple[float, float, float] | None) -> RawHeader:
+    black = sensor.black + sum(float(part.mean()) for part in (sensor.black_h, sensor.black_v) if part.size)
+    return RawHeader(
+        sensor_px=sensor.size_px,
+        size_px=sensor.picture_px,
+        black_dn=tuple(black.ravel().tolist()),
+        white_dn=sensor.white,
+        gains=gains,
+        values=dng.kind_of_values(sensor),
+    )
 
 
 def read_metadata(
