@@ -19,7 +19,7 @@ from longexpo_cli.files.ifd import Directory
 
 # Tags.
 _SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-_STRIP_OFFSETS, _SAMPLES, _TILE_OFFSETS, _SAMPLE_FORMAT = 273, 277, 324, 339
+STRIP_OFFSETS, _SAMPLES, TILE_OFFSETS, _SAMPLE_FORMAT = 273, 277, 324, 339
 _CFA_DIM, _CFA_PATTERN, _DNG_VERSION, _CFA_PLANE_COLOR = 33421, 33422, 50706, 50710
 _LINEARIZATION, _BLACK_DIM, _BLACK, _BLACK_H, _BLACK_V, _WHITE = 50712, 50713, 50714, 50715, 50716, 50717
 _SCALE, _CROP_ORIGIN, _CROP_SIZE, _ACTIVE_AREA = 50718, 50719, 50720, 50829
@@ -435,7 +435,7 @@ def _gain_map(data: bytes, *, by_colour: bool) -> Gain:
 
 
 def _is_raw(tags: Directory) -> bool:
-    has_pixels = _STRIP_OFFSETS in tags or _TILE_OFFSETS in tags
+    has_pixels = STRIP_OFFSETS in tags or TILE_OFFSETS in tags
     is_main = _number(tags, _SUBFILE_TYPE, 0) == 0
     return has_pixels and is_main and _number(tags, _PHOTOMETRIC, 0) in (CFA, LINEAR_RAW)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import damage, dng, ifd, tiff_dng
+from longexpo_cli.files import damage, dng, ifd, jpeg, tiff_dng
 from longexpo_cli.types import Mosaic, SensorKind, Shot
 
 EXTENSIONS = frozenset(
@@ -40,6 +40,8 @@ _MAX_BLACK_ROWS = 0.03  # fraction of rows of zeros; more means a damaged file
 _XTRANS_SIDE = 6  # of the X-Trans pattern
 _MARKESTEIJN_SIDE = 512  # pixels below which LibRaw refuses to do more than average neighbours
 _NEAR_BLACK = 0.5  # of the black level: noise does not reach further down in a whole row
+_JPEG_HEADER_BYTES = 4096  # of a lossless JPEG, in which its size is
+_MAX_PROMISED = 8  # values for each pixel: four colours, and tiles that are cut by the picture's edge
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
 # Detection of clipping below the stated white level, in the histogram of one CFA position.
@@ -261,6 +263,7 @@ def _source(path: Path) -> Iterator[_Source]:
             raise UnreadableFrameError(path, str(error)) from error
         return
     with _open(path) as file:
+        _require_possible_jpegs(path, int(file.sizes.raw_height) * int(file.sizes.raw_width))
         file.unpack()
         other = file.other
         camera = _Camera(
@@ -280,6 +283,27 @@ def _source(path: Path) -> Iterator[_Source]:
                 )
             sensor = None
         yield _Source(file, stored, sensor, camera)
+
+
+def _require_possible_jpegs(path: Path, pixels: int) -> None:
+    """Raise UnreadableFrameError where the lossless JPEGs of a RAW file promise far more than its pixels.
+
+    LibRaw decodes as many rows as they promise, which takes minutes where nothing is behind them.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = ifd.read_directories(data) if data[:4] in _DNG_SIGNATURES else []
+            promised = 0
+            for tags in found:
+                starts = tags.get(dng.TILE_OFFSETS) or tags.get(dng.STRIP_OFFSETS) or ()
+                for start in starts:
+                    promised += jpeg.lossless_pixels(data[int(start) : int(start) + _JPEG_HEADER_BYTES])
+    except (OSError, ValueError):
+        return  # LibRaw says so
+    if promised > _MAX_PROMISED * pixels:
+        raise UnreadableFrameError(
+            path, f"is damaged: its lossless JPEGs promise {promised} values for {pixels} pixels"
+        )
 
 
 def _dng_sensor(path: Path) -> dng.Sensor | None:

@@ -310,7 +310,7 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         stated = raw.read_header(path, header.as_shot_neutral)
         sensor_px, size_px = stated.sensor_px, stated.size_px
     else:
-        info = pictures.image_info(path)
+        info = pictures.image_info(path, params.max_pixels)
         sensor_px = size_px = info.size_px
         max_value = int(info.max_value)
         header = replace(header, orientation=info.orientation or header.orientation)
@@ -461,7 +461,11 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
     header = file.header
     has_no_tags = header.taken is None and not header.camera
     if has_no_tags or header.iso not in by_iso:
-        by_iso[header.iso] = raw.read_metadata(file.path, header.color_matrix, header.as_shot_neutral)
+        found = raw.read_metadata(file.path, header.color_matrix, header.as_shot_neutral)
+        if found.size_px != file.size_px:
+            height, width = found.size_px
+            raise UnreadableFrameError(file.path, f"is {width} x {height}, not the size in its header")
+        by_iso[header.iso] = found
     known = by_iso[header.iso]
     if has_no_tags:
         header = replace(header, taken=known.taken, exposure_s=known.exposure_s)
