@@ -11,12 +11,14 @@ import numpy as np
 from longexpo_cli import frames
 from longexpo_cli.arrays import Flags
 from longexpo_cli.errors import BurstError, UnreadableFrameError
+from longexpo_cli.files import exposure
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
 from longexpo_cli.vision import blank_rows, defects, flicker
 from longexpo_cli.watch import Watch
 
+_LN2 = float(np.log(2.0))
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
 
 
@@ -112,6 +114,9 @@ def survey(
         raise BurstError(
             f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
         )
+    believed = _with_believed_exposures(look)
+    if believed is not look.burst:
+        look = replace(_look(believed, look.anchor, params, device, watch), distance=look.distance)
     corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
         look = _look(corrected, look.anchor, params, device, watch, is_first=False)
@@ -195,6 +200,31 @@ def _without_torn_frames(look: _Look) -> Burst:
         numbers=tuple(burst.number(n) for n in kept),
         refused=(*burst.refused, *refused),
     )
+
+
+def _with_believed_exposures(look: _Look) -> Burst:
+    """Return the burst with its neighbours' exposure for a frame whose light contradicts its header."""
+    burst = look.burst
+    shots = list(burst.shots)
+    for n, beside in exposure.alone([shot.exposure_scale for shot in shots]):
+        usual = np.mean([look.light[m].rows for m in beside], axis=0)
+        differs = look.light[n].rows - usual  # logarithms, of light that the scale has multiplied
+        known = differs[np.isfinite(differs)]
+        scale, like = shots[n].exposure_scale, shots[beside[0]]
+        if known.size and exposure.is_contradicted(scale, float(np.median(known) / _LN2 - np.log2(scale))):
+            shots[n] = replace(
+                shots[n],
+                exposure_scale=like.exposure_scale,
+                exposure_s=like.exposure_s,
+                iso=like.iso,
+                f_number=like.f_number,
+                notes=(*shots[n].notes, f"{shots[n].path.name} is exposed like the others, not as it says"),
+            )
+    if all(new is old for new, old in zip(shots, burst.shots, strict=True)):
+        return burst
+    before, after = (exposure.note_on([one.exposure_scale for one in some]) for some in (burst.shots, shots))
+    notes = tuple(after if note == before else note for note in burst.notes)
+    return replace(burst, shots=tuple(shots), notes=tuple(filter(None, notes)))
 
 
 def _without_defects(look: _Look) -> Burst:

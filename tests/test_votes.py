@@ -14,9 +14,12 @@ from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import BurstError
 from longexpo_cli.files import votes
 from longexpo_cli.files.votes import Stated
+from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop, load
+from longexpo_cli.survey import survey
 from longexpo_cli.synth.dng import COLOR_MATRIX, DngMetadata, write_dng
 from longexpo_cli.types import NoiseProfile, Shot
+from longexpo_cli.watch import Watch
 from tests.dng import START
 
 BLACK, WHITE = 64, 4095
@@ -160,8 +163,41 @@ def test_the_place_of_a_frame_does_not_matter() -> None:
         assert sum(profile == frames[1].noise for profile in found.noise) == 4
 
 
-def test_an_exposure_compensation_unlike_the_others_is_not_used(tmp_path: Path) -> None:
+def test_an_exposure_compensation_unlike_the_others_is_not_used() -> None:
     frames = [Stated("a.dng", 100, (0,), (1000,), None, None, None, ev) for ev in (0.3, 9.0, 0.5)]
     found = votes.agree(frames)
     assert found.baseline_ev == (0.3, 0.5, 0.5)
     assert "a.dng" in found.notes[0]
+
+
+def with_one_exposure(device: Device, folder: Path, place: int, factor: float, **tags: Any) -> list[float]:
+    """Write five frames, one of them brighter by a factor, with tags of its own; return light as rendered."""
+    for n in range(5):
+        start = START + datetime.timedelta(seconds=n / 8)
+        own: dict[str, Any] = {"noise": NOISE, "start": start, **(tags if n == place else {})}
+        values = (scene(n, (64, 96)).astype(np.float64) - BLACK) * (factor if n == place else 1.0) + BLACK
+        write_dng(folder / f"frame_{n}.dng", np.rint(values).astype(np.uint16), DngMetadata(**own))
+    burst = load.load(folder, load.Params())
+    found, *_ = survey(burst, None, develop.Params(low_side=64), device, Watch())
+    assert len(found.shots) == 5
+    is_named = any(f"frame_{place}.dng is exposed like" in note for note in found.all_notes)
+    assert is_named == (factor == 1)
+    assert any("brought to one brightness" in note for note in found.all_notes) != is_named
+    return [float(colour(shot)[1]) for shot in found.shots]
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("tags", [{"exposure_s": 1 / 960}, {"exposure_s": 1 / 100}, {"iso": 50}])
+def test_a_frame_that_is_as_bright_as_the_others_is_exposed_like_them(
+    one_device: Device, tmp_path: Path, place: int, tags: Mapping[str, Any]
+) -> None:
+    light = with_one_exposure(one_device, tmp_path, place, 1.0, **tags)
+    assert light == pytest.approx([light[(place + 1) % 5]] * 5, rel=0.03)
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_frame_that_is_as_dark_as_its_header_says_is_brought_to_one_brightness(
+    one_device: Device, tmp_path: Path, place: int
+) -> None:
+    light = with_one_exposure(one_device, tmp_path, place, 0.25, exposure_s=1 / 240)
+    assert light == pytest.approx([light[(place + 1) % 5]] * 5, rel=0.03)
