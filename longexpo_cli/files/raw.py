@@ -330,6 +330,9 @@ def _decode(path: Path, source: _Source) -> _Decoded:
     )
     if decoded.values.size == 0:
         raise UnreadableFrameError(path, "has no pixels")
+    if decoded.values.dtype == np.float32 and not np.isfinite(decoded.values).all():
+        count = np.count_nonzero(~np.isfinite(decoded.values))
+        raise UnreadableFrameError(path, f"has {count} values that are not numbers (NaN or infinite)")
     if source.sensor is None or max(decoded.unchanged_black) > 0:
         _require_exposed(path, decoded.unchanged, decoded.unchanged_black)
     if decoded.is_monochrome:
