@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,20 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+class _RegularFile(click.Path):
+    """An existing file; of a pipe or a device nobody knows when, or whether, it ends."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; a usage error when it is not a file."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.is_file():
+            self.fail(f"'{path}' is a pipe or a device; pass a file.", param, ctx)
+        return path
+
+
+EXISTING_FILE = _RegularFile(path_type=Path, exists=True, dir_okay=False)
 
 
 class StageValue(click.ParamType):  # type: ignore[type-arg]

@@ -107,6 +107,17 @@ def lossless_damage(data: bytes) -> str:
     return _repeated_part(data)
 
 
+def lossless_pixels(data: bytes) -> int:
+    """Return how many values the header of a lossless JPEG promises; 0 of other data."""
+    if data[:2] != markers.JPEG_SIGNATURE:
+        return 0
+    for marker, at, length in markers.jpeg_segments(data, 0, len(data)):
+        if marker == _LOSSLESS and length >= 6 and at + 6 <= len(data):
+            height, width, count = struct.unpack_from(">HHB", data, at + 1)
+            return int(height * width * count)
+    return 0
+
+
 def require_sound_tiff(data: bytes, page: int) -> None:
     """Raise JpegError when libjpeg warns that a page of a JPEG-compressed TIFF is damaged."""
     import imagecodecs
