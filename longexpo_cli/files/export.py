@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -97,6 +97,29 @@ def _keep(path: Path, old: Path) -> None:
         os.link(path, old)
     except OSError:
         path.rename(old)
+
+
+def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise OutputError when a file to be written is one that is read, by whichever spelling or link."""
+    existing = {identity: path for path in targets if (identity := _identity(path)) is not None}
+    if not existing:
+        return
+    for path in inputs:
+        if (identity := _identity(path)) in existing:
+            target = existing[identity]
+            same = "" if target == path else f" ({path})"
+            raise OutputError(
+                f"{target}: is an input{same}, which is never overwritten; choose another output"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what two names of one file have in common, None for a file that does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
