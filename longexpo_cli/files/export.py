@@ -40,9 +40,9 @@ def atomic_set(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
     """Open files for writing and reading that replace paths, all or none, when the block ends without error.
 
     The bytes go to temporary files in the same folders (created if missing), which are all synced before the
-    first is renamed. If a rename fails, those before it are undone; a process that is killed between two
-    renames leaves some new files and some old ones, each whole. OSErrors, but for those of the block, become
-    OutputError.
+    first is renamed; they are renamed in order. If a rename fails, those before it are undone; a process that
+    is killed between two renames leaves some new files and some old ones, each whole. OSErrors, but for those
+    of the block, become OutputError.
     """
     parts = [path.with_name(f".{path.name}.{secrets.token_hex(4)}.part") for path in paths]
     try:
@@ -120,13 +120,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values as JSON, atomically; OutputError when that fails. Names are written as by json_text."""
-    text = json_text(values, indent=2)
-    with atomic_write(path) as file:
-        file.write(text.encode() + b"\n")
 
 
 def json_text(values: Mapping[str, Any], indent: int | None = None) -> str:
