@@ -16,7 +16,7 @@ import numpy.typing as npt
 from longexpo_cli import comparison, logs
 from longexpo_cli.arrays import Array8
 from longexpo_cli.comparison import Differences, Picture
-from longexpo_cli.errors import OutputError
+from longexpo_cli.errors import LongexpoError, OutputError, user_message
 from longexpo_cli.files import export
 
 PAGE = "index.html"
@@ -105,6 +105,34 @@ class Report:
         with export.atomic_write(path) as file:
             file.write(text.encode())
         return path
+
+
+def judge(
+    name: str,
+    first: Path | None,
+    second: Path | None,
+    limits: tuple[float, float],
+    page: Report | None = None,
+    reasons: Sequence[str] = (),
+) -> Result:
+    """Return the comparison of two pictures (None: there is none), which is added to the page.
+
+    limits are those of CIEDE2000 and EV; reasons are failures known before.
+    """
+    one: Picture | None = None
+    other: Picture | None = None
+    try:
+        if first is None or second is None:
+            raise LongexpoError(f"{first or second}: has no partner in the other folder")
+        one, other = comparison.read(first), comparison.read(second)
+        differences = comparison.compare(one, other)
+        result = Result(name, (*reasons, *differences.exceeded(*limits)), differences)
+    except (LongexpoError, OSError) as error:
+        one = other = None
+        result = Result(name, (*reasons, user_message(error)))
+    if page is not None:
+        page.add(result, one, other)
+    return result
 
 
 def refuse_inside(report: Path, folders: Sequence[Path]) -> None:

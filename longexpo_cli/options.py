@@ -25,8 +25,9 @@ from longexpo_cli.recipe import (
     renamed_or_removed,
 )
 
-if TYPE_CHECKING:  # --help must not import it
+if TYPE_CHECKING:  # --help must not import them
     from longexpo_cli.batch import Outcome
+    from longexpo_cli.comparison_report import Result
 
 logger = logging.getLogger(__name__)
 
@@ -344,6 +345,20 @@ def report(outcome: Outcome, verbosity: int) -> None:
             say(path)
     for note in outcome.notes:
         logger.warning("%s: %s", outcome.source, note)
+
+
+def print_result(result: Result, *, is_named: bool, is_quiet: bool) -> None:
+    """Print what two pictures differ by on stdout, with their name or quietly not, and failures on stderr."""
+    from longexpo_cli.comparison_report import measures
+
+    found = result.differences
+    if found is not None and not is_quiet:
+        click.echo((f"{result.name}\t" if is_named else "") + measures(found))
+    for failure in result.failures:
+        logger.error("%s%s", f"{result.name}: " if found is not None else "", failure)
+    if found is not None and found.not_finite > found.not_finite_differ:
+        both = found.not_finite - found.not_finite_differ
+        logger.warning("%s: %d pixels are no numbers, the same in both pictures", result.name, both)
 
 
 def say(message: object, *, err: bool = False, nl: bool = True) -> None:

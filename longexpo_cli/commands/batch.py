@@ -65,6 +65,7 @@ def command(
     A burst is a folder with two or more frames, or a video. A burst that fails does not stop the others.
     """
     from longexpo_cli import batch
+    from longexpo_cli.files import output_lock
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     keep = options.recipe_files(ctx)
@@ -79,6 +80,8 @@ def command(
             click.echo("\t".join(words))
         return
     for job, reason in zip(jobs, reasons, strict=True):
+        if not reason and resume:
+            output_lock.remove_leftovers(job.sidecar(), job.targets())
         if reason and reason != batch.NEW:
             _LOG.warning("%s: rendered again: %s", job.source, reason)
     failed, skipped = _render(ctx, todo, workers, log, recipe)

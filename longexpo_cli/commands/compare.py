@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from longexpo_cli import options
-from longexpo_cli.errors import LongexpoError, user_message
-
-if TYPE_CHECKING:  # --help must not import them
-    from longexpo_cli.comparison import Picture
-    from longexpo_cli.comparison_report import Report, Result
-
-_LOG = logging.getLogger(__name__)
 
 
 @click.command(
@@ -80,8 +71,8 @@ def command(
     begin = time.monotonic()
     results = []
     for name, one, other in pairs:
-        results.append(_judged(name, one, other, (max_delta_e, max_ev), page))
-        _say(results[-1], is_folders, as_json)
+        results.append(comparison_report.judge(name, one, other, (max_delta_e, max_ev), page))
+        options.print_result(results[-1], is_named=is_folders, is_quiet=as_json)
     if as_json:
         found = [result.to_dict() for result in results]
         click.echo(json.dumps(found if is_folders else found[0]))
@@ -90,40 +81,3 @@ def command(
     if junit is not None:
         comparison_report.write_junit(junit, results, time.monotonic() - begin)
     ctx.exit(1 if any(result.failures for result in results) else 0)
-
-
-def _judged(
-    name: str, first: Path | None, second: Path | None, limits: tuple[float, float], page: Report | None
-) -> Result:
-    """Return the comparison of one pair, which is added to the page."""
-    from longexpo_cli import comparison
-    from longexpo_cli.comparison_report import Result
-
-    one: Picture | None = None
-    other: Picture | None = None
-    try:
-        if first is None or second is None:
-            raise LongexpoError(f"{first or second}: has no partner in the other folder")
-        one, other = comparison.read(first), comparison.read(second)
-        differences = comparison.compare(one, other)
-        result = Result(name, tuple(differences.exceeded(*limits)), differences)
-    except (LongexpoError, OSError) as error:
-        one = other = None
-        result = Result(name, (user_message(error),))
-    if page is not None:
-        page.add(result, one, other)
-    return result
-
-
-def _say(result: Result, is_folders: bool, as_json: bool) -> None:
-    """Print the measures on stdout, and what is wrong on stderr."""
-    from longexpo_cli.comparison_report import measures
-
-    found = result.differences
-    if found is not None and not as_json:
-        click.echo((f"{result.name}\t" if is_folders else "") + measures(found))
-    for failure in result.failures:
-        _LOG.error("%s%s", f"{result.name}: " if found is not None else "", failure)
-    if found is not None and found.not_finite > found.not_finite_differ:
-        both = found.not_finite - found.not_finite_differ
-        _LOG.warning("%s: %d pixels are no numbers, the same in both pictures", result.name, both)

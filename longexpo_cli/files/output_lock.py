@@ -27,7 +27,7 @@ def held(sidecar: Path, targets: Sequence[Path]) -> Iterator[None]:
     Where files cannot be locked there is no lock.
     """
     made = _make_folders(sidecar.parent)
-    path = sidecar.with_name(f".{sidecar.name}.lock")
+    path = _path(sidecar)
     try:
         with _locked(path, sidecar):
             _sweep(targets)
@@ -36,6 +36,17 @@ def held(sidecar: Path, targets: Sequence[Path]) -> Iterator[None]:
         with contextlib.suppress(OSError):  # folders that hold something stay
             for folder in made:
                 folder.rmdir()
+
+
+def remove_leftovers(sidecar: Path, targets: Sequence[Path]) -> None:
+    """Remove what a run left that was killed when its result was already whole."""
+    if _path(sidecar).exists():
+        with contextlib.suppress(OutputError), held(sidecar, targets):  # another run may just be writing it
+            pass
+
+
+def _path(sidecar: Path) -> Path:
+    return sidecar.with_name(f".{sidecar.name}.lock")
 
 
 def _make_folders(folder: Path) -> list[Path]:

@@ -136,6 +136,16 @@ def test_a_result_is_rendered_again_with_its_reason_and_without_leftovers(run: R
     assert "again" not in again.stderr
 
 
+def test_leftovers_beside_a_whole_result_are_removed(run: Run, place: Path) -> None:
+    """As left by a run that was killed when it had renamed the last file."""
+    for name in (f".{SET[1]}.lock", f".{SET[0]}.01234567.old"):
+        (place / "out" / name).touch()
+    assert plan(run, place) == ["skip"]
+    assert len(listing(place / "out")) == 5
+    assert run("batch", place / "photos", "-o", place / "out", "--resume").exit_code == 0
+    assert listing(place / "out") == sorted(SET)
+
+
 def test_two_runs_with_one_output_agree(run: Run, place: Path) -> None:
     out = place / "out"
     with output_lock.held(out / SET[1], []):
