@@ -348,13 +348,13 @@ inline float light_of(VALUE value, __global const float *curve, int plane)
 }
 #endif
 
-#ifdef SIDE
-/* Blocks of 8 x 8 pixels (SIDE is 8), their frequencies, and how these are shrunk (denoise_shrink). */
+#ifdef DCT_SIDE
+/* Blocks of 8 x 8 pixels (DCT_SIDE is 8), their frequencies, and how these are shrunk (denoise_shrink). */
 #define EVEN 1.7f /* times the threshold, in blocks of noise alone */
 #define EVEN_FROM 1.2f /* mean energy of a block over that of noise; noise alone is within 1 +- 0.18 */
 #define EVEN_TO 2.0f
 
-constant float WINDOW[SIDE] = {0.03806023f, 0.30865828f, 0.69134172f, 0.96193977f,
+constant float WINDOW[DCT_SIDE] = {0.03806023f, 0.30865828f, 0.69134172f, 0.96193977f,
                                0.96193977f, 0.69134172f, 0.30865828f, 0.03806023f};
 #define C1 0.49039264f /* cos(k pi / 16) / 2 */
 #define C2 0.46193977f
@@ -403,13 +403,13 @@ inline void inverse_dct(float8 *v)
 inline void transpose(float8 *v)
 {
     for (int round = 0; round < 3; round++) {
-        float8 t[SIDE];
-        for (int i = 0; i < SIDE / 2; i++) {
-            float8 a = v[i], b = v[i + SIDE / 2];
+        float8 t[DCT_SIDE];
+        for (int i = 0; i < DCT_SIDE / 2; i++) {
+            float8 a = v[i], b = v[i + DCT_SIDE / 2];
             t[2 * i] = (float8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3);
             t[2 * i + 1] = (float8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7);
         }
-        for (int i = 0; i < SIDE; i++)
+        for (int i = 0; i < DCT_SIDE; i++)
             v[i] = t[i];
     }
 }
@@ -425,8 +425,8 @@ inline float sum_of(float8 v)
 inline float shrink_block(float8 *block, const float8 *variance, const float8 *inverse_variance, float noise,
                     float threshold)
 {
-    float8 around[SIDE], all = 0.0f;
-    for (int i = 0; i < SIDE; i++) {
+    float8 around[DCT_SIDE], all = 0.0f;
+    for (int i = 0; i < DCT_SIDE; i++) {
         float8 e = block[i] * block[i] * inverse_variance[i] / noise;
         if (i == 0)
             e.s0 = 1.0f;
@@ -435,9 +435,9 @@ inline float shrink_block(float8 *block, const float8 *variance, const float8 *i
                     + (float8)(e.s1, e.s2, e.s3, e.s4, e.s5, e.s6, e.s7, e.s7);
     }
     float8 removed = 0.0f;
-    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of(all) / (SIDE * SIDE)));
-    for (int i = 0; i < SIDE; i++) {
-        float8 energy = 2.0f * around[i] + around[max(i - 1, 0)] + around[min(i + 1, SIDE - 1)];
+    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of(all) / (DCT_SIDE * DCT_SIDE)));
+    for (int i = 0; i < DCT_SIDE; i++) {
+        float8 energy = 2.0f * around[i] + around[max(i - 1, 0)] + around[min(i + 1, DCT_SIDE - 1)];
         float8 ratio = 16.0f * threshold / fmax(energy, 16e-9f);
         ratio *= ratio;
         float8 factor = fmax(1.0f - ratio * ratio, 0.0f);

@@ -24,13 +24,13 @@ inline float part_of_noise(__global const float *counts, int columns, int rows, 
 {
     size_t plane = (size_t)columns * rows;
     float sum = 0.0f;
-    for (int j = 0; j < SIDE / 2; j++)
-        for (int i = 0; i < SIDE / 2; i++) {
+    for (int j = 0; j < DCT_SIDE / 2; j++)
+        for (int i = 0; i < DCT_SIDE / 2; i++) {
             size_t at = (size_t)clamp(y / 2 + j, 0, rows - 1) * columns + clamp(x / 2 + i, 0, columns - 1);
             float own = 1.0f + counts[at], others = counts[plane + at];
             sum += others / (own * (own + others));
         }
-    return sum / (SIDE * SIDE / 4);
+    return sum / (DCT_SIDE * DCT_SIDE / 4);
 }
 
 inline float3 light_of_root(float3 root, float3 knee)
@@ -57,8 +57,8 @@ __kernel void demosaic_detail(__global const half *apart,   /* H W */
             sum[j * REGION + i] = 0.0f;
         }
     }
-    float8 of_noise[SIDE], inverse_of_noise[SIDE], part[SIDE], window = vload8(0, WINDOW);
-    for (int i = 0; i < SIDE; i++) {
+    float8 of_noise[DCT_SIDE], inverse_of_noise[DCT_SIDE], part[DCT_SIDE], window = vload8(0, WINDOW);
+    for (int i = 0; i < DCT_SIDE; i++) {
         of_noise[i] = variance;
         inverse_of_noise[i] = 1.0f / variance;
         part[i] = fmin(((float8)(14, 13, 12, 11, 10, 9, 8, 7) - i) / 7.0f, 1.0f);
@@ -69,19 +69,19 @@ __kernel void demosaic_detail(__global const half *apart,   /* H W */
             float noise = part_of_noise(counts, cell_columns, cell_rows, left - STEP + x, top - STEP + y);
             if (noise <= 0.0f)
                 continue;
-            float8 block[SIDE];
-            for (int i = 0; i < SIDE; i++)
+            float8 block[DCT_SIDE];
+            for (int i = 0; i < DCT_SIDE; i++)
                 block[i] = vload8(0, region + (y + i) * REGION + x);
             forward_dct(block);
             transpose(block);
             forward_dct(block);
             shrink_block(block, of_noise, inverse_of_noise, noise, threshold);
-            for (int i = 0; i < SIDE; i++)
+            for (int i = 0; i < DCT_SIDE; i++)
                 block[i] *= part[i];
             inverse_dct(block);
             transpose(block);
             inverse_dct(block);
-            for (int i = 0; i < SIDE; i++) {
+            for (int i = 0; i < DCT_SIDE; i++) {
                 float *to = sum + (y + i) * REGION + x;
                 vstore8(vload8(0, to) + WINDOW[i] * window * block[i], 0, to);
             }

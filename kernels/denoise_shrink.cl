@@ -90,9 +90,9 @@ __kernel void denoise_shrink(__global const float *planes,       /* 3 H W */
     shrunk += (size_t)c * height * width;
     coarse += (size_t)c * coarse_height * coarse_width;
     coarse_noisy += (size_t)c * coarse_height * coarse_width;
-    float8 of_noise[SIDE], inverse_of_noise[SIDE];
-    for (int i = 0; i < SIDE; i++) {
-        of_noise[i] = vload8(c * SIDE + i, variance);
+    float8 of_noise[DCT_SIDE], inverse_of_noise[DCT_SIDE];
+    for (int i = 0; i < DCT_SIDE; i++) {
+        of_noise[i] = vload8(c * DCT_SIDE + i, variance);
         inverse_of_noise[i] = 1.0f / of_noise[i];
     }
     float region[REGION * REGION], sum[REGION * REGION], gone[CELLS * CELLS];
@@ -106,8 +106,8 @@ __kernel void denoise_shrink(__global const float *planes,       /* 3 H W */
     float8 window = vload8(0, WINDOW);
     for (int y = 0; y <= TILE; y += STEP)
         for (int x = 0; x <= TILE; x += STEP) {
-            float8 block[SIDE];
-            for (int i = 0; i < SIDE; i++)
+            float8 block[DCT_SIDE];
+            for (int i = 0; i < DCT_SIDE; i++)
                 block[i] = vload8(0, region + (y + i) * REGION + x);
             float noise = noise_of(frames, frame_columns, frame_rows, scale, left - STEP + x, top - STEP + y);
             forward_dct(block);
@@ -117,12 +117,12 @@ __kernel void denoise_shrink(__global const float *planes,       /* 3 H W */
             inverse_dct(block);
             transpose(block);
             inverse_dct(block);
-            for (int i = 0; i < SIDE; i++) {
+            for (int i = 0; i < DCT_SIDE; i++) {
                 float *to = sum + (y + i) * REGION + x;
                 vstore8(vload8(0, to) + WINDOW[i] * window * block[i], 0, to);
             }
             int cell = y / STEP * CELLS + x / STEP;
-            away *= noise / (SIDE * SIDE * 4);
+            away *= noise / (DCT_SIDE * DCT_SIDE * 4);
             gone[cell] += away;
             gone[cell + 1] += away;
             gone[cell + CELLS] += away;

@@ -230,7 +230,7 @@ def detail(
     device.run(
         "demosaic_detail",
         (-(-width // _TILE), -(-height // _TILE)),
-        defines=(f"SIDE={SIDE}",),
+        defines=(f"DCT_SIDE={SIDE}",),
         group=(1, 1) if device.info.is_cpu else (8, 4),
         apart=merged.apart,
         counts=merged.counts,
