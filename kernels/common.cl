@@ -355,7 +355,7 @@ inline float light_of(VALUE value, __global const float *curve, int plane)
 #define EVEN_TO 2.0f
 
 constant float WINDOW[DCT_SIDE] = {0.03806023f, 0.30865828f, 0.69134172f, 0.96193977f,
-                               0.96193977f, 0.69134172f, 0.30865828f, 0.03806023f};
+                                   0.96193977f, 0.69134172f, 0.30865828f, 0.03806023f};
 #define C1 0.49039264f /* cos(k pi / 16) / 2 */
 #define C2 0.46193977f
 #define C3 0.41573481f
@@ -414,7 +414,7 @@ inline void transpose(float8 *v)
     }
 }
 
-inline float sum_of(float8 v)
+inline float sum_of_lanes(float8 v)
 {
     float4 four = v.lo + v.hi;
     return (four.x + four.y) + (four.z + four.w);
@@ -435,7 +435,7 @@ inline float shrink_block(float8 *block, const float8 *variance, const float8 *i
                     + (float8)(e.s1, e.s2, e.s3, e.s4, e.s5, e.s6, e.s7, e.s7);
     }
     float8 removed = 0.0f;
-    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of(all) / (DCT_SIDE * DCT_SIDE)));
+    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of_lanes(all) / (DCT_SIDE * DCT_SIDE)));
     for (int i = 0; i < DCT_SIDE; i++) {
         float8 energy = 2.0f * around[i] + around[max(i - 1, 0)] + around[min(i + 1, DCT_SIDE - 1)];
         float8 ratio = 16.0f * threshold / fmax(energy, 16e-9f);
@@ -446,6 +446,6 @@ inline float shrink_block(float8 *block, const float8 *variance, const float8 *i
         block[i] *= factor;
         removed += (1.0f - factor * factor) * variance[i];
     }
-    return sum_of(removed);
+    return sum_of_lanes(removed);
 }
 #endif
