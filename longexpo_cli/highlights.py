@@ -21,7 +21,7 @@ _KEPT = (1.0, 0.9, 0.7, 0.4, 0.15, 0.0)
 # Before anything is measured: lights differ from white along the colours of black bodies, from red to blue,
 # and hardly from green to magenta. Standard deviations.
 _PLANCKIAN, _OFF_PLANCKIAN = 0.6, 0.2
-_LEVEL_SPREAD = 0.05  # by which colours of a tile and of its surroundings of twice the size differ
+_LEVEL_SPREAD = 0.12  # by which colours of a tile and of its surroundings of twice the size differ
 # At a sharp edge the samples of a cell are at different places and differ in brightness, so that a white
 # light has a red and a blue side: the standard deviation of a channel, of the light above the ground, and how
 # many cells' worth it is assumed, until cells show their own.
@@ -29,7 +29,8 @@ _EDGE_SPREAD, _ASSUMED_CELLS = 0.5, 16.0
 _EVEN_SPREAD = 0.02  # the same at the least, of all light
 _LEAST_SPREAD = 0.03  # of a colour that many cells agree on
 # Cells beside clipped ones see a sharp edge: its light in their samples, of the light up to clipping.
-_EDGE = 0.015, 0.00015  # and those farther away
+_EDGE = 0.0135, 0.0003  # and those farther away
+_LEAST_GROUND = 4  # cells that tell how the ground varies
 _CORRELATED = 4.0  # neighbouring cells that share their texture, or their edge
 # By how many standard deviations the ground's texture brightens what is around a light: weighted quadrature.
 _BRIGHTER = {-2: 0.054, -1: 0.242, 0: 0.399, 1: 0.242, 2: 0.054}
@@ -182,7 +183,7 @@ def _zone(
         logs = np.log(np.maximum(light, _DARKEST * np.maximum(_mean(light)[:, None], 1e-6)))
         colours.append(logs - _mean(logs)[:, None])
         lights.append(np.exp(logs))
-        weights.append(weight * is_light * (cells.count > 0) * (ground.count > 0))
+        weights.append(weight * is_light * (cells.count > 0) * (ground.count >= _LEAST_GROUND))
         levers.append(lever)
     part = np.sum(weights, axis=0)
     share = np.array(weights) / np.where(part > 0, part, 1)

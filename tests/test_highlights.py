@@ -94,3 +94,9 @@ def test_a_tile_that_knows_nothing_has_the_colour_of_the_nearest_light() -> None
     assert light[1, 0] > light[1, 2] and light[6, 2] > light[6, 0]
     assert np.abs(light[0, :3] - 3 * warm / warm.sum()).max() < 0.2
     assert np.abs(light[7, :3] - 3 * blue / blue.sum()).max() < 0.3
+
+
+def test_one_cell_of_ground_does_not_tell_how_it_varies() -> None:
+    """Beside a textured ground, one cell of it would be taken for even, and what differs for a light."""
+    near, far = ground(20, (0.1, 0.14, 0.17), 0.3, 1), ground(1, GREY, 0.0, 2) / 4
+    assert np.abs(found(tile(rim=near[:5], near=near, around=far)) - 1).max() < 0.05
