@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from longexpo_cli import frames
-from longexpo_cli.arrays import Flags
+from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import exposure
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
-from longexpo_cli.vision import blank_rows, defects, flicker, impossible_values
+from longexpo_cli.vision import blank_rows, defects, flicker, impossible_values, shifted_values
 from longexpo_cli.watch import Watch
 
 _LN2 = float(np.log(2.0))
@@ -130,8 +130,8 @@ class _Look:
     """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
 
     anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
-    whether it flickers, blank which rows have one value only, impossible which values no light makes; all are
-    empty where frames are corrected.
+    whether it flickers, blank which rows have one value only, impossible which values no light makes, cells
+    the means of JPEGs' blocks; all are empty where frames are corrected.
     """
 
     burst: Burst
@@ -143,6 +143,7 @@ class _Look:
     light: list[flicker.Profile]
     blank: list[Flags]
     impossible: list[impossible_values.Evidence]
+    cells: list[Array32]
 
 
 def _look(
@@ -162,7 +163,7 @@ def _look(
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
     sensor, light, blank = defects.begin(count), list[flicker.Profile](), list[Flags]()
-    impossible: list[impossible_values.Evidence] = []
+    impossible, cells = list[impossible_values.Evidence](), list[Array32]()
     watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
@@ -178,11 +179,12 @@ def _look(
             light.append(flicker.profile(low))
             blank.append(blank_rows.find(mosaic))
             impossible.append(impossible_values.find(mosaic))
+            cells.append(shifted_values.find(mosaic))
         shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank, impossible)
+    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank, impossible, cells)
 
 
 def _without_torn_frames(look: _Look) -> Burst:
@@ -194,6 +196,9 @@ def _without_torn_frames(look: _Look) -> Burst:
         for n, first, last in blank_rows.judge(look.blank, look.light, look.previews[0].grid.scale):
             why = f"is damaged: rows {first} to {last} have one value, unlike the other frames"
             reasons.setdefault(n, why)
+    for n, part in shifted_values.judge(look.cells):
+        where = f"from {part:.0%} of its height down" if part else "everywhere"
+        reasons.setdefault(n, f"is damaged: {where} its values are shifted against the other frames'")
     if not reasons:
         return burst
     kept = [n for n in range(len(burst.shots)) if n not in reasons]

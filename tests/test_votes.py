@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import BurstError
-from longexpo_cli.files import votes
+from longexpo_cli.files import jpeg, votes
 from longexpo_cli.files.votes import Stated
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop, load
@@ -201,3 +202,38 @@ def test_a_frame_that_is_as_dark_as_its_header_says_is_brought_to_one_brightness
 ) -> None:
     light = with_one_exposure(one_device, tmp_path, place, 0.25, exposure_s=1 / 240)
     assert light == pytest.approx([light[(place + 1) % 5]] * 5, rel=0.03)
+
+
+def tables(quality: int) -> bytes:
+    data = bytes(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+    return jpeg.quantization_tables(data)
+
+
+def test_quantization_tables_of_another_quality_are_no_damage() -> None:
+    usual = tables(90)
+    assert len(usual) == 2 * 65
+    for quality in range(50, 100):
+        assert votes.damaged_tables([tables(quality)] * 2 + [tables(quality + 1)]) == []
+        assert votes.damaged_tables([tables(quality + 1)] * 2 + [tables(quality)]) == []
+    assert votes.damaged_tables([usual, usual, b""]) == []
+    assert votes.damaged_tables([b"", b"", usual]) == []
+
+
+@pytest.mark.parametrize("at", [0, 1, 20, 100])
+def test_a_few_other_numbers_in_a_quantization_table_are_damage(at: int) -> None:
+    usual = tables(90)
+    flipped = usual[:at] + bytes([usual[at] ^ 0x20]) + usual[at + 1 :]
+    assert votes.damaged_tables([flipped, usual, usual]) == [0]
+    assert votes.damaged_tables([usual, flipped, usual, usual]) == [1]
+    assert votes.damaged_tables([usual, flipped]) == []
+
+
+def test_a_jpeg_with_a_damaged_quantization_table_is_passed_over(tmp_path: Path) -> None:
+    for n in range(3):
+        values = np.random.default_rng(n).integers(0, 256, (32, 48, 3)).astype(np.uint8)
+        data = bytearray(cv2.imencode(".jpg", values)[1].tobytes())
+        data[data.index(b"\xff\xdb") + 12] ^= 0x40 if n == 0 else 0
+        (tmp_path / f"f{n}.jpg").write_bytes(data)
+    found = load.load(tmp_path, load.Params())
+    assert [path.name for path, _ in found.refused] == ["f0.jpg"]
+    assert "quantization" in found.refused[0][1]

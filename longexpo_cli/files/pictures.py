@@ -43,7 +43,7 @@ class ImageInfo:
     max_value is 255 or 65535 (less for 9 to 15 bits), 2^bits - 1 for more bits, 1.0 for floats. white_light
     is the light of the brightest value that the picture holds or may hold, 1.0 = white. is_table: values are
     8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does. orientation
-    (EXIF, 1..8) is None where the tags of the file say it.
+    (EXIF, 1..8) is None where the tags of the file say it. tables are a JPEG's quantization tables.
     """
 
     size_px: tuple[int, int]
@@ -53,6 +53,7 @@ class ImageInfo:
     white_light: float = 1.0
     is_float: bool = False
     orientation: int | None = None
+    tables: bytes = b""
 
     @property
     def is_table(self) -> bool:
@@ -284,5 +285,6 @@ def _jpeg_info(path: Path, data: Data) -> ImageInfo:
         if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
             if channels not in (1, 3):
                 raise UnreadableFrameError(path, "is a CMYK JPEG; convert the frames to RGB")
-            return ImageInfo(size_px, 255, picture_colour.of_jpeg(data, len(data), channels))
+            meaning = picture_colour.of_jpeg(data, len(data), channels)
+            return ImageInfo(size_px, 255, meaning, tables=jpeg.quantization_tables(data))
     raise UnreadableFrameError(path, "is truncated or not a JPEG")

@@ -1,4 +1,4 @@
-"""What the RAW frames of a burst have in common: levels, white balance, colour matrix, noise; by majority.
+"""What the frames of a burst have in common: of RAW levels, white balance, colour matrix, noise; by majority.
 
 A tag that is damaged in one file must not recolour or darken the print, in whichever frame it is. Levels of
 equal ISO are equal in a burst, so a frame whose levels differ is odd. The white balance is one for a burst,
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +32,8 @@ _SIMILAR_OFFSET = math.log(100.0)  # of its second over ISO squared: read noise 
 _LEAST_OFFSET = 1e-12  # variance over ISO squared, below which it is as good as 0
 _SAME_BASELINE_EV = 1.0
 _DEFAULT_ISO = 100.0
+_FEW_NUMBERS = 4  # of the 64 of a quantization table
+_SMALL_CHANGE = 0.25  # of a number, which is not seen in the picture
 _MAX_NAMED = 4  # frames that a note names
 
 
@@ -87,6 +89,25 @@ def agree(frames: Sequence[Stated]) -> Agreed:
     baseline_ev, baseline_note = _usual_baseline(frames, set(odd))
     notes = tuple(filter(None, (note, matrix_note, noise_note, baseline_note)))
     return Agreed(tuple(sorted(odd.items())), gains, matrix, noise, baseline_ev, notes)
+
+
+def damaged_tables(tables: Sequence[bytes]) -> list[int]:
+    """Return which of the quantization tables of JPEGs, one of each frame, differ from most by a few numbers.
+
+    A camera that sets the quality anew for each frame changes nearly all of the numbers.
+    """
+    usual, count = Counter(tables).most_common(1)[0]
+    if 2 * count <= len(tables) or not usual:
+        return []
+    return [n for n, table in enumerate(tables) if _has_damage(table, usual)]
+
+
+def _has_damage(table: bytes, usual: bytes) -> bool:
+    if len(table) != len(usual):
+        return False
+    pairs = [(own, other) for own, other in zip(table, usual, strict=True) if own != other]
+    is_large = any(abs(own - other) >= max(2, _SMALL_CHANGE * other) for own, other in pairs)
+    return 0 < len(pairs) <= _FEW_NUMBERS and is_large
 
 
 def _odd_levels(frames: Sequence[Stated]) -> dict[int, str] | None:

@@ -404,13 +404,17 @@ def _described(file: _FrameFile, what: str) -> str:
 def _with_common_tags(
     source: Path, files: Sequence[_FrameFile]
 ) -> tuple[list[_FrameFile], list[tuple[Path, str]], tuple[str, ...]]:
-    """Return the files with the colour tags of most, those whose levels are odd with the reason, and notes.
+    """Return the files with the colour tags of most, those that cannot be used with the reason, and notes.
 
     BurstError where no majority of RAW files agrees.
     """
     stated = [_stated(file, file.raw) for file in files if file.raw]
     if len(stated) < len(files) or not stated:
-        return list(files), [], ()
+        damaged = votes.damaged_tables([file.info.tables if file.info else b"" for file in files])
+        refused = [
+            (files[n].path, "is damaged: its quantization table is unlike the others'") for n in damaged
+        ]
+        return [file for n, file in enumerate(files) if n not in damaged], refused, ()
     agreed = votes.agree(stated)
     if agreed.tie:
         raise BurstError(
