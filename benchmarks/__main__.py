@@ -9,10 +9,24 @@ import sys
 from types import ModuleType
 from typing import TextIO
 
-from benchmarks import align, blur, faults, paths, peers, quality, results, speed, stages, the_print, trail
+from benchmarks import (
+    align,
+    blur,
+    edges,
+    faults,
+    paths,
+    peers,
+    quality,
+    results,
+    speed,
+    stages,
+    the_print,
+    trail,
+)
 
 PARTS: dict[str, tuple[str, ModuleType]] = {
     "quality": ("Quality", quality),
+    "edges": ("Edges of a followed subject", edges),
     "print": ("The print", the_print),
     "align": ("Alignment of synthetic bursts", align),
     "trail": ("Length of trails", trail),

@@ -172,7 +172,7 @@ def blur_along_lines(device: Device, frames: list[Array], fields: list[MotionFie
             spacing_px=blur.SPACING_PX,
             max_samples=blur.MAX_SAMPLES,
         )
-    return np.asarray(kernels.resolve(device, total, 1.0, 1.0).get())[..., :3].astype(np.float64)
+    return np.asarray(kernels.resolve(device, total, 1.0, 1.0, 1.0).get())[..., :3].astype(np.float64)
 
 
 def trail_profile(picture: Array, disc: Disc, pairs: int, margin_px: float = 2.5) -> Array:

@@ -4,7 +4,8 @@
      0 < g < 1   g / (g + (1 - g) / k)
      g >= 1      g (rounding only, or k = 1)
 
-   Channel 4 is 1 where total.w > 0, else 0 and the light is 0. g 0 -> 0, 1 -> clip_light. */
+   Channel 4 is the part of the whole time weight that covers the pixel, total.w / time_weight, at most 1; where it is
+   0 the light is 0. g 0 -> 0, 1 -> clip_light. */
 inline float inverse_soft_gamma(float g, float k)
 {
     if (k == 1.0f || g <= 0.0f)
@@ -13,7 +14,7 @@ inline float inverse_soft_gamma(float g, float k)
 }
 
 __kernel void blur_resolve(__global const float *total, __global float *light, int width, int height,
-                           float clip_light, float k)
+                           float clip_light, float k, float time_weight)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -23,6 +24,6 @@ __kernel void blur_resolve(__global const float *total, __global float *light, i
     float4 g = sum / sum.w;
     float4 v = (float4)(inverse_soft_gamma(g.x, k), inverse_soft_gamma(g.y, k), inverse_soft_gamma(g.z, k), 0.0f)
              * clip_light;
-    v.w = 1.0f;
+    v.w = fmin(sum.w / time_weight, 1.0f);
     vstore4(sum.w > 0.0f ? v : (float4)(0.0f), at, light);
 }

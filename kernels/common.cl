@@ -141,7 +141,7 @@ inline float3 to_working(float3 light, float16 colour)
 
 /* What unclipped_light gives, as working-space light that fits below the largest light of an unclipped channel.
 
-   `mixed` in 0..1 is how far the samples of one colour differ in being clipped: there, at an edge finer than the
+   `mixed` in 0..1 is how far the samples of one clipped colour differ (mixing): there, at an edge finer than the
    pattern, the channels do not fit together, and the light takes the rim's colour by as much.
    Light beyond the largest, and light whose channels are all clipped, fades to neutral: the cube roots of the
    channels, relative to the brightest, are mixed with 1. Cube roots keep the hue that is perceived (OKLab), where a
@@ -186,6 +186,19 @@ inline float3 clipping_of(float3 raw, float16 colour)
 inline float3 working_light(float3 raw, float16 colour)
 {
     return rebuilt_light(raw, clipping_of(raw, colour), 0.0f, (float4)(0.0f), colour);
+}
+
+/* Where the samples of a colour differ by less than SMOOTH_SPREAD of the largest, light is smooth: noise, and gradients
+   that the pattern resolves, are no edge finer than it. */
+#define SMOOTH_SPREAD 0.06f
+#define MIXED 16.0f
+#define MIXED_PIXELS 8.0f /* for pixels (demosaic_interpolate), whose samples are closer together */
+
+/* How mixed light is (faded_light), from the clipping of its colours, their largest raw value and their mean. */
+inline float mixing(float3 clipped, float3 largest, float3 mean, float factor)
+{
+    float3 differs = clipped * ((1.0f - SMOOTH_SPREAD) * largest - mean);
+    return clamp(factor * fmax(differs.x, fmax(differs.y, differs.z)), 0.0f, 1.0f);
 }
 
 /* Bilinear sample of one channel, edges clamped; equal values give that value exactly. */
@@ -256,25 +269,28 @@ inline float smallest_of(float4 four)
     return fmin(fmin(four.x, four.y), fmin(four.z, four.w));
 }
 
-/* The clipping of a cell's channels, that of their most clipped sample, and `mixed` (faded_light): MIXED times the
-   largest difference of that from a channel's mean clipping. */
-#define MIXED 4.0f
-
-inline float3 clipping_of_cell(const float4 *rows, int red, float4 black, float4 inverse, float start, float *mixed)
+/* The largest of each colour's samples around a cell, from four rows of samples (cell_samples). */
+inline float3 most_of_colours(const float4 *rows, int red)
 {
-    float4 clipped[4];
-    for (int j = 0; j < 4; j++) { /* the middle rows and columns are 1 and 2: rows 1 and 3 have the positions 0, 1 */
-        float4 level = j & 1 ? black.yxyx : black.wzwz, scale = j & 1 ? inverse.yxyx : inverse.wzwz;
-        clipped[j] = smoothstep((float4)(start), (float4)(CLIPPED), (rows[j] - level) * scale);
-    }
-    float3 mean = of_colours(at_centre(clipped), red);
-    float4 above = fmax(clipped[1], clipped[3]), below = fmax(clipped[0], clipped[2]);
+    /* the middle rows and columns are 1 and 2: rows 1 and 3 have the positions 0, 1 */
+    float4 above = fmax(rows[1], rows[3]), below = fmax(rows[0], rows[2]);
     float4 most = (float4)(fmax(above.y, above.w), fmax(above.x, above.z), fmax(below.y, below.w),
                            fmax(below.x, below.z));
     most = red == 0 ? most : red == 1 ? most.yxwz : red == 2 ? most.zwxy : most.wzyx;
-    float3 largest = (float3)(most.x, fmax(most.y, most.z), most.w), differs = largest - mean;
-    *mixed = clamp(MIXED * fmax(differs.x, fmax(differs.y, differs.z)), 0.0f, 1.0f);
-    return largest;
+    return (float3)(most.x, fmax(most.y, most.z), most.w);
+}
+
+/* The clipping of a cell's channels, that of their most clipped sample, and how mixed they are. */
+inline float3 clipping_of_cell(const float4 *rows, int red, float4 black, float4 inverse, float start, float *mixed)
+{
+    float4 raw[4];
+    for (int j = 0; j < 4; j++) {
+        float4 level = j & 1 ? black.yxyx : black.wzwz, scale = j & 1 ? inverse.yxyx : inverse.wzwz;
+        raw[j] = fmin((rows[j] - level) * scale, 1.0f);
+    }
+    float3 largest = most_of_colours(raw, red), clipped = smoothstep((float3)(start), (float3)(CLIPPED), largest);
+    *mixed = mixing(clipped, largest, of_colours(at_centre(raw), red), MIXED);
+    return clipped;
 }
 
 /* One 2x2 cell of a colour filter array (develop_bin) as raw values, and its clipping. */

@@ -1,6 +1,7 @@
 /* The part of the blur that the sharp exposure's detail does not explain: residual = B - slope S.
 
-   slope is interpolated bilinearly from the low grid, edges clamped; S is the guide squared; channel 4 is kept.
+   slope is interpolated bilinearly from the low grid, edges clamped; S is the guide squared; channel 4 is 1
+   where that of the blur is above 0.
    slope 0 -> the blur itself, exactly. */
 __kernel void composite_residual(__global const float *blur, __global const half *guide,
                                  __global const float *slope, __global float *residual, int width, int height,
@@ -13,5 +14,5 @@ __kernel void composite_residual(__global const float *blur, __global const half
     float a = sample1(slope, low_width, low_height, (x + 0.5f) / half_per_low - 0.5f,
                       (y + 0.5f) / half_per_low - 0.5f);
     float4 b = vload4(at, blur), g = vload_half4(at, guide);
-    vstore4((float4)(b.xyz - a * g.xyz * g.xyz, b.w), at, residual);
+    vstore4((float4)(b.xyz - a * g.xyz * g.xyz, b.w > 0.0f ? 1.0f : 0.0f), at, residual);
 }

@@ -8,9 +8,9 @@
    measured or interpolated. The measured colour is kept. The inverse of the
    curve is sign(c) * ((|c| + sqrt(KNEE))^2 - KNEE). Clipping is judged by measured samples, not by interpolated values,
    which are unreliable next to clipped ones: the measured colour is as clipped as its sample, another one as the
-   most clipped of its samples in the 3x3 pixels around. `mixed` (rebuilt_light) is MIXED times the largest
-   difference of that from their mean, weighted (1 2 1) x (1 2 1). Where all nine are below the start of clipping,
-   the clipping is 0. `rim` holds rim colours (sample_rim).
+   most clipped of its samples in the 3x3 pixels around. How mixed the light is (faded_light, mixing) is told by these
+   samples, too, their means weighted (1 2 1) x (1 2 1). Where all nine are below the start of clipping, the clipping is
+   0. `rim` holds rim colours (sample_rim).
 
    With MERGED, the light is averaged with that of displaced frames (merge_add.cl):
 
@@ -25,8 +25,6 @@ inline float filter_7x7(__global const float *chroma, size_t at, int width)
                + chroma[at + width - 3] + chroma[at + width + 3];
     return (10.0f * close - wide) / 32.0f;
 }
-
-#define MIXED_PIXELS 2.0f /* as MIXED of cells; the samples of a pixel are closer together */
 
 /* Clipping 0..1 of red, green and blue at a pixel, and in w how mixed it is; odd_row, odd_column: not red's row,
    not its column. */
@@ -48,18 +46,16 @@ inline float4 clipping(__global const float *band, size_t at, int width, int odd
         for (int i = -1; i <= 1; i++) {
             int row = (odd_row + j) & 1, column = (odd_column + i) & 1;
             float3 mine = row != column ? (float3)(0, 1, 0) : row ? (float3)(0, 0, 1) : (float3)(1, 0, 0);
-            float raw = FROM_ROOT(band[at + j * width + i]) / dot(mine, colour.s012);
-            float clipped = smoothstep(colour.s3, CLIPPED, raw);
+            float raw = fmin(FROM_ROOT(band[at + j * width + i]) / dot(mine, colour.s012), 1.0f);
             float3 weight = mine * (float)((2 - abs(i)) * (2 - abs(j)));
-            sum += weight * clipped;
+            sum += weight * raw;
             total += weight;
-            largest = fmax(largest, mine * clipped);
+            largest = fmax(largest, mine * raw);
             own = i == 0 && j == 0 ? mine : own;
         }
-    float3 differs = largest - sum / total;
-    float mixed = clamp(MIXED_PIXELS * fmax(differs.x, fmax(differs.y, differs.z)), 0.0f, 1.0f);
+    float3 clipped = smoothstep((float3)(colour.s3), (float3)(CLIPPED), largest);
     float measured = smoothstep(colour.s3, CLIPPED, FROM_ROOT(band[at]) / dot(own, colour.s012));
-    return (float4)(largest + own * (measured - largest), mixed);
+    return (float4)(clipped + own * (measured - clipped), mixing(clipped, largest, sum / total, MIXED_PIXELS));
 }
 
 __kernel void demosaic_interpolate(__global const float *band, __global const float *chroma,

@@ -8,8 +8,9 @@
    the displacement d0 that is refined, so that an even block keeps it. A block that would leave it by more than
    FARTHEST in x or y keeps it, too. other is interpolated by Catmull-Rom (Keys 1981, a = -1/2), edges repeated.
    g is half the difference of the pixels on both sides. Displacements are in full pixels, two to a grey pixel.
-   information is sum g g' / noise, as its xx, xy and yy, per full pixel squared: the inverse of the variance of what is
-   found; the fourth number is 0. */
+   information is sum g g' / max(noise, mean (other - reference)^2), as its xx, xy and yy, per full pixel squared: the
+   inverse of the variance of what is found; the fourth number is 0. Texture that is too fine for the grey pixels
+   differs by more than noise, and errs more. The difference is that of the last step. */
 #define SIDE 16
 #define STRIDE 8
 #define STEPS 3
@@ -65,11 +66,12 @@ __kernel void merge_refine(__global const ushort *reference, __global const usho
     float noise = noise_scale * sum_of(level) / (SIDE * SIDE) + noise_offset, ridge = noise / (PRIOR * PRIOR);
     float a = sum_of(xx) + ridge, b = sum_of(xy), d = sum_of(yy) + ridge, determinant = a * d - b * b;
     float2 start = 0.5f * start_px[at], move = start;
+    float left_over = 0.0f;
     for (int step = 0; step < STEPS && determinant > 0.0f; step++) {
         float2 whole = floor(move);
         float4 across = cubic(move.x - whole.x), down = cubic(move.y - whole.y);
         int from_x = left + convert_int_sat(whole.x) - 1, from_y = top + convert_int_sat(whole.y) - 1;
-        float16 lines[SIDE + 3], error_x = 0.0f, error_y = 0.0f;
+        float16 lines[SIDE + 3], error_x = 0.0f, error_y = 0.0f, squares = 0.0f;
         for (int j = 0; j < SIDE + 3; j++) {
             __global const ushort *row = other + (size_t)clamp(from_y + j, 0, height - 1) * width;
             lines[j] = across.x * sixteen(row, from_x, width) + across.y * sixteen(row, from_x + 1, width)
@@ -77,9 +79,12 @@ __kernel void merge_refine(__global const ushort *reference, __global const usho
         }
         for (int j = 0; j < SIDE; j++) {
             float16 there = down.x * lines[j] + down.y * lines[j + 1] + down.z * lines[j + 2] + down.w * lines[j + 3];
-            error_x += slope_x[j] * (there - here[j]);
-            error_y += slope_y[j] * (there - here[j]);
+            there -= here[j];
+            error_x += slope_x[j] * there;
+            error_y += slope_y[j] * there;
+            squares += there * there;
         }
+        left_over = sum_of(squares) / (SIDE * SIDE);
         float2 error = (float2)(sum_of(error_x), sum_of(error_y)) + ridge * (move - start);
         move -= (float2)(d * error.x - b * error.y, a * error.y - b * error.x) / determinant;
         float2 far = fabs(move - start);
@@ -89,5 +94,5 @@ __kernel void merge_refine(__global const ushort *reference, __global const usho
         }
     }
     found_px[at] = 2.0f * move;
-    information[at] = 0.25f * (float4)(a - ridge, b, d - ridge, 0.0f) / noise;
+    information[at] = 0.25f * (float4)(a - ridge, b, d - ridge, 0.0f) / fmax(noise, left_over);
 }

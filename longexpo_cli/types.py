@@ -450,7 +450,8 @@ class BlurAccumulator:
     light H W 4 float32 is the sum of each pair's mean light (soft gamma applied) times its time weight;
     channel 4 is the sum of the time weights. motion_px H W float32 is the largest motion so far, in low
     pixels. clip_light is the largest unclipped light, one number per burst; soft_gamma is k of equation 9 (1
-    = off). shot is the first frame's, for its noise. previous is the motion of the last pair in the sum.
+    = off). shot is the first frame's, for its noise. time_weight is the sum of all pairs'. previous is the
+    motion of the last pair in the sum.
     pending is the newest pair, which is not in the sum until the motion of its successor is known.
     """
 
@@ -462,6 +463,7 @@ class BlurAccumulator:
     clip_light: float
     soft_gamma: float
     pairs: int = 0
+    time_weight: float = 0.0
     previous: PairMotion | None = None
     pending: FramePair | None = None
 
@@ -470,8 +472,8 @@ class BlurAccumulator:
 class MotionBlur:
     """The mean light of all pairs, H W 4 float32 on the device, at half resolution, in linear light.
 
-    Channel 4 is 1 where any frame covers the pixel, else 0, and light is 0 there. motion_px H W float32 is
-    the largest motion of all pairs, in low pixels; shot is the first frame's, for its noise.
+    Channel 4 is the part of the time in which frames cover the pixel; where it is 0, light is 0. motion_px
+    H W float32 is the largest motion of all pairs, in low pixels; shot is the first frame's, for its noise.
     """
 
     light: OnDevice

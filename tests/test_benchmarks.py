@@ -17,6 +17,7 @@ from benchmarks import (
     align,
     align_panning,
     dis_mean,
+    edges,
     measure,
     panning_scenes,
     peers,
@@ -315,3 +316,17 @@ def test_a_reader_is_judged_by_its_pixels() -> None:
     assert print_files.verdict(expected * 0.9, expected, "light") == "5.00 %"
     for unread in (None, expected[1:]):
         assert print_files.verdict(unread, expected, "light") == "no"
+
+
+def test_the_subject_before_posts_has_their_colours_and_all_areas() -> None:
+    scene = edges.edge(0)
+    sizes = {name: int(where.sum()) for name, where in scene.areas.items()}
+    assert min(sizes.values()) > 300, sizes
+    assert (scene.mask[scene.areas["subject"]] > 0.999).all()
+    assert (scene.mask[scene.areas["streaks"]] < 0.001).all()
+    assert not (scene.areas["rim"] & ~scene.areas["subject"]).any()
+    assert not (scene.areas["beside"] & scene.areas["streaks"]).any()
+    for area in ("rods", "rim"):
+        inside = scene.truth[scene.areas[area]].mean(axis=0)
+        outside = scene.truth[scene.areas["streaks"]].mean(axis=0)
+        assert np.abs(np.log(inside / outside)).max() < np.log(3)

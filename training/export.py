@@ -3,9 +3,10 @@
     python -m training.export training/runs/refine/checkpoint.pt weights/motion.onnx
 
 Inputs: frames 1 6 H W (two RGB pictures, sRGB values 0..1); refining networks also take init 1 4 H W, the
-lines of optical flow (classical.dis). Outputs: lines 1 4 H W px, weights 1 2 H W. H and W are multiples of
-`multiple` in the metadata. Prints the entry for weights/index.toml and the time per pair, also as a multiple
-of a matrix product's.
+lines of optical flow (classical.dis). Outputs: lines 1 4 H W px, weights 1 2 H W. Networks with bends also
+have bends 1 4 H W px, and weights 1 4 H W (net.Motion); the metadata's `contract` is then 2, else 1. H and W
+are multiples of `multiple` in the metadata. Prints the entry for weights/index.toml and the time per pair,
+also as a multiple of a matrix product's.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
+from torch import Tensor, nn
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.vision import networks
 from training import quantization
-from training.models import from_checkpoint, load_checkpoint
+from training.models import OUTPUTS, from_checkpoint, load_checkpoint
 from training.net import MotionNet
 
 VERSION = "2"
@@ -78,20 +80,22 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
     """
     side = 8 * net.shape.multiple
     inputs = (torch.rand(1, 6, side, side), *([torch.randn(1, 4, side, side)] if net.shape.refine else []))
-    names = ["frames", *(["init"] if net.shape.refine else []), "lines", "weights"]
+    names = ["frames", *(["init"] if net.shape.refine else [])]
+    outputs = _outputs(net)
     free = {2: "height", 3: "width"}
     with warnings.catch_warnings():
         # The tracing exporter announces its successor, which needs more packages.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            net, inputs, str(out), input_names=names[:-2], output_names=names[-2:],
-            dynamic_axes=dict.fromkeys(names, free), opset_version=_OPSET, dynamo=False,
+            _OutputsOnly(net), inputs, str(out), input_names=names, output_names=outputs,
+            dynamic_axes=dict.fromkeys(names + outputs, free), opset_version=_OPSET, dynamo=False,
         )  # fmt: skip
     model = _with_int8_weights(onnx.load(out))
     onnx.checker.check_model(model, full_check=True)
     facts = {
         "light": "srgb",
         "multiple": str(net.shape.multiple),
+        "contract": "2" if net.shape.bends else "1",
         "version": VERSION,
         "init": _INIT if net.shape.refine else "none",
         "shape": json.dumps(net.shape.facts()),
@@ -101,6 +105,22 @@ def export(net: MotionNet, out: Path, training: dict[str, Any]) -> None:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.save(model, out)
+
+
+class _OutputsOnly(nn.Module):
+    """A network without the outputs that are None, as the exporter requires."""
+
+    def __init__(self, net: MotionNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, frames: Tensor, init: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Return the outputs in the order of _outputs."""
+        return tuple(part for part in self.net(frames, init) if part is not None)
+
+
+def _outputs(net: MotionNet) -> list[str]:
+    return [name for name in OUTPUTS if name != "bends" or net.shape.bends]
 
 
 def _with_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -129,15 +149,16 @@ def _with_int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def parity(net: MotionNet, path: Path, size: tuple[int, int], threads: int) -> tuple[float, float]:
-    """Return the largest difference of the exported network's lines (px) and weights.
+    """Return the largest difference of the exported network's lines and bends (px) and of its weights.
 
     ValueError if one exceeds its tolerance.
     """
     inputs = _inputs(net, size)
     with torch.inference_mode():
-        lines, weights = (part.numpy() for part in net(*(torch.from_numpy(part) for part in inputs.values())))
-    outputs = _session(path, threads).run(["lines", "weights"], inputs)
-    differences = float(np.abs(outputs[0] - lines).max()), float(np.abs(outputs[1] - weights).max())
+        known = [part.numpy() for part in _OutputsOnly(net)(*map(torch.from_numpy, inputs.values()))]
+    outputs = _session(path, threads).run(_outputs(net), inputs)
+    apart = [float(np.abs(one - other).max()) for one, other in zip(outputs, known, strict=True)]
+    differences = max(apart[:-1]), apart[-1]
     if differences[0] > _TOLERANCE_PX or differences[1] > _TOLERANCE_WEIGHT:
         raise ValueError(
             f"{path}: off by {differences[0]:.2g} px and {differences[1]:.2g} in weight at {size}"
@@ -148,7 +169,7 @@ def parity(net: MotionNet, path: Path, size: tuple[int, int], threads: int) -> t
 def timing(net: MotionNet, path: Path, threads: int) -> str:
     """Return a pair's time in seconds and relative to a float32 matrix product on the same threads."""
     session, inputs = _session(path, threads), _inputs(net, _TIMED_SIZE)
-    pair_s = _best(lambda: session.run(["lines", "weights"], inputs))
+    pair_s = _best(lambda: session.run(_outputs(net), inputs))
     matrix = torch.rand(_MATRIX_SIDE, _MATRIX_SIDE)
     product_s = _best(lambda: matrix @ matrix)
     size = path.stat().st_size / 2**20

@@ -1,6 +1,6 @@
 """Motion from the middle of the interval to both frames, coarse to fine: the start of `halfway` networks.
 
-    python -m training.intermediate_flow FOLDERS...
+    python -m training.intermediate_flow FOLDERS... [--checkpoint FILE]
 
 writes these lines beside every pair below the folders (halfway.npy, 4 H W float16 px), so that a network
 whose flow stages are frozen trains on the lines of whole pictures without computing them at every step.
@@ -155,12 +155,20 @@ def predict_lines(net: IntermediateFlow, first: Array32, second: Array32) -> Arr
 
 
 def main() -> None:
-    """Write the lines of RIFE's stages beside the pairs; existing files are kept."""
+    """Write the lines of a checkpoint's stages, or of RIFE's, beside the pairs; existing files are kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--checkpoint", type=Path, help="whose stages; none: RIFE's")
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    net = IntermediateFlow(RIFE_STAGES).eval()
-    net.load_rife()
+    torch.set_num_threads(options.threads)
+    if options.checkpoint:
+        from training.models import from_checkpoint  # which imports this module
+
+        net = from_checkpoint(options.checkpoint).halfway
+    else:
+        net = IntermediateFlow(RIFE_STAGES).eval()
+        net.load_rife()
     classical.write_beside_pairs(options.folders, LINES_FILE, partial(predict_lines, net))
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,22 +16,32 @@ from longexpo_cli.vision import networks
 from training import classical, quantization
 from training.net import MotionNet, Shape
 
-# From two pictures H W 3 (sRGB 0..1) to lines H W 4 (px) and weights H W 2, and to lines alone.
-LinesMethod = Callable[[Array32, Array32], tuple[Array32, Array32]]
+
+class Prediction(NamedTuple):
+    """The motion of a pair (net.Motion): lines H W 4 px, weights H W 2 or 4, bends H W 4 px or None."""
+
+    lines: Array32
+    weights: Array32
+    bends: Array32 | None = None
+
+
+# From two pictures H W 3 (sRGB 0..1) to their motion, and to lines H W 4 (px) alone.
+LinesMethod = Callable[[Array32, Array32], Prediction]
 LinesStart = Callable[[Array32, Array32], Array32]
 
 STAGES_FILE = "{}-stages.pt"  # beside a checkpoint of that name: float16 weights of its flow stages
+OUTPUTS = ("lines", "bends", "weights")  # of an exported network, in order; bends only if it has them
 FLOW_PREFIX = "halfway."  # of the flow stages' weights in a checkpoint (MotionNet.halfway)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network ready to run: run maps frames 1 6 H W to lines 1 4 H W and weights 1 2 H W.
+    """A network ready to run: run maps frames 1 6 H W to arrays 1 C H W by the names of OUTPUTS.
 
     Networks with refine take classical lines 1 4 H W as well. H and W are multiples of `multiple`.
     """
 
-    run: Callable[..., list[Array32]]
+    run: Callable[..., dict[str, Array32]]
     multiple: int
     refine: bool
 
@@ -102,7 +112,7 @@ def predictor_of(network: Network, start: LinesStart = classical.dis) -> LinesMe
     start estimates the classical lines that a refining network takes.
     """
 
-    def lines(first: Array32, second: Array32) -> tuple[Array32, Array32]:
+    def predict(first: Array32, second: Array32) -> Prediction:
         height, width = first.shape[:2]
         margin = ((0, -height % network.multiple), (0, -width % network.multiple), (0, 0))
         inputs = [np.concatenate([first, second], axis=2)]
@@ -110,10 +120,13 @@ def predictor_of(network: Network, start: LinesStart = classical.dis) -> LinesMe
             inputs.append(start(first, second))
         padded = [np.pad(part, margin, mode="edge").transpose(2, 0, 1)[None] for part in inputs]
         outputs = network.run(*(np.ascontiguousarray(part) for part in padded))
-        displacement, weights = (part[0].transpose(1, 2, 0)[:height, :width] for part in outputs)
-        return np.ascontiguousarray(displacement), np.ascontiguousarray(weights)
+        found = {
+            name: np.ascontiguousarray(part[0].transpose(1, 2, 0)[:height, :width])
+            for name, part in outputs.items()
+        }
+        return Prediction(**found)
 
-    return lines
+    return predict
 
 
 def _onnx(path: Path, threads: int) -> Network:
@@ -125,9 +138,12 @@ def _onnx(path: Path, threads: int) -> Network:
     if metadata["light"] != "srgb":
         raise ValueError(f"{path}: takes {metadata['light']} light; only sRGB values are supported")
     names = [value.name for value in session.get_inputs()]
+    existing = {value.name for value in session.get_outputs()}
+    wanted = [name for name in OUTPUTS if name in existing]
 
-    def run(*inputs: Array32) -> list[Array32]:
-        return list(session.run(["lines", "weights"], dict(zip(names, inputs, strict=True))))
+    def run(*inputs: Array32) -> dict[str, Array32]:
+        found = session.run(wanted, dict(zip(names, inputs, strict=True)))
+        return dict(zip(wanted, found, strict=True))
 
     return Network(run, int(metadata["multiple"]), "init" in names)
 
@@ -136,7 +152,8 @@ def _torch(path: Path) -> Network:
     net = from_checkpoint(path)
 
     @torch.inference_mode()
-    def run(*inputs: Array32) -> list[Array32]:
-        return [part.numpy() for part in net(*(torch.from_numpy(part) for part in inputs))]
+    def run(*inputs: Array32) -> dict[str, Array32]:
+        motion = net(*(torch.from_numpy(part) for part in inputs))
+        return {name: part.numpy() for name, part in motion._asdict().items() if part is not None}
 
     return Network(run, net.shape.multiple, net.shape.refine)

@@ -1,6 +1,7 @@
 """The motion networks of Tabellion et al. 2023, section 4.6 (doi:10.1145/3592124), as one class.
 
-A U-Net: two frames in; per frame a line and, after a softmax, a weight out. Levels are connected by average
+A U-Net: two frames in; per frame a line and, after a softmax, a weight out; beyond the paper, a bend of the
+line and a weight for either end of the interval. Levels are connected by average
 pooling on the way down and by bilinear upsampling with a 2x2 convolution on the way up; each is a 1x1
 convolution and a ResNet block of 3x3 convolutions with PReLUs of learned slope. SHAPES has the networks of
 the paper ("ours-large" with the widths of Brooks and Barron 2019, arXiv 1811.11745) and smaller ones.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,19 @@ _NOISE_LEVEL = 0.04  # largest difference of static pixels in sRGB values: noise
 _FEATURE_CHANNELS = 17  # channels of residual_features
 
 
+class Motion(NamedTuple):
+    """Predicted motion of N pairs: lines N 4 H W and bends N 4 H W in pixels, weights.
+
+    Of either frame a line D and a bend Q: light a part s of the interval after (the second frame's: before)
+    the frame's instant is sampled at p + s (D + (1 - s) Q). Without bends the lines are straight. weights are
+    N 2 H W, or N 4 H W: both frames' at the interval's start, then at its end, linear between.
+    """
+
+    lines: Tensor
+    bends: Tensor | None
+    weights: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """A network's architecture; the fields' names are part of checkpoints and of ONNX metadata.
@@ -32,7 +47,8 @@ class Shape:
     widths are the channels from the finest level to the coarsest; block the number of 3x3 convolutions per
     level; fold the factor of pixel-unshuffling before the first level (1 = none; 2 quarters the work).
     Networks with refine take classical lines as well as frames and add to them. halfway has the flow stages
-    (IntermediateFlow, see RIFE_STAGES) of networks that refine both these and the classical lines.
+    (IntermediateFlow, see RIFE_STAGES) of networks that refine both these and the classical lines. Refining
+    networks with bends also predict these, and weights that change along the interval.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
@@ -40,6 +56,7 @@ class Shape:
     fold: int = 1
     refine: bool = False
     halfway: tuple[tuple[int, int, int], ...] = ()
+    bends: bool = False
 
     @property
     def multiple(self) -> int:
@@ -61,6 +78,7 @@ SHAPES = {
     "slim": Shape(widths=(48, 96, 128), fold=2),
     "refine": Shape(widths=(32, 64, 96), fold=2, refine=True),
     "halfway": Shape((32, 64, 96), 4, 2, True, RIFE_STAGES),
+    "bends": Shape((32, 64, 96), 4, 2, True, RIFE_STAGES, bends=True),
     "halfway-abl": Shape((32, 64, 96), 4, 2, True, RIFE_STAGES),  # trained on without the ramp
 }
 
@@ -98,10 +116,10 @@ class Upsample(nn.Module):
 
 
 class MotionNet(nn.Module):
-    """Frames N 6 H W (two RGB pictures, 0..1) to lines N 4 H W in pixels and weights N 2 H W summing to 1.
+    """Frames N 6 H W (two RGB pictures, 0..1) to their Motion; weights of an instant sum to 1.
 
     A refining network also takes init N 4 H W, the classical lines, and their residuals as features.
-    Untrained, it returns these lines and weights of one half.
+    Untrained, it returns these lines, no bend and weights of one half.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -116,17 +134,17 @@ class MotionNet(nn.Module):
         )
         self.rise = nn.ModuleList(Upsample(coarse, fine) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(Level(2 * width, width, shape.block) for width in widths[:-1])
-        # 4 lines, 2 weights; the lengthening of each initial line; the classical lines' shares.
-        self.leave = nn.Conv2d(widths[0], (6 + 2 * starts) * cells, 1)
+        # 4 lines, 2 weights; the lengthening of each initial line; the classical lines' shares; 4 bends and
+        # the change of both weights.
+        self.outputs = (4, 2, *(2,) * starts, *(4, 2) * shape.bends)
+        self.leave = nn.Conv2d(widths[0], sum(self.outputs) * cells, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
         if shape.halfway:  # the attribute's name begins the names of the stages' weights in checkpoints
             self.halfway = IntermediateFlow(shape.halfway)
 
-    def forward(
-        self, frames: Tensor, init: Tensor | None = None, halfway: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Return (lines, weights) of the same size; H and W are multiples of shape.multiple.
+    def forward(self, frames: Tensor, init: Tensor | None = None, halfway: Tensor | None = None) -> Motion:
+        """Return the motion, of the same size; H and W are multiples of shape.multiple.
 
         halfway gives the lines of the flow stages if they are already known.
         """
@@ -147,16 +165,24 @@ class MotionNet(nn.Module):
         x = self.leave(x).float()
         if self.shape.fold > 1:
             x = F.pixel_shuffle(x, self.shape.fold)
-        lines, weights = x[:, :4], torch.softmax(x[:, 4:6], 1)
+        lines, weights, *more = x.split(self.outputs, 1)
         if init is None:
-            return lines * LINE_SCALE_PX, weights
+            return Motion(lines * LINE_SCALE_PX, None, torch.softmax(weights, 1))
         start, limit = init, _change_limit(init)
         if halfway is not None:
             limit = torch.maximum(limit, _frame_difference(frames))
-            share = torch.cat([x[:, 8:9], x[:, 8:9], x[:, 9:], x[:, 9:]], 1)
-            start = init + limit * (1 - share) * (halfway - init)
-        lengthening = torch.cat([x[:, 6:7], x[:, 6:7], x[:, 7:8], x[:, 7:8]], 1)
-        return start + limit * (start * lengthening + lines * CHANGE_SCALE_PX), weights
+            start = init + limit * (1 - _for_x_and_y(more[1])) * (halfway - init)
+        lines = start + limit * (start * _for_x_and_y(more[0]) + lines * CHANGE_SCALE_PX)
+        if not self.shape.bends:
+            return Motion(lines, None, torch.softmax(weights, 1))
+        bends, change = more[-2:]
+        at_both_ends = [torch.softmax(weights + sign * change, 1) for sign in (-1, 1)]
+        return Motion(lines, limit * bends * CHANGE_SCALE_PX, torch.cat(at_both_ends, 1))
+
+
+def _for_x_and_y(values: Tensor) -> Tensor:
+    """Return one value per frame, N 2 H W, as factors of both frames' lines, N 4 H W."""
+    return torch.cat([values[:, :1], values[:, :1], values[:, 1:], values[:, 1:]], 1)
 
 
 def _change_limit(init: Tensor) -> Tensor:
@@ -195,22 +221,33 @@ def residual_features(frames: Tensor, init: Tensor) -> Tensor:
     return torch.cat([init / LINE_SCALE_PX, difference, (round_trip_error / CHANGE_SCALE_PX).clamp(-4, 4)], 1)
 
 
-def render(frames: Tensor, lines: Tensor, weights: Tensor, samples: int, *, ramp: bool = True,
+def render(frames: Tensor, motion: Motion, samples: int, *, ramp: bool = True,
            jitter: Tensor | None = None) -> Tensor:  # fmt: skip
     """Return the blurred picture N 3 H W of a pair (equation 6, at midpoints), as kernels/blur_paths.cl does.
 
-    frames N 6 H W linear light, lines N 4 H W in pixels, weights N 2 H W. jitter, a number 0..1 for each
-    picture (N), limit all its samples within their intervals, so that few samples train like many.
-    Without the ramp all samples have equal weight ("Ours-abl").
+    frames N 6 H W are linear light. jitter, a number 0..1 for each picture (N), limit all its samples within
+    their intervals, so that few samples train like many. Without the ramp all samples have equal weight
+    ("Ours-abl").
     """
     offset = 0.5 if jitter is None else jitter[:, None, None, None]
     total = torch.zeros_like(frames[:, :3])
-    weight = torch.zeros_like(weights[:, :1])
+    weight = torch.zeros_like(motion.weights[:, :1])
     for n in range(samples):
         s = (n + offset) / samples
         w = 1 - s if ramp else 1.0
         for i in (0, 1):
-            share = weights[:, i : i + 1] * w
-            total = total + share * warp(frames[:, 3 * i : 3 * i + 3], s * lines[:, 2 * i : 2 * i + 2])
+            share = _weight_at(motion.weights, i, 1 - s if i else s) * w
+            line = motion.lines[:, 2 * i : 2 * i + 2]
+            if motion.bends is not None:
+                line = line + (1 - s) * motion.bends[:, 2 * i : 2 * i + 2]
+            total = total + share * warp(frames[:, 3 * i : 3 * i + 3], s * line)
             weight = weight + share
     return total / weight
+
+
+def _weight_at(weights: Tensor, frame: int, time: float | Tensor) -> Tensor:
+    """Return a frame's weight N 1 H W at a time 0..1 of the interval."""
+    at_start = weights[:, frame : frame + 1]
+    if weights.shape[1] == 2:
+        return at_start
+    return at_start + time * (weights[:, frame + 2 : frame + 3] - at_start)

@@ -143,7 +143,7 @@ class PairSampler:
 
     def _draw(self, textures: Textures, count: int, side: int, seed: int, refine: bool) -> None:
         """Add newly drawn scenes to the pool, with classical lines for refining networks."""
-        new = scenes.draw(textures, count, side, seed)
+        new = scenes.draw(textures, count, side, seed, list(scenes.KINDS)[seed % len(scenes.KINDS)])
         pictures = torch.cat([new.frames, new.blurred], 1)
         lines = torch.zeros_like(new.motion)
         if refine:
@@ -199,7 +199,9 @@ def _augment(pictures: Tensor, known: Tensor | None, seed: int) -> Batch:
         lines = lines.transpose(-1, -2).flip(3)
     starts = [lines[:, n].flatten(1, 2).contiguous() for n in range(lines.shape[1])]
     init, halfway = [*starts, None, None][:2]
-    return Batch(torch.cat(parts[:2], 1).contiguous(), parts[2].contiguous(), init, halfway)
+    # Convolutions are fastest with the channels of a pixel side by side.
+    frames = torch.cat(parts[:2], 1).contiguous(memory_format=torch.channels_last)
+    return Batch(frames, parts[2].contiguous(), init, halfway)
 
 
 def main() -> None:

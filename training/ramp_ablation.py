@@ -66,8 +66,7 @@ def trail(net: MotionNet, first: Array32, second: Array32, ramp: bool) -> Array3
     """Return the blurred picture that a network makes, H W 3 sRGB."""
     frames = torch.cat([srgb.to_tensor(first), srgb.to_tensor(second)], 1)
     init = [srgb.to_tensor(classical.dis(first, second))] if net.shape.refine else []
-    lines, weights = net(frames, *init)
-    found = srgb.encode(render(srgb.decode(frames), lines, weights, _SAMPLES, ramp=ramp))
+    found = srgb.encode(render(srgb.decode(frames), net(frames, *init), _SAMPLES, ramp=ramp))
     return np.asarray(found[0].permute(1, 2, 0).numpy())
 
 

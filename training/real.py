@@ -1,15 +1,17 @@
 """Real pairs with ground truth, from video: two frames, and the mean of all pictures between them.
 
-    python -m training.real --clips FOLDER --out training/data/real [--split val] [--crop 256]
+    python -m training.real --clips FOLDER --split val
+    python -m training.real --clips FOLDER --split train --crop 256 --intervals 16
 
-The ground truth is the mean in linear light of 33 pictures, half weight at both ends: the video's frames, and
-pictures interpolated between them by RIFE, after Brooks and Barron (2019, arXiv 1811.11745). Writes
-OUT/<split>/<clip>-<frame>-<gap>/{frame_0,frame_1,blurred}.png; existing pairs are kept.
+The ground truth is the mean in linear light of 33 or 17 pictures, half weight at both ends: the video's
+frames, and pictures interpolated between them by RIFE, after Brooks and Barron (2019, arXiv 1811.11745).
+Writes OUT/<split>/<clip>-<frame>-<gap>/{frame_0,frame_1,blurred}.png; existing pairs are kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +28,8 @@ from training import srgb
 from training.rife import Rife
 
 SPLIT = Path(__file__).parent / "split.toml"
-INTERVALS = 32  # between the pair's 33 sub-frames
+INTERVALS = 32  # between the 33 sub-frames of validation pairs
+_FEWEST_INTERVALS = 16  # each gap divides them
 _LONG_SIDE_PX = 512
 _MULTIPLE = 4  # of the pictures' height and width
 _EXTENSIONS = (".mp4", ".webm", ".avi", ".mkv")
@@ -50,16 +53,24 @@ class Job:
 
 
 def jobs(split: str | None = None) -> list[Job]:
-    """Return every pair that split.toml asks for, of one split or of both."""
+    """Return every pair that split.toml asks for, of one split or of both.
+
+    Clips take turns, in proportion to their pairs, each in a random order of its own: the pairs made before
+    an interruption are of all clips and of all their parts.
+    """
     tables = tomllib.loads(SPLIT.read_text("utf-8"))
-    return [
-        Job(clip, table["split"], first, gap)
-        for clip, table in tables.items()
-        for row in table["pairs"]
-        for first in range(row["start"], row["stop"], row["step"])
-        for gap in row["gaps"]
-        if split in (None, table["split"])
-    ]
+    found: list[tuple[float, Job]] = []
+    for clip, table in tables.items():
+        own = [
+            Job(clip, table["split"], first, gap)
+            for row in table["pairs"]
+            for first in range(row["start"], row["stop"], row["step"])
+            for gap in row["gaps"]
+            if split in (None, table["split"])
+        ]
+        random.Random(clip).shuffle(own)
+        found.extend(((n + 0.5) / len(own), job) for n, job in enumerate(own))
+    return [job for _, job in sorted(found, key=lambda one: one[0])]
 
 
 def main() -> None:
@@ -69,6 +80,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training/data/real"))
     parser.add_argument("--split", choices=("train", "val"), required=True)
     parser.add_argument("--crop", type=int, default=0, help="side of the part kept, px; 0 = whole frames")
+    parser.add_argument(
+        "--intervals", type=int, choices=(_FEWEST_INTERVALS, INTERVALS), default=INTERVALS,
+        help="between the sub-frames whose mean is the truth: half as many take half the time",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -86,18 +101,18 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         srgb.write(folder / "frame_0.png", frames[0])
         srgb.write(folder / "frame_1.png", frames[-1])
-        srgb.write(folder / "blurred.png", blurred(frames, rife), bits=16)
+        srgb.write(folder / "blurred.png", blurred(frames, rife, options.intervals), bits=16)
         print(job.name, flush=True)
 
 
-def blurred(frames: list[Array32], rife: Rife) -> Array32:
-    """Return the mean of 33 pictures in linear light, half weight at both ends, sRGB-encoded again."""
-    per_interval = INTERVALS // (len(frames) - 1)
+def blurred(frames: list[Array32], rife: Rife, intervals: int = INTERVALS) -> Array32:
+    """Return the mean of intervals + 1 pictures in linear light, half weight at both ends, as sRGB values."""
+    per_interval = intervals // (len(frames) - 1)
     total = np.zeros_like(frames[0], np.float64)
     for number, picture in enumerate(_interpolate(frames, rife, per_interval)):
-        ends = number in (0, INTERVALS)
+        ends = number in (0, intervals)
         total += (0.5 if ends else 1.0) * srgb_decode(picture)
-    return srgb_encode(total / INTERVALS).astype(np.float32)
+    return srgb_encode(total / intervals).astype(np.float32)
 
 
 def _interpolate(frames: list[Array32], rife: Rife, per_interval: int) -> Iterator[Array32]:
@@ -144,9 +159,9 @@ def _crop_most_motion(frames: list[Array32], side: int, seed: int) -> list[Array
     height, width = frames[0].shape[:2]
     side_y, side_x = min(side, height), min(side, width)
     difference = np.abs(frames[-1] - frames[0]).mean(axis=2)
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     places = [
-        (int(random.integers(height - side_y + 1)), int(random.integers(width - side_x + 1)))
+        (int(generator.integers(height - side_y + 1)), int(generator.integers(width - side_x + 1)))
         for _ in range(_CROP_CANDIDATES)
     ]
     top, left = max(places, key=lambda at: difference[at[0] : at[0] + side_y, at[1] : at[1] + side_x].mean())

@@ -1,9 +1,9 @@
 """Synthetic pairs with exact ground truth: moving layers of photographs, rendered at 33 instants.
 
 A batch is drawn on the device that holds the textures. Each layer is a texture with alpha, sampled through a
-homography from the picture and a smooth field of ripples, both interpolated linearly from time 0 to time 1.
-Motion is thus rigid, affine, perspective or like water's, and a static layer is sampled at exactly the same
-coordinates at every instant.
+homography from the picture and a smooth field of ripples that both change over the interval (paths.py).
+Motion is thus rigid, affine, perspective or like water's, straight or bent, and a static layer is sampled at
+exactly the same coordinates at every instant. Lamps (lamps.py) are before all layers.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training import srgb
+from training.lamps import Lamps, random_lamps
+from training.paths import Paths, Turns, random_paths, random_turns
 from training.shapes import alphas
 from training.textures import Textures, load
 
 SUBFRAMES = 33
-_LAYERS = 4  # the background and the layers before it
+_LAMP_STEPS = 4  # of lamps from one instant to the next: small ones move by more than their size
 _STATIC_PART = 0.5  # of the scenes, in which the background is static
 _PANNED_PART = 0.3  # of the scenes, in which the camera follows a layer
 _SHAKE_PX = 0.5  # residual camera motion after alignment, standard deviation
@@ -35,6 +37,34 @@ _EXPOSURE = 0.01  # standard deviation of the frames' difference in exposure
 # Largest variances of the noise at light 1 and at light 0.
 _SHOT_NOISE = 1.5e-3
 _READ_NOISE = 2e-5
+_TILES = (3, 13)  # least number of repetitions of a repeated texture along its side, and the first too many
+_NIGHT = (0.01, 0.3)  # light of the layers of scenes with lamps, as a part of that by day
+_PLAIN_NIGHT_PART = 0.4  # of these, in which the background is plain
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a kind of scenes shows.
+
+    layers counts the background and what is before it; sizes are their texture's, in picture heights;
+    bent is the part of the moving layers whose paths bend or whose speed changes; repeated the part of the
+    layers with repeated texture; night has dark layers and lamps.
+    """
+
+    layers: int = 4
+    sizes: tuple[float, float] = (0.8, 3.0)
+    bent: float = 0.3
+    repeated: float = 0.1
+    night: bool = False
+
+
+KINDS = {
+    "mixed": Kind(),
+    "curved": Kind(bent=1.0),
+    "lamps": Kind(layers=2, bent=0.6, night=True),
+    "repeated": Kind(repeated=0.8),
+    "crowd": Kind(layers=10, sizes=(3.0, 14.0), bent=0.5),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,81 +82,107 @@ class DrawnPairs:
 
 @dataclass(frozen=True, slots=True)
 class _Layers:
-    """Layers N L: textures N L 4 S S premultiplied linear light, maps from pixels to them at both ends."""
+    """Layers N L: textures N L 4 S S premultiplied linear light; how they move; lamps before them all."""
 
     textures: Tensor
-    maps: Tensor  # N L 2 3 3: picture coordinates (-1..1 over its height) to texture coordinates (-1..1)
-    ripples: Tensor  # N L 2 2 H W, added to texture coordinates
+    paths: Paths
+    turns: Turns
+    ripples: Tensor  # N L 2 2 H W at both ends, added to texture coordinates (-1..1)
+    lamps: Lamps | None
+
+    def maps(self, time: float) -> Tensor:
+        """Return the homographies N L 3 3 from the picture (-1..1 over its height) to the textures."""
+        return self.turns.maps(self.paths, time)
 
 
-def draw(textures: Textures, count: int, side: int, seed: int) -> DrawnPairs:
-    """Draw pairs of side x side pixels; the same seed draws the same pairs on the same device."""
+def draw(textures: Textures, count: int, side: int, seed: int, kind: str = "mixed") -> DrawnPairs:
+    """Draw pairs of side x side pixels of one of KINDS; the same seed draws the same on the same device."""
     random = torch.Generator(textures.photos.device).manual_seed(seed)
-    layers = _layers(textures, count, side, random)
+    layers = _layers(textures, count, side, KINDS[kind], random)
     total = torch.zeros(count, 3, side, side, device=textures.photos.device)
     ends = []
     gain = 1 + _EXPOSURE * _normal(random, count, 1, 1, 1)
     for n in range(SUBFRAMES):
         time = n / (SUBFRAMES - 1)
-        picture = (_composite(layers, time) * gain ** (2 * time - 1)).clamp(0, 1)
+        light, factor = _composite(layers, time), gain ** (2 * time - 1)
         is_end = n in (0, SUBFRAMES - 1)
-        total += (0.5 if is_end else 1.0) * picture
+        for moment, weight in _moments(n) if layers.lamps else [(time, 1.0)]:
+            picture = (_lit(layers, light, moment) * factor).clamp(0, 1)
+            total += (0.5 if is_end else 1.0) * weight * picture
         if is_end:
-            ends.append(picture)
+            ends.append((_lit(layers, light, time) * factor).clamp(0, 1))
     frames = torch.cat([_noisy(picture, random) for picture in ends], 1)
     return DrawnPairs(
         _quantize(srgb.encode(frames)), srgb.encode(total / (SUBFRAMES - 1)), _motion(layers, side)
     )
 
 
-def _layers(textures: Textures, count: int, side: int, random: torch.Generator) -> _Layers:
+def _moments(n: int) -> list[tuple[float, float]]:
+    """Return the times at which lamps are drawn around instant n, and their weights, which sum to 1."""
+    half = _LAMP_STEPS // 2
+    steps = [k for k in range(-half, half + 1) if 0 <= n * _LAMP_STEPS + k <= (SUBFRAMES - 1) * _LAMP_STEPS]
+    weights = [0.5 if k in (steps[0], steps[-1]) else 1.0 for k in steps]
+    return [
+        ((n + k / _LAMP_STEPS) / (SUBFRAMES - 1), weight / sum(weights))
+        for k, weight in zip(steps, weights, strict=True)
+    ]
+
+
+def _lit(layers: _Layers, light: Tensor, time: float) -> Tensor:
+    """Return the light N 3 H W of the layers with that of the lamps at a time."""
+    return light if layers.lamps is None else light + layers.lamps.picture(time, light.shape[-1])
+
+
+def _layers(textures: Textures, count: int, side: int, kind: Kind, random: torch.Generator) -> _Layers:
     """Choose textures, shapes and motions."""
+    shape = (count, kind.layers)
     kinds = _uniform(random, count)
-    log_range = _log(_MAX_MOTION_PX / _MIN_MOTION_PX)
-    motion = torch.exp(_uniform(random, count, _LAYERS) * log_range) * _MIN_MOTION_PX
+    motion = torch.exp(_uniform(random, *shape) * _log(_MAX_MOTION_PX / _MIN_MOTION_PX)) * _MIN_MOTION_PX
     static = kinds < _STATIC_PART
     panned = (kinds >= _STATIC_PART) & (kinds < _STATIC_PART + _PANNED_PART)
     motion[static, 0] = 0
     motion[panned, 1] *= 0.05  # the subject that the camera followed
     shaken = (_uniform(random, count) < 0.5).float()[:, None] * _SHAKE_PX * _normal(random, count, 2)
     pixel = 2 / side
-    maps = torch.stack([_maps(motion[:, n] * pixel, n == 0, random) for n in range(_LAYERS)], 1)
-    maps[:, :, 1, :2, 2] += maps.new_tensor(pixel) * shaken[:, None]
-    rippled = (_uniform(random, count, _LAYERS) < _RIPPLE_PART) & (motion > 0)
-    return _Layers(_textures(textures, count, random), maps, _ripples(rippled, side, random))
+    paths, turns = _movement(motion * pixel, kind, random)
+    paths.step.add_(pixel / 2 * shaken[:, None])
+    rippled = (_uniform(random, *shape) < _RIPPLE_PART) & (motion > 0)
+    found = _textures(textures, count, kind, random)
+    return _Layers(
+        _as_fine_as_seen(found, turns.size * (found.shape[-1] / side)),
+        paths,
+        turns,
+        _ripples(rippled, side, random),
+        random_lamps(count, side, kind.bent, random) if kind.night else None,
+    )
 
 
-def _maps(motion: Tensor, is_background: bool, random: torch.Generator) -> Tensor:
-    """Return maps N 2 3 3 of layers whose centres move by motion (N, half picture heights).
+def _movement(motion: Tensor, kind: Kind, random: torch.Generator) -> tuple[Paths, Turns]:
+    """Return how layers move whose centres move by motion (N L, half picture heights).
 
-    A background covers the picture; others are drawn at 0.3 to 1.3 times its height, anywhere.
+    The first covers the picture; others are anywhere, in sizes of their kind.
     """
-    count = len(motion)
-    if is_background:
-        size = 0.62 + 0.2 * _uniform(random, count)
-        turn = _uniform_between(random, -0.3, 0.3, count)
-    else:
-        size = _uniform_between(random, 0.8, 3.0, count)
-        turn = _uniform_between(random, -3.2, 3.2, count)
-    spin = motion * _normal(random, count) * 0.3
-    zoom = motion * _normal(random, count) * 0.3
-    tilt = motion[:, None] * _normal(random, count, 2) * 0.1
-    angle = _uniform_between(random, 0, 6.2832, count)
-    step = torch.stack([angle.cos(), angle.sin()], 1) * motion[:, None] / 2
-    centre = _uniform_between(random, -0.9, 0.9, count, 2) * (0.0 if is_background else 1.0)
-    ends = []
-    for sign in (-1.0, 1.0):
-        at = centre + sign * step
-        scale, a = size * torch.exp(sign * zoom / 2), turn + sign * spin / 2
-        rows = [
-            torch.stack([scale * a.cos(), -scale * a.sin()], 1),
-            torch.stack([scale * a.sin(), scale * a.cos()], 1),
-        ]
-        linear = torch.stack(rows, 1)
-        offset = -(linear @ at[:, :, None])
-        last = torch.cat([sign * tilt / 2, torch.ones_like(size)[:, None]], 1)[:, None]
-        ends.append(torch.cat([torch.cat([linear, offset], 2), last], 1))
-    return torch.stack(ends, 1)
+    size = _uniform_between(random, *kind.sizes, *motion.shape)
+    angle = _uniform_between(random, -3.2, 3.2, *motion.shape)
+    centre = _uniform_between(random, -0.9, 0.9, *motion.shape, 2)
+    size[:, 0] = 0.62 + 0.2 * _uniform(random, len(motion))
+    angle[:, 0] = _uniform_between(random, -0.3, 0.3, len(motion))
+    centre[:, 0] = 0
+    bent = (_uniform(random, *motion.shape) < kind.bent).float()
+    bent[:, 0] *= 0.5  # what covers the picture turns less
+    paths = random_paths(centre, motion, bent, random)
+    return paths, random_turns(size, angle, motion, bent, random)
+
+
+def _as_fine_as_seen(textures: Tensor, scale: Tensor) -> Tensor:
+    """Return textures N L 4 S S without detail finer than a pixel, scale (N L) texels wide."""
+    side = textures.shape[-1]
+    result = textures.clone()
+    for place in (scale >= 2).nonzero().tolist():
+        n, layer = place
+        coarse = F.adaptive_avg_pool2d(textures[n, layer], max(round(side / float(scale[n, layer])), 1))
+        result[n, layer] = F.interpolate(coarse[None], (side, side), mode="bilinear", align_corners=False)[0]
+    return result
 
 
 def _ripples(rippled: Tensor, side: int, random: torch.Generator) -> Tensor:
@@ -140,9 +196,10 @@ def _ripples(rippled: Tensor, side: int, random: torch.Generator) -> Tensor:
     return both.view(*rippled.shape, 2, 2, side, side)
 
 
-def _textures(textures: Textures, count: int, random: torch.Generator) -> Tensor:
+def _textures(textures: Textures, count: int, kind: Kind, random: torch.Generator) -> Tensor:
     """Return premultiplied linear RGBA N L 4 S S: photographs (the background opaque), stamps."""
-    total = count * _LAYERS
+    number = kind.layers
+    total = count * number
     chosen = torch.randint(len(textures.photos), (total,), generator=random, device=random.device)
     photos = srgb.decode(textures.photos[chosen].float() / 255)
     photos = (
@@ -150,18 +207,41 @@ def _textures(textures: Textures, count: int, random: torch.Generator) -> Tensor
         * torch.exp(0.4 * _normal(random, total, 1, 1, 1))
         * (1 + 0.1 * _normal(random, total, 3, 1, 1))
     )
+    for n in (_uniform(random, total) < kind.repeated).nonzero().flatten().tolist():
+        photos[n] = _repeated(photos[n], random)
     alpha, emission = alphas(total, photos.shape[-1], random)
-    alpha[::_LAYERS] = 1
-    emission[::_LAYERS] = 0
+    alpha[::number] = 1
+    emission[::number] = 0
     rgba = torch.cat([(photos * alpha).clamp(0, 1) + emission * alpha, alpha], 1)
     stamped = _uniform(random, total) < 0.3
-    stamped[::_LAYERS] = False
+    stamped[::number] = False
     if bool(stamped.any()):
         rgba[stamped] = _stamps(textures, int(stamped.sum()), photos.shape[-1], random)
     empty = _uniform(random, total) < 0.25
-    empty[::_LAYERS] = False
+    empty[::number] = False
     rgba[empty] = 0
-    return rgba.view(count, _LAYERS, *rgba.shape[1:])
+    layers = rgba.view(count, number, *rgba.shape[1:])
+    return _darkened(layers, random) if kind.night else layers
+
+
+def _repeated(photo: Tensor, random: torch.Generator) -> Tensor:
+    """Return a photograph 3 S S shrunk and tiled: windows, tiles, slats where it has edges."""
+    side = photo.shape[-1]
+    across, down = (int(torch.randint(*_TILES, (1,), generator=random, device=random.device)) for _ in "xy")
+    tile = F.adaptive_avg_pool2d(photo, (-(-side // down), -(-side // across)))
+    return tile.repeat(1, down, across)[:, :side, :side]
+
+
+def _darkened(layers: Tensor, random: torch.Generator) -> Tensor:
+    """Return layers N L 4 S S as they are at night, some before a plain background."""
+    count, side = len(layers), layers.shape[-1]
+    plain = (_uniform(random, count) < _PLAIN_NIGHT_PART)[:, None, None, None]
+    smooth = F.interpolate(F.adaptive_avg_pool2d(layers[:, 0], 2), (side, side), mode="bilinear")
+    first = torch.where(plain, smooth, layers[:, 0])
+    layers = torch.cat([first[:, None], layers[:, 1:]], 1)
+    low, high = _NIGHT
+    light = low * (high / low) ** _uniform(random, count, 1, 1, 1, 1)
+    return torch.cat([layers[:, :, :3] * light, layers[:, :, 3:]], 2)
 
 
 def _stamps(textures: Textures, count: int, side: int, random: torch.Generator) -> Tensor:
@@ -191,23 +271,24 @@ def _composite(layers: _Layers, time: float) -> Tensor:
 def _texture_coordinates(layers: _Layers, time: float) -> Tensor:
     """Return the coordinates in each layer's texture of each pixel, N L H W 2."""
     side = layers.ripples.shape[-1]
-    grid = _grid(side, layers.maps.device)
-    maps = layers.maps[:, :, 0] + time * (layers.maps[:, :, 1] - layers.maps[:, :, 0])
-    at = torch.einsum("nlij,yxj->nlyxi", maps, grid)
-    ripples = layers.ripples[:, :, 0] + time * (layers.ripples[:, :, 1] - layers.ripples[:, :, 0])
+    grid = _grid(side, layers.ripples.device)
+    at = torch.einsum("nlij,yxj->nlyxi", layers.maps(time), grid)
+    part = layers.paths.progress(time)[..., None, None, None]
+    ripples = layers.ripples[:, :, 0] + part * (layers.ripples[:, :, 1] - layers.ripples[:, :, 0])
     return at[..., :2] / at[..., 2:] + ripples.permute(0, 1, 3, 4, 2)
 
 
 def _motion(layers: _Layers, side: int) -> Tensor:
     """Return the exact flow from each frame to the other, N 4 H W in pixels: that of the topmost layer.
 
+    Lamps are left out.
     A pixel p of one frame and q of the other show the same point if both map to the same texture coordinates;
     q is solved for by fixed-point iteration on the ripples.
     """
     flows = []
     for here, there in ((0, 1), (1, 0)):
         coordinates = _texture_coordinates(layers, float(here))
-        inverse = torch.linalg.inv(layers.maps[:, :, there])
+        inverse = torch.linalg.inv(layers.maps(float(there)))
         at = _grid(side, coordinates.device)[..., :2].expand(*coordinates.shape)
         ripples = layers.ripples[:, :, there].flatten(0, 1)
         for _ in range(_INVERSION_STEPS):
@@ -269,20 +350,26 @@ def _log(value: float) -> float:
 
 
 def main() -> None:
-    """Write drawn pairs as SCENE/{frame_0,frame_1,blurred}.png, for training.evaluate."""
-    parser = argparse.ArgumentParser(description="Draw pairs with exact ground truth, for training.evaluate.")
+    """Write drawn pairs as KIND/NUMBER/{frame_0,frame_1,blurred}.png."""
+    parser = argparse.ArgumentParser(description="Draw pairs with exact ground truth.")
     parser.add_argument("--textures", type=Path, default=Path("training/data/textures.npz"))
     parser.add_argument("--out", type=Path, default=Path("training/data/synthetic/val"))
-    parser.add_argument("--count", type=int, default=32)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="drawn in turn")
+    parser.add_argument("--count", type=int, default=60, help="of all kinds together")
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument(
         "--seed", type=int, default=1_000_000, help="of the first scene; training starts at 0"
     )
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     textures = load(options.textures, torch.device("cpu"))
     for n in range(options.count):
-        pairs = draw(textures, 1, options.side, options.seed + n)
-        folder = options.out / f"scene-{n:04d}"
+        kind = options.kinds[n % len(options.kinds)]
+        folder = options.out / kind / f"{options.seed + n:07d}"
+        if (folder / "blurred.png").is_file():
+            continue
+        pairs = draw(textures, 1, options.side, options.seed + n, kind)
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture, bits in (
             ("frame_0", pairs.frames[:, :3], 8), ("frame_1", pairs.frames[:, 3:], 8),

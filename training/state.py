@@ -67,11 +67,11 @@ def resume(options: argparse.Namespace, device: torch.device) -> State:
 
 
 def initialize(net: MotionNet, other: Path | None) -> None:
-    """Initialize a new network: its flow stages from RIFE, the rest from another checkpoint, if given."""
-    if net.shape.halfway:
+    """Initialize a new network from another checkpoint, if given; flow stages that this lacks from RIFE."""
+    theirs = averaged_weights(load_checkpoint(other)) if other is not None else {}
+    if net.shape.halfway and not any(name.startswith(FLOW_PREFIX) for name in theirs):
         net.halfway.load_rife()
-    if other is not None:
-        copy_weights(net, averaged_weights(load_checkpoint(other)))
+    copy_weights(net, theirs)
 
 
 @torch.no_grad()

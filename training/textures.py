@@ -1,6 +1,6 @@
 """Textures for drawn scenes, packed into one file of at most 40 MiB.
 
-    python -m training.textures --photos FOLDER [FOLDER…] --stamps FOLDER [FOLDER…] --clips FOLDER
+    python -m training.textures --photos FOLDER [FOLDER…] --stamps FOLDER [FOLDER…] [--clips FOLDER]
 
 Photographs become squares of 512 px (JPEG), cut-outs and rendered text squares of 256 px with alpha (WebP).
 Of video only the clips that split.toml trains on are used. Packed files are not committed.
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--photos", type=Path, nargs="+", required=True, help="folders of photographs")
     parser.add_argument("--stamps", type=Path, nargs="+", required=True, help="folders of PNG cut-outs")
-    parser.add_argument("--clips", type=Path, required=True, help="folder of the clips in split.toml")
+    parser.add_argument("--clips", type=Path, help="folder of the clips in split.toml; default none")
     parser.add_argument("--out", type=Path, default=Path("training/data/textures.npz"))
     parser.add_argument(
         "--keep", type=int, nargs=2, default=_MAX_COUNTS, help="most photographs and cut-outs"
@@ -101,7 +101,7 @@ def _photographs(options: argparse.Namespace) -> Iterator[Array8]:
         if picture is not None and min(picture.shape[:2]) >= PHOTO_PX * 3 // 4:
             yield np.asarray(picture, np.uint8)
     for name, table in tomllib.loads(SPLIT.read_text("utf-8")).items():
-        if table["split"] == "train":
+        if options.clips is not None and table["split"] == "train":
             yield from _clip_frames(next(options.clips.glob(f"{name}.*")))
 
 

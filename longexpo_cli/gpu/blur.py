@@ -112,8 +112,10 @@ def paths(
     return result
 
 
-def resolve(device: Device, total: DeviceArray, clip_light: float, soft_gamma: float) -> DeviceArray:
-    """Return the light H W 4 float32 of an accumulator; channel 4 is 1 where a pair has coverage, else 0."""
+def resolve(
+    device: Device, total: DeviceArray, clip_light: float, soft_gamma: float, time_weight: float
+) -> DeviceArray:
+    """Return the light H W 4 float32 of an accumulator; channel 4 is the covered part of time_weight."""
     height, width = total.shape[:2]
     light = BLURRED.allocate(device, height, width)
     device.run(
@@ -125,5 +127,6 @@ def resolve(device: Device, total: DeviceArray, clip_light: float, soft_gamma: f
         height=height,
         clip_light=clip_light,
         k=soft_gamma,
+        time_weight=time_weight,
     )
     return light

@@ -79,7 +79,9 @@ def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
     total = _integrate_pending(device, total, following=None)
     if not total.pairs:
         raise ValueError("a motion blur needs at least one pair of frames")
-    light = kernels.resolve(device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma)
+    light = kernels.resolve(
+        device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma, total.time_weight
+    )
     return MotionBlur(
         light, total.grid, total.motion_px, total.low, total.shot, total.clip_light, total.pairs
     )
@@ -118,7 +120,13 @@ def _integrate_pending(
     motion_px = np.maximum(total.motion_px, _motion_px(pending.motion))
     device.finish()  # a CPU device reads the motion from the host's memory until here
     return replace(
-        total, light=light, motion_px=motion_px, pairs=total.pairs + 1, previous=pending.motion, pending=None
+        total,
+        light=light,
+        motion_px=motion_px,
+        pairs=total.pairs + 1,
+        time_weight=total.time_weight + pair.time_weight,
+        previous=pending.motion,
+        pending=None,
     )
 
 

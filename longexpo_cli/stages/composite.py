@@ -46,6 +46,7 @@ MOVED_SHIFT_PX = 0.47  # above it the motion field decides
 CONNECTED_SHIFT_PX = 0.34  # what changed by more and is connected to what moved is part of it
 HELD_SHIFT_PX = (0.4, 0.8)  # median of a subject that is held still, and of one that is not
 GONE = (0.25, 0.45)  # share of a subject's contrast: the same; stars and fireworks are gone in other frames
+FEW_FRAMES = 0.25  # of those of the run: what fewer cover changes as its surroundings do
 CONTRAST_SIDE = 5  # low pixels
 CONTRAST_NOISE = 0.5  # of the variance of noise in a half-resolution pixel: what is left in low pixels
 POINT_VARIANCE = 0.6  # squared half-resolution pixels: variance of points over that of their gradients
@@ -203,7 +204,9 @@ def finish(total: ChangeAccumulator) -> Change:
     )
     large = np.maximum(coarse - COARSE_NOISE_MARGIN * coarse_noise, 0)
     large /= coarse_texture + coarse_noise + invisible
-    shift_px = np.asarray(np.sqrt(np.maximum(small, large)), np.float32)
+    many = (total.frames >= FEW_FRAMES * total.count).astype(np.uint8)
+    known = cv2.erode(many, np.ones((side + 2, side + 2), np.uint8)) > 0  # all that was averaged
+    shift_px = _from_nearest(np.sqrt(np.maximum(small, large)), known)
     return Change(shift_px, difference, _contrast(total), total.low, factor)
 
 
@@ -236,7 +239,8 @@ def composite(
     half_per_low = blur.low.scale // blur.grid.scale
     slope, offset = _binned_noise(sharp.shot)
     flat_variance = FLAT_LIGHT * float(slope.max()) + float(offset.max()) + MIN_VARIANCE
-    detail = kernels.detail(device, blurred, half_guide, blur.low, half_per_low, flat_variance)
+    slope_of_detail = kernels.detail(device, blurred, half_guide, blur.low, half_per_low, flat_variance)
+    detail = device.upload(_smoothed(slope_of_detail.get()))
     keep_low = np.maximum(1 - moved_mask(blur, change, subject, params), still_faces(blur, subject, params))
     low_guide = kernels.guide(device, exposure, blur.low)
     keep = kernels.mask(
@@ -373,11 +377,34 @@ def _coarse_side(cell: int) -> int:
     return max(COARSE_PX // cell, 1) | 1
 
 
+def _from_nearest(values: Any, known: Any) -> Array32:
+    """Return values H W float32 where they are known, elsewhere that of the nearest known pixel, if any."""
+    import cv2
+
+    if not known.any():
+        return np.asarray(values, np.float32)
+    unknown = np.where(known, 0, 1).astype(np.uint8)
+    _, label = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    of_label = np.zeros(int(label.max()) + 1, np.float32)
+    of_label[label[known]] = values[known]
+    return np.asarray(np.where(known, values, of_label[label]), np.float32)
+
+
 def _mean_around(values: Any) -> Array32:
     """Return the mean H W float32 of 3 x 3 pixels."""
     import cv2
 
     return np.asarray(cv2.blur(np.asarray(values, np.float32), (3, 3)), np.float32)
+
+
+def _smoothed(values: Array32) -> Array32:
+    """Return values H W float32 smoothed by (1, 2, 1) / 4 in both directions, edges repeated."""
+    import cv2
+
+    kernel = np.array([0.25, 0.5, 0.25])
+    return np.asarray(
+        cv2.sepFilter2D(values, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE), np.float32
+    )
 
 
 def _root_mean_square(values: Array32) -> Array32:

@@ -40,9 +40,9 @@ HOLDS_PX = 0.01  # a block matched closer than this to the global alignment foll
 JUMP_PX = 1.0  # neighbouring displacements that differ by more are of different things
 FARTHEST_PX = 2.0  # a correction that is larger was not found
 PRIOR_PX = 0.5  # of kernels/merge_refine.cl, in full px
-SMOOTHING = 1.5  # sigma in blocks of the corrections' mean: 24 px
+SMOOTHING = 3.0  # sigma in blocks of the corrections' mean: 48 px
 SMOOTHING_ROUNDS = 2
-CONTRADICTS = 16.0  # squared deviations at which a block's own correction is another motion
+CONTRADICTS = 64.0  # squared deviations at which a block's own correction is another motion
 LEAST_INFORMATION = 4.0  # per px squared: where nothing is known, the alignment errs by half a pixel
 MAX_SHIFT = 0.25  # of the diagonal: a frame whose centre moved further overlaps too little with the reference
 MAX_WEIGHT = 64.0  # of a frame beside the reference
@@ -298,10 +298,10 @@ def _of_blocks(field_px: Array32, grid: tuple[int, int]) -> Array32:
 
 
 def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, information: Array32) -> Array32:
-    """Return refined displacements, smoothed where the global alignment start_px holds.
+    """Return refined displacements, smoothed where they do not contradict those around.
 
-    There a block's correction is the mean of those around, each with its information, unless its own
-    contradicts it; elsewhere something else moves, and a block has its own.
+    A block's correction of the global alignment start_px is the mean of those around which hold to it, each
+    with its information. Where its own contradicts the mean, something else moves, and it has its own.
     """
     import cv2
 
@@ -321,9 +321,8 @@ def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, infor
         x, y = dx - mean_x, dy - mean_y
         contradicts = xx * x * x + 2 * xy * x * y + yy * y * y
         weight = np.where(weight > 0, 1 / (1 + contradicts / CONTRADICTS), 0).astype(np.float32)
-    is_mean = holds & (contradicts < CONTRADICTS)
     smooth = start_px + np.stack([mean_x, mean_y], -1)
-    return np.asarray(np.where(is_mean[..., None], smooth, refined_px), np.float32)
+    return np.asarray(np.where((contradicts < CONTRADICTS)[..., None], smooth, refined_px), np.float32)
 
 
 def _global_px(alignment: Alignment, index: int) -> Array32:

@@ -47,13 +47,16 @@ def dis_flow(source: Array8, target: Array8) -> Array32:
     return np.asarray(search.calc(source, target, None), np.float32)
 
 
-def warp(picture: Array8 | Array32, flow: Array32) -> Array32:
-    """Return picture(p + flow(p)), bilinear; the picture's edge pixels continue beyond it."""
+def warp(picture: Array8 | Array32, flow: Array32, corner: tuple[int, int] = (0, 0)) -> Array32:
+    """Return picture(p + flow(p)), bilinear; the picture's edge pixels continue beyond it.
+
+    flow may be that of a part of the picture; corner is the row and column of its first pixel.
+    """
     import cv2
 
     rows, columns = np.indices(flow.shape[:2], np.float32)
-    x = columns + flow[..., 0]
-    y = rows + flow[..., 1]
+    x = columns + np.float32(corner[1]) + flow[..., 0]
+    y = rows + np.float32(corner[0]) + flow[..., 1]
     values = np.asarray(picture, np.float32)
     warped = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)

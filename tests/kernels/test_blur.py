@@ -233,6 +233,6 @@ def test_resolve_is_its_twin_and_undoes_encode(device: Device, size: tuple[int, 
     light[..., :3] = np.random.default_rng(15).uniform(-0.1, 1.7, (*size, 3)) * light[..., 3:]
     encoded = np.asarray(blur.encode(device, device.upload(light), 1.7, k).get(), np.float32)
     total = np.ascontiguousarray(2.5 * encoded)
-    resolved = blur.resolve(device, device.upload(total), 1.7, k).get()
-    assert np.abs(resolved - reference.resolve(total, 1.7, k)).max() < 4 * FLOAT32
+    resolved = blur.resolve(device, device.upload(total), 1.7, k, 2.5).get()
+    assert np.abs(resolved - reference.resolve(total, 1.7, k, 2.5)).max() < 4 * FLOAT32
     assert np.abs(resolved - light).max() < 1.7 * (k + 1) * HALF_RELATIVE

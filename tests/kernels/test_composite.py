@@ -231,6 +231,7 @@ def test_detail_is_its_twin(device: Device, size: tuple[int, int], cell: int) ->
     blur = random_blur(size, 12)
     still = rng.random(size) < 0.5  # some of the detail is there in half of the windows
     blur[..., :3] = np.where(still[..., None], 0.6 * guide[..., :3].astype(np.float32) ** 2, blur[..., :3])
+    blur[..., 3] *= rng.uniform(0.05, 1, size).astype(np.float32)  # the part of the time that is covered
     low = Grid.over(*size, cell)
     slope = detail(device, blur, guide, low, cell, 1e-5)
     assert np.abs(slope - reference.detail(blur, guide, low.shape, cell, 1e-5)).max() < 5e-5
@@ -249,9 +250,32 @@ def test_the_share_of_detail_is_the_part_of_the_time_it_stood_still(device: Devi
     assert slope.max() == 0
 
 
+def test_a_slope_that_both_have_is_no_detail(device: Device) -> None:
+    """Of a bright edge that the blur and the sharp exposure share, the texture of the latter is not taken."""
+    rng = np.random.default_rng(18)
+    y, x = np.mgrid[:32, :64]
+    ramp = (0.2 + 0.004 * x + 0.002 * y)[..., None] * np.ones(3)
+    guide = np.ones((32, 64, 4), np.float16)
+    guide[..., :3] = np.sqrt(ramp + 0.01 * rng.standard_normal((32, 64, 1)))
+    blur = np.concatenate([ramp, np.ones((32, 64, 1))], axis=-1).astype(np.float32)
+    assert detail(device, blur, guide, Grid.over(32, 64, 1), 1, 1e-6).max() < 1e-3
+    blur[..., :3] = 0.5 * guide[..., :3].astype(np.float32) ** 2 + 0.5 * ramp
+    assert np.abs(detail(device, blur, guide, Grid.over(32, 64, 4), 4, 1e-8) - 0.5).max() < 0.01
+
+
+def test_what_few_frames_cover_has_little_detail(device: Device) -> None:
+    guide = random_guide((16, 16), 19)
+    blur = np.concatenate([guide[..., :3].astype(np.float32) ** 2, np.ones((16, 16, 1))], axis=-1)
+    for covered, expected in ((1.0, 1.0), (0.5, 1.0), (0.1, 0.2)):
+        blur[..., 3] = covered
+        slope = detail(device, blur.astype(np.float32), guide, Grid.over(16, 16, 4), 4, 1e-7)
+        assert np.abs(slope - expected).max() < 1e-3
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_residual_is_its_twin(device: Device, size: tuple[int, int]) -> None:
     blur = random_blur(size, 15)
+    blur[..., 3] *= 0.3
     guide = random_guide(size, 16)
     slope = np.random.default_rng(17).random(Grid.over(*size, 3).shape).astype(np.float32)
     result = composite.subtract_detail(

@@ -119,7 +119,9 @@ ALIGNMENT = Alignment(
 SELECTION = Selection(1, (Pair(0, 1, 0.25, 1.0, 0.75),), 30.0, np.inf, "the burst is too short")
 TRAIL = Trail(30.0, np.inf, 2.5, "the burst is too short")
 LINES = MotionField(np.ones((2, *LOW.shape, 2), np.float32), 0.5 * ones(LOW), LOW, "test")
-SUM = BlurAccumulator(OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, 3.0, pairs=1)
+SUM = BlurAccumulator(
+    OnHost(0.75 * ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, 3.0, pairs=1, time_weight=1.0
+)
 BLUR = MotionBlur(OnHost(ones(HALF, 4)), HALF, 3 * ones(LOW), LOW, SHOTS[1], 1.0, pairs=1)
 CHANGE = Change(0.2 * ones(LOW), 0 * ones(LOW), ones(LOW), LOW, 1.0)
 PHOTOGRAPH = Photograph(ones(FULL, 3), ones(HALF), 1.0, SHOTS[1])

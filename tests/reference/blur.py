@@ -263,10 +263,11 @@ def paths(
     return np.where(coverage > MIN_WEIGHT, total + time_weight * mean_confidence * mean, total)
 
 
-def resolve(total: Array, clip_light: float, k: float) -> Array64:
-    """Return the light H W 4 of an accumulator; channel 4 is 1 where any pair has coverage."""
+def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Array64:
+    """Return the light H W 4 of an accumulator; channel 4 is the part of time_weight that is covered."""
     total = total.astype(np.float64)
     covered = total[..., 3:] > 0
     g = total[..., :3] / np.where(covered, total[..., 3:], 1)
-    light = np.concatenate([inverse_soft_gamma(g, k) * clip_light, np.ones_like(g[..., :1])], axis=-1)
+    share = np.minimum(total[..., 3:] / time_weight, 1)
+    light = np.concatenate([inverse_soft_gamma(g, k) * clip_light, share], axis=-1)
     return np.where(covered, light, 0.0)

@@ -138,29 +138,42 @@ def detail(blur: Array, half_guide: Array, low: tuple[int, int], cell: int, min_
     slope = np.zeros(low)
     for y in range(low[0]):
         for x in range(low[1]):
-            rows = np.clip(np.arange(y * cell - 2, (y + 1) * cell + 2), 0, height - 1)
-            columns = np.clip(np.arange(x * cell - 2, (x + 1) * cell + 2), 0, width - 1)
+            rows = np.clip(np.arange(y * cell - 3, (y + 1) * cell + 3), 0, height - 1)
+            columns = np.clip(np.arange(x * cell - 3, (x + 1) * cell + 3), 0, width - 1)
             covered = (blur[np.ix_(rows, columns)][..., 3] > 0).ravel()
+            at = np.stack([a.ravel() for a in np.meshgrid(columns, rows)], axis=-1)[covered]
             b = blur[np.ix_(rows, columns)][..., :3].astype(np.float64).reshape(-1, 3)[covered]
             s = sharp[np.ix_(rows, columns)].reshape(-1, 3)[covered]
             if covered.any():
-                slope[y, x] = guided_filter_slope(b, s, 3 * covered.sum() * min_variance)
+                slope[y, x] = guided_filter_slope(b, s, at, 3 * covered.sum() * min_variance)
+                time = blur[np.ix_(rows, columns)][..., 3].ravel()[covered].mean()
+                slope[y, x] *= min(2 * time, 1)
     return slope
 
 
-def guided_filter_slope(b: Array64, s: Array64, min_variance: float) -> float:
-    """Return the fraction of the detail s n 3 that b n 3 contains, where both vary alike."""
-    covariance = max(float(((b - b.mean(0)) * (s - s.mean(0))).sum()), 0.0)
-    variance_b = float(((b - b.mean(0)) ** 2).sum()) + min_variance
-    variance_s = float(((s - s.mean(0)) ** 2).sum()) + min_variance
-    confidence = np.clip((covariance**2 / (variance_b * variance_s) - 0.6) / 0.35, 0, 1)
+def guided_filter_slope(b: Array64, s: Array64, at: Array, min_variance: float) -> float:
+    """Return the fraction of the detail s n 3 that b n 3 contains, where both vary alike but for planes.
+
+    at n 2 is where the pixels are.
+    """
+    place = (at - at.mean(0)).astype(np.float64)
+    inverse = np.linalg.inv(place.T @ place + 1e-3 * np.eye(2))
+    b, s = b - b.mean(0), s - s.mean(0)
+
+    def left(first: Array64, second: Array64) -> float:
+        by_plane = np.einsum("ic,ij,jc->", place.T @ first, inverse, place.T @ second)
+        return max(float((first * second).sum() - by_plane), 0.0)
+
+    covariance, variance_b, variance_s = left(b, s), left(b, b) + min_variance, left(s, s) + min_variance
+    confidence = np.clip((covariance**2 / (variance_b * variance_s) - 0.5) / 0.35, 0, 1)
     return float(np.clip(covariance / variance_s, 0, 1) * confidence)
 
 
 def subtract_detail(blur: Array, half_guide: Array, slope: Array, half_per_low: float) -> Array64:
-    """Return the blur minus slope times the sharp light; channel 4 is kept."""
+    """Return the blur minus slope times the sharp light; channel 4 is 1 where that of the blur is above 0."""
     x, y = coarse_positions(blur.shape, half_per_low)
     result = blur.astype(np.float64)
+    result[..., 3] = blur[..., 3] > 0
     result[..., :3] -= bilinear(slope[..., None], x, y) * half_guide[..., :3].astype(np.float64) ** 2
     return result
 

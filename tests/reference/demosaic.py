@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array, Array32, Array64, Flags
-from tests.reference.develop import clipping, faded_light, rim_of_cells, unclipped_light
+from tests.reference.develop import clipping, faded_light, mixing, rim_of_cells, unclipped_light
 
-MIXED_PIXELS = 2.0
+MIXED_PIXELS = 8.0
 
 
 def linearize(
@@ -140,15 +140,15 @@ def interpolate(
         displaced = total[:, : light.shape[0], : light.shape[1]].transpose(1, 2, 0)
         light = (own * light + displaced) / (own + others)
     measured = (np.abs(band) + np.sqrt(knee)) ** 2 - knee
-    clips, differs = [], []
+    clips, most, means = [], [], []
     for gain, place in zip(gains, (reds, is_green(band.shape, red), blues), strict=True):
-        clipped = np.where(place & (band > 0), clipping(measured / gain, float(colour[3])), 0)
-        mean = _binomial(clipped) / _binomial(place.astype(np.float64))
-        near = [np.roll(clipped, (j, i), (0, 1)) for j in (-1, 0, 1) for i in (-1, 0, 1)]
-        largest = np.max(near, axis=0)
-        differs.append(largest - mean)
-        clips.append(np.where(place, clipped, largest))
-    mixed = np.clip(MIXED_PIXELS * np.max(differs, axis=0), 0, 1)[pad:-pad, pad:-pad]
+        raw = np.where(place, np.minimum(measured * np.sign(band) / gain, 1), 0)
+        means.append(_binomial(raw) / _binomial(place.astype(np.float64)))
+        near = [np.roll(raw, (j, i), (0, 1)) for j in (-1, 0, 1) for i in (-1, 0, 1)]
+        most.append(np.max(near, axis=0))
+        clips.append(clipping(np.where(place, raw, most[-1]), float(colour[3])))
+    largest, mean = np.stack(most, -1), np.stack(means, -1)
+    mixed = mixing(clipping(largest, float(colour[3])), largest, mean, MIXED_PIXELS)[pad:-pad, pad:-pad]
     hue = np.zeros((*mixed.shape, 4)) if rim is None else rim_of_cells(rim, mixed.shape, 0.5)
     return faded_light(light, np.stack(clips, -1)[pad:-pad, pad:-pad], mixed, hue, colour)
 

@@ -14,7 +14,8 @@ LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 
 
 CLIPPED, REFUTED_FROM = np.float64(np.float32(0.99)), np.float64(np.float32(1.3))
-RIM_CELLS, FADE, MIXED = 8, np.float64(np.float32(0.7)), 4.0
+RIM_CELLS, FADE, MIXED = 8, np.float64(np.float32(0.7)), 16.0
+SMOOTH_SPREAD = np.float64(np.float32(0.06))
 
 
 def clipping(raw: Array64, start: float) -> Array64:
@@ -70,6 +71,11 @@ def rebuilt_light(raw: Array64, clipped: Array64, mixed: Array64, rim: Array64, 
     return faded_light(light, clipped, mixed, rim, colour)
 
 
+def mixing(clipped: Array64, largest: Array64, mean: Array64, factor: float) -> Array64:
+    """Return how mixed light is: how far samples of a clipped colour differ beyond SMOOTH_SPREAD."""
+    return np.clip(factor * (clipped * ((1 - SMOOTH_SPREAD) * largest - mean)).max(axis=-1), 0, 1)
+
+
 def working_light(raw: Array64, colour: Array) -> Array64:
     """Return working-space light of raw ... 3 without rim colours."""
     shape = raw.shape[:-1]
@@ -113,16 +119,16 @@ def cells(
         dx, dy = 2 - 4 * (position & 1), 2 - 4 * (position >> 1)
         return [sample(position, x, y) for y in (0, dy) for x in (0, dx)]
 
-    def interpolated(position: int, start: float | None = None) -> Array64:
-        a, b, c, d = (s if start is None else clipping(s, start) for s in four(position))
+    def interpolated(position: int, largest: float = np.inf) -> Array64:
+        a, b, c, d = (np.minimum(s, largest) for s in four(position))
         return 0.75 * (0.75 * a + 0.25 * b) + 0.25 * (0.75 * c + 0.25 * d)
 
     places = ((red,), (red ^ 1, red ^ 2), (red ^ 3,))
     raw = np.stack([np.mean([interpolated(p) for p in some], axis=0) for some in places], -1)
-    mean = np.stack([np.mean([interpolated(p, start) for p in some], axis=0) for some in places], -1)
-    largest = [np.max([clipping(s, start) for p in some for s in four(p)], axis=0) for some in places]
-    clipped = np.stack(largest, -1)
-    return raw, clipped, np.clip(MIXED * (clipped - mean).max(axis=-1), 0, 1)
+    mean = np.stack([np.mean([interpolated(p, 1.0) for p in some], axis=0) for some in places], -1)
+    most = np.stack([np.max([s for p in some for s in four(p)], axis=0) for some in places], -1)
+    clipped = clipping(most, start)
+    return raw, clipped, mixing(clipped, np.minimum(most, 1), mean, MIXED)
 
 
 def bin_cells(

@@ -157,8 +157,10 @@ def refine(
         ridge = variance / PRIOR**2
         matrix = slopes @ slopes.T
         information[by, bx, :3] = matrix[0, 0], matrix[0, 1], matrix[1, 1]
-        information[by, bx] *= 0.25 / variance
-        found[by, bx] = _refined(block, there, ys, xs, slopes, matrix, ridge, found[by, bx] / 2, steps) * 2
+        start = found[by, bx] / 2
+        move, left_over = _refined(block, there, ys, xs, slopes, matrix, ridge, start, steps)
+        found[by, bx] = 2 * move
+        information[by, bx] *= 0.25 / max(variance, left_over)
     return found, information
 
 
@@ -172,9 +174,9 @@ def _refined(
     ridge: float,
     start: Array64,
     steps: int,
-) -> Array64:
+) -> tuple[Array64, float]:
     inverse = np.linalg.inv(matrix + ridge * np.eye(2))
-    move = start.copy()
+    move, left_over = start.copy(), 0.0
     for _ in range(steps):
         whole = np.floor(move).astype(int)
         wx, wy = cubic(move[0] - whole[0]), cubic(move[1] - whole[1])
@@ -183,10 +185,12 @@ def _refined(
             for j in range(4)
             for i in range(4)
         )
-        move = move - inverse @ (slopes @ (moved - block).ravel() + ridge * (move - start))
+        differs = (moved - block).ravel()
+        left_over = float(np.square(differs).mean())
+        move = move - inverse @ (slopes @ differs + ridge * (move - start))
         if np.abs(move - start).max() > 1:
-            return start
-    return move
+            return start, left_over
+    return move, left_over
 
 
 def _sampled(picture: Array, ys: Array, xs: Array) -> Array64:

@@ -229,15 +229,21 @@ def texture(shift_px: float, contrast: float = 0.4) -> Array:
     return np.asarray(0.45 + contrast / 4 * waves)
 
 
-def measured(device: Device, lights: list[Array], shot: Shot = NOISY, seed: int = 1) -> Change:
-    """Return the change of noisy frames H W to the first of them, as pictures of three equal colours."""
+def measured(
+    device: Device, lights: list[Array], shot: Shot = NOISY, seed: int = 1, covered: tuple[int, ...] = ()
+) -> Change:
+    """Return the change of noisy frames H W to the first of them, as pictures of three equal colours.
+
+    covered is how many half-resolution columns each frame covers, from the left; all without it.
+    """
     rng = np.random.default_rng(seed)
     frames = []
-    for light in lights:
+    for n, light in enumerate(lights):
         deviation = np.sqrt(NOISE.scale * np.maximum(light, 0) + NOISE.offset)[..., None]
         values = light[..., None] + deviation * rng.normal(size=(*FULL.shape, 3))
         half = reference.binned(values)
         with_one = np.concatenate([half, np.ones((*HALF.shape, 1))], axis=-1).astype(np.float16)
+        with_one[:, covered[n] if covered else HALF.width :] = 0
         frames.append((values.astype(np.float32), DeviceFrame(device.upload(with_one), HALF, shot)))
     total = composite.begin(device, frames[0][1], Mosaic(frames[0][0], shot), LOW)
     for _, frame in frames[1:]:
@@ -251,6 +257,17 @@ def test_noise_is_no_change(device: Device) -> None:
     assert np.quantile(flat.shift_px, 0.99) == 0
     still = measured(device, [texture(0)] * 6, seed=2)
     assert still.shift_px.max() < 0.05
+
+
+@pytest.mark.parametrize("step", [0.0, 2.0])
+def test_what_few_frames_cover_changes_as_its_surroundings_do(device: Device, step: float) -> None:
+    """Beside the border only one frame of eight covers the picture, and shows something else."""
+    cell, width = LOW.scale // HALF.scale, HALF.width
+    lights = [texture(step * n) for n in range(9)]
+    lights[1] = np.where(np.arange(FULL.width) < FULL.width - 40, lights[1], texture(2.0 - step))
+    found = measured(device, lights, covered=(width, width, *[width - 20] * 7)).shift_px
+    seen = (width - 20) // cell
+    assert (found[:, seen:] > 0.3).mean() > 0.9 if step else found[:, seen:].max() < 0.1
 
 
 def test_the_shift_of_a_picture_is_measured_in_half_resolution_pixels(device: Device) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import print_lights
+from benchmarks import print_contours, print_lights
 from longexpo_cli import colour
 from longexpo_cli.gpu import demosaic as kernels
 from longexpo_cli.gpu.device import Device
@@ -135,3 +135,14 @@ def test_a_coloured_lamp_keeps_its_hue_on_lit_ground(
         drift, kept = print_lights.hue_and_chroma(picture[rim].mean(axis=0), true)
         assert drift < most
         assert kept > 0.15
+
+
+@pytest.mark.parametrize("name", ["white", "warm lamp", "blue LED", "red LED"])
+@pytest.mark.parametrize("cfa", CFAS)
+@pytest.mark.parametrize("noise", print_contours.NOISES)
+def test_clipping_draws_no_line_into_smooth_light(device: Device, noise: str, cfa: str, name: str) -> None:
+    """Gradients of the samples of one colour, and noise, are not an edge finer than the pattern."""
+    given = print_contours.NOISES[noise]
+    for balance, angle in (("daylight", 0.0), ("daylight", 2.6), ("tungsten", 0.4), ("tungsten", np.pi / 2)):
+        full, half, truth = print_contours.contour(device, name, balance, cfa, given, angle, 25)
+        assert max(full, half) < truth + 0.1

@@ -257,7 +257,8 @@ def test_clipped_light_stays_clipped(device: Device, texture: Array) -> None:
         merged = fold(device, mosaics, shifted([(0, 0), *[(move, 0)] * 5]))
         np.testing.assert_array_equal(merged.mosaic.values[80:120, 100:160], 1.0)
         alone, many = light_of(device, mosaics[0]), light_of(device, merged)
-        np.testing.assert_allclose(many[82:118, 102:158], alone[82:118, 102:158], rtol=1e-5)
+        # light beyond the range has the colour at its rim, where all frames count
+        np.testing.assert_allclose(many[82:118, 102:158], alone[82:118, 102:158], rtol=1e-4)
 
 
 def test_what_another_frame_clips_is_not_taken_from_it(device: Device, texture: Array) -> None:

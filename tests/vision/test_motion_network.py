@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from longexpo_cli.arrays import Array, Flags
+from longexpo_cli.colour import srgb_encode
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.metrics import psnr
@@ -14,10 +16,54 @@ from longexpo_cli.stages import predict
 from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import motion_network, networks
 from longexpo_cli.vision.frame_pair import fill_from_other
-from tests.moving_disc import GROUND, LOW, SHOT, long_exposure, low, path, render, scene
+from longexpo_cli.vision.moving_windows import Window, moving_windows
+from longexpo_cli.vision.optical_flow import warp
+from tests.moving_disc import GROUND, LOW, SHOT, long_exposure, low, path, render, scene, texture
 
 NETWORK = predict.Params()
 OPTICAL_FLOW = predict.Params(predictor="dis")
+
+
+BIG = Grid(8, 256, 384)
+BIG_GROUND = texture(BIG.shape, 5, 0.1, 0.25)
+BIG_DISC = texture(BIG.shape, 6, 0.5, 0.95)
+
+
+def big_scene(shift_px: float, contrast: float = 1.0) -> Frame:
+    """Return a still ground and two discs that move to the right, all in low pixels."""
+    light = BIG_GROUND.copy()
+    rows, columns = np.indices(BIG.shape, np.float32)
+    disc = warp(BIG_DISC, np.broadcast_to(np.array([-shift_px, 0], np.float32), (*BIG.shape, 2)))
+    for x, y, radius in ((60, 50, 16), (290, 200, 10)):
+        coverage = np.clip((radius + 0.5 - np.hypot(columns - x - shift_px, rows - y)), 0, 1)[..., None]
+        light += contrast * coverage * (disc - light)
+    return Frame(light.astype(np.float32), BIG, SHOT)
+
+
+def blurred(first: Frame, second: Frame, lines: MotionField) -> Array:
+    """Return equation 6 in low pixels, as sRGB values."""
+    total, weight = np.zeros_like(first.light), np.zeros((*lines.grid.shape, 1))
+    for s in (np.arange(16) + 0.5) / 16:
+        for frame, delta, share in zip(
+            (first, second), lines.displacement, (lines.blend_weight, 1 - lines.blend_weight), strict=True
+        ):
+            ramp = (share * (1 - s))[..., None]
+            total += ramp * warp(frame.light, np.float32(s) * delta)
+            weight += ramp
+    return np.asarray(srgb_encode(total / weight))
+
+
+def whole(frames: Array) -> Window:
+    """Return the window of a whole picture H W C."""
+    height, width = frames.shape[:2]
+    return Window(slice(0, height), slice(0, width), np.ones((height, width), np.bool_))
+
+
+def refined_as_a_whole(monkeypatch: pytest.MonkeyPatch, first: Frame, second: Frame) -> MotionField:
+    """Return the lines of two frames with the network run on the whole picture, and nothing forced to 0."""
+    with monkeypatch.context() as patched:
+        patched.setattr(motion_network, "moving_windows", lambda moving, _: [whole(moving)])
+        return predict.predict(first, second, NETWORK)
 
 
 def noisy(frame: Frame, seed: int, deviation: float) -> Frame:
@@ -74,6 +120,56 @@ def test_outside_a_frame_the_initial_lines_are_kept() -> None:
     assert np.array_equal(lines.blend_weight[:, :30], start.blend_weight[:, :30])
 
 
+@pytest.mark.parametrize("motion_px", [3.0, 12.0, 24.0])
+def test_windows_give_what_the_whole_picture_gives(monkeypatch: pytest.MonkeyPatch, motion_px: float) -> None:
+    """Two discs in corners: the blur is the same beyond what can be seen, what is still exactly."""
+    first, second = big_scene(0), big_scene(motion_px)
+    expected = refined_as_a_whole(monkeypatch, first, second)
+    start = predict.from_optical_flow(first, second).displacement
+    frames = motion_network.network_frames(first, second)
+    seen = moving_windows(motion_network.may_move(frames, start), 32)
+    lines = predict.predict(first, second, NETWORK)
+    assert len(seen) == 2
+    assert sum(w.inside.size for w in seen) < 0.5 * BIG.height * BIG.width
+    truth, found = blurred(first, second, expected), blurred(first, second, lines)
+    moves = (expected.displacement != 0).any(axis=(0, 3))
+    assert psnr(found[moves], truth[moves], 1.0) > 50
+    assert np.abs(found - truth).max() < 0.05
+    elsewhere = ~np.logical_or.reduce([placed(w) for w in seen])
+    assert (expected.displacement[:, elsewhere] == 0).all()
+    assert (lines.displacement[:, elsewhere] == 0).all()
+    assert (lines.blend_weight[elsewhere] == 0.5).all()
+
+
+def placed(window: Window) -> Flags:
+    """Return a window's pixels that count, in the picture."""
+    result = np.zeros(BIG.shape, np.bool_)
+    result[window.rows, window.columns] = window.inside
+    return result
+
+
+@pytest.mark.parametrize("contrast", [0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("motion_px", [0.4, 2.0, 9.0])
+def test_faint_movers_are_not_missed(
+    monkeypatch: pytest.MonkeyPatch, contrast: float, motion_px: float
+) -> None:
+    """Whatever of a faint or slow disc the network moves when it sees all is in a window."""
+    first, second = noisy(big_scene(0, contrast), 1, 0.002), noisy(big_scene(motion_px, contrast), 2, 0.002)
+    expected = refined_as_a_whole(monkeypatch, first, second)
+    lines = predict.predict(first, second, NETWORK)
+    moves = np.hypot(*np.moveaxis(expected.displacement, -1, 0)).max(axis=0) > 0.25
+    assert moves.any() or contrast < 0.1 or motion_px < 2
+    missed = moves & (lines.displacement == 0).all(axis=(0, 3))
+    assert missed.sum() <= 0.01 * moves.sum()
+
+
+def test_the_same_frames_give_the_same_bits() -> None:
+    first, second = big_scene(0), big_scene(12)
+    lines, again = (predict.predict(first, second, NETWORK) for _ in range(2))
+    assert np.array_equal(lines.displacement, again.displacement)
+    assert np.array_equal(lines.blend_weight, again.blend_weight)
+
+
 @pytest.mark.parametrize("size", [(17, 23), (40, 64), (33, 130)])
 def test_any_size_is_accepted(size: tuple[int, int]) -> None:
     grid, rng = Grid(2, *size), np.random.default_rng(3)
@@ -100,7 +196,7 @@ def test_a_bright_light_keeps_its_initial_lines() -> None:
     start = np.zeros((2, 32, 48, 2), np.float32)
     start[0, 14:18, 16:28, 0] = -8
     start[1, 14:18, 16:28, 0] = 8
-    fallback = motion_network._fallback_mask(frames, start, np.zeros_like(start))
+    fallback = motion_network._fallback_mask(frames, start, np.zeros_like(start), whole(frames))
     assert fallback[15:17, 20:24].all()
     assert not fallback[:8].any()
 
@@ -108,7 +204,7 @@ def test_a_bright_light_keeps_its_initial_lines() -> None:
 def test_equal_lines_are_no_reason_to_fall_back() -> None:
     frames = np.random.default_rng(4).uniform(0.1, 0.5, (16, 16, 6)).astype(np.float32)
     lines = np.ones((2, 16, 16, 2), np.float32)
-    assert not motion_network._fallback_mask(frames, lines, lines).any()
+    assert not motion_network._fallback_mask(frames, lines, lines, whole(frames)).any()
 
 
 def test_gaps_are_filled_from_the_other_frame() -> None:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from longexpo_cli.arrays import Array32
 from training import srgb
-from training.net import render
+from training.net import Motion, render
 from training.pairs import Pair
 from training.textures import Textures
 
@@ -38,7 +38,8 @@ def pair() -> Pair:
     first, second = wide[..., 8:56, 8:72], wide[..., 10:58, 4:68]
     lines = torch.tensor([-4.0, 2.0, 4.0, -2.0])[None, :, None, None].expand(1, 4, 48, 64).contiguous()
     frames = torch.cat([first, second], 1)
-    blurred = srgb.encode(render(srgb.decode(frames), lines, torch.full((1, 2, 48, 64), 0.5), 32))
+    motion = Motion(lines, None, torch.full((1, 2, 48, 64), 0.5))
+    blurred = srgb.encode(render(srgb.decode(frames), motion, 32))
     stacked = (torch.cat([frames, blurred], 1)[0] * 255).round().byte()
     return Pair(stacked, lines[0].half())
 

@@ -13,9 +13,12 @@ import pytest
 import torch
 
 from training import classical, scenes, srgb
+from training.corruption import corrupted
 from training.intermediate_flow import warp
-from training.net import render
+from training.lamps import Lamps
+from training.net import Motion, render
 from training.pairs import Pair, PairSampler, folders, read
+from training.paths import Paths
 from training.real import INTERVALS, SPLIT, jobs
 from training.textures import Textures, load
 
@@ -50,6 +53,46 @@ def test_true_motion_leads_from_one_frame_to_the_other(textures: Textures) -> No
     assert all(float(miss.mean()) < 0.6 * float(stays.mean()) for miss in misses)
 
 
+@pytest.mark.parametrize("kind", sorted(scenes.KINDS))
+def test_every_kind_of_scene_has_a_truth_between_its_frames(textures: Textures, kind: str) -> None:
+    drawn = scenes.draw(textures, 2, 48, 11, kind)
+    assert torch.isfinite(drawn.blurred).all() and torch.isfinite(drawn.motion).all()
+    apart = (srgb.decode(drawn.blurred) - srgb.decode(drawn.frames).view(2, 2, 3, 48, 48).mean(1)).abs()
+    assert 0 < float(apart.mean()) < 0.15
+
+
+def test_a_lamps_trail_has_no_gaps(textures: Textures) -> None:
+    """A clipped lamp of 3 px on its way of 64 px is drawn often enough that its trail is even."""
+    start = torch.tensor([[[-0.5, 0.0]]])
+    zero = torch.zeros(1, 1)
+    path = Paths(start + torch.tensor([0.5, 0.0]), torch.tensor([[[0.5, 0.0]]]), torch.zeros(1, 1, 2), zero)
+    lamp = Lamps(path, zero + 1.0, torch.full((1, 1, 3), 20.0), zero, zero + 1)
+    moments = [pair for n in range(scenes.SUBFRAMES) for pair in scenes._moments(n)]
+    trail = sum(weight * lamp.picture(time, 128).clamp(0, 1) for time, weight in moments)
+    along = trail[0, 0, 62:66].sum(0)[36:92]
+    assert float(along.max() / along.min()) < 1.15
+    assert {round(sum(w for _, w in scenes._moments(n)), 9) for n in range(scenes.SUBFRAMES)} == {1.0}
+
+
+def test_a_path_bends_and_changes_speed_between_its_ends() -> None:
+    one = torch.tensor(1.0)
+    path = Paths(torch.zeros(2), torch.tensor([0.5, 0.0]), torch.tensor([0.0, 0.2]), 0.8 * one)
+    assert torch.allclose(path.at(0.0), torch.tensor([-0.5, 0.0]))
+    assert torch.allclose(path.at(1.0), torch.tensor([0.5, 0.0]))
+    assert float(path.progress(0.5)) == pytest.approx(0.7)
+    assert torch.allclose(path.at(0.5), torch.tensor([0.2, 0.2 * 4 * 0.7 * 0.3]))
+
+
+def test_corrupted_lines_are_wrong_in_a_region_of_a_part_of_the_pictures() -> None:
+    lines = torch.tensor([6.0, -2.0, -6.0, 2.0])[None, :, None, None].expand(300, 4, 40, 48)
+    found = corrupted(lines, 1 / 3, torch.Generator().manual_seed(3))
+    changed = (found - lines).abs().amax(1) > 0.5
+    assert 0.25 < float(changed.flatten(1).any(1).float().mean()) < 0.42
+    assert 0.03 < float(changed.float().mean()) < 0.25
+    assert torch.equal(corrupted(lines, 0.0, torch.Generator()), lines)
+    assert torch.allclose(found[:, :2] + found[:, 2:], torch.zeros(()), atol=1e-4), "both frames err alike"
+
+
 def test_what_rests_is_not_blurred(textures: Textures) -> None:
     drawn = scenes.draw(textures, 16, 64, 5)
     apart = (drawn.blurred - drawn.frames[:, :3]).abs().amax(1)
@@ -62,12 +105,12 @@ def test_augmented_lines_still_explain_the_blurred_picture(pair: Pair, seed: int
     batch = PairSampler([(1.0, [pair])], None, CPU).batch(2, 48, seed, refine=True)
     assert batch.init is not None
     halves = torch.full((2, 2, 48, 48), 0.5)
-    found = srgb.encode(render(srgb.decode(batch.frames), batch.init, halves, 32))
+    found = srgb.encode(render(srgb.decode(batch.frames), Motion(batch.init, None, halves), 32))
     inside = np.s_[..., 6:-6, 6:-6]
     assert float((found - batch.blurred)[inside].abs().max()) < 0.02
     both = PairSampler([(1.0, [replace(pair, halfway=pair.init)])], None, CPU).batch(2, 48, seed, refine=True)
     assert both.halfway is not None and torch.equal(both.halfway, batch.init)
-    twisted = srgb.encode(render(srgb.decode(batch.frames), batch.init.flip(1), halves, 32))
+    twisted = srgb.encode(render(srgb.decode(batch.frames), Motion(batch.init.flip(1), None, halves), 32))
     assert float((twisted - batch.blurred)[inside].abs().max()) > 0.05
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from longexpo_cli import colour
 from tests.reference import blur
 from training import srgb
 from training.intermediate_flow import _prune_channels, warp
-from training.net import SHAPES, MotionNet, Shape, render
+from training.models import averaged_weights, load_checkpoint
+from training.net import SHAPES, Motion, MotionNet, Shape, render
 from training.state import copy_weights
 from training.tests.conftest import smooth
 
@@ -33,10 +36,11 @@ def test_a_fresh_network_keeps_lines_and_halves_weights(name: str) -> None:
     frames = torch.rand(2, 6, side, 2 * side)
     init = torch.randn(2, 4, side, 2 * side) if SHAPES[name].refine else None
     halfway = torch.randn(2, 4, side, 2 * side) if SHAPES[name].halfway else None
-    lines, weights = net(frames, init, halfway)
+    lines, bends, weights = net(frames, init, halfway)
     kept = halfway if init is None or halfway is not None else init
     assert torch.allclose(lines, torch.zeros(2, 4, side, 2 * side) if kept is None else kept, atol=1e-6)
-    assert torch.equal(weights, torch.full((2, 2, side, 2 * side), 0.5))
+    assert (bends is not None) == SHAPES[name].bends and (bends is None or not bends.any())
+    assert torch.equal(weights, torch.full((2, 4 if SHAPES[name].bends else 2, side, 2 * side), 0.5))
 
 
 def test_what_the_start_calls_still_stays_still() -> None:
@@ -44,7 +48,7 @@ def test_what_the_start_calls_still_stays_still() -> None:
     torch.nn.init.normal_(net.leave.weight)
     init = torch.zeros(1, 4, 32, 64)
     init[..., 40:] = 2.0
-    lines, _ = net(torch.rand(1, 6, 32, 64), init)
+    lines = net(torch.rand(1, 6, 32, 64), init).lines
     assert not lines[..., :36].any()
     assert bool((lines[..., 36:] != init[..., 36:]).any())
 
@@ -74,8 +78,35 @@ def test_a_network_with_stages_begins_with_a_smaller_ones_answer() -> None:
     large = MotionNet(Shape((8, 16), 1, 2, True, ((2, 8, 8),)))
     copy_weights(large, small.state_dict())
     frames, start = torch.rand(1, 6, 32, 32), 5 + torch.randn(1, 4, 32, 32)
-    for mine, its in zip(large(frames, start + 1, start), small(frames, start), strict=True):
-        assert torch.allclose(mine, its, atol=1e-4)
+    mine, its = large(frames, start + 1, start), small(frames, start)
+    assert torch.allclose(mine.lines, its.lines, atol=1e-4)
+    assert torch.allclose(mine.weights, its.weights, atol=1e-4)
+
+
+def test_a_network_with_bends_begins_as_the_one_without_exactly() -> None:
+    checkpoint = Path("training/checkpoints/halfway.pt")
+    theirs = averaged_weights(load_checkpoint(checkpoint))
+    straight, bent = MotionNet(SHAPES["halfway"]), MotionNet(SHAPES["bends"])
+    for net in (straight, bent):
+        copy_weights(net, theirs)
+        net.eval().requires_grad_(False)
+    frames, init = torch.rand(1, 6, 64, 96), 5 * torch.randn(1, 4, 64, 96)
+    known, found = straight(frames, init), bent(frames, init)
+    assert found.bends is not None and known.bends is None
+    assert float((known.lines - init).abs().max()) > 1, "a trained network"
+    assert torch.equal(found.lines, known.lines) and not found.bends.any()
+    assert torch.equal(found.weights, torch.cat([known.weights] * 2, 1))
+    frames = srgb.decode(frames)
+    assert float((render(frames, found, 5) - render(frames, known, 5)).abs().max()) < 1e-6
+
+
+def test_bends_stay_0_where_the_start_is_still() -> None:
+    net = MotionNet(Shape((8, 16), 1, 2, refine=True, bends=True))
+    torch.nn.init.normal_(net.leave.weight)
+    init = torch.zeros(1, 4, 32, 64)
+    init[..., 40:] = 2.0
+    bends = net(torch.rand(1, 6, 32, 64), init).bends
+    assert not bends[..., :36].any() and bool(bends[..., 44:].any())
 
 
 def test_what_changes_may_move_though_classical_lines_call_it_still() -> None:
@@ -83,16 +114,17 @@ def test_what_changes_may_move_though_classical_lines_call_it_still() -> None:
     frames = torch.full((1, 6, 32, 64), 0.4)
     frames[:, :3, 8:24, 8:24] += 0.2
     found = torch.full((1, 4, 32, 64), 3.0)
-    lines, _ = net(frames, torch.zeros(1, 4, 32, 64), found)
+    lines = net(frames, torch.zeros(1, 4, 32, 64), found).lines
     assert torch.equal(lines[..., 10:22, 10:22], found[..., 10:22, 10:22])
     assert not lines[..., 40:].any()
 
 
 def test_weights_sum_to_one_after_training_moved_them() -> None:
-    net = MotionNet(Shape((8, 8), 1))
-    torch.nn.init.normal_(net.leave.weight)
-    _, weights = net(torch.rand(1, 6, 16, 16))
-    assert float((weights.detach().sum(1) - 1).abs().max()) < 1e-6
+    for shape in (Shape((8, 8), 1), Shape((8, 8), 1, refine=True, bends=True)):
+        net = MotionNet(shape)
+        torch.nn.init.normal_(net.leave.weight)
+        weights = net(torch.rand(1, 6, 16, 16), torch.ones(1, 4, 16, 16) if shape.refine else None).weights
+        assert all(float((both.detach().sum(1) - 1).abs().max()) < 1e-6 for both in weights.split(2, 1))
 
 
 def test_pulling_by_whole_pixels_is_exact_inside_and_clamps_outside() -> None:
@@ -110,7 +142,8 @@ def test_the_renderer_is_the_kernels_twin() -> None:
     angle = 6.28 * torch.rand(2, height, width, generator=random)
     lines = torch.stack([part for a in angle for part in (5 * a.cos(), 5 * a.sin())])[None]
     weight = torch.rand(1, 1, height, width, generator=random)
-    found = render(frames, lines, torch.cat([weight, 1 - weight], 1), count)[0].permute(1, 2, 0).numpy()
+    motion = Motion(lines, None, torch.cat([weight, 1 - weight], 1))
+    found = render(frames, motion, count)[0].permute(1, 2, 0).numpy()
     first, second = (
         np.concatenate([f.permute(1, 2, 0).numpy(), np.ones((height, width, 1))], 2)
         for f in frames[0].split(3)
@@ -136,9 +169,8 @@ def test_the_renderer_is_the_kernels_twin() -> None:
 
 def test_still_frames_stay_as_they_are() -> None:
     frame = smooth(5, 3, 16, 16)
-    found = render(
-        torch.cat([frame, frame], 1), torch.zeros(1, 4, 16, 16), torch.full((1, 2, 16, 16), 0.5), 7
-    )
+    still = Motion(torch.zeros(1, 4, 16, 16), None, torch.full((1, 2, 16, 16), 0.5))
+    found = render(torch.cat([frame, frame], 1), still, 7)
     assert float((found - frame).abs().max()) < 1e-6
 
 
@@ -146,6 +178,30 @@ def test_a_dots_trail_is_even_from_end_to_end() -> None:
     frames = torch.zeros(1, 6, 8, 64)
     frames[:, :3, :, 10] = frames[:, 3:, :, 50] = 1.0
     lines = torch.tensor([-40.0, 0.0, 40.0, 0.0])[None, :, None, None].expand(1, 4, 8, 64)
-    trail = render(frames, lines, torch.full((1, 2, 8, 64), 0.5), 80)[0, 0, 4]
+    trail = render(frames, Motion(lines, None, torch.full((1, 2, 8, 64), 0.5)), 80)[0, 0, 4]
     assert float(trail[12:49].max() / trail[12:49].min()) < 1.05
     assert float(trail[:9].max()) == float(trail[52:].max()) == 0
+
+
+def test_a_bent_line_samples_along_its_parabola() -> None:
+    height, width = 24, 40
+    frames = torch.zeros(1, 6, height, width)
+    frames[:, :3, 12, 20] = 1.0
+    lines, bends = torch.zeros(1, 4, height, width), torch.zeros(1, 4, height, width)
+    lines[:, 0], bends[:, 1] = -16.0, 24.0
+    all_first = torch.cat([torch.ones(1, 1, height, width), torch.zeros(1, 1, height, width)], 1)
+    found = render(frames, Motion(lines, bends, all_first), 400)[0, 0]
+    for s in (0.25, 0.5, 0.75):
+        across, down = 20 + 16 * s, 12 - 24 * s * (1 - s)
+        assert float(found[round(down), round(across)]) > 0.01
+        assert float(found[12, round(across)]) == 0, "a straight line would pass here"
+
+
+def test_weights_are_linear_between_the_intervals_ends() -> None:
+    frames = torch.cat([torch.full((1, 3, 4, 4), 0.2), torch.full((1, 3, 4, 4), 1.0)], 1)
+    ends = torch.tensor([0.9, 0.1, 0.3, 0.7])[None, :, None, None].expand(1, 4, 4, 4)
+    found = render(frames, Motion(torch.zeros(1, 4, 4, 4), None, ends), 2000)
+    time = (np.arange(2000) + 0.5) / 2000
+    first, second = (1 - time) * (0.9 - 0.6 * time), time * (0.1 + 0.6 * time)
+    truth = (0.2 * first + 1.0 * second).sum() / (first + second).sum()
+    assert float((found - truth).abs().max()) < 1e-4

@@ -12,13 +12,14 @@ import torch
 
 from training import evaluate, export, ramp_ablation, srgb, train
 from training.models import FLOW_PREFIX, archive, from_checkpoint, load_network, predictor_of
-from training.net import SHAPES, MotionNet, Shape
+from training.net import SHAPES, Motion, MotionNet, Shape
 from training.pairs import Pair, PairSampler
 from training.state import State, resume, save
 from training.train import _STATIC_LINE_COST, _loss, _options, _step
 
 LEAN = Shape((8, 16), 1, 2, refine=True)
 STAGED = Shape((8, 16), 1, 2, True, ((2, 8, 6), (1, 8, 8)))
+BENT = Shape((8, 16), 1, 2, True, ((2, 8, 6), (1, 8, 8)), bends=True)
 
 
 @pytest.fixture
@@ -72,8 +73,7 @@ def test_a_networks_own_stages_lie_beside_the_checkpoint(tmp_path: Path, run: Pa
     rest = [p for name, p in net.named_parameters() if not name.startswith(FLOW_PREFIX)]
     optimiser = torch.optim.AdamW([{"params": rest, "share": 1.0}, {"params": own, "share": 0.1}])
     frames, init = torch.rand(1, 6, 32, 32), torch.randn(1, 4, 32, 32)
-    lines, _ = net(frames, init)
-    lines.square().sum().backward()
+    net(frames, init).lines.square().sum().backward()
     optimiser.step()
     save(State(net, average, optimiser, step=1), options)
     assert not any(
@@ -111,13 +111,17 @@ def test_training_lowers_the_loss(pair: Pair, run: Path) -> None:
 def test_lines_cost_where_nothing_changes(pair: Pair) -> None:
     still = Pair(pair.pictures[:3].repeat(3, 1, 1), pair.init * 0)
     batch = PairSampler([(1.0, [still])], None, torch.device("cpu")).batch(1, 48, 0, refine=True)
-    at_rest, moving = torch.zeros(1, 4, 48, 48), torch.ones(1, 4, 48, 48)
+    weights = torch.full((1, 2, 48, 48), 0.5)
+    rest, one = torch.zeros(1, 4, 48, 48), torch.ones(1, 4, 48, 48)
+    at_rest, moving = Motion(rest, rest, weights), Motion(one, rest, weights)
     same = batch.blurred
     price = float(_loss(same, batch, moving, 0.0)) - float(_loss(same, batch, at_rest, 0.0))
     assert price == pytest.approx(_STATIC_LINE_COST, rel=1e-3)
+    bent = Motion(rest, one, weights)
+    assert float(_loss(same, batch, bent, 0.0)) == pytest.approx(float(_loss(same, batch, moving, 0.0)))
 
 
-@pytest.mark.parametrize("shape", [LEAN, STAGED, Shape((8, 16), 1, 2), Shape((8, 8), 1, 1)], ids=str)
+@pytest.mark.parametrize("shape", [LEAN, STAGED, BENT, Shape((8, 16), 1, 2), Shape((8, 8), 1, 1)], ids=str)
 def test_the_exported_network_is_the_same(shape: Shape, tmp_path: Path) -> None:
     torch.manual_seed(3)
     net = MotionNet(shape).eval()
@@ -126,7 +130,11 @@ def test_the_exported_network_is_the_same(shape: Shape, tmp_path: Path) -> None:
     export.export(export.quantize_weights(net), path, {"steps": 1})
     for size in ((32, 48), (64, 40)):
         assert export.parity(net, path, size, 1)[0] < 1e-3
-    known = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    model = onnx.load(path)
+    outputs = [output.name for output in model.graph.output]
+    assert outputs == (["lines", "bends", "weights"] if shape.bends else ["lines", "weights"])
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    assert known["contract"] == ("2" if shape.bends else "1")
     assert known["light"] == "srgb" and known["multiple"] == str(shape.multiple)
 
 
@@ -137,9 +145,9 @@ def test_networks_take_pictures_of_any_size(tmp_path: Path, run: Path) -> None:
         predictor_of(load_network(path, 1))(first, second)
         for path in (tmp_path / "net.onnx", run / "checkpoint.pt")
     ]
-    for lines, weights in results:
-        assert lines.shape == (37, 51, 4) and weights.shape == (37, 51, 2)
-    assert np.abs(results[0][0] - results[1][0]).max() < 0.02, "kept with 255 steps a channel"
+    for found in results:
+        assert found.lines.shape == (37, 51, 4) and found.weights.shape == (37, 51, 2)
+    assert np.abs(results[0].lines - results[1].lines).max() < 0.02, "kept with 255 steps a channel"
 
 
 def test_measuring(
