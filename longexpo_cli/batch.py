@@ -74,14 +74,10 @@ class Job:
 
     def inputs(self) -> list[tuple[str, Path]]:
         """Return the files that the job reads, with the names by which its result records them."""
-        named: list[tuple[str, Path]] = []
-        if self.source.is_dir():
-            frames = folder.frames_in(self.source)
-            named = [(path.name, path) for path in frames]
-        elif self.source.exists():
-            named = [(self.source.name, self.source)]
+        frames = folder.chosen_frames(_files_in(self.source)) if self.source.is_dir() else [self.source]
+        named = [(path.name, path) for path in frames]
         if self.dark is not None:
-            dark = folder.frames_in(self.dark) if self.dark.is_dir() else [self.dark]
+            dark = folder.chosen_frames(_files_in(self.dark)) if self.dark.is_dir() else [self.dark]
             named += [(f"dark: {path}", path) for path in dark]
         return named if self.mask is None else [*named, (f"mask: {self.mask}", self.mask)]
 
@@ -90,7 +86,7 @@ class Job:
         files = [path for _, path in self.inputs()]
         for place in (self.source, self.dark):
             if place is not None and place.is_dir():
-                beside = folder.files_in(place)
+                beside = _files_in(place)
                 written = folder.results_among(beside)
                 files += [path for path in beside if path not in written]
         return [*files, *self.keep]
@@ -111,6 +107,14 @@ class Job:
         assert document is not None
         changed = results.why_settings_changed(document, self.settings())
         return changed or results.why_inputs_changed(document, self.inputs())
+
+
+def _files_in(place: Path) -> list[Path]:
+    """Return the files of a folder, none when it cannot be listed: the render says so."""
+    try:
+        return folder.files_in(place)
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How much two pictures differ: colours as a screen shows them, light above white, what is no number, alpha.
+"""How much two pictures differ: as a screen shows them, above white, in gain maps, no numbers and alpha.
 
 A screen ends at white, so CIEDE2000, PSNR and SSIM judge light that is cut there. Light above white is judged
 by its ratio, in EV (powers of two): in bright light the smallest contrast that eyes see hardly depends on the
@@ -21,7 +21,7 @@ from longexpo_cli import colour, metrics
 from longexpo_cli.arrays import Array8, Array64
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import LongexpoError
-from longexpo_cli.files import folder, phone_pictures, picture_colour, pictures
+from longexpo_cli.files import folder, gain_map, phone_pictures, picture_colour, pictures
 from longexpo_cli.geometry import upright_view
 
 STRIP_ROWS = 256  # pictures are compared in strips of this height, to bound the memory
@@ -31,7 +31,10 @@ MAX_EV = 0.15  # at white, where both measures meet, it is a CIEDE2000 of 2.3
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An upright picture: values H W 3 as stored, what they mean (None: linear Rec.2020), alpha H W 0..1."""
+    """An upright picture: values H W 3 as stored, what they mean (None: linear Rec.2020), alpha H W 0..1.
+
+    gain_ev is the gain map of a JPEG, as stored.
+    """
 
     path: Path
     values: npt.NDArray[Any]
@@ -39,6 +42,7 @@ class Picture:
     black: float = 0.0
     white: float = 1.0
     alpha: Array64 | None = None
+    gain_ev: Array64 | None = None
 
     def described(self) -> str:
         """Return the name, size and type."""
@@ -57,7 +61,8 @@ class Picture:
 class Differences:
     """The differences of two pictures; counts are of pixels.
 
-    psnr_db and ssim are those of sRGB values 0..1 (psnr_db is infinite for equal pictures). Pixels of which a
+    max_gain_ev is that of the gain maps, infinite when only one has one or their sizes differ. psnr_db and
+    ssim are those of sRGB values 0..1 (psnr_db is infinite for equal pictures). Pixels of which a
     value is no finite number in either picture count in not_finite, where they are not the same also in
     not_finite_differ; the other measures leave them out (psnr_db and ssim: as black).
     """
@@ -65,6 +70,7 @@ class Differences:
     max_delta_e: float
     mean_delta_e: float
     max_ev: float
+    max_gain_ev: float
     psnr_db: float
     ssim: float
     not_finite: int
@@ -79,6 +85,10 @@ class Differences:
             found.append(f"CIEDE2000 {self.max_delta_e:.4g} is above {max_delta_e:g}")
         if not self.max_ev <= max_ev:
             found.append(f"{self.max_ev:.4g} EV of light above white is above {max_ev:g}")
+        if not np.isfinite(self.max_gain_ev):
+            found.append("only one has a gain map, or their sizes differ")
+        elif not self.max_gain_ev <= max_ev:
+            found.append(f"{self.max_gain_ev:.4g} EV of the gain maps is above {max_ev:g}")
         return found
 
     def to_dict(self) -> dict[str, float | None]:
@@ -153,7 +163,18 @@ def read(path: Path) -> Picture:
         encoding, black, white = info.colour, info.min_value, min(info.max_value, top)
     if encoding.transfer.curve == "decoded":
         raise LongexpoError(f"{path}: has a colour profile that cannot be compared ({encoding.name})")
-    return Picture(path, colours, encoding, black, white, None if alpha is None else alpha / white)
+    alpha = None if alpha is None else alpha / white
+    return Picture(path, colours, encoding, black, white, alpha, _gain_ev(path))
+
+
+def _gain_ev(path: Path) -> Array64 | None:
+    """Return the gain map of a JPEG, None for other files and without one."""
+    if path.suffix.lower() not in pictures.JPEG:
+        return None
+    try:
+        return gain_map.read(path.read_bytes())
+    except gain_map.GainMapError as error:
+        raise LongexpoError(f"{path}: {error}, which cannot be compared") from error
 
 
 def _decoded(path: Path) -> npt.NDArray[Any] | None:
@@ -194,11 +215,20 @@ def compare(first: Picture, second: Picture) -> Differences:
         max_delta_e=sums.max_delta_e,
         mean_delta_e=sums.delta_e / sums.compared if sums.compared else 0.0,
         max_ev=sums.max_ev,
+        max_gain_ev=_gain_difference(first.gain_ev, second.gain_ev),
         psnr_db=float(-10 * np.log10(mean_squared)) if mean_squared else float("inf"),
         ssim=sums.ssim / sums.ssim_rows,
         not_finite=sums.not_finite,
         not_finite_differ=sums.not_finite_differ,
     )
+
+
+def _gain_difference(first: Array64 | None, second: Array64 | None) -> float:
+    if first is None and second is None:
+        return 0.0
+    if first is None or second is None or first.shape != second.shape:
+        return float("inf")
+    return float(np.abs(first - second).max())
 
 
 def for_screen(picture: Picture, step: int) -> Array8:

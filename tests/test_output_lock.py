@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_a_file_that_was_set_aside_is_put_back(tmp_path: Path) -> None:
     assert (tmp_path / "x.jpg").read_bytes() == b"old"
     assert (tmp_path / "y.jpg").read_bytes() == b"new"
     assert names(tmp_path) == ["x.jpg", "y.jpg"]
+
+
+def test_a_folder_that_another_run_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose burst failed removes the folder that it made, while another goes to write there."""
+    opened, sidecar = os.open, tmp_path / "out" / "x.json"
+    removals = iter([True, True])
+
+    def open_later(path: Path, flags: int, mode: int = 0o777, **more: Any) -> int:
+        if path == sidecar.with_name(".x.json.lock") and next(removals, False):
+            path.parent.rmdir()
+        return opened(path, flags, mode, **more)
+
+    monkeypatch.setattr(os, "open", open_later)
+    with output_lock.held(sidecar, []):
+        assert names(sidecar.parent) == [".x.json.lock"]
 
 
 def test_an_output_below_a_file_is_an_error(tmp_path: Path) -> None:

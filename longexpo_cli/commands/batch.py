@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ import click
 from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
-if TYPE_CHECKING:  # --help must not import it
-    from longexpo_cli.batch import Job
+if TYPE_CHECKING:  # --help must not import them
+    from longexpo_cli.batch import Job, Outcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -84,31 +84,45 @@ def command(
             output_lock.remove_leftovers(job.sidecar(), job.targets())
         if reason and reason != batch.NEW:
             _LOG.warning("%s: rendered again: %s", job.source, reason)
-    failed, skipped = _render(ctx, todo, workers, log, recipe)
+    if log is not None:
+        log.open("a", encoding="utf-8").close()  # or it fails before the first burst
+    failed, skipped, is_logged = _render(ctx, todo, workers, log, recipe)
     skipped += len(jobs) - len(todo)
     if ctx.obj >= 0:
         done = f"{len(jobs) - skipped - failed} rendered, {skipped} skipped, {failed} failed"
         options.say(done, err=True)
-    ctx.exit(1 if failed else 0)
+    ctx.exit(1 if failed or not is_logged else 0)
 
 
 def _render(
     ctx: click.Context, jobs: Sequence[Job], workers: int, log: Path | None, recipe: Recipe
-) -> tuple[int, int]:
-    """Render the jobs, log and print their outcomes; return how many failed, and were found rendered."""
-    from longexpo_cli import batch
-    from longexpo_cli.files import export
+) -> tuple[int, int, bool]:
+    """Render the jobs, log and print their outcomes.
 
-    failed = skipped = 0
-    with ExitStack() as stack:
-        lines = None if log is None else stack.enter_context(log.open("a", encoding="utf-8"))
-        for outcome in stack.enter_context(closing(batch.run(jobs, workers))):
-            if lines is not None:
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                line = {"time": now} | outcome.to_dict() | {"recipe": recipe.to_dict()}
-                lines.write(export.json_text(line) + "\n")
-                lines.flush()
+    Return how many failed, how many were found rendered, and whether every line of the log could be written.
+    """
+    from longexpo_cli import batch
+
+    failed, skipped, is_logged = 0, 0, True
+    with closing(batch.run(jobs, workers)) as outcomes:
+        for outcome in outcomes:
+            is_logged &= log is None or _append(log, outcome, recipe)
             options.report(outcome, ctx.obj)
             failed += bool(outcome.error)
             skipped += outcome.is_skipped
-    return failed, skipped
+    return failed, skipped, is_logged
+
+
+def _append(log: Path, outcome: Outcome, recipe: Recipe) -> bool:
+    """Append an outcome to the log; when that fails, say so and return False: the batch goes on."""
+    from longexpo_cli.files import export
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"time": now} | outcome.to_dict() | {"recipe": recipe.to_dict()}
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(export.json_text(line) + "\n")
+    except OSError as error:
+        _LOG.error("%s: cannot be written: %s", log, error.strerror or error)
+        return False
+    return True

@@ -15,6 +15,7 @@ from longexpo_cli.errors import OutputError
 
 _LOG = logging.getLogger(__name__)
 _STALE_S = 86400.0  # age from which unfinished files of other results are leftovers: no render takes a day
+_ATTEMPTS = 10  # to open a lock file
 _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(part|old)")  # the names that export.atomic_set gives
 
 
@@ -72,10 +73,7 @@ def _locked(path: Path, sidecar: Path) -> Iterator[None]:
         yield
         return
     while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise _unwritable(sidecar, error) from error
+        descriptor = _opened(path, sidecar)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -93,6 +91,18 @@ def _locked(path: Path, sidecar: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
+
+
+def _opened(path: Path, sidecar: Path) -> int:
+    """Open a lock file; another run may just be removing its folder, which it made and leaves empty."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) or attempt == _ATTEMPTS - 1:
+                raise _unwritable(sidecar, error) from error
+    raise AssertionError
 
 
 def _is_open_at(path: Path, descriptor: int) -> bool:

@@ -17,8 +17,9 @@ import tifffile
 from longexpo_cli import comparison, comparison_report, metrics
 from longexpo_cli.arrays import Array, Array8
 from longexpo_cli.commands import compare
-from longexpo_cli.files import png_output
+from longexpo_cli.files import jpeg_output, png_output
 from longexpo_cli.files.icc import Space
+from longexpo_cli.files.jpeg_segments import GainRange
 from longexpo_cli.files.result_tags import OutputMetadata
 from tests.commands.conftest import Run
 from tests.images import read_image
@@ -46,6 +47,7 @@ def test_equal_pictures(run: Run, tmp_path: Path) -> None:
         "max_delta_e": 0.0,
         "mean_delta_e": 0.0,
         "max_ev": 0.0,
+        "max_gain_ev": 0.0,
         "psnr_db": None,
         "ssim": pytest.approx(1, abs=1e-12),
     }
@@ -185,6 +187,36 @@ def test_colours_are_those_that_the_profile_says(run: Run, tmp_path: Path) -> No
     assert run("compare", tmp_path / "srgb.png", tmp_path / "srgb.png").exit_code == 0
     cv2.imwrite(str(tmp_path / "untagged.png"), values[..., ::-1])
     assert run("compare", tmp_path / "srgb.png", tmp_path / "untagged.png").exit_code == 0
+
+
+def test_gain_maps_are_judged(run: Run, tmp_path: Path) -> None:
+    """They are all that HDR screens show beyond the picture itself."""
+    sdr = np.full((48, 64, 3), 120, np.uint8)
+
+    def write(name: str, gain: Array8 | None, high_ev: float = 2.0) -> Path:
+        data = jpeg_output.encode_jpeg(sdr, "srgb", OutputMetadata(), 95, gain, GainRange(-0.5, high_ev))
+        (tmp_path / name).write_bytes(data)
+        return tmp_path / name
+
+    flat = np.full((12, 16), 51, np.uint8)
+    step = flat.copy()
+    step[:, 8:] = 153
+    a, without, other = write("a.jpg", flat), write("without.jpg", None), write("other.jpg", step)
+    assert comparison.read(a).gain_ev == pytest.approx(np.full((12, 16), -0.5 + 2.5 * 0.2), abs=0.011)
+    assert comparison.read(without).gain_ev is None
+    result = run("compare", a, other, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["max_gain_ev"] == pytest.approx(1.0, abs=0.05)
+    assert "EV of the gain maps is above 0.15" in result.stderr
+    assert run("compare", a, write("range.jpg", flat, 5.0)).exit_code == 1
+    assert "only one has a gain map" in run("compare", a, without).stderr
+    assert run("compare", without, without).exit_code == 0
+    assert run("compare", a, a, "--max-ev", "0").exit_code == 0
+    data = a.read_bytes()
+    (tmp_path / "lists.jpg").write_bytes(data.replace(b'hdrgm:GainMapMax="2"', b"hdrgm:GainMapMax ***"))
+    assert "a range for each colour" in run("compare", a, tmp_path / "lists.jpg").stderr
+    (tmp_path / "cut.jpg").write_bytes(data[: data.index(b"hdrgm:GainMapMax=") + 200])
+    assert run("compare", a, tmp_path / "cut.jpg").exit_code == 1
 
 
 @pytest.fixture

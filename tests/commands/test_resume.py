@@ -136,6 +136,21 @@ def test_a_result_is_rendered_again_with_its_reason_and_without_leftovers(run: R
     assert "again" not in again.stderr
 
 
+def test_a_log_that_cannot_be_written_does_not_end_the_batch(run: Run, place: Path) -> None:
+    result = run("batch", place / "photos", "-o", place / "new", "--log", "/dev/full")
+    assert result.exit_code == 1
+    assert "/dev/full: cannot be written: No space left on device" in result.stderr
+    assert "1 rendered, 0 skipped, 0 failed" in result.stderr
+    assert listing(place / "new") == sorted(SET)
+
+
+def test_a_log_in_no_folder_fails_before_the_first_burst(run: Run, place: Path) -> None:
+    result = run("batch", place / "photos", "-o", place / "new", "--log", place / "no" / "log.jsonl")
+    assert result.exit_code == 1
+    assert "No such file" in result.stderr
+    assert not (place / "new").exists()
+
+
 def test_leftovers_beside_a_whole_result_are_removed(run: Run, place: Path) -> None:
     """As left by a run that was killed when it had renamed the last file."""
     for name in (f".{SET[1]}.lock", f".{SET[0]}.01234567.old"):
