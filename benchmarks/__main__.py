@@ -9,7 +9,20 @@ import sys
 from types import ModuleType
 from typing import TextIO
 
-from benchmarks import align, blur, edges, paths, peers, quality, results, speed, stages, the_print, trail
+from benchmarks import (
+    align,
+    blur,
+    edges,
+    faults,
+    paths,
+    peers,
+    quality,
+    results,
+    speed,
+    stages,
+    the_print,
+    trail,
+)
 
 PARTS: dict[str, tuple[str, ModuleType]] = {
     "quality": ("Quality", quality),
@@ -21,6 +34,7 @@ PARTS: dict[str, tuple[str, ModuleType]] = {
     "blur": ("The blur kernel compared with a roofline and cv2.remap", blur),
     "speed": ("Whole renders", speed),
     "stages": ("Stages", stages),
+    "faults": ("Batches that are killed", faults),
     "peers": ("Comparison with other programs", peers),
 }
 

@@ -16,13 +16,13 @@ import os
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from benchmarks import results, still_burst
+from benchmarks.still_burst import SHAKE_PX, Case
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array32, Array64
 from longexpo_cli.gpu.device import Device, choose
@@ -36,7 +36,6 @@ from longexpo_cli.types import Alignment, Merged, Mosaic
 
 FOLDER = "LONGEXPO_PICTURES"
 SIZE, LARGE = (900, 1350), (3000, 4000)
-SHAKE_PX = 3.0
 ERROR_PX = (0.3, -0.2)  # of the maps that the merge is given
 SEED = 3
 WORLDS = 20
@@ -44,17 +43,6 @@ WORLD_SIZE = (480, 640)
 BOX_PX = 5
 GHOST_STEPS = 4.0
 HIGHLIGHTS = develop.Params().highlights
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A camera, a hand or a tripod: exposure and blur of the lens as in still_burst.wall."""
-
-    name: str
-    sensor: Sensor
-    shift_px: float = SHAKE_PX
-    exposure_ev: float = 0.0
-    blur_px: float = 0.0
 
 
 CASES = (
@@ -101,6 +89,7 @@ def mean_of(device: Device, mosaics: list[Mosaic], to_frame: Array64) -> Array32
 def still_rows(device: Device, pictures: list[Path], case: Case, size: tuple[int, int]) -> list[list[str]]:
     """Return a row for one frame, for the mean and for the merge of a burst in which nothing moves."""
     truth = still_burst.wall(pictures, size, case.exposure_ev, case.blur_px)
+    assert case.sensor is not None
     with tempfile.TemporaryDirectory() as folder:
         burst = still_burst.write_still_burst(Path(folder) / "burst", truth, case.sensor, case.shift_px, SEED)
         mosaics = [develop.read(shot) for shot in load.load(burst.folder, load.Params()).shots]

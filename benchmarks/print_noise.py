@@ -22,14 +22,15 @@ import cv2
 import numpy as np
 
 from benchmarks import results, still_burst
-from benchmarks.print_still import CASES, FOLDER, SEED, Case, write_pictures
-from benchmarks.still_burst import StillBurst
+from benchmarks.print_merge import mean_of
+from benchmarks.print_still import CASES, FOLDER, SEED, write_pictures
+from benchmarks.still_burst import Case, StillBurst
 from longexpo_cli.arrays import Array32
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
-from longexpo_cli.stages import demosaic, denoise, develop, load
+from longexpo_cli.stages import denoise, develop, load
 from longexpo_cli.types import Frame, NoiseProfile, Shot
 from longexpo_cli.watch import Watch
 
@@ -66,28 +67,13 @@ def without_grain(path: Path, folder: Path) -> Path:
 
 def mean_of_frames(device: Device, burst: StillBurst) -> Frame:
     """Return the mean of all frames of a burst of DNGs, aligned by the true maps."""
-    total = np.zeros(burst.truth.shape, np.float64)
     shots = load.load(burst.folder, load.Params()).shots
-    height, width = burst.truth.shape[:2]
-    for number, shot in enumerate(shots):
-        frame = demosaic.demosaic(device, develop.read(shot), develop.Params().highlights)
-        flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
-        is_reference = number == burst.reference
-        total += (
-            frame.light
-            if is_reference
-            else cv2.warpPerspective(
-                frame.light,
-                burst.to_frame[number],
-                (width, height),
-                flags=flags,
-                borderMode=cv2.BORDER_REFLECT_101,
-            )
-        )
+    light = mean_of(device, [develop.read(shot) for shot in shots], burst.to_frame)
     noise = shots[0].noise
     left = NoiseProfile(noise.scale / len(shots), noise.offset / len(shots))
     shot = replace(shots[burst.reference], noise=left)
-    return replace(frame, light=np.asarray(total / len(shots), np.float32), shot=shot)
+    height, width = light.shape[:2]
+    return Frame(light, Grid.over(height, width, 1), shot)
 
 
 def measured(device: Device, folder: Path, pictures: list[Path], case: Case) -> dict[str, Array32]:

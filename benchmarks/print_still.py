@@ -10,40 +10,26 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from benchmarks import results, still_burst
+from benchmarks.still_burst import SHAKE_PX, Case
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array32
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
-from longexpo_cli.synth.sensor import Sensor
 from longexpo_cli.types import Photograph
 from longexpo_cli.watch import Watch
 
 FOLDER = "LONGEXPO_PICTURES"
 PICTURES = ("08", "19", "05", "13", "20")
 SIZE = (900, 1350)
-SHAKE_PX = 3.0
 SEED = 3
 PICTURE_NOISE = 1.5  # 8-bit steps, of picture files
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A camera, a hand or a tripod: exposure and blur of the lens as in still_burst.wall."""
-
-    name: str
-    sensor: Sensor | None  # None: picture files
-    shift_px: float = SHAKE_PX
-    exposure_ev: float = 0.0
-    blur_px: float = 0.0
-    suffix: str = ""
 
 
 CASES = (

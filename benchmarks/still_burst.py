@@ -27,6 +27,7 @@ from longexpo_cli.synth.sensor import Sensor
 FRAMES = 9
 REFERENCE = FRAMES // 2
 INTERVAL_S = 0.1
+SHAKE_PX = 3.0  # standard deviation of a step of a hand
 PHONE_ISO = 50
 PHONE = Sensor()  # a phone at base ISO
 PHONE_LENS_PX = 0.5  # sigma of a phone's lens
@@ -52,6 +53,18 @@ class StillBurst:
     truth: Array32
     to_frame: Array64
     reference: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A camera, a hand or a tripod: exposure and blur of the lens as in wall."""
+
+    name: str
+    sensor: Sensor | None  # None: picture files
+    shift_px: float = SHAKE_PX
+    exposure_ev: float = 0.0
+    blur_px: float = 0.0
+    suffix: str = ""  # of picture files
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@
    here, A' is A mirrored in the perpendicular bisector of BC, and the next point is A' min(1, |BC| / |A'|); without
    A it is -B. A line shorter than MIN_LENGTH stays straight: both tangents are it.
 
-   Where the bend Q of a path is known, path(s) = s (line + (1 - s) Q), and its tangents are
-
-     tangents(line) = line + Q, line - Q */
+   Where the bend Q of a path is known, path(s) = s (line + (1 - s) Q) takes the place of extrapolation and of short
+   straight paths: line + Q is the tangent at its start, line - Q at its end. */
 #define MIN_LENGTH 0.5f
 #define TAPS 64
 /* Four times the height of those arcs, as a part of the chord: they turn by about 60 degrees. */
@@ -72,15 +71,18 @@ inline float2 extrapolate(float2 b, float2 a)
     return mirror * fmin(1.0f, length(b) / length(mirror));
 }
 
-/* Tangents of a path with this line, at its pair's first frame and at its second. */
-inline float4 tangents(float2 line, float2 previous, float2 following)
+/* Tangents of a path with this line, at its pair's first frame and at its second. Its bend is NaN if not known. */
+inline float4 tangents(float2 line, float2 previous, float2 following, float2 bend)
 {
+    bool is_known = !isnan(bend.x);
     if (length(line) < MIN_LENGTH)
-        return (float4)(line, line);
+        return is_known ? (float4)(line + bend, line - bend) : (float4)(line, line);
     bool has_previous = any(previous != 0.0f), has_following = any(following != 0.0f);
     float2 back = has_previous ? -previous : -extrapolate(line, following);
     float2 next = has_following ? following : extrapolate(-line, previous);
-    return (float4)(flow(line, back), flow(next, line));
+    float2 start = is_known && !has_previous ? line + bend : flow(line, back);
+    float2 end = is_known && !has_following ? line - bend : flow(next, line);
+    return (float4)(start, end);
 }
 
 /* before, lines, after, bends: 2 h w 2; the scales are this pair's duration over that of the pairs before and
@@ -101,12 +103,8 @@ __kernel void blur_tangents(__global const float *before, __global const float *
                  * most_similar(before + 2 * (size_t)size, width, height, p, first, -first / before_scale);
     if (length(second) >= MIN_LENGTH && after_scale > 0.0f)
         following = after_scale * most_similar(after, width, height, p, second, -second / after_scale);
-    float4 one = tangents(first, previous, following), two = -tangents(-second, previous, following).zwxy;
-    if (has_bends) {
-        float2 q = vload2(at, bends), r = vload2(size + at, bends);
-        one = isnan(q.x) ? one : (float4)(first + q, first - q);
-        two = isnan(r.x) ? two : (float4)(second + r, second - r);
-    }
-    vstore4(one, at, result);
-    vstore4(two, size + at, result);
+    float2 first_bend = has_bends ? vload2(at, bends) : (float2)(NAN);
+    float2 second_bend = has_bends ? vload2(size + at, bends) : (float2)(NAN);
+    vstore4(tangents(first, previous, following, first_bend), at, result);
+    vstore4(-tangents(-second, previous, following, second_bend).zwxy, size + at, result);
 }

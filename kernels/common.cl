@@ -329,6 +329,13 @@ inline int mirror(int at, int size)
 #define FROM_ROOT(r) copysign((fabs(r) + sqrt(KNEE)) * (fabs(r) + sqrt(KNEE)) - KNEE, r)
 #endif
 
+/* Square roots of light plus its offset, in which noise is even; below the knee the tangent (denoise_roots). */
+inline float3 even_root(float3 t, float3 knee)
+{
+    float3 above = fmax(t, knee), root = sqrt(above);
+    return root + (t - above) * 0.5f / root;
+}
+
 #ifdef CFA_ROWS
 /* The light of a stored value in one plane of the pattern (merge_light). */
 inline float light_of(VALUE value, __global const float *curve, int plane)
@@ -338,5 +345,107 @@ inline float light_of(VALUE value, __global const float *curve, int plane)
 #else
     return (convert_float(value) - curve[2 * plane]) * curve[2 * plane + 1];
 #endif
+}
+#endif
+
+#ifdef DCT_SIDE
+/* Blocks of 8 x 8 pixels (DCT_SIDE is 8), their frequencies, and how these are shrunk (denoise_shrink). */
+#define EVEN 1.7f /* times the threshold, in blocks of noise alone */
+#define EVEN_FROM 1.2f /* mean energy of a block over that of noise; noise alone is within 1 +- 0.18 */
+#define EVEN_TO 2.0f
+
+constant float WINDOW[DCT_SIDE] = {0.03806023f, 0.30865828f, 0.69134172f, 0.96193977f,
+                                   0.96193977f, 0.69134172f, 0.30865828f, 0.03806023f};
+#define C1 0.49039264f /* cos(k pi / 16) / 2 */
+#define C2 0.46193977f
+#define C3 0.41573481f
+#define C4 0.35355339f
+#define C5 0.27778512f
+#define C6 0.19134172f
+#define C7 0.09754516f
+
+/* DCT-II of the columns of a block, orthonormal. */
+inline void forward_dct(float8 *v)
+{
+    float8 s0 = v[0] + v[7], s1 = v[1] + v[6], s2 = v[2] + v[5], s3 = v[3] + v[4];
+    float8 d0 = v[0] - v[7], d1 = v[1] - v[6], d2 = v[2] - v[5], d3 = v[3] - v[4];
+    float8 a = s0 + s3, b = s1 + s2, c = s0 - s3, d = s1 - s2;
+    v[0] = C4 * (a + b);
+    v[4] = C4 * (a - b);
+    v[2] = C2 * c + C6 * d;
+    v[6] = C6 * c - C2 * d;
+    v[1] = C1 * d0 + C3 * d1 + C5 * d2 + C7 * d3;
+    v[3] = C3 * d0 - C7 * d1 - C1 * d2 - C5 * d3;
+    v[5] = C5 * d0 - C1 * d1 + C7 * d2 + C3 * d3;
+    v[7] = C7 * d0 - C5 * d1 + C3 * d2 - C1 * d3;
+}
+
+inline void inverse_dct(float8 *v)
+{
+    float8 a = C4 * (v[0] + v[4]), b = C4 * (v[0] - v[4]);
+    float8 c = C2 * v[2] + C6 * v[6], d = C6 * v[2] - C2 * v[6];
+    float8 s0 = a + c, s1 = b + d, s2 = b - d, s3 = a - c;
+    float8 d0 = C1 * v[1] + C3 * v[3] + C5 * v[5] + C7 * v[7];
+    float8 d1 = C3 * v[1] - C7 * v[3] - C1 * v[5] - C5 * v[7];
+    float8 d2 = C5 * v[1] - C1 * v[3] + C7 * v[5] + C3 * v[7];
+    float8 d3 = C7 * v[1] - C5 * v[3] + C3 * v[5] - C1 * v[7];
+    v[0] = s0 + d0;
+    v[7] = s0 - d0;
+    v[1] = s1 + d1;
+    v[6] = s1 - d1;
+    v[2] = s2 + d2;
+    v[5] = s2 - d2;
+    v[3] = s3 + d3;
+    v[4] = s3 - d3;
+}
+
+/* Three perfect shuffles of rows are a transposition. */
+inline void transpose(float8 *v)
+{
+    for (int round = 0; round < 3; round++) {
+        float8 t[DCT_SIDE];
+        for (int i = 0; i < DCT_SIDE / 2; i++) {
+            float8 a = v[i], b = v[i + DCT_SIDE / 2];
+            t[2 * i] = (float8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3);
+            t[2 * i + 1] = (float8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7);
+        }
+        for (int i = 0; i < DCT_SIDE; i++)
+            v[i] = t[i];
+    }
+}
+
+inline float sum_of_lanes(float8 v)
+{
+    float4 four = v.lo + v.hi;
+    return (four.x + four.y) + (four.z + four.w);
+}
+
+/* Shrink the frequencies of a block, one across in each vector, and return the sum of (1 - F^2) v. noise
+   times the variance is that of the noise. The constant frequency is kept. */
+inline float shrink_block(float8 *block, const float8 *variance, const float8 *inverse_variance, float noise,
+                    float threshold)
+{
+    float8 around[DCT_SIDE], all = 0.0f;
+    for (int i = 0; i < DCT_SIDE; i++) {
+        float8 e = block[i] * block[i] * inverse_variance[i] / noise;
+        if (i == 0)
+            e.s0 = 1.0f;
+        all += e;
+        around[i] = 2.0f * e + (float8)(e.s0, e.s0, e.s1, e.s2, e.s3, e.s4, e.s5, e.s6)
+                    + (float8)(e.s1, e.s2, e.s3, e.s4, e.s5, e.s6, e.s7, e.s7);
+    }
+    float8 removed = 0.0f;
+    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of_lanes(all) / (DCT_SIDE * DCT_SIDE)));
+    for (int i = 0; i < DCT_SIDE; i++) {
+        float8 energy = 2.0f * around[i] + around[max(i - 1, 0)] + around[min(i + 1, DCT_SIDE - 1)];
+        float8 ratio = 16.0f * threshold / fmax(energy, 16e-9f);
+        ratio *= ratio;
+        float8 factor = fmax(1.0f - ratio * ratio, 0.0f);
+        if (i == 0)
+            factor.s0 = 1.0f;
+        block[i] *= factor;
+        removed += (1.0f - factor * factor) * variance[i];
+    }
+    return sum_of_lanes(removed);
 }
 #endif

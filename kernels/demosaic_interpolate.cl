@@ -14,7 +14,9 @@
 
    With MERGED, the light is averaged with that of displaced frames (merge_add.cl):
 
-       balanced = ((1 + own) * balanced + total) / (1 + own + others),   own, others = counts of the pixel's cell */
+       mean = ((1 + own) * balanced + total) / (1 + own + others),   own, others = counts of the pixel's cell,
+   apart is even_root(exposure * measured + offset) less that of the mean, in the measured colour, 0 where light is
+   clipped: what the reference shows more than the mean, for demosaic_detail. */
 
 inline float filter_7x7(__global const float *chroma, size_t at, int width)
 {
@@ -60,7 +62,7 @@ inline float4 clipping(__global const float *band, size_t at, int width, int odd
 
 __kernel void demosaic_interpolate(__global const float *band, __global const float *chroma,
                                    __global const float *rim, __global const float *total, __global const float *counts,
-                                   __global float *light, int width, int first, int rows, int red_x, int red_y,
+                                   __global float *light, __global half *apart, float16 roots, int width, int first, int rows, int red_x, int red_y,
                                    float16 colour, int rim_columns, int rim_rows, int total_columns, int total_rows)
 {
     int x = get_global_id(0), y = get_global_id(1);
@@ -86,14 +88,24 @@ __kernel void demosaic_interpolate(__global const float *band, __global const fl
     }
     float3 balanced = (float3)(FROM_ROOT(green - to_red), FROM_ROOT(green), FROM_ROOT(green - to_blue));
 #ifdef MERGED
+    float differs = 0.0f;
     size_t cell = (size_t)(first + y) / 2 * (total_columns / 2) + x / 2;
     size_t plane = (size_t)total_columns * total_rows, pixel = (size_t)(first + y) * total_columns + x;
     float own = 1.0f + counts[cell], others = counts[plane / 4 + cell];
     float3 sum = (float3)(total[pixel], total[plane + pixel], total[2 * plane + pixel]);
-    balanced = others > 0.0f ? (own * balanced + sum) / (own + others) : balanced;
+    if (others > 0.0f) {
+        float3 mean = (own * balanced + sum) / (own + others);
+        float3 more = even_root(colour.s7 * balanced + roots.s37b, roots.scde)
+                    - even_root(colour.s7 * mean + roots.s37b, roots.scde);
+        differs = red_row != red_column ? more.y : red_row ? more.x : more.z;
+        balanced = mean;
+    }
 #endif
     float4 clipped = clipping(band, at, padded, !red_row, !red_column, colour);
     bool is_clipped = fmax(clipped.x, fmax(clipped.y, clipped.z)) > 0.0f;
+#ifdef MERGED
+    vstore_half(is_clipped ? 0.0f : differs, (size_t)(first + y) * width + x, apart);
+#endif
     float4 hue = is_clipped ? sample_rim(rim, rim_columns, rim_rows, 0.5f * x - 0.25f, 0.5f * (first + y) - 0.25f)
                             : (float4)(0.0f);
     vstore3(faded_light(balanced, clipped.xyz, clipped.w, hue, colour), (size_t)(first + y) * width + x, light);

@@ -21,8 +21,7 @@ __kernel void denoise_roots(__global const float *light, /* H W 3, working space
     float3 t = (float3)(red * roots.s0 + green * roots.s1 + blue * roots.s2 + roots.s3,
                         red * roots.s4 + green * roots.s5 + blue * roots.s6 + roots.s7,
                         red * roots.s8 + green * roots.s9 + blue * roots.sa + roots.sb);
-    float3 root = sqrt(fmax(t, roots.scde)), above = fmax(t, roots.scde);
-    root += (t - above) * 0.5f / root;
+    float3 root = even_root(t, roots.scde);
     planes[at] = 0.25f * (root.x + root.z) + 0.5f * root.y;
     planes[plane + at] = 0.5f * (root.x - root.z);
     planes[2 * plane + at] = 0.5f * root.y - 0.25f * (root.x + root.z);

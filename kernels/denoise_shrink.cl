@@ -20,108 +20,10 @@
 
    Execution: a work-item computes TILE x TILE pixels of one plane, all blocks that reach into them. */
 #define TILE 32
-#define SIDE 8
 #define STEP 4
 #define REGION (TILE + 2 * STEP)
 #define CELLS (REGION / STEP)
 #define SAMPLES 4 /* of `frames` across a block */
-
-#define EVEN 1.7f /* times the threshold, in blocks of noise alone */
-#define EVEN_FROM 1.2f /* mean energy of a block over that of noise; noise alone is within 1 +- 0.18 */
-#define EVEN_TO 2.0f
-
-constant float WINDOW[SIDE] = {0.03806023f, 0.30865828f, 0.69134172f, 0.96193977f,
-                               0.96193977f, 0.69134172f, 0.30865828f, 0.03806023f};
-#define C1 0.49039264f /* cos(k pi / 16) / 2 */
-#define C2 0.46193977f
-#define C3 0.41573481f
-#define C4 0.35355339f
-#define C5 0.27778512f
-#define C6 0.19134172f
-#define C7 0.09754516f
-
-inline void forward(float8 *v)
-{
-    float8 s0 = v[0] + v[7], s1 = v[1] + v[6], s2 = v[2] + v[5], s3 = v[3] + v[4];
-    float8 d0 = v[0] - v[7], d1 = v[1] - v[6], d2 = v[2] - v[5], d3 = v[3] - v[4];
-    float8 a = s0 + s3, b = s1 + s2, c = s0 - s3, d = s1 - s2;
-    v[0] = C4 * (a + b);
-    v[4] = C4 * (a - b);
-    v[2] = C2 * c + C6 * d;
-    v[6] = C6 * c - C2 * d;
-    v[1] = C1 * d0 + C3 * d1 + C5 * d2 + C7 * d3;
-    v[3] = C3 * d0 - C7 * d1 - C1 * d2 - C5 * d3;
-    v[5] = C5 * d0 - C1 * d1 + C7 * d2 + C3 * d3;
-    v[7] = C7 * d0 - C5 * d1 + C3 * d2 - C1 * d3;
-}
-
-inline void inverse(float8 *v)
-{
-    float8 a = C4 * (v[0] + v[4]), b = C4 * (v[0] - v[4]);
-    float8 c = C2 * v[2] + C6 * v[6], d = C6 * v[2] - C2 * v[6];
-    float8 s0 = a + c, s1 = b + d, s2 = b - d, s3 = a - c;
-    float8 d0 = C1 * v[1] + C3 * v[3] + C5 * v[5] + C7 * v[7];
-    float8 d1 = C3 * v[1] - C7 * v[3] - C1 * v[5] - C5 * v[7];
-    float8 d2 = C5 * v[1] - C1 * v[3] + C7 * v[5] + C3 * v[7];
-    float8 d3 = C7 * v[1] - C5 * v[3] + C3 * v[5] - C1 * v[7];
-    v[0] = s0 + d0;
-    v[7] = s0 - d0;
-    v[1] = s1 + d1;
-    v[6] = s1 - d1;
-    v[2] = s2 + d2;
-    v[5] = s2 - d2;
-    v[3] = s3 + d3;
-    v[4] = s3 - d3;
-}
-
-/* Three perfect shuffles of rows are a transposition. */
-inline void transpose(float8 *v)
-{
-    for (int round = 0; round < 3; round++) {
-        float8 t[SIDE];
-        for (int i = 0; i < SIDE / 2; i++) {
-            float8 a = v[i], b = v[i + SIDE / 2];
-            t[2 * i] = (float8)(a.s0, b.s0, a.s1, b.s1, a.s2, b.s2, a.s3, b.s3);
-            t[2 * i + 1] = (float8)(a.s4, b.s4, a.s5, b.s5, a.s6, b.s6, a.s7, b.s7);
-        }
-        for (int i = 0; i < SIDE; i++)
-            v[i] = t[i];
-    }
-}
-
-inline float sum_of(float8 v)
-{
-    float4 four = v.lo + v.hi;
-    return (four.x + four.y) + (four.z + four.w);
-}
-
-/* Shrink the frequencies of a block, one across in each vector, and return the sum of (1 - F^2) v. */
-inline float shrink(float8 *block, const float8 *variance, const float8 *inverse_variance, float noise,
-                    float threshold)
-{
-    float8 around[SIDE], all = 0.0f;
-    for (int i = 0; i < SIDE; i++) {
-        float8 e = block[i] * block[i] * inverse_variance[i] / noise;
-        if (i == 0)
-            e.s0 = 1.0f;
-        all += e;
-        around[i] = 2.0f * e + (float8)(e.s0, e.s0, e.s1, e.s2, e.s3, e.s4, e.s5, e.s6)
-                    + (float8)(e.s1, e.s2, e.s3, e.s4, e.s5, e.s6, e.s7, e.s7);
-    }
-    float8 removed = 0.0f;
-    threshold *= mix(EVEN, 1.0f, smoothstep(EVEN_FROM, EVEN_TO, sum_of(all) / (SIDE * SIDE)));
-    for (int i = 0; i < SIDE; i++) {
-        float8 energy = 2.0f * around[i] + around[max(i - 1, 0)] + around[min(i + 1, SIDE - 1)];
-        float8 ratio = 16.0f * threshold / fmax(energy, 16e-9f);
-        ratio *= ratio;
-        float8 factor = fmax(1.0f - ratio * ratio, 0.0f);
-        if (i == 0)
-            factor.s0 = 1.0f;
-        block[i] *= factor;
-        removed += (1.0f - factor * factor) * variance[i];
-    }
-    return sum_of(removed);
-}
 
 /* Row y of a plane from column x on, REGION pixels, plus the correction from half the resolution. */
 inline void read_row(__global const float *plane, int width, __global const float *coarse,
@@ -188,9 +90,9 @@ __kernel void denoise_shrink(__global const float *planes,       /* 3 H W */
     shrunk += (size_t)c * height * width;
     coarse += (size_t)c * coarse_height * coarse_width;
     coarse_noisy += (size_t)c * coarse_height * coarse_width;
-    float8 of_noise[SIDE], inverse_of_noise[SIDE];
-    for (int i = 0; i < SIDE; i++) {
-        of_noise[i] = vload8(c * SIDE + i, variance);
+    float8 of_noise[DCT_SIDE], inverse_of_noise[DCT_SIDE];
+    for (int i = 0; i < DCT_SIDE; i++) {
+        of_noise[i] = vload8(c * DCT_SIDE + i, variance);
         inverse_of_noise[i] = 1.0f / of_noise[i];
     }
     float region[REGION * REGION], sum[REGION * REGION], gone[CELLS * CELLS];
@@ -204,23 +106,23 @@ __kernel void denoise_shrink(__global const float *planes,       /* 3 H W */
     float8 window = vload8(0, WINDOW);
     for (int y = 0; y <= TILE; y += STEP)
         for (int x = 0; x <= TILE; x += STEP) {
-            float8 block[SIDE];
-            for (int i = 0; i < SIDE; i++)
+            float8 block[DCT_SIDE];
+            for (int i = 0; i < DCT_SIDE; i++)
                 block[i] = vload8(0, region + (y + i) * REGION + x);
             float noise = noise_of(frames, frame_columns, frame_rows, scale, left - STEP + x, top - STEP + y);
-            forward(block);
+            forward_dct(block);
             transpose(block);
-            forward(block);
-            float away = shrink(block, of_noise, inverse_of_noise, noise, threshold);
-            inverse(block);
+            forward_dct(block);
+            float away = shrink_block(block, of_noise, inverse_of_noise, noise, threshold);
+            inverse_dct(block);
             transpose(block);
-            inverse(block);
-            for (int i = 0; i < SIDE; i++) {
+            inverse_dct(block);
+            for (int i = 0; i < DCT_SIDE; i++) {
                 float *to = sum + (y + i) * REGION + x;
                 vstore8(vload8(0, to) + WINDOW[i] * window * block[i], 0, to);
             }
             int cell = y / STEP * CELLS + x / STEP;
-            away *= noise / (SIDE * SIDE * 4);
+            away *= noise / (DCT_SIDE * DCT_SIDE * 4);
             gone[cell] += away;
             gone[cell + 1] += away;
             gone[cell + CELLS] += away;

@@ -1,14 +1,18 @@
 /* Sums over each tile of RIM_CELLS x RIM_CELLS cells near clipped ones, from which the colour of clipped light is told
-   (highlights.py). Of cells without clipped samples, with the balanced light c of mean b, values below black as 0:
+   (highlights.py), of the balanced light c of cells, red, green and blue, no less than 0 and no more than white:
 
-     0..2 sum b c    3 sum b^2    4..6 sum b^3 c    7 sum b^4    8 sum b^2 |c|^2
-     9               1 where a cell is not clipped in all channels, else 0
-     10..12 sum b c    13 sum b^2    14..16 sum c    17 count    18 sum |c|^2    of the rim: RIM cell from a clipped one
-     19..27          as 10..18, of the ground: NEAREST to FARTHEST cells from the next clipped one
+     0        1 where a cell is not clipped in all channels, else 0
+     1..10    count, sum c (3), sums of r r, g g, b b, r g, g b, b r, of the rim: cells without clipped samples, RIM
+              cell from one that has
+     11..20   the same, of cells without clipped samples farther from the next clipped one, less than NEAREST
+     21..30   the same, of the ground: NEAREST to FARTHEST cells from the next clipped one
+     31..42   of cells, not mixed, clipped in the third channel only: count, sums of x x, y y, x y, for (x, y) = (r, g), (g, b), (b, r)
+     43..54   of cells, not mixed, clipped in x and not in y: sums of x and y, for (x, y) = (r, g), (r, b), (g, r), (g, b), (b, r), (b, g)
 
-   Only tiles that are marked (develop_bin) or next to a marked one have sums; others are 0, with 1 in channel 9. */
+   Only tiles that are marked (develop_bin) or next to a marked one have sums; others are 0, with 1 in channel 0. */
 
 #define RIM 1
+#define SUMS 55
 #define NEAREST 4
 #define FARTHEST 6
 #define MAP (RIM_CELLS + 2 * FARTHEST) /* cells around a tile that are looked at, at most 32 */
@@ -38,11 +42,38 @@ inline bool starts_to_clip(__global const VALUE *values, int width, int height, 
     return largest_of((cell - black) * inverse) > start;
 }
 
-inline void add_cell(float4 *first, float4 *second, float *square, float3 light, float mean)
+/* Adds a cell's light to ten sums. */
+inline void add_cell(float *sums, float3 c)
 {
-    *first += (float4)(mean * light, mean * mean);
-    *second += (float4)(light, 1.0f);
-    *square += dot(light, light);
+    sums[0] += 1.0f;
+    sums[1] += c.x;
+    sums[2] += c.y;
+    sums[3] += c.z;
+    sums[4] += c.x * c.x;
+    sums[5] += c.y * c.y;
+    sums[6] += c.z * c.z;
+    sums[7] += c.x * c.y;
+    sums[8] += c.y * c.z;
+    sums[9] += c.z * c.x;
+}
+
+/* Adds two channels of a cell, x clipped by x_clips and y by y_clips, to what is known of their ratio: four sums where
+   neither is clipped, two where one is. */
+inline void add_channels(float *unclipped, float *x_clipped, float *y_clipped, float x, float y, float x_clips,
+                         float y_clips)
+{
+    if (x_clips <= 0.0f && y_clips <= 0.0f) {
+        unclipped[0] += 1.0f;
+        unclipped[1] += x * x;
+        unclipped[2] += y * y;
+        unclipped[3] += x * y;
+    } else if (x_clips >= 1.0f && y_clips <= 0.0f) {
+        x_clipped[0] += x;
+        x_clipped[1] += y;
+    } else if (y_clips >= 1.0f && x_clips <= 0.0f) {
+        y_clipped[0] += y;
+        y_clipped[1] += x;
+    }
 }
 
 __kernel void develop_rims(__global const VALUE *values, __global const uchar *marks, __global float *sums, int width,
@@ -57,10 +88,10 @@ __kernel void develop_rims(__global const VALUE *values, __global const uchar *m
     for (int j = max(ty - 1, 0); j <= min(ty + 1, rows - 1); j++)
         for (int i = max(tx - 1, 0); i <= min(tx + 1, columns - 1); i++)
             is_near = is_near || marks[(size_t)j * columns + i];
-    float4 rim = 0.0f, rim_light = 0.0f, ground = 0.0f, ground_light = 0.0f;
-    float4 all = 0.0f, all_squares = 0.0f;
-    float all_spread = 0.0f;
-    float rim_square = 0.0f, ground_square = 0.0f, is_open = is_near ? 0.0f : 1.0f;
+    float own[SUMS];
+    for (int n = 0; n < SUMS; n++)
+        own[n] = 0.0f;
+    own[0] = is_near ? 0.0f : 1.0f;
     uint map[MAP];
     if (is_near)
         for (int j = 0; j < MAP; j++) {
@@ -72,35 +103,32 @@ __kernel void develop_rims(__global const VALUE *values, __global const uchar *m
         }
     for (int y = ty * RIM_CELLS; is_near && y < min((ty + 1) * RIM_CELLS, half_height); y++) {
         int row = y - ty * RIM_CELLS + FARTHEST;
-        uint in_rim = reached(map, row, RIM), in_ground = reached(map, row, FARTHEST) & ~reached(map, row, NEAREST - 1);
+        uint in_rim = reached(map, row, RIM), within = reached(map, row, NEAREST - 1);
+        uint in_ground = reached(map, row, FARTHEST) & ~within;
         for (int x = tx * RIM_CELLS; x < min((tx + 1) * RIM_CELLS, half_width); x++) {
             float3 clipped;
             float mixed;
             float3 raw = raw_cell(values, width, height, red, black, inverse, colour.s3, x, y, &clipped, &mixed);
-            is_open = fmin(clipped.x, fmin(clipped.y, clipped.z)) < 1.0f ? 1.0f : is_open;
-            float3 light = fmax(raw, 0.0f) * colour.s012;
-            float mean = (light.x + light.y + light.z) / 3.0f;
+            own[0] = fmin(clipped.x, fmin(clipped.y, clipped.z)) < 1.0f ? 1.0f : own[0];
+            float3 c = clamp(raw, 0.0f, 1.0f) * colour.s012;
             uint bit = 1u << (x - tx * RIM_CELLS + FARTHEST);
-            if (mean <= 0.0f || fmax(clipped.x, fmax(clipped.y, clipped.z)) > 0.0f)
+            if (c.x + c.y + c.z <= 0.0f)
                 continue;
-            all += mean * (float4)(light, mean);
-            all_squares += mean * mean * mean * (float4)(light, mean);
-            all_spread += mean * mean * dot(light, light);
-            if (in_rim & bit)
-                add_cell(&rim, &rim_light, &rim_square, light, mean);
+            if (fmax(clipped.x, fmax(clipped.y, clipped.z)) > 0.0f) {
+                if (mixed > 0.0f)
+                    continue;
+                add_channels(own + 31, own + 43, own + 47, c.x, c.y, clipped.x, clipped.y);
+                add_channels(own + 35, own + 49, own + 53, c.y, c.z, clipped.y, clipped.z);
+                add_channels(own + 39, own + 51, own + 45, c.z, c.x, clipped.z, clipped.x);
+            } else if (in_rim & bit)
+                add_cell(own + 1, c);
+            else if (within & bit)
+                add_cell(own + 11, c);
             else if (in_ground & bit)
-                add_cell(&ground, &ground_light, &ground_square, light, mean);
+                add_cell(own + 21, c);
         }
     }
-    __global float *tile = sums + 28 * ((size_t)ty * columns + tx);
-    vstore4(all, 0, tile);
-    vstore4(all_squares, 1, tile);
-    tile[8] = all_spread;
-    tile[9] = is_open;
-    vstore4(rim, 0, tile + 10);
-    vstore4(rim_light, 0, tile + 14);
-    tile[18] = rim_square;
-    vstore4(ground, 0, tile + 19);
-    vstore4(ground_light, 0, tile + 23);
-    tile[27] = ground_square;
+    __global float *tile = sums + SUMS * ((size_t)ty * columns + tx);
+    for (int n = 0; n < SUMS; n++)
+        tile[n] = own[n];
 }

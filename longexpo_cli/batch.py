@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import multiprocessing
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from longexpo_cli import logs, malloc, render
+from longexpo_cli import logs, malloc, processes, render
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
-from longexpo_cli.files import carried, export, folder, metadata, video
+from longexpo_cli.files import carried, export, folder, metadata, output_lock, results, video
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock
@@ -25,15 +22,21 @@ from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import write
 from longexpo_cli.survey import Range
 from longexpo_cli.types import Point, Rendered
+from longexpo_cli.version import __version__
 from longexpo_cli.watch import Observer, Watch
 
 _LOG = logging.getLogger(__name__)
+NEW = results.NEW  # what Job.why_render says of a burst that was never rendered
 _VERDICT = ("file", "verdict", "why")  # of a frame, in the order in which they are logged
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One burst to render: source, output (a folder, a file, or None for beside the burst) and settings."""
+    """One burst to render: source, output (a folder, a file, or None for beside the burst) and settings.
+
+    With resume, a result that is already there and would be the same is left. keep are further files that
+    must never be replaced.
+    """
 
     source: Path
     output: Path | None
@@ -50,6 +53,8 @@ class Job:
     also: tuple[str, ...] = ()
     device: str = "auto"
     overwrite: bool = False
+    resume: bool = False
+    keep: tuple[Path, ...] = ()
 
     def pictures(self) -> tuple[write.Target, ...]:
         """Return the pictures that the job will write; OutputError for an unsupported file extension."""
@@ -67,17 +72,64 @@ class Job:
         """Return every file that the job will write; the sidecar comes last."""
         return *(picture.path for picture in self.pictures()), self.sidecar()
 
-    def is_done(self) -> bool:
-        """Whether every file of the job exists."""
-        return all(path.exists() for path in self.targets())
+    def inputs(self) -> list[tuple[str, Path]]:
+        """Return the files that the job reads, with the names by which its result records them."""
+        frames = folder.chosen_frames(_files_in(self.source)) if self.source.is_dir() else [self.source]
+        named = [(path.name, path) for path in frames]
+        if self.dark is not None:
+            dark = folder.chosen_frames(_files_in(self.dark)) if self.dark.is_dir() else [self.dark]
+            named += [(f"dark: {path}", path) for path in dark]
+        return named if self.mask is None else [*named, (f"mask: {self.mask}", self.mask)]
+
+    def kept(self) -> list[Path]:
+        """Return the files that the job must never replace: what it reads and what is beside it."""
+        files = [path for _, path in self.inputs()]
+        for place in (self.source, self.dark):
+            if place is not None and place.is_dir():
+                beside = _files_in(place)
+                written = folder.results_among(beside)
+                files += [path for path in beside if path not in written]
+        return [*files, *self.keep]
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the result depends on besides its inputs, as values of the sidecar's top level."""
+        recipe = self.recipe.to_dict()
+        asked = ("reference", "mask_frame", "points", "frames", "skip", "strict")
+        values = {name: getattr(self, name) for name in asked}
+        values["points"] = [dataclasses.astuple(point) for point in self.points]
+        return {"longexpo": __version__, "mode": recipe.pop("mode"), "recipe": recipe, "asked": values}
+
+    def why_render(self) -> str:
+        """Return why the job must be rendered, "" when its result is whole and the same."""
+        document = results.read(self.sidecar())
+        if reason := results.why_not_whole(document, self.targets()[:-1]):
+            return reason
+        assert document is not None
+        changed = results.why_settings_changed(document, self.settings())
+        return changed or results.why_inputs_changed(document, self.inputs())
+
+
+def _files_in(place: Path) -> list[Path]:
+    """Return the files of a folder, none when it cannot be listed: the render says so."""
+    try:
+        return folder.files_in(place)
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of a job: the files written, or the error in one line and its traceback (trace)."""
+    """The result of a job: the files written, or the error in one line and its traceback (trace).
+
+    digest is that of the inputs; verdicts say what became of every frame; is_skipped: another run has just
+    written the same result.
+    """
 
     source: Path
     outputs: tuple[Path, ...] = ()
+    digest: str = ""
+    verdicts: tuple[dict[str, Any], ...] = ()
+    is_skipped: bool = False
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     stages: tuple[tuple[str, float], ...] = ()
@@ -97,8 +149,7 @@ def plan(
     """Return a job for every burst under the roots, in the order of paths; output keeps their folder tree.
 
     Bursts of one name in a folder, as a.mov and a.mp4, have output folders of their own, a_mov and a_mp4.
-    With resume, a job of which only some output files exist is rendered again. BurstError when there is no
-    burst.
+    With resume, results are replaced where Job.why_render says so. BurstError when there is no burst.
     """
     jobs: list[Job] = []
     for root in roots:
@@ -114,6 +165,7 @@ def plan(
                     recipe=recipe,
                     device=device,
                     overwrite=overwrite or resume,
+                    resume=resume,
                 )
             )
     if not jobs:
@@ -155,15 +207,26 @@ def refuse_shared_targets(jobs: Sequence[Job]) -> None:
         )
 
 
-def run(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
+def refuse_inputs(jobs: Sequence[Job], others: Sequence[Path] = ()) -> None:
+    """Raise OutputError when a job, or another file to be written, would replace a file that a job reads."""
+    targets = [path for path in (*others, *(path for job in jobs for path in job.targets())) if path.exists()]
+    if targets:
+        export.refuse_inputs(targets, (path for job in jobs for path in job.kept()))
+    for job in jobs:
+        if job.dump is not None and job.dump.resolve() == job.source.resolve():
+            raise OutputError(
+                f"{job.dump}: holds the frames, a dump would mingle with them; choose another --dump"
+            )
+
+
+def run(jobs: Sequence[Job], workers: int) -> Generator[Outcome]:
     """Render the jobs, each in its own process and `workers` in parallel; yield outcomes as they finish."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures = [pool.submit(_in_process, job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    return processes.run(render_one, jobs, workers, _died)
+
+
+def _died(job: Job) -> Outcome:
+    killed = "the process was killed, possibly out of memory, and again when it was tried once more"
+    return Outcome(job.source, error=f"{job.source}: {killed}; try --workers 1")
 
 
 def render_one(job: Job, device: Device | None = None, *observers: Observer) -> Outcome:
@@ -190,12 +253,21 @@ def _where_to_look(job: Job) -> str:
 
 
 def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
-    from longexpo_cli.observers import sidecar
+    refuse_inputs([job])
+    with output_lock.held(job.sidecar(), job.targets()):
+        if job.resume and not job.why_render():
+            return Outcome(job.source, is_skipped=True)
+        write.refuse_existing(job.targets(), job.overwrite)
+        return _render_alone(job, device, observers)
+
+
+def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Outcome:
+    """Render a job whose output no other run writes."""
     from longexpo_cli.observers.dump import Dump
     from longexpo_cli.observers.plates import PlateKeeper
 
-    write.refuse_existing(job.targets(), job.overwrite)
     malloc.set_mmap_threshold()
+    inputs = [results.input_entry(name, path) for name, path in job.inputs()]
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
     keeper = PlateKeeper(set(job.also) & set(write.PLATES))
@@ -215,10 +287,43 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         print_bits=job.print_bits(),
         observers=watching,
     )
+    said: dict[str, Any] = {}
+
+    def document(written: write.Written) -> dict[str, Any]:
+        Watch(*watching)("write", written.paths)
+        said.update(_document(job, done, device, clock, written, inputs))
+        return said
+
+    beside = write.Sidecar(job.sidecar(), document)
+    metadata_of = output_metadata(done, job.recipe)
     written = write.write(
-        done.print, job.pictures(), job.recipe.write, output_metadata(done, job.recipe), keeper.plates()
+        done.print, job.pictures(), job.recipe.write, metadata_of, keeper.plates(), beside=beside
     )
-    outputs = Watch(*watching)("write", written.paths)
+    for entry in said["verdicts"]:
+        number = "" if entry["number"] is None else f" {entry['number']}"
+        _LOG.info("%s: frame%s %s: %s, %s", job.source.name, number, *(entry[key] for key in _VERDICT))
+    return Outcome(
+        job.source,
+        (*written.paths, job.sidecar()),
+        said["inputs"]["sha256"],
+        tuple(said["verdicts"]),
+        notes=tuple(said["notes"]),
+        seconds=clock.seconds,
+        stages=tuple((stage, entry.seconds) for stage, entry in clock.spent.items()),
+    )
+
+
+def _document(
+    job: Job,
+    done: Rendered,
+    device: Device,
+    clock: Clock,
+    written: write.Written,
+    inputs: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the JSON beside a result: how it was made, of which files, and what its files are."""
+    from longexpo_cli.observers import sidecar
+
     document = sidecar.document(
         recipe=job.recipe,
         device=device,
@@ -232,15 +337,12 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         exposure_s=done.exposure_s,
         light_s=done.light_s,
         clock=clock,
-        outputs=outputs,
+        outputs=written.paths,
     )
     document["notes"] += written.notes
-    export.write_json(job.sidecar(), document)
-    for entry in document["verdicts"]:
-        number = "" if entry["number"] is None else f" {entry['number']}"
-        _LOG.info("%s: frame%s %s: %s, %s", job.source.name, number, *(entry[key] for key in _VERDICT))
-    spent = tuple((stage, entry.seconds) for stage, entry in clock.spent.items())
-    return Outcome(job.source, (*outputs, job.sidecar()), tuple(document["notes"]), clock.seconds, spent)
+    document |= {"asked": job.settings()["asked"], "files": list(written.entries)}
+    document["inputs"] = {"sha256": results.digest(inputs), "files": list(inputs)}
+    return document
 
 
 def output_metadata(rendered: Rendered, recipe: Recipe) -> OutputMetadata:
@@ -269,16 +371,3 @@ def output_metadata(rendered: Rendered, recipe: Recipe) -> OutputMetadata:
         photo=tags.photo,
         gps=tags.gps,
     )
-
-
-def _in_process(job: Job) -> Outcome:
-    """Render a job in a new process: OpenCL does not survive a fork, and a driver may abort its process."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        max_workers=1, mp_context=spawn, initializer=logs.configure, initargs=(logs.level(),)
-    ) as pool:
-        try:
-            return pool.submit(render_one, job).result()
-        except BrokenProcessPool:
-            line = f"{job.source}: the process was killed, possibly out of memory; try --workers 1"
-            return Outcome(job.source, error=line)

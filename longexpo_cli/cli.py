@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +19,11 @@ from longexpo_cli.commands import COMMANDS
 from longexpo_cli.errors import LongexpoError, RecipeError, user_message
 from longexpo_cli.version import __version__
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """The program was asked to end (SIGTERM): it is unwound like an interrupt, to leave no partial files."""
 
 
 class Commands(click.Group):
@@ -53,7 +61,8 @@ class Commands(click.Group):
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="surrogateescape")  # paths are printed as the bytes they are
         try:
-            return super().invoke(ctx)
+            with _unwound_by_sigterm():
+                return super().invoke(ctx)
         except BrokenPipeError:  # the program that reads our output has exited; click handles it
             raise
         except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
@@ -83,10 +92,27 @@ def _change_verbosity(ctx: click.Context, option: click.Parameter, value: int) -
         logs.configure(logs.level_of(ctx.obj))
 
 
+@contextlib.contextmanager
+def _unwound_by_sigterm() -> Iterator[None]:
+    """Raise Terminated on SIGTERM in the block; nothing changes outside of the main thread."""
+
+    def end(number: int, frame: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def exit_code(error: BaseException) -> int:
     """Return the exit code of an error that is not a bug."""
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     return WRONG_USAGE if isinstance(error, RecipeError) else FAILED
 
 
@@ -117,7 +143,7 @@ Examples:
 def longexpo(ctx: click.Context, verbose: int, quiet: bool) -> None:
     """Long-exposure photographs from hand-held bursts of RAW frames.
 
-    Exit codes: 0 done; 1 at least one burst failed; 2 wrong usage; 130 interrupted.
+    Exit codes: 0 done; 1 at least one burst failed; 2 wrong usage; 130 interrupted; 143 terminated.
     """
     from longexpo_cli import logs  # --help answers without it
 

@@ -34,7 +34,8 @@ THUMBNAIL_SIDE = 128  # px of the thumbnail on which a window is told from lamps
 WINDOW_RANGES_EV = (1.0, 2.0, 3.0, 4.0)  # below the wide highlights: where a window's light may end
 DAYLIGHT_LOG2_NITS = (5.5, 8.5)  # 45 to 360 cd/m^2: street lighting, and daylight through a window
 WINDOW_AREA = (0.01, 0.03)  # share of the picture: smaller lights are lamps, from the second on windows
-WINDOW_EDGE_EV = (1.7, 2.5)  # fall of light across the edge: pools of light fade, windows end
+WINDOW_EDGE_EV = (1.5, 2.3)  # fall of light across the edge: pools of light fade, windows end
+POOL_RISE_EV = (1.0, 2.0)  # from the edge to the middle: pools of light rise, windows are even
 LAMP_EV = (2.0, 4.0)  # above the wide highlights: the sun and glints, and lamps above what they light
 LAMP_PX = 5  # of the thumbnail: bright things that are nowhere wider are lamps
 
@@ -212,16 +213,30 @@ def unshown(tone: Tone) -> Array32:
 
 
 def _window(thumbnail: Array32, is_bright: npt.NDArray[np.bool_]) -> float:
-    """Return how sure it is, 0..1, that the bright pixels are windows."""
+    """Return how sure it is, 0..1, that one of the connected areas of bright pixels is a window.
+
+    Each is judged alone, because pools of light, which have no edge, are beside windows, too. Where a shadow
+    cuts a pool, it has one; but it rises towards its middle.
+    """
     import cv2
 
-    bright = is_bright.astype(np.uint8)
-    outside = (cv2.dilate(bright, np.ones((9, 9))) > 0) & (cv2.dilate(bright, np.ones((3, 3))) == 0)
-    inside = (bright > 0) & (cv2.erode(bright, np.ones((7, 7)), borderValue=1) == 0)
-    if not inside.any() or not outside.any():
-        return 0.0
-    fall_ev = float(np.median(thumbnail[inside]) - np.median(thumbnail[outside]))
-    return smoothstep(float(bright.mean()), WINDOW_AREA) * smoothstep(fall_ev, WINDOW_EDGE_EV)
+    count, label, statistics, _ = cv2.connectedComponentsWithStats(is_bright.astype(np.uint8))
+    share = statistics[:count, cv2.CC_STAT_AREA] / is_bright.size
+    surest = 0.0
+    for area in (n for n in range(1, count) if share[n] > WINDOW_AREA[0]):
+        bright = (label == area).astype(np.uint8)
+        outside = (cv2.dilate(bright, np.ones((9, 9))) > 0) & (cv2.dilate(bright, np.ones((3, 3))) == 0)
+        middle = cv2.erode(bright, np.ones((7, 7)), borderValue=1) > 0
+        inside = (bright > 0) & ~middle
+        if not inside.any() or not outside.any():
+            continue
+        edge = float(np.median(thumbnail[inside]))
+        fall_ev = edge - float(np.median(thumbnail[outside]))
+        rise_ev = float(np.median(thumbnail[middle])) - edge if middle.any() else 0.0
+        found = smoothstep(float(share[area]), WINDOW_AREA) * smoothstep(fall_ev, WINDOW_EDGE_EV)
+        found *= 1 - smoothstep(rise_ev, POOL_RISE_EV)
+        surest = max(surest, found)
+    return surest
 
 
 def _thumbnail(level: Array32) -> Array32:

@@ -6,6 +6,7 @@ and the time of a stage (-v), DEBUG for every value (-vv). Used as a library, lo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -31,7 +32,8 @@ class StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one message, names with control characters escaped, so that it is one line."""
         text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable(self.format(record)))
-        print(f"longexpo: {text}", file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # the program that reads it has ended; the work goes on
+            print(f"longexpo: {text}", file=sys.stderr, flush=True)
 
 
 def configure(level: int) -> None:

@@ -81,6 +81,7 @@ MOMENTS: dict[str, Counter[Buffer]] = {
             buffers.COLOR_DIFFERENCES: 1,
             buffers.GRADIENTS: 1,
             buffers.CHROMA: 1,
+            buffers.APART: 1,
         }
     ),
     "find the roots of the light": Counter({buffers.BLURRED: 1, buffers.LIGHT: 1, buffers.OPPOSED_ROOTS: 1}),

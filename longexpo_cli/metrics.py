@@ -20,8 +20,13 @@ _K2 = 0.03
 def srgb_to_lab(value: npt.NDArray[Any]) -> Array64:
     """Return CIE L*a*b* (D65 white) of sRGB values ... 3: uint8, or floats in 0..1 (CIE 15:2018, 8.2.1)."""
     scaled = value / 255.0 if value.dtype == np.uint8 else np.asarray(value, np.float64)
-    matrix = colour.to_xyz("srgb")
-    ratio = colour.srgb_decode(scaled) @ (matrix / matrix.sum(axis=1, keepdims=True)).T
+    return light_to_lab(colour.srgb_decode(scaled), "srgb")
+
+
+def light_to_lab(light: npt.NDArray[Any], space: str) -> Array64:
+    """Return CIE L*a*b* (D65 white) of linear light ... 3 of a space, 1.0 = white; it may be negative."""
+    matrix = colour.to_xyz(space)
+    ratio = light @ (matrix / matrix.sum(axis=1, keepdims=True)).T
     f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio * (29 / 6) ** 2 / 3 + 4 / 29)
     f_x, f_y, f_z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * f_y - 16, 500 * (f_x - f_y), 200 * (f_y - f_z)], axis=-1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +25,13 @@ from longexpo_cli.recipe import (
     renamed_or_removed,
 )
 
-if TYPE_CHECKING:  # --help must not import it
+if TYPE_CHECKING:  # --help must not import them
     from longexpo_cli.batch import Outcome
+    from longexpo_cli.comparison_report import Result
 
 logger = logging.getLogger(__name__)
 
+_RECIPE_FILE = "longexpo.recipe_file"  # key of click's Context.meta
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 # The first section of --help: these, in this order, then the command's other options.
@@ -65,7 +69,20 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+class _RegularFile(click.Path):
+    """An existing file; of a pipe or a device nobody knows when, or whether, it ends."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; a usage error when it is not a file."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.is_file():
+            self.fail(f"'{path}' is a pipe or a device; pass a file.", param, ctx)
+        return path
+
+
+EXISTING_FILE = _RegularFile(path_type=Path, exists=True, dir_okay=False)
 
 
 class StageValue(click.ParamType):  # type: ignore[type-arg]
@@ -218,6 +235,7 @@ class RecipeCommand(click.Command):
         file: Path | None = ctx.params.pop("recipe_file")
         mode = ctx.params.pop("mode")
         recipe = self.base_recipe(ctx) if file is None else Recipe.from_toml(file)
+        ctx.meta[_RECIPE_FILE] = file
         values = {}
         for stage, parameter in declared():
             name = f"{stage}_{parameter.name}"
@@ -323,14 +341,45 @@ strict_option = click.option("--strict", is_flag=True, help="Fail on dropped fra
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def recipe_files(ctx: click.Context) -> tuple[Path, ...]:
+    """Return the file of --recipe, if it was given."""
+    file: Path | None = ctx.meta.get(_RECIPE_FILE)
+    return () if file is None else (file,)
+
+
 def report(outcome: Outcome, verbosity: int) -> None:
     """Print a burst's files on stdout, notes and errors on stderr; the traceback with -vv or for a bug."""
     if outcome.trace and (verbosity > 1 or outcome.is_bug):
-        click.echo(outcome.trace, err=True, nl=False)
+        say(outcome.trace, err=True, nl=False)
     if outcome.error:
         logger.error("%s", outcome.error)
     if verbosity >= 0:
         for path in outcome.outputs:
-            click.echo(path)
+            say(path)
     for note in outcome.notes:
         logger.warning("%s: %s", outcome.source, note)
+
+
+def print_result(result: Result, *, is_named: bool, is_quiet: bool) -> None:
+    """Print what two pictures differ by on stdout, with their name or quietly not, and failures on stderr."""
+    from longexpo_cli.comparison_report import measures
+
+    found = result.differences
+    if found is not None and not is_quiet:
+        click.echo((f"{result.name}\t" if is_named else "") + measures(found))
+    for failure in result.failures:
+        logger.error("%s%s", f"{result.name}: " if found is not None else "", failure)
+    if found is not None and found.not_finite > found.not_finite_differ:
+        both = found.not_finite - found.not_finite_differ
+        logger.warning("%s: %d pixels are no numbers, the same in both pictures", result.name, both)
+
+
+def say(message: object, *, err: bool = False, nl: bool = True) -> None:
+    """Print; when the program that reads it has ended, this and the rest goes nowhere."""
+    try:
+        click.echo(message, err=err, nl=nl)
+    except BrokenPipeError:
+        stream = sys.stderr if err else sys.stdout
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # or the interpreter fails on it when it ends
+        os.close(nowhere)

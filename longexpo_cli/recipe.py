@@ -82,6 +82,9 @@ REMOVED = {
 }
 
 
+_MAX_BYTES = 1 << 20  # of a recipe; one with every parameter and its meaning has a hundredth
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """All settings of a render: the mode and the parameters of every stage."""
@@ -181,11 +184,18 @@ def renamed_or_removed(stage: str, name: str) -> str:
 def _read_toml(source: Path | str, where: str) -> dict[str, Any]:
     """Return the tables of a TOML file or text; RecipeError when it cannot be read."""
     try:
+        if isinstance(source, Path) and source.exists():
+            if not source.is_file():
+                raise RecipeError(f"{where}: not a file")
+            if source.stat().st_size > _MAX_BYTES:
+                raise RecipeError(f"{where}: larger than any recipe, {source.stat().st_size} bytes")
         return tomllib.loads(source.read_text("utf-8") if isinstance(source, Path) else source)
     except OSError as error:
         raise RecipeError(
             f"{where}: {error.strerror}; `longexpo recipe > FILE` writes one to start from"
         ) from error
+    except RecursionError as error:
+        raise RecipeError(f"{where}: not a recipe: its values are nested too deeply") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{where}: not a TOML file: {error}") from error
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from longexpo_cli import frames
-from longexpo_cli.arrays import Flags
+from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import BurstError, UnreadableFrameError
+from longexpo_cli.files import exposure
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
-from longexpo_cli.vision import blank_rows, defects, flicker
+from longexpo_cli.vision import blank_rows, defects, flicker, impossible_values, shifted_values
 from longexpo_cli.watch import Watch
 
+_LN2 = float(np.log(2.0))
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
 
 
@@ -112,6 +114,9 @@ def survey(
         raise BurstError(
             f"{burst.source}: frame {requested} cannot be read; choose another reference with --reference"
         )
+    believed = _with_believed_exposures(look)
+    if believed is not look.burst:
+        look = replace(_look(believed, look.anchor, params, device, watch), distance=look.distance)
     corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
         look = _look(corrected, look.anchor, params, device, watch, is_first=False)
@@ -125,7 +130,8 @@ class _Look:
     """The readable frames with their previews, the one nearest to the wanted frame, and how far it is.
 
     anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
-    whether it flickers, blank which rows have one value only; all are empty where frames are corrected.
+    whether it flickers, blank which rows have one value only, impossible which values no light makes, cells
+    the means of JPEGs' blocks; all are empty where frames are corrected.
     """
 
     burst: Burst
@@ -136,6 +142,8 @@ class _Look:
     sensor: defects.Evidence
     light: list[flicker.Profile]
     blank: list[Flags]
+    impossible: list[impossible_values.Evidence]
+    cells: list[Array32]
 
 
 def _look(
@@ -155,6 +163,7 @@ def _look(
     refused = list(burst.refused)
     anchor, anchor_low, distance, gain = 0, None, count, None
     sensor, light, blank = defects.begin(count), list[flicker.Profile](), list[Flags]()
+    impossible, cells = list[impossible_values.Evidence](), list[Array32]()
     watch.on_loop("develop", count)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
@@ -169,32 +178,61 @@ def _look(
             sensor = defects.add(sensor, mosaic)
             light.append(flicker.profile(low))
             blank.append(blank_rows.find(mosaic))
+            impossible.append(impossible_values.find(mosaic))
+            cells.append(shifted_values.find(mosaic))
         shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank)
+    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank, impossible, cells)
 
 
 def _without_torn_frames(look: _Look) -> Burst:
-    """Return the burst without frames of which a part is not there, or the same burst."""
-    if not any(rows.any() for rows in look.blank):
-        return look.burst
-    torn = blank_rows.judge(look.blank, look.light, look.previews[0].grid.scale)
-    if not torn:
-        return look.burst
+    """Return the burst without frames of which a part is not there or is no light, or the same burst."""
     burst = look.burst
-    refused = [
-        (burst.shots[n].path, f"is damaged: rows {first} to {last} have one value, unlike the other frames")
-        for n, first, last in torn
-    ]
-    kept = [n for n in range(len(burst.shots)) if n not in [number for number, _, _ in torn]]
+    judged = impossible_values.judge(look.impossible, [preview.grey for preview in look.previews])
+    reasons = dict(judged)
+    if any(rows.any() for rows in look.blank):
+        for n, first, last in blank_rows.judge(look.blank, look.light, look.previews[0].grid.scale):
+            why = f"is damaged: rows {first} to {last} have one value, unlike the other frames"
+            reasons.setdefault(n, why)
+    for n, part in shifted_values.judge(look.cells):
+        where = f"from {part:.0%} of its height down" if part else "everywhere"
+        reasons.setdefault(n, f"is damaged: {where} its values are shifted against the other frames'")
+    if not reasons:
+        return burst
+    kept = [n for n in range(len(burst.shots)) if n not in reasons]
     return replace(
         burst,
         shots=tuple(burst.shots[n] for n in kept),
         numbers=tuple(burst.number(n) for n in kept),
-        refused=(*burst.refused, *refused),
+        refused=(*burst.refused, *((burst.shots[n].path, reasons[n]) for n in sorted(reasons))),
     )
+
+
+def _with_believed_exposures(look: _Look) -> Burst:
+    """Return the burst with its neighbours' exposure for a frame whose light contradicts its header."""
+    burst = look.burst
+    shots = list(burst.shots)
+    for n, beside in exposure.alone([shot.exposure_scale for shot in shots]):
+        usual = np.mean([look.light[m].rows for m in beside], axis=0)
+        differs = look.light[n].rows - usual  # logarithms, of light that the scale has multiplied
+        known = differs[np.isfinite(differs)]
+        scale, like = shots[n].exposure_scale, shots[beside[0]]
+        if known.size and exposure.is_contradicted(scale, float(np.median(known) / _LN2 - np.log2(scale))):
+            shots[n] = replace(
+                shots[n],
+                exposure_scale=like.exposure_scale,
+                exposure_s=like.exposure_s,
+                iso=like.iso,
+                f_number=like.f_number,
+                notes=(*shots[n].notes, f"{shots[n].path.name} is exposed like the others, not as it says"),
+            )
+    if all(new is old for new, old in zip(shots, burst.shots, strict=True)):
+        return burst
+    before, after = (exposure.note_on([one.exposure_scale for one in some]) for some in (burst.shots, shots))
+    notes = tuple(after if note == before else note for note in burst.notes)
+    return replace(burst, shots=tuple(shots), notes=tuple(filter(None, notes)))
 
 
 def _without_defects(look: _Look) -> Burst:

@@ -417,7 +417,7 @@ class MotionField:
 
     displacement D and bend Q, 2 H W 2 float32, hold one vector per frame and pixel, in low pixels: at the
     fraction s of the interval from frame i, frame i is sampled at p + s (D[i] + (1 - s) Q[i]). A bend that is
-    NaN is not known, nor is one where there are none: `blur` guesses it from the pairs before and after.
+    NaN is not known, nor is any where bend is None. `blur` believes the pairs before and after first.
     blend_weight H W float32 in 0..1 is the first frame's weight; the second's is 1 - blend_weight. If there
     is an end_weight H W, it is the first frame's at the interval's end, and weights change linearly to it.
     source names the estimator.

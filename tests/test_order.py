@@ -358,3 +358,30 @@ def test_any_headers_give_an_order(seed: int) -> None:
     assert order.start_s[0] == 0
     assert list(order.start_s) == sorted(order.start_s)
     assert len(order.start_s) == len(order.frames)
+
+
+@pytest.mark.parametrize("date", [(2031, 1, 1), (1904, 1, 1), (1970, 1, 1)])
+@pytest.mark.parametrize("count", [2, 3, 9])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_one_frame_dated_far_away_does_not_lengthen_the_exposure(
+    date: tuple[int, int, int], count: int, place: str
+) -> None:
+    at = {"first": 0, "middle": count // 2, "last": count - 1}[place]
+    noon = datetime.datetime(2024, 5, 6, 12)
+    stamps = [Stamp(f"f{n}.dng", noon + datetime.timedelta(seconds=n), "5") for n in range(count)]
+    stamps[at] = Stamp(f"f{at}.dng", datetime.datetime(*date), "5")
+    found = find_order(stamps)
+    if count == 2:
+        assert found.several.startswith("is hardly one burst")
+        return
+    assert not found.several
+    assert found.frames == tuple(range(count))
+    assert found.start_s == pytest.approx(range(count))
+    assert found.misdated == (at,)
+    assert f"f{at}.dng: dated far away" in found.notes[0]
+
+
+def test_one_frame_a_day_is_a_burst() -> None:
+    noon = datetime.datetime(2024, 5, 6, 12)
+    stamps = [Stamp(f"f{n}.dng", noon + datetime.timedelta(days=1.5 * n)) for n in range(5)]
+    assert not find_order(stamps).several

@@ -126,7 +126,7 @@ def test_a_file_that_is_no_raw_image_is_refused(tmp_path: Path) -> None:
     for data in (b"not an image at all", b"", b"II*\0" + b"\0" * 100):
         path.write_bytes(data)
         with pytest.raises(UnreadableFrameError, match=r"a\.dng"):
-            raw.read_sizes(path)
+            raw.read_header(path)
         with pytest.raises(UnreadableFrameError):
             raw.read_metadata(path, None, None)
 

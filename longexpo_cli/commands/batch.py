@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import ExitStack
+import logging
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
+
+if TYPE_CHECKING:  # --help must not import them
+    from longexpo_cli.batch import Job, Outcome
+
+_LOG = logging.getLogger(__name__)
 
 
 @click.command(
@@ -29,7 +38,7 @@ Examples:
     metavar="N",
     help="Number of bursts rendered in parallel.",
 )
-@click.option("--resume", is_flag=True, help="Skip bursts whose output files all exist.")
+@click.option("--resume", is_flag=True, help="Skip bursts whose results are whole and would be the same.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
 @click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")
 @options.device_option
@@ -56,26 +65,64 @@ def command(
     A burst is a folder with two or more frames, or a video. A burst that fails does not stop the others.
     """
     from longexpo_cli import batch
-    from longexpo_cli.files import export
+    from longexpo_cli.files import output_lock
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
-    jobs = [dataclasses.replace(job, strict=strict, also=also) for job in jobs]
+    keep = options.recipe_files(ctx)
+    jobs = [dataclasses.replace(job, strict=strict, also=also, keep=keep) for job in jobs]
     batch.refuse_shared_targets(jobs)
-    todo = [job for job in jobs if not (resume and job.is_done())]
+    batch.refuse_inputs(jobs, [] if log is None else [log])
+    reasons = [job.why_render() if resume else "" for job in jobs]
+    todo = [job for job, reason in zip(jobs, reasons, strict=True) if reason or not resume]
     if dry_run:
-        for job in jobs:
-            click.echo(f"{'render' if job in todo else 'skip'}\t{job.source}")
+        for job, reason in zip(jobs, reasons, strict=True):
+            words = ["render" if job in todo else "skip", str(job.source), *([reason] if reason else [])]
+            click.echo("\t".join(words))
         return
-    failed = 0
-    with ExitStack() as stack:
-        lines = None if log is None else stack.enter_context(log.open("a", encoding="utf-8"))
-        for outcome in batch.run(todo, workers):
+    for job, reason in zip(jobs, reasons, strict=True):
+        if not reason and resume:
+            output_lock.remove_leftovers(job.sidecar(), job.targets())
+        if reason and reason != batch.NEW:
+            _LOG.warning("%s: rendered again: %s", job.source, reason)
+    if log is not None:
+        log.open("a", encoding="utf-8").close()  # or it fails before the first burst
+    failed, skipped, is_logged = _render(ctx, todo, workers, log, recipe)
+    skipped += len(jobs) - len(todo)
+    if ctx.obj >= 0:
+        done = f"{len(jobs) - skipped - failed} rendered, {skipped} skipped, {failed} failed"
+        options.say(done, err=True)
+    ctx.exit(1 if failed or not is_logged else 0)
+
+
+def _render(
+    ctx: click.Context, jobs: Sequence[Job], workers: int, log: Path | None, recipe: Recipe
+) -> tuple[int, int, bool]:
+    """Render the jobs, log and print their outcomes.
+
+    Return how many failed, how many were found rendered, and whether every line of the log could be written.
+    """
+    from longexpo_cli import batch
+
+    failed, skipped, is_logged = 0, 0, True
+    with closing(batch.run(jobs, workers)) as outcomes:
+        for outcome in outcomes:
+            is_logged &= log is None or _append(log, outcome, recipe)
             options.report(outcome, ctx.obj)
             failed += bool(outcome.error)
-            if lines is not None:
-                lines.write(export.json_text(outcome.to_dict()) + "\n")
-                lines.flush()
-    if ctx.obj >= 0:
-        done = f"{len(todo) - failed} rendered, {len(jobs) - len(todo)} skipped, {failed} failed"
-        click.echo(done, err=True)
-    ctx.exit(1 if failed else 0)
+            skipped += outcome.is_skipped
+    return failed, skipped, is_logged
+
+
+def _append(log: Path, outcome: Outcome, recipe: Recipe) -> bool:
+    """Append an outcome to the log; when that fails, say so and return False: the batch goes on."""
+    from longexpo_cli.files import export
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"time": now} | outcome.to_dict() | {"recipe": recipe.to_dict()}
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            file.write(export.json_text(line) + "\n")
+    except OSError as error:
+        _LOG.error("%s: cannot be written: %s", log, error.strerror or error)
+        return False
+    return True

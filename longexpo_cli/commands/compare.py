@@ -1,31 +1,25 @@
-"""longexpo compare: measure the difference of two images."""
+"""longexpo compare: measure the difference of two images, or of the images of two folders."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 from longexpo_cli import options
-from longexpo_cli.arrays import Array64
-from longexpo_cli.errors import LongexpoError
-from longexpo_cli.files import pictures
-
-STRIP_ROWS = 256  # images are compared in strips of this height, to bound the memory
 
 
 @click.command(
     epilog="""\b
 Examples:
   longexpo compare before.tif after.tif
-  longexpo compare before.jpg after.jpg --max-delta-e 1 --json"""
+  longexpo compare before.jpg after.jpg --max-delta-e 1 --json
+  longexpo compare expected/ out/ --report differences/ --junit compare.xml"""
 )
-@click.argument("first", type=options.EXISTING_FILE, metavar="A")
-@click.argument("second", type=options.EXISTING_FILE, metavar="B")
+@click.argument("first", type=options.EXISTING, metavar="A")
+@click.argument("second", type=options.EXISTING, metavar="B")
 @click.option(
     "--max-delta-e",
     type=click.FloatRange(min=0),
@@ -33,83 +27,57 @@ Examples:
     metavar="E",
     help="Largest CIEDE2000 difference of a pixel that is accepted.",
 )
+@click.option(
+    "--max-ev",
+    type=click.FloatRange(min=0),
+    default=0.15,
+    metavar="EV",
+    help="Largest difference of light above white that is accepted.",
+)
+@click.option("--report", type=options.FOLDER, metavar="DIR", help="Write HTML and pictures of differences.")
+@click.option("--junit", type=options.FILE, metavar="FILE", help="Write the results as JUnit XML.")
 @options.json_option
 @click.pass_context
-def command(ctx: click.Context, *, first: Path, second: Path, max_delta_e: float, as_json: bool) -> None:
-    """Measure colour difference (CIEDE2000), PSNR and SSIM of two images; exit code 1 above --max-delta-e.
+def command(
+    ctx: click.Context,
+    *,
+    first: Path,
+    second: Path,
+    max_delta_e: float,
+    max_ev: float,
+    report: Path | None,
+    junit: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure how much two images differ; exit code 1 above a limit.
 
-    Pass two images of 8 or 16 bits (treated as sRGB) or two scene-linear .tif files (floats, Rec.2020,
-    clipped at white).
+    Pass two images of 8 or 16 bits, two scene-linear .tif files (floats, Rec.2020), or two folders of such,
+    whose images are paired by their names; one without a partner is a failure. CIEDE2000, PSNR and SSIM judge
+    what a screen shows, up to white; light above white is judged in EV. Values that are no numbers (NaN,
+    infinity) fail unless both images have the same at the same places.
     """
-    one, other = _read_picture(first), _read_picture(second)
-    if one.shape != other.shape or (one.dtype == np.float32) != (other.dtype == np.float32):
-        described = " and ".join(
-            f"{path} ({pixels.shape[1]}x{pixels.shape[0]}, {pixels.dtype})"
-            for path, pixels in ((first, one), (second, other))
-        )
-        raise LongexpoError(
-            f"{described} cannot be compared; pass two images of 8 or 16 bits, or two scene-linear files, "
-            "of the same size"
-        )
-    differences = _differences(one, other)
+    from longexpo_cli import comparison, comparison_report
+    from longexpo_cli.files import export
+
+    if first.is_dir() != second.is_dir():
+        raise click.UsageError("pass two images or two folders", ctx)
+    is_folders = first.is_dir()
+    pairs = comparison.pairs(first, second) if is_folders else [(second.name, first, second)]
+    inputs = [path for _, *both in pairs for path in both if path is not None]
+    if report is not None:
+        comparison_report.refuse_inside(report, [first, second] if is_folders else [])
+    export.refuse_inputs([junit] if junit else [], inputs)
+    page = None if report is None else comparison_report.Report(report, max_delta_e, max_ev)
+    begin = time.monotonic()
+    results = []
+    for name, one, other in pairs:
+        results.append(comparison_report.judge(name, one, other, (max_delta_e, max_ev), page))
+        options.print_result(results[-1], is_named=is_folders, is_quiet=as_json)
     if as_json:
-        click.echo(
-            json.dumps({name: value if np.isfinite(value) else None for name, value in differences.items()})
-        )
-    else:
-        click.echo("  ".join(f"{name} {value:.4g}" for name, value in differences.items()))
-    ctx.exit(1 if differences["max_delta_e"] > max_delta_e else 0)
-
-
-def _differences(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> dict[str, float]:
-    """Return the differences of two images; PSNR and SSIM are those of sRGB values 0..1, over all strips."""
-    from longexpo_cli import metrics
-
-    height = one.shape[0]
-    margin = metrics.SSIM_RADIUS_PX
-    max_delta_e = 0.0
-    sum_delta_e = 0.0
-    sum_squared = 0.0
-    sum_ssim = 0.0  # weighted by rows
-    ssim_rows = 0
-    for y in range(0, height, STRIP_ROWS):
-        a, b = _srgb(one[y : y + STRIP_ROWS]), _srgb(other[y : y + STRIP_ROWS])
-        delta_e = metrics.delta_e_2000(metrics.srgb_to_lab(a), metrics.srgb_to_lab(b))
-        max_delta_e = max(max_delta_e, float(delta_e.max()))
-        sum_delta_e += float(delta_e.sum())
-        sum_squared += float(((a - b) ** 2).sum())
-        around = slice(max(y - margin, 0), y + STRIP_ROWS + margin)
-        rows = len(one[around]) - 2 * margin if height > 2 * margin else len(a)
-        if rows > 0:
-            sum_ssim += rows * metrics.ssim(_srgb(one[around]), _srgb(other[around]), 1.0)
-            ssim_rows += rows
-    return {
-        "max_delta_e": max_delta_e,
-        "mean_delta_e": sum_delta_e / (one.shape[0] * one.shape[1]),
-        "psnr_db": 10 * np.log10(one.size / sum_squared) if sum_squared else np.inf,
-        "ssim": sum_ssim / ssim_rows,
-    }
-
-
-def _srgb(values: npt.NDArray[Any]) -> Array64:
-    """Return pixels of 8 or 16 bits, or linear Rec.2020 light, as sRGB values 0..1."""
-    from longexpo_cli import colour
-
-    if values.dtype == np.float32:
-        return np.asarray(colour.srgb_encode(values @ colour.between("rec2020", "srgb").T), np.float64)
-    return values / float(np.iinfo(values.dtype).max)
-
-
-def _read_picture(path: Path) -> npt.NDArray[Any]:
-    """Return an image upright, H W 3, RGB, in its own type; LongexpoError for an unsupported format."""
-    import cv2
-
-    light = pictures.stored_floats(path)
-    if light is not None:
-        return light
-    values = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    if values is None or values.dtype not in (np.uint8, np.uint16, np.float32):
-        raise LongexpoError(
-            f"{path}: unsupported image format; pass 8- or 16-bit images or scene-linear .tif files"
-        )
-    return np.asarray(values[..., ::-1])
+        found = [result.to_dict() for result in results]
+        click.echo(json.dumps(found if is_folders else found[0]))
+    if page is not None:
+        page.write(f"{first.name} and {second.name}")
+    if junit is not None:
+        comparison_report.write_junit(junit, results, time.monotonic() - begin)
+    ctx.exit(1 if any(result.failures for result in results) else 0)

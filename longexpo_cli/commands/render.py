@@ -108,10 +108,12 @@ def command(
             strict=strict,
             dump=dump if dump is None or len(bursts) == 1 else dump / burst.name,
             overwrite=overwrite,
+            keep=options.recipe_files(ctx),
         )
         for burst in bursts
     ]
     batch.refuse_shared_targets(jobs)
+    batch.refuse_inputs(jobs)
     chosen = choose(device)
     failed = 0
     for job in jobs:

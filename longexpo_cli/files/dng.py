@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from longexpo_cli.files.ifd import Directory
 
 # Tags.
 _SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-_STRIP_OFFSETS, _SAMPLES, _TILE_OFFSETS, _SAMPLE_FORMAT = 273, 277, 324, 339
+STRIP_OFFSETS, _SAMPLES, TILE_OFFSETS, _SAMPLE_FORMAT = 273, 277, 324, 339
 _CFA_DIM, _CFA_PATTERN, _DNG_VERSION, _CFA_PLANE_COLOR = 33421, 33422, 50706, 50710
 _LINEARIZATION, _BLACK_DIM, _BLACK, _BLACK_H, _BLACK_V, _WHITE = 50712, 50713, 50714, 50715, 50716, 50717
 _SCALE, _CROP_ORIGIN, _CROP_SIZE, _ACTIVE_AREA = 50718, 50719, 50720, 50829
@@ -218,6 +219,17 @@ def _read(directories: Sequence[Directory]) -> Sensor | None:
         is_mapped=is_mapped,
         fields=(max(_number(tags, _ROW_INTERLEAVE, 1), 1), max(_number(tags, _COLUMN_INTERLEAVE, 1), 1)),
     )
+
+
+def kind_of_values(sensor: Sensor) -> str:
+    """Return what must be the same in all frames of a burst: pattern, type, table ("RGGB mosaic")."""
+    layout = f"{sensor.samples} values per pixel"
+    if sensor.is_mosaic:
+        rows = pattern_of_crop(sensor) if sensor.pattern else ()
+        layout = "".join("RGB"[one] if 0 <= one < 3 else "?" for row in rows for one in row) + " mosaic"
+    table = zlib.crc32(sensor.table.tobytes()) if sensor.table.size else 0
+    parts = [layout, "of floats" if sensor.is_float else "", f"with the table {table:08x}" if table else ""]
+    return " ".join(filter(None, parts))
 
 
 def deinterleaved(values: Any, fields: tuple[int, int]) -> Any:
@@ -423,7 +435,7 @@ def _gain_map(data: bytes, *, by_colour: bool) -> Gain:
 
 
 def _is_raw(tags: Directory) -> bool:
-    has_pixels = _STRIP_OFFSETS in tags or _TILE_OFFSETS in tags
+    has_pixels = STRIP_OFFSETS in tags or TILE_OFFSETS in tags
     is_main = _number(tags, _SUBFILE_TYPE, 0) == 0
     return has_pixels and is_main and _number(tags, _PHOTOMETRIC, 0) in (CFA, LINEAR_RAW)
 

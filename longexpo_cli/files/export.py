@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,9 +40,9 @@ def atomic_set(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
     """Open files for writing and reading that replace paths, all or none, when the block ends without error.
 
     The bytes go to temporary files in the same folders (created if missing), which are all synced before the
-    first is renamed. If a rename fails, those before it are undone; a process that is killed between two
-    renames leaves some new files and some old ones, each whole. OSErrors, but for those of the block, become
-    OutputError.
+    first is renamed; they are renamed in order. If a rename fails, those before it are undone; a process that
+    is killed between two renames leaves some new files and some old ones, each whole. OSErrors, but for those
+    of the block, become OutputError.
     """
     parts = [path.with_name(f".{path.name}.{secrets.token_hex(4)}.part") for path in paths]
     try:
@@ -99,11 +99,27 @@ def _keep(path: Path, old: Path) -> None:
         path.rename(old)
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values as JSON, atomically; OutputError when that fails. Names are written as by json_text."""
-    text = json_text(values, indent=2)
-    with atomic_write(path) as file:
-        file.write(text.encode() + b"\n")
+def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise OutputError when a file to be written is one that is read, by whichever spelling or link."""
+    existing = {identity: path for path in targets if (identity := _identity(path)) is not None}
+    if not existing:
+        return
+    for path in inputs:
+        if (identity := _identity(path)) in existing:
+            target = existing[identity]
+            same = "" if target == path else f" ({path})"
+            raise OutputError(
+                f"{target}: is an input{same}, which is never overwritten; choose another output"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what two names of one file have in common, None for a file that does not exist."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def json_text(values: Mapping[str, Any], indent: int | None = None) -> str:

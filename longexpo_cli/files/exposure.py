@@ -16,6 +16,7 @@ _SAME_EXPOSURE_EV = 0.25  # exposures within this are considered equal
 _BRACKET_EV = 0.5  # from frame to frame, exposure that drifts changes by less
 _BRACKET_LEAP_EV = 2.5  # a bracket also where it stays: so much more light clips what the burst shows
 _NOTED_EV = 0.5  # differences in exposure that are worth a note
+_MAX_PART = 0.25  # of a stated difference: a frame that differs by less is exposed as the others
 _DEFAULT_ISO = 100.0  # of frames without an ISO tag
 
 
@@ -65,10 +66,44 @@ def match(exposures: Sequence[Exposure]) -> Matched:
     )
 
 
+def alone(scales: Sequence[float]) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the frames whose exposure is unlike that of most by half a stop or more, and their neighbours.
+
+    scales are those of the burst's frames in time order. The neighbours have the usual exposure; where most
+    frames do not, and where a change stays, no frame is returned.
+    """
+    stops = [abs(math.log2(scale)) for scale in scales]
+    usual = [n for n, stop in enumerate(stops) if stop <= _SAME_EXPOSURE_EV]
+    if len(usual) < 2 or 2 * len(usual) <= len(stops):
+        return []
+    found = []
+    for n, stop in enumerate(stops):
+        beside = tuple(m for m in (n - 1, n + 1) if 0 <= m < len(stops))
+        if stop >= _BRACKET_EV and all(m in usual for m in beside):
+            found.append((n, beside))
+    return found
+
+
+def is_contradicted(scale: float, brighter_ev: float) -> bool:
+    """Whether a frame cannot be exposed as its header says, by how much brighter it is than its neighbours.
+
+    brighter_ev is of the light on the sensor, before it is multiplied by scale. A frame that the header calls
+    half as exposed and that is as bright as the others either has a wrong header or was taken in twice the
+    light, which lasted for one frame; in both cases its light is not to be doubled.
+    """
+    stated_ev = -math.log2(scale)
+    return abs(brighter_ev) <= _MAX_PART * abs(stated_ev)
+
+
 def note(matched: Matched) -> str:
     """Return a sentence where frames that are used differ in exposure by half a stop or more, else ""."""
     pairs = zip(matched.scales, matched.is_bracket, strict=True)
-    used = [math.log2(scale) for scale, is_bracket in pairs if not is_bracket]
+    return note_on([scale for scale, is_bracket in pairs if not is_bracket])
+
+
+def note_on(scales: Sequence[float]) -> str:
+    """Return the note on frames that are used, by their scales."""
+    used = [math.log2(scale) for scale in scales]
     range_ev = max(used, default=0.0) - min(used, default=0.0)
     if range_ev < _NOTED_EV:
         return ""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from longexpo_cli.files import clip, phone_pictures, pictures, raw
+from longexpo_cli.files import clip, phone_pictures, pictures, raw, results
 from longexpo_cli.files.names import natural_key
 
 logger = logging.getLogger(__name__)
@@ -17,7 +17,10 @@ logger = logging.getLogger(__name__)
 _SIDECARS = frozenset(
     {".xmp", ".json", ".txt", ".toml", ".md", ".db", ".ini", ".thm", ".wav", ".pp3", ".dop"}
 )
-_OWN_OUTPUT = re.compile(r"\.(foreground|background)\.(tiff?|jpe?g)$", re.IGNORECASE)
+_OWN_OUTPUT = re.compile(  # the names of results in folders
+    r"\.(foreground|background)(\.(print|sharp|streaks|mask))?\.(tiff?|jpe?g|png|avif|jxl|dng)$",
+    re.IGNORECASE,
+)
 _RAW_PART = re.compile(r"\.raw-\d+(\..*)?$")  # PXL_1.RAW-01.COVER.jpg, PXL_1.RAW-02.ORIGINAL.dng
 # Recycle bins, thumbnails and resource forks of NAS systems, Windows and macOS; others begin with a dot.
 _SYSTEM_FOLDERS = frozenset(
@@ -51,7 +54,7 @@ def frames_in(folder: Path) -> list[Path]:
 
     The type is that of most files. Of the same pictures in two types, RAW is preferred to TIFF, TIFF to PNG,
     PNG to JPEG; so are RAW files whatever their names, if they are half as many. Hidden files, sidecars and
-    the output files of longexpo are ignored. The list may be empty.
+    results (see results_among) are ignored. The list may be empty.
     """
     return chosen_frames(files_in(folder))
 
@@ -90,12 +93,18 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
+def results_among(files: Sequence[Path]) -> set[Path]:
+    """Return those of a folder's files that are results, by their names or the JSON beside them."""
+    return results.among(files) | {path for path in files if _OWN_OUTPUT.search(path.name)}
+
+
 def chosen_frames(files: Sequence[Path]) -> list[Path]:
     """Return those of a folder's files that are frames (see frames_in)."""
     by_type: dict[str, list[Path]] = {}
+    written = results_among(files)
     for path in files:
         kind = _file_type(path)
-        if (kind in _PICTURE_TYPES or kind in raw.EXTENSIONS) and not _OWN_OUTPUT.search(path.name):
+        if (kind in _PICTURE_TYPES or kind in raw.EXTENSIONS) and path not in written:
             by_type.setdefault(kind, []).append(path)
     if not by_type:
         return []
@@ -122,8 +131,9 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
     frame_type = _file_type(frames[0])
     stems = {picture_name(path) for path in frames}
     unused: list[tuple[Path, str]] = []
+    written = results_among(files)
     for path in sorted(files, key=lambda path: natural_key(path.name)):
-        is_sidecar = path.suffix.lower() in _SIDECARS or _OWN_OUTPUT.search(path.name)
+        is_sidecar = path.suffix.lower() in _SIDECARS or path in written
         if is_sidecar or _file_type(path) == frame_type:
             continue
         is_companion = picture_name(path) in stems

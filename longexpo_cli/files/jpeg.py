@@ -20,6 +20,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array8
 from longexpo_cli.files import markers
+from longexpo_cli.files.markers import Data
 
 _CODEC_LOGGER = "imagecodecs"
 _DAMAGE = (
@@ -33,6 +34,7 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _RESTART_INTERVAL = 0xDD
 _PROGRESSIVE = (0xC2, 0xCA)
 _LOSSLESS = 0xC3
+_TABLES = 0xDB  # DQT
 _APP14 = 0xEE
 _ADOBE_RGB = 0  # colour transform of an Adobe marker: none
 # Search for repeated parts: one window of 8 bytes in 64 is looked at, which finds 256 bytes or more; in large
@@ -105,6 +107,24 @@ def lossless_damage(data: bytes) -> str:
     if at >= 0 and not is_padding and symbols and 0 not in symbols:
         return "is damaged: a part of its picture is zeros"
     return _repeated_part(data)
+
+
+def quantization_tables(data: Data) -> bytes:
+    """Return the quantization tables of a JPEG as stored, with what precedes each; b"" for none."""
+    segments = markers.jpeg_segments(data, 0, len(data))
+    found = [bytes(data[at : at + length]) for marker, at, length in segments if marker == _TABLES]
+    return b"".join(found)
+
+
+def lossless_pixels(data: bytes) -> int:
+    """Return how many values the header of a lossless JPEG promises; 0 of other data."""
+    if data[:2] != markers.JPEG_SIGNATURE:
+        return 0
+    for marker, at, length in markers.jpeg_segments(data, 0, len(data)):
+        if marker == _LOSSLESS and length >= 6 and at + 6 <= len(data):
+            height, width, count = struct.unpack_from(">HHB", data, at + 1)
+            return int(height * width * count)
+    return 0
 
 
 def require_sound_tiff(data: bytes, page: int) -> None:

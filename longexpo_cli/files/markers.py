@@ -40,11 +40,14 @@ def is_frame_header(marker: int) -> bool:
 def png_chunks(data: Data, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield type, first byte and length of the data of each chunk of a PNG (W3C PNG 2003, section 5.3).
 
-    Iteration stops where no chunk of 12 bytes fits before byte end; the data of the last chunk may extend
-    beyond it.
+    Iteration stops after the chunk IEND, or where no chunk of 12 bytes fits before byte end; the data of the
+    last chunk may extend beyond it.
     """
     at = len(PNG_SIGNATURE)
     while at + 12 <= end:
         length = int.from_bytes(data[at : at + 4], "big")
-        yield bytes(data[at + 4 : at + 8]), at + 8, length
+        kind = bytes(data[at + 4 : at + 8])
+        yield kind, at + 8, length
+        if kind == b"IEND":
+            return
         at += 12 + length

@@ -73,6 +73,8 @@ _NOISE_PROFILE = 51041
 _APEX_OVERFLOW = 40.0  # 2^40 s and f/2^20 are no exposures
 _UNCOMPRESSED = 1
 _LOSSLESS_JPEG = 7
+_MAX_EXPANSION = 4  # of data that does not compress
+_MAX_PADDING_BYTES = 16 << 20  # and of tiles that the picture fills in part
 _MAX_BASELINE_EV = 10.0  # larger values are damaged
 _ISO_OVERFLOW = 65535  # ISOSpeedRatings has 16 bits; this value refers to newer tags (Exif 2.32, 4.6.5)
 
@@ -321,6 +323,8 @@ def _pixel_data_defect(found: list[Directory], size: int) -> str:
         missing = missing_pieces(starts, counts, _strips_or_tiles(tags), _uncompressed_bytes(tags), size)
         if missing:
             return missing
+        if sum(counts) > _MAX_EXPANSION * _decoded_bytes(tags) + _MAX_PADDING_BYTES:
+            return f"is damaged: {int(sum(counts))} bytes are said to hold its picture, far more than it has"
         is_lossless_jpeg = _first(tags, _COMPRESSION, _UNCOMPRESSED) == _LOSSLESS_JPEG
         if is_lossless_jpeg and _first(tags, _TILE_WIDTH, 0) > _first(tags, _WIDTH, 0):
             return "has a lossless JPEG tile wider than its picture, which LibRaw decodes wrongly"
@@ -345,7 +349,10 @@ def _strips_or_tiles(tags: Directory) -> int:
 
 def _uncompressed_bytes(tags: Directory) -> int:
     """Return the bytes an uncompressed picture needs; 0 for a compressed one."""
-    if _first(tags, _COMPRESSION, _UNCOMPRESSED) != _UNCOMPRESSED:
-        return 0
+    return _decoded_bytes(tags) if _first(tags, _COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED else 0
+
+
+def _decoded_bytes(tags: Directory) -> int:
+    """Return the bytes that a picture has when it is not compressed."""
     bits = _first(tags, _BITS_PER_SAMPLE, 8) * _first(tags, _SAMPLES_PER_PIXEL, 1)
     return _first(tags, _WIDTH, 0) * _first(tags, _LENGTH, 0) * bits // 8

@@ -176,6 +176,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
+    several = several or _days_apart(names, frames, times)
     notes += () if several else _pauses(names, frames, times, unit_s)
     missing = sum(stamps[n].taken is None for n in frames)
     if missing:
@@ -483,6 +484,20 @@ def _pieces(
             when = "before" if is_early else "after"
             strays.append((frames[piece[0]], f"was taken {_duration(away)} {when} the other frames"))
     return tuple(frames[at] for at in kept), [times[at] for at in kept], tuple(strays), ""
+
+
+def _days_apart(names: Sequence[str], frames: Sequence[int], times: Sequence[float]) -> str:
+    """Return that neighbouring frames are more than a day apart, or "" where they are not, or all are evenly.
+
+    Where most frames are within a day of each other, a far date is not believed; here there is no majority.
+    """
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    longest = max(steps, default=0.0)
+    if longest <= _DAY_S or (len(steps) > 1 and _are_even(steps)):
+        return ""
+    at = steps.index(longest)
+    first, second = names[frames[at]], names[frames[at + 1]]
+    return f"is hardly one burst: {_duration(longest)} pass between {first} and {second}"
 
 
 def _pauses(

@@ -152,9 +152,10 @@ def _heic(data: bytes) -> Header:
 
 
 def _riff(data: Data) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, first byte and length of each chunk of a WebP."""
+    """Yield kind, first byte and length of each chunk of a WebP, to the end that its header says."""
     at = 12
-    while at + 8 <= len(data):
+    end = min(8 + int.from_bytes(data[4:8], "little"), len(data))
+    while at + 8 <= end:
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         yield bytes(data[at : at + 4]), at + 8, length
         at += 8 + length + length % 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import damage, icc, jpeg, markers, phone_pictures, picture_colour, tiff_page
+from longexpo_cli.files.markers import Data
 from longexpo_cli.files.phone_pictures import PhonePictureError
 from longexpo_cli.files.picture_colour import ColourError
 from longexpo_cli.files.tiff_page import TiffError
@@ -21,6 +24,9 @@ TIFF = frozenset({".tif", ".tiff"})
 PNG = frozenset({".png"})
 JPEG = frozenset({".jpg", ".jpeg", ".jpe"})
 _JPEG_IN_TIFF = 7  # Compression
+_MAX_BYTES_PER_PX = 16  # of an encoded picture: twice the largest pixel, of four channels of 16 bits
+_MAX_OTHER_BYTES = 256 << 20  # beside the picture: previews, profiles, the video of a motion photo
+_MAX_PHONE_BYTES = 1 << 30  # of formats that always compress
 _MIN_PNG_BYTES = 33  # signature and IHDR chunk
 _PNG_COLOUR = 2  # bit of IHDR's colour type: RGB or palette, not grey
 
@@ -37,7 +43,7 @@ class ImageInfo:
     max_value is 255 or 65535 (less for 9 to 15 bits), 2^bits - 1 for more bits, 1.0 for floats. white_light
     is the light of the brightest value that the picture holds or may hold, 1.0 = white. is_table: values are
     8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does. orientation
-    (EXIF, 1..8) is None where the tags of the file say it.
+    (EXIF, 1..8) is None where the tags of the file say it. tables are a JPEG's quantization tables.
     """
 
     size_px: tuple[int, int]
@@ -47,6 +53,7 @@ class ImageInfo:
     white_light: float = 1.0
     is_float: bool = False
     orientation: int | None = None
+    tables: bytes = b""
 
     @property
     def is_table(self) -> bool:
@@ -54,14 +61,15 @@ class ImageInfo:
         return not self.is_float and self.max_value <= 65535 and self.colour.transfer.curve != "decoded"
 
 
-def image_info(path: Path) -> ImageInfo:
+def image_info(path: Path, max_pixels: float = math.inf) -> ImageInfo:
     """Return a picture's size and largest value without decoding it.
 
-    Pictures of floats are decoded, for their brightest light. UnreadableFrameError when it is not a grey or
-    RGB TIFF, PNG or JPEG, is truncated, or has a profile that cannot be used.
+    Pictures of floats and up to max_pixels are decoded, for their brightest light. UnreadableFrameError when
+    it is not a grey or RGB TIFF, PNG or JPEG, is truncated, or has a profile that cannot be used.
     """
     info = _stored_info(path)
-    return replace(info, white_light=_brightest(path, info)) if info.is_float else info
+    is_decoded = info.is_float and info.size_px[0] * info.size_px[1] <= max_pixels
+    return replace(info, white_light=_brightest(path, info)) if is_decoded else info
 
 
 def _stored_info(path: Path) -> ImageInfo:
@@ -69,10 +77,15 @@ def _stored_info(path: Path) -> ImageInfo:
     try:
         if path.suffix.lower() in TIFF:
             return _tiff_info(path)
-        data = path.read_bytes()
+        size = path.stat().st_size
         if path.suffix.lower() in phone_pictures.EXTENSIONS:
-            return _phone_info(path, data)
-        return _png_info(path, data) if path.suffix.lower() in PNG else _jpeg_info(path, data)
+            if size > _MAX_PHONE_BYTES:
+                raise UnreadableFrameError(path, f"has {size} bytes, more than any picture of its kind")
+            return _phone_info(path, path.read_bytes())
+        if not size:
+            raise UnreadableFrameError(path, "is empty")
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _png_info(path, data) if path.suffix.lower() in PNG else _jpeg_info(path, data)
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
     except (ColourError, TiffError, PhonePictureError) as error:
@@ -218,6 +231,7 @@ def _decode_tiff(path: Path) -> Any:
             if missing := damage.tiff_damage(page, file.filehandle.size):
                 raise UnreadableFrameError(path, missing)
             if int(page.compression) == _JPEG_IN_TIFF and isinstance(page.index, int):
+                _require_possible_size(path, file.filehandle.size, (page.imagelength, page.imagewidth))
                 jpeg.require_sound_tiff(path.read_bytes(), page.index)
             return tiff_page.values(page)
     except UnreadableFrameError:
@@ -228,13 +242,22 @@ def _decode_tiff(path: Path) -> Any:
         raise UnreadableFrameError(path, f"cannot be decoded ({error})") from error
 
 
-def _png_info(path: Path, data: bytes) -> ImageInfo:
+def _require_possible_size(path: Path, size: int, size_px: tuple[int, int]) -> None:
+    """Raise UnreadableFrameError where a file is larger than its picture can be, before all of it is read."""
+    if size > _MAX_OTHER_BYTES + _MAX_BYTES_PER_PX * size_px[0] * size_px[1]:
+        raise UnreadableFrameError(
+            path, f"has {size} bytes, more than a picture of {size_px[1]} x {size_px[0]} px can have"
+        )
+
+
+def _png_info(path: Path, data: Data) -> ImageInfo:
     """Read the IHDR chunk and look for IEND, which a truncated file lacks."""
-    if not data.startswith(markers.PNG_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < _MIN_PNG_BYTES:
+    if data[:8] != markers.PNG_SIGNATURE or data[12:16] != b"IHDR" or len(data) < _MIN_PNG_BYTES:
         raise UnreadableFrameError(path, "is not a PNG")
+    size_px = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
+    _require_possible_size(path, len(data), size_px)
     if not any(kind == b"IEND" for kind, _, _ in markers.png_chunks(data, len(data))):
         raise UnreadableFrameError(path, "is truncated")
-    size_px = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
     chunks = {
         kind: data[at : at + length]
         for kind, at, length in markers.png_chunks(data, len(data))
@@ -246,20 +269,22 @@ def _png_info(path: Path, data: bytes) -> ImageInfo:
     return ImageInfo(size_px, white, meaning, black, meaning.white_light)
 
 
-def _jpeg_info(path: Path, data: bytes) -> ImageInfo:
+def _jpeg_info(path: Path, data: Data) -> ImageInfo:
     """Read the frame header and look for the end marker after the first scan.
 
     Inside a scan 0xFF is always followed by 0 or a restart marker, so the first end marker is the picture's.
     """
-    if not data.startswith(markers.JPEG_SIGNATURE):
+    if data[:2] != markers.JPEG_SIGNATURE:
         raise UnreadableFrameError(path, "is not a JPEG")
     size_px, channels = (0, 0), 3
     for marker, start, _ in markers.jpeg_segments(data, 0, len(data)):
         if markers.is_frame_header(marker):
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
             size_px, channels = (int.from_bytes(height, "big"), int.from_bytes(width, "big")), data[start + 5]
+            _require_possible_size(path, len(data), size_px)
         if marker == markers.START_OF_SCAN and data.rfind(markers.END_OF_IMAGE, start) >= 0:
             if channels not in (1, 3):
                 raise UnreadableFrameError(path, "is a CMYK JPEG; convert the frames to RGB")
-            return ImageInfo(size_px, 255, picture_colour.of_jpeg(data, len(data), channels))
+            meaning = picture_colour.of_jpeg(data, len(data), channels)
+            return ImageInfo(size_px, 255, meaning, tables=jpeg.quantization_tables(data))
     raise UnreadableFrameError(path, "is truncated or not a JPEG")

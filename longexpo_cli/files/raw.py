@@ -20,7 +20,7 @@ import numpy.typing as npt
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import damage, dng, ifd, tiff_dng
+from longexpo_cli.files import damage, dng, ifd, jpeg, tiff_dng
 from longexpo_cli.types import Mosaic, SensorKind, Shot
 
 EXTENSIONS = frozenset(
@@ -40,6 +40,8 @@ _MAX_BLACK_ROWS = 0.03  # fraction of rows of zeros; more means a damaged file
 _XTRANS_SIDE = 6  # of the X-Trans pattern
 _MARKESTEIJN_SIDE = 512  # pixels below which LibRaw refuses to do more than average neighbours
 _NEAR_BLACK = 0.5  # of the black level: noise does not reach further down in a whole row
+_JPEG_HEADER_BYTES = 4096  # of a lossless JPEG, in which its size is
+_MAX_PROMISED = 8  # values for each pixel: four colours, and tiles that are cut by the picture's edge
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
 # Detection of clipping below the stated white level, in the histogram of one CFA position.
@@ -73,20 +75,57 @@ class RawMetadata:
     sensor: SensorKind = ""
 
 
-def read_sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (height, width) of the whole sensor and of the picture, without decoding.
+@dataclass(frozen=True, slots=True)
+class RawHeader:
+    """What a file says of its values before they are decoded, in LibRaw's or a DNG's words.
+
+    sensor_px and size_px are (height, width) of the whole sensor and of the picture; black_dn and white_dn
+    levels of its pixels; gains the white balance, None where there is none; values what kind of values there
+    are, for a comparison with other frames ("RGGB values of 16 bits").
+    """
+
+    sensor_px: tuple[int, int]
+    size_px: tuple[int, int]
+    black_dn: tuple[float, ...]
+    white_dn: tuple[float, ...]
+    gains: tuple[float, float, float] | None
+    values: str
+
+
+def read_header(path: Path, as_shot_neutral: Sequence[float] | None = None) -> RawHeader:
+    """Return what a file says of its values, without decoding; as_shot_neutral is its DNG tag or None.
 
     UnreadableFrameError when LibRaw does not support the file.
     """
     sensor = _dng_sensor(path)
+    gains = None if as_shot_neutral is None else _normalized_gains([1 / part for part in as_shot_neutral])
     if sensor is not None and sensor.needs_tifffile:
-        return sensor.size_px, sensor.picture_px
+        return _dng_header(sensor, gains)
     with _open(path) as file:
-        sizes = file.sizes
-        whole = int(sizes.raw_height), int(sizes.raw_width)
+        gains = gains or _normalized_gains(file.camera_whitebalance)
+        whole = int(file.sizes.raw_height), int(file.sizes.raw_width)
         if sensor is not None and sensor.size_px == whole:
-            return whole, sensor.picture_px
-        return whole, (int(sizes.height), int(sizes.width))
+            return _dng_header(sensor, gains)
+        return RawHeader(
+            sensor_px=whole,
+            size_px=(int(file.sizes.height), int(file.sizes.width)),
+            black_dn=tuple(float(level) for level in file.black_level_per_channel),
+            white_dn=(max(_stated_white(file), 1.0),),
+            gains=gains,
+            values=f"{file.num_colors} colours",
+        )
+
+
+def _dng_header(sensor: dng.Sensor, gains: tuple[float, float, float] | None) -> RawHeader:
+    black = sensor.black + sum(float(part.mean()) for part in (sensor.black_h, sensor.black_v) if part.size)
+    return RawHeader(
+        sensor_px=sensor.size_px,
+        size_px=sensor.picture_px,
+        black_dn=tuple(black.ravel().tolist()),
+        white_dn=sensor.white,
+        gains=gains,
+        values=dng.kind_of_values(sensor),
+    )
 
 
 def read_metadata(
@@ -224,6 +263,7 @@ def _source(path: Path) -> Iterator[_Source]:
             raise UnreadableFrameError(path, str(error)) from error
         return
     with _open(path) as file:
+        _require_possible_jpegs(path, int(file.sizes.raw_height) * int(file.sizes.raw_width))
         file.unpack()
         other = file.other
         camera = _Camera(
@@ -243,6 +283,27 @@ def _source(path: Path) -> Iterator[_Source]:
                 )
             sensor = None
         yield _Source(file, stored, sensor, camera)
+
+
+def _require_possible_jpegs(path: Path, pixels: int) -> None:
+    """Raise UnreadableFrameError where the lossless JPEGs of a RAW file promise far more than its pixels.
+
+    LibRaw decodes as many rows as they promise, which takes minutes where nothing is behind them.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = ifd.read_directories(data) if data[:4] in _DNG_SIGNATURES else []
+            promised = 0
+            for tags in found:
+                starts = tags.get(dng.TILE_OFFSETS) or tags.get(dng.STRIP_OFFSETS) or ()
+                for start in starts:
+                    promised += jpeg.lossless_pixels(data[int(start) : int(start) + _JPEG_HEADER_BYTES])
+    except (OSError, ValueError):
+        return  # LibRaw says so
+    if promised > _MAX_PROMISED * pixels:
+        raise UnreadableFrameError(
+            path, f"is damaged: its lossless JPEGs promise {promised} values for {pixels} pixels"
+        )
 
 
 def _dng_sensor(path: Path) -> dng.Sensor | None:
@@ -269,6 +330,9 @@ def _decode(path: Path, source: _Source) -> _Decoded:
     )
     if decoded.values.size == 0:
         raise UnreadableFrameError(path, "has no pixels")
+    if decoded.values.dtype == np.float32 and not np.isfinite(decoded.values).all():
+        count = np.count_nonzero(~np.isfinite(decoded.values))
+        raise UnreadableFrameError(path, f"has {count} values that are not numbers (NaN or infinite)")
     if source.sensor is None or max(decoded.unchanged_black) > 0:
         _require_exposed(path, decoded.unchanged, decoded.unchanged_black)
     if decoded.is_monochrome:

@@ -44,7 +44,7 @@ def tangents(
     Each holds the tangents at the path's start and end, x y x y. lines is 2 h w 2 float32, as are those of
     the pairs before and after; None where there is no such pair. The scales are this pair's duration
     divided by theirs. bends is 2 h w 2 float32 like lines, NaN or None where it is not known; where it is, it
-    gives the tangents.
+    gives the tangents that no pair before or after does.
     """
     _, height, width, _ = lines.shape
     result = TANGENTS.allocate(device, height, width)

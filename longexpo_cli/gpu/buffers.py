@@ -66,7 +66,7 @@ LOW_FRAME = Buffer(Extent.LOW, "float32", channels=4)
 ENERGY = Buffer(Extent.LOW, "float16")
 # Develop: where samples are clipped; the unclipped light around; its colour (uploaded).
 MARKS = Buffer(Extent.TILE, "uint8")
-RIM_SUMS = Buffer(Extent.TILE, "float32", channels=28)
+RIM_SUMS = Buffer(Extent.TILE, "float32", channels=55)
 RIM = Buffer(Extent.TILE, "float32", channels=4)
 # Uploaded: the sensor values of a frame, 8 or 16 bits; the merged samples or picture.
 STORED_VALUES = Buffer(Extent.STORED, "uint16")
@@ -93,6 +93,7 @@ COLOR_DIFFERENCES = Buffer(Extent.BAND, "float32", channels=2)
 GRADIENTS = Buffer(Extent.BAND, "float32", channels=2)
 CHROMA = Buffer(Extent.BAND, "float32")
 LIGHT = Buffer(Extent.FULL, "float32", channels=3)
+APART = Buffer(Extent.FULL, "float16")  # what the reference shows more than the mean
 
 # Denoise: opposed roots of light at full and half resolution; the noise removed from cells; frames merged.
 OPPOSED_ROOTS = Buffer(Extent.FULL, "float32", planes=3)

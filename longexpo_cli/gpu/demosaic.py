@@ -7,10 +7,12 @@ black and gain hold one float32 for each position of the pattern.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from longexpo_cli.arrays import Array32
-from longexpo_cli.gpu.buffers import BAND, CHROMA, COLOR_DIFFERENCES, GRADIENTS
+from longexpo_cli.gpu.buffers import APART, BAND, CHROMA, COLOR_DIFFERENCES, GRADIENTS
 from longexpo_cli.gpu.develop import levels, rim_arguments, value_defines
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.types import Shot
@@ -18,7 +20,30 @@ from longexpo_cli.types import Shot
 PAD = 12  # pixels by which a band exceeds its output on every side; even, to keep the pattern
 KNEE = 5e-4  # light at which the curve changes from linear to square root; about the noise of dark areas
 BAND_PIXELS = 1 << 21  # pixels demosaiced at once: about 50 MB of buffers
+SIDE = 8  # pixels of a block of detail in each direction
 _CURVE = (f"PAD={PAD}", f"KNEE={KNEE}f")
+_TILE = 32  # pixels that a work-item of demosaic_detail computes, in each direction
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """Displaced frames that are averaged with the demosaiced light.
+
+    total 3 h w and counts 3 h/2 w/2 are those of the merge. apart H W float16 gets what the reference's
+    samples show more than the mean, in roots of light by roots (16 float32, kernels/denoise_roots.cl).
+    """
+
+    total: DeviceArray
+    counts: DeviceArray
+    apart: DeviceArray
+    roots: Array32
+
+
+def displaced(
+    device: Device, total: DeviceArray, counts: DeviceArray, size_px: tuple[int, int], roots: Array32
+) -> Displaced:
+    """Return displaced frames with a buffer for what the reference shows more than the mean."""
+    return Displaced(total, counts, APART.allocate(device, *size_px), roots)
 
 
 def band_rows(width: int) -> int:
@@ -36,7 +61,7 @@ def demosaic_band(
     values: DeviceArray,
     shot: Shot,
     rim: DeviceArray | None,
-    merged: tuple[DeviceArray, DeviceArray] | None,
+    merged: Displaced | None,
     light: DeviceArray,
     first: int,
     rows: int,
@@ -148,7 +173,7 @@ def interpolate(
     band: DeviceArray,
     chroma: DeviceArray,
     rim: DeviceArray | None,
-    merged: tuple[DeviceArray, DeviceArray] | None,
+    merged: Displaced | None,
     light: DeviceArray,
     first: int,
     red: int,
@@ -156,10 +181,14 @@ def interpolate(
 ) -> DeviceArray:
     """Write a band's inner pixels into rows first.. of light H W 3 float32, and return it.
 
-    rim is the rim colours (develop.bin_cfa), merged the total and the counts of displaced frames, if any.
+    rim is the rim colours (develop.bin_cfa), merged the displaced frames, if any.
     """
     rows, width = band.shape[0] - 2 * PAD, light.shape[1]
-    total, counts = merged or (device.zeros((3, 1, 1), "float32"), device.zeros((3, 1, 1), "float32"))
+    if merged is None:
+        nothing = device.zeros((3, 1, 1), "float32")
+        others = Displaced(nothing, nothing, device.zeros((1, 1), "float16"), np.zeros(16, np.float32))
+    else:
+        others = merged
     device.run(
         "demosaic_interpolate",
         (width, rows),
@@ -167,10 +196,12 @@ def interpolate(
         band=band,
         chroma=chroma,
         **rim_arguments(device, rim),
-        total=total,
-        counts=counts,
-        total_columns=total.shape[2],
-        total_rows=total.shape[1],
+        total=others.total,
+        counts=others.counts,
+        apart=others.apart,
+        roots=tuple(map(float, others.roots)),
+        total_columns=others.total.shape[2],
+        total_rows=others.total.shape[1],
         light=light,
         width=width,
         first=first,
@@ -178,6 +209,40 @@ def interpolate(
         red_x=red & 1,
         red_y=red >> 1,
         colour=colour,
+    )
+    return light
+
+
+def detail(
+    device: Device,
+    merged: Displaced,
+    light: DeviceArray,
+    variance: float,
+    threshold: float,
+    back: Array32,
+) -> DeviceArray:
+    """Add detail that only the reference shows to the mean light H W 3 float32, and return it.
+
+    variance is that of the noise of a sample's root; what stands out from it by threshold is added. back: see
+    kernels/denoise_light.cl.
+    """
+    height, width = light.shape[:2]
+    device.run(
+        "demosaic_detail",
+        (-(-width // _TILE), -(-height // _TILE)),
+        defines=(f"DCT_SIDE={SIDE}",),
+        group=(1, 1) if device.info.is_cpu else (8, 4),
+        apart=merged.apart,
+        counts=merged.counts,
+        light=light,
+        width=width,
+        height=height,
+        cell_columns=merged.counts.shape[2],
+        cell_rows=merged.counts.shape[1],
+        variance=variance,
+        threshold=threshold,
+        roots=tuple(map(float, merged.roots)),
+        back=tuple(map(float, back)),
     )
     return light
 

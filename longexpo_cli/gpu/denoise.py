@@ -75,6 +75,7 @@ def shrink(
     device.run(
         "denoise_shrink",
         (-(-width // _TILE), -(-height // _TILE), 3),
+        defines=(f"DCT_SIDE={SIDE}",),
         group=(1, 1, 1) if device.info.is_cpu else (8, 4, 1),
         planes=planes,
         coarse=less,

@@ -68,7 +68,7 @@ def bin_cfa(
     if not marks.get().any():
         return frame, None
     sums = rim_sums(device, values, marks, red, black, inverse, colour).get()
-    rim = device.upload(rim_colours(sums, colour[:3])) if sums[..., 3].any() else None
+    rim = device.upload(rim_colours(sums, colour[:3])) if sums[..., 1:].any() else None
     bin_cells(device, values, frame, marks, rim, red, black, inverse, colour, second=True)
     return frame, rim
 
@@ -115,7 +115,7 @@ def rim_sums(
     inverse: Array32,
     colour: Array32,
 ) -> DeviceArray:
-    """Return the sums of unclipped light near marked tiles, h w 28 float32 (kernels/develop_rims.cl)."""
+    """Return the sums of unclipped light near marked tiles, h w 55 float32 (kernels/develop_rims.cl)."""
     height, width = values.shape
     sums = RIM_SUMS.allocate(device, *marks.shape)
     device.run(

@@ -141,7 +141,7 @@ def _tangents(
 ) -> DeviceArray:
     """Return the tangents of a pair's paths at both frames, 2 H W 4 in low pixels (equation 7).
 
-    They are those of its bends where these are known. displacement is the pair's; before and after are the
+    Bends give those that no pair before or after does. displacement is the pair's; before and after are the
     pairs that share a frame with it, None at an end of the run, where a path is extrapolated.
     """
     around = [

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from longexpo_cli.arrays import Array32, Array64
+from longexpo_cli.even_roots import root_curves
 from longexpo_cli.gpu import demosaic as demosaic_kernels
 from longexpo_cli.gpu import denoise as kernels
 from longexpo_cli.gpu import develop as develop_kernels
@@ -29,9 +30,6 @@ from longexpo_cli.types import Frame, Shot
 THRESHOLDS = (1.75, 1.0, 1.0)
 LEVELS = len(THRESHOLDS)
 POINT_THRESHOLD = 4.0  # times the noise variance: points that stand out more are put back (denoise_light.cl)
-MAX_OFFSET = 1.0  # light: a noise that hardly grows with light has no square root; white is 1
-ANSCOMBE = 3 / 8  # of the scale is added to the offset: the variance of roots is even down to little light
-KNEE = 0.25  # of the offset: light below black by more is noise whose root is not even
 FIELD_PX = 128  # side of a grey field on which the noise of RAW files is measured: small, as memory counts
 FIELDS = 16
 FIELD_LIGHT = 0.05  # of the fields: noise in roots depends little on it
@@ -60,7 +58,7 @@ def denoise(device: Device, frame: Frame, params: Params) -> Frame:
     shot, frames_merged = frame.shot, frame.frames_merged
     if params.strength == 0 or max(shot.noise.scale, shot.noise.offset) <= 0:
         return frame
-    forward, back = curves(shot)
+    forward, back = root_curves(shot)
     variances = None if shot.cfa is None else field_variances(device, shot)
     exposure, frame = device.upload(frame.light), replace(frame, light=np.empty((0, 0, 3), np.float32))
     planes = [kernels.roots(device, exposure, forward)]
@@ -86,28 +84,9 @@ def denoise(device: Device, frame: Frame, params: Params) -> Frame:
     return replace(frame, light=result)
 
 
-def curves(shot: Shot) -> tuple[Array32, Array32]:
-    """Return the 16 float32 of denoise_roots and of denoise_light for a shot's colours and noise.
-
-    Camera light after white balance and exposure has the noise variance scale gain light + offset gain^2.
-    """
-    gains = np.array(shot.wb_gains, np.float64) * shot.exposure_scale
-    scale = max(shot.noise.scale, shot.noise.offset * float(gains.max()) / MAX_OFFSET)
-    offset = gains * (shot.noise.offset / scale + ANSCOMBE * scale)
-    knee = KNEE * offset
-    to_working = np.asarray(shot.camera_to_working, np.float64)
-    forward = np.zeros(16, np.float32)
-    forward[:12] = np.column_stack([np.linalg.inv(to_working), offset]).ravel()
-    forward[12:15] = knee
-    back = np.zeros(16, np.float32)
-    back[:12] = np.column_stack([to_working, offset]).ravel()
-    back[12:15] = np.sqrt(knee)
-    return forward, back
-
-
 def field_variances(device: Device, shot: Shot) -> list[Array32]:
     """Return the noise variance 3 8 8 of every level's frequencies, measured on demosaiced grey fields."""
-    forward, found = curves(shot)[0], np.zeros((LEVELS, 3, kernels.SIDE, kernels.SIDE))
+    forward, found = root_curves(shot)[0], np.zeros((LEVELS, 3, kernels.SIDE, kernels.SIDE))
     for seed in range(FIELDS):
         planes = kernels.roots(device, _grey_field(device, shot, seed), forward)
         for level in range(LEVELS):
@@ -125,7 +104,7 @@ def picture_variances(planes: list[DeviceArray], shot: Shot, frames_merged: Arra
     frames = 1.0 if frames_merged is None else float(np.median(frames_merged))
     gains = np.array(shot.wb_gains, np.float64) * shot.exposure_scale
     white = np.square(OPPOSED) @ (shot.noise.scale / 4 * gains)
-    black = float(np.sqrt(curves(shot)[0][[3, 7, 11]]) @ OPPOSED[0])
+    black = float(np.sqrt(root_curves(shot)[0][[3, 7, 11]]) @ OPPOSED[0])
     found = []
     for level, array in enumerate(planes):
         blocks = _even_blocks(array.get(), black)

@@ -1,8 +1,9 @@
 """Load: read the headers of a folder of frames or a video into a burst, in time order; no pixels.
 
 Time, exposure and noise come from the tags of every file. Pattern, levels and white balance come from LibRaw,
-which must decode a file to determine them, so one file per ISO is decoded. All frames of a burst get the
-white balance of the first: a camera's automatic white balance would make the streaks flicker. The frames of
+which must decode a file to determine them, so one file per ISO is decoded. All frames of a burst get one
+white balance, as a camera's automatic one would make the streaks flicker: that of most (files/votes.py), as
+one colour matrix; a frame whose levels are unlike the others' is passed over. The frames of
 a video are decoded, to leave out those that repeat others or are damaged.
 """
 
@@ -28,6 +29,7 @@ from longexpo_cli.files import (
     pictures,
     raw,
     video,
+    votes,
 )
 from longexpo_cli.files.picture_colour import is_untagged
 from longexpo_cli.geometry import upright_size
@@ -61,7 +63,7 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class _FrameFile:
-    """The header of one frame file; max_value is the largest value of its type, None for RAW.
+    """The header of one frame file; max_value is the largest value of its type, None for RAW, which has raw.
 
     Where stored_orientation is given (see Shot), size_px and the header's orientation are most frames'.
     """
@@ -71,6 +73,7 @@ class _FrameFile:
     max_value: int | None
     header: metadata.Header
     info: pictures.ImageInfo | None = None
+    raw: raw.RawHeader | None = None
     stored_orientation: int | None = None
 
 
@@ -119,6 +122,9 @@ def _load_folder(source: Path, params: Params) -> Burst:
     files, odd = _of_usual_size_and_camera(source, files)
     refused += odd
     files, duplicates = _without_copies(files)
+    files, odd, vote_notes = _with_common_tags(source, files)
+    refused += odd
+    _require_two(source, len(files), refused)
     frames = _shots(files, refused)
     _require_two(source, len(frames), refused)
     first = frames[0][0]
@@ -139,7 +145,10 @@ def _load_folder(source: Path, params: Params) -> Burst:
     ]
     burst, brackets, exposure_note = _split_brackets(shots)
     _require_two(source, len(burst), [*refused, *((shot.path, "is a bracket") for shot in brackets)])
-    notes = (*placed.notes, note, *_copies_note(duplicates), _unknown_exposure(burst), exposure_note)
+    notes = (
+        *(*placed.notes, note, *vote_notes),
+        *(*_copies_note(duplicates), _unknown_exposure(burst), exposure_note),
+    )
     return Burst(
         source,
         burst,
@@ -296,11 +305,12 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
     header = metadata.read(path)
     if header.defect:
         raise UnreadableFrameError(path, header.defect)
-    max_value = info = None
+    max_value = info = stated = None
     if path.suffix.lower() in raw.EXTENSIONS:
-        sensor_px, size_px = raw.read_sizes(path)
+        stated = raw.read_header(path, header.as_shot_neutral)
+        sensor_px, size_px = stated.sensor_px, stated.size_px
     else:
-        info = pictures.image_info(path)
+        info = pictures.image_info(path, params.max_pixels)
         sensor_px = size_px = info.size_px
         max_value = int(info.max_value)
         header = replace(header, orientation=info.orientation or header.orientation)
@@ -311,7 +321,7 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         )
     if min(size_px) < 2:
         raise UnreadableFrameError(path, f"has only {size_px[1]} x {size_px[0]} pixels")
-    return _FrameFile(path, size_px, max_value, header, info)
+    return _FrameFile(path, size_px, max_value, header, info, stated)
 
 
 def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) -> None:
@@ -356,7 +366,7 @@ def _of_usual_size_and_camera(
     A picture that names no camera may be from any. BurstError where two sizes or cameras are as frequent.
     """
     kept, odd = list(files), []
-    for what in ("size", "camera"):
+    for what in ("size", "camera", "kind of values"):
         values = [_described(file, what) for file in kept]
         counts = Counter(value for value in values if value).most_common(2)
         if len(counts) < 2:
@@ -386,7 +396,65 @@ def _of_usual_size_and_camera(
 def _described(file: _FrameFile, what: str) -> str:
     if what == "size":
         return f"{file.size_px[1]} x {file.size_px[0]}"
+    if what == "kind of values":
+        return file.raw.values if file.raw else ""
     return file.header.camera or ("" if file.max_value is not None else "unnamed")
+
+
+def _with_common_tags(
+    source: Path, files: Sequence[_FrameFile]
+) -> tuple[list[_FrameFile], list[tuple[Path, str]], tuple[str, ...]]:
+    """Return the files with the colour tags of most, those that cannot be used with the reason, and notes.
+
+    BurstError where no majority of RAW files agrees.
+    """
+    stated = [_stated(file, file.raw) for file in files if file.raw]
+    if len(stated) < len(files) or not stated:
+        damaged = votes.damaged_tables([file.info.tables if file.info else b"" for file in files])
+        refused = [
+            (files[n].path, "is damaged: its quantization table is unlike the others'") for n in damaged
+        ]
+        return [file for n, file in enumerate(files) if n not in damaged], refused, ()
+    agreed = votes.agree(stated)
+    if agreed.tie:
+        raise BurstError(
+            f"{source}: frames differ in their {agreed.tie}, and no majority of them agrees; "
+            "move those of another burst, or damaged ones, into their own folder"
+        )
+    odd = dict(agreed.odd)
+    neutral: tuple[float, float, float] | None = None
+    if agreed.gains is not None:
+        red, green, blue = agreed.gains
+        neutral = 1 / red, 1 / green, 1 / blue
+    common = [
+        replace(
+            file,
+            header=replace(
+                file.header,
+                as_shot_neutral=neutral,
+                color_matrix=agreed.matrix,
+                noise=agreed.noise[n],
+                baseline_ev=agreed.baseline_ev[n],
+            ),
+        )
+        for n, file in enumerate(files)
+    ]
+    kept = [file for n, file in enumerate(common) if n not in odd]
+    return kept, [(files[n].path, why) for n, why in agreed.odd], agreed.notes
+
+
+def _stated(file: _FrameFile, stated: raw.RawHeader) -> votes.Stated:
+    header = file.header
+    return votes.Stated(
+        name=file.path.name,
+        iso=header.iso,
+        black_dn=stated.black_dn,
+        white_dn=stated.white_dn,
+        gains=stated.gains,
+        matrix=header.color_matrix,
+        noise=header.noise,
+        baseline_ev=header.baseline_ev,
+    )
 
 
 def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> tuple[Shot, metadata.Header]:
@@ -397,7 +465,11 @@ def _raw_shot(file: _FrameFile, by_iso: dict[float | None, raw.RawMetadata]) -> 
     header = file.header
     has_no_tags = header.taken is None and not header.camera
     if has_no_tags or header.iso not in by_iso:
-        by_iso[header.iso] = raw.read_metadata(file.path, header.color_matrix, header.as_shot_neutral)
+        found = raw.read_metadata(file.path, header.color_matrix, header.as_shot_neutral)
+        if found.size_px != file.size_px:
+            height, width = found.size_px
+            raise UnreadableFrameError(file.path, f"is {width} x {height}, not the size in its header")
+        by_iso[header.iso] = found
     known = by_iso[header.iso]
     if has_no_tags:
         header = replace(header, taken=known.taken, exposure_s=known.exposure_s)

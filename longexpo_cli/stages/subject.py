@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from longexpo_cli import colour, curves, geometry
 from longexpo_cli.arrays import Array8, Array32, Flags
-from longexpo_cli.errors import LongexpoError
+from longexpo_cli.errors import LongexpoError, UnreadableFrameError
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Frame, Point, Subject
 from longexpo_cli.vision.faces import detect_faces
 from longexpo_cli.vision.grow import disc_around, grow, motions_against_background
 from longexpo_cli.vision.saliency import saliency_map
+
+_MAX_MASK_PX = 200_000_000  # as of frames, unless --max-pixels allows more
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,14 @@ def subject(low: Frame, params: Params) -> Subject:
 
 
 def read_mask(path: Path) -> npt.NDArray[Any]:
-    """Read a mask for from_mask from a picture file; UnreadableFrameError if it cannot be decoded."""
+    """Read a mask for from_mask from a picture file; UnreadableFrameError when it cannot be used."""
     from longexpo_cli.files import pictures
 
+    if not path.is_file():
+        raise UnreadableFrameError(path, "is not a file")
+    height, width = pictures.image_info(path, _MAX_MASK_PX).size_px
+    if height * width > _MAX_MASK_PX:
+        raise UnreadableFrameError(path, f"has {width} x {height} px, too many for a mask")
     return pictures.read_image(path)
 
 

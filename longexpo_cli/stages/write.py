@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from longexpo_cli.files import (
     jxl_output,
     png_output,
     result_tags,
+    results,
     tiff_output,
 )
 from longexpo_cli.files.icc import NAMES
@@ -86,10 +87,22 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The files written, and one sentence for each loss that a format forced."""
+    """The pictures written, one sentence for each loss that a format forced, and an entry for each file.
+
+    An entry is plain values for JSON: name, bytes, mtime_ns and sha256 (files.results).
+    """
 
     paths: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    entries: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The JSON that is written with the pictures and becomes visible after them, made of what was written."""
+
+    path: Path
+    document: Callable[[Written], Mapping[str, Any]]
 
 
 def targets(burst: Path, mode: Mode, out: Path | None, also: Sequence[str] = ()) -> tuple[Target, ...]:
@@ -152,8 +165,9 @@ def write(
     params: Params,
     metadata: OutputMetadata | None = None,
     plates: Plates | None = None,
+    beside: Sidecar | None = None,
 ) -> Written:
-    """Write the pictures, upright; OutputError, and no files, when one fails.
+    """Write the pictures, upright, and the JSON beside them; OutputError, and no files, when one fails.
 
     light is the scene-linear Rec.2020 light before tone mapping, in floats of params.bits; dng the same light
     in the camera's colours. print, png, avif and jxl hold the print's display pixels, of which 16 bits are
@@ -170,9 +184,15 @@ def write(
     paths = [target.path for target in targets]
     for target in targets:
         encoder.refuse(target)
-    with export.atomic_set(paths) as files, ThreadPoolExecutor(_MAX_AT_ONCE) as pool:
-        notes = list(pool.map(encoder.encode, targets, files))
-    return Written(tuple(paths), tuple(note for of_file in notes for note in of_file))
+    json_path = [] if beside is None else [beside.path]
+    with export.atomic_set([*paths, *json_path]) as files, ThreadPoolExecutor(_MAX_AT_ONCE) as pool:
+        encoded = list(pool.map(encoder.encode, targets, files))
+        notes = tuple(note for of_file, _ in encoded for note in of_file)
+        written = Written(tuple(paths), notes, tuple(entry for _, entry in encoded))
+        if beside is not None:
+            with export.named(beside.path):
+                files[-1].write(export.json_text(beside.document(written), indent=2).encode() + b"\n")
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +225,8 @@ class _Encoder:
         if target.kind in PLATES and getattr(self.plates, target.kind) is None:
             raise OutputError(f"{target.path}: the {target.kind} plate was not kept by this render")
 
-    def encode(self, target: Target, file: BinaryIO) -> list[str]:
-        """Write one file; return notes on what its format could not hold."""
+    def encode(self, target: Target, file: BinaryIO) -> tuple[list[str], dict[str, Any]]:
+        """Write one file; return notes on what its format could not hold, and its entry."""
         encoders: dict[str, Callable[[Target, BinaryIO], list[str]]] = {
             "light": self._light,
             "sharp": self._light,
@@ -216,8 +236,10 @@ class _Encoder:
             "jpeg": self._jpeg,
         }
         alone = self.one_at_a_time if target.kind in _HUNGRY else contextlib.nullcontext()
-        with export.named(target.path), alone:
-            return encoders.get(target.kind, self._display)(target, file)
+        with export.named(target.path):
+            with alone:
+                notes = encoders.get(target.kind, self._display)(target, file)
+            return notes, results.entry(target.path.name, file)
 
     def _light(self, target: Target, file: BinaryIO) -> list[str]:
         bits = int(self.params.bits)

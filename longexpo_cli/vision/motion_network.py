@@ -43,30 +43,36 @@ SMALL_ERROR_RATIO = 0.3  # this part of the network's error is far better
 class _Paths:
     """What a network returns of a part of the picture: lines 2 h w 2 and bends 2 h w 2, px, weights 2 h w.
 
-    Weights are the first frame's at the interval's start and end. A bend that is NaN is not known.
+    Weights are the first frame's at the interval's start and end. A bend that is NaN is not known; bends are
+    None of a network without.
     """
 
     lines: Array32
-    bends: Array32
+    bends: Array32 | None
     weights: Array32
 
     def offset(self, frame: int, s: float) -> Array32:
         """Return where a frame is sampled at the fraction s of the interval from it: from the pixel, px."""
         part = np.float32(s)
-        return np.asarray(
-            part * (self.lines[frame] + (1 - part) * np.nan_to_num(self.bends[frame])), np.float32
-        )
+        if self.bends is None:
+            return np.asarray(part * self.lines[frame], np.float32)
+        bent = self.lines[frame] + (1 - part) * np.nan_to_num(self.bends[frame])
+        return np.asarray(part * bent, np.float32)
 
     def length(self) -> Array32:
         """Return how far the longer path of a pixel goes, at its end or on the way, h w."""
-        aside = magnitude(np.nan_to_num(self.bends)) / 4  # a path's largest distance from its line
-        return np.asarray(np.maximum(magnitude(self.lines), aside).max(axis=0), np.float32)
+        longest = np.asarray(magnitude(self.lines).max(axis=0), np.float32)
+        if self.bends is None:
+            return longest
+        aside = magnitude(np.nan_to_num(self.bends)).max(axis=0) / 4  # largest distance from the line
+        return np.asarray(np.maximum(longest, aside), np.float32)
 
     def put(self, where: Flags, other: _Paths, at: tuple[slice, slice] = np.s_[:, :]) -> None:
         """Replace pixels by those of other, which covers a part of the picture, where flags of it are set."""
-        self.lines[:, *at][:, where] = other.lines[:, where]
-        self.bends[:, *at][:, where] = other.bends[:, where]
-        self.weights[:, *at][:, where] = other.weights[:, where]
+        np.copyto(self.lines[:, *at], other.lines, where=where[..., None])
+        np.copyto(self.weights[:, *at], other.weights, where=where)
+        if self.bends is not None and other.bends is not None:
+            np.copyto(self.bends[:, *at], other.bends, where=where[..., None])
 
 
 def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float) -> MotionField:
@@ -84,8 +90,11 @@ def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float
     entry = _entry()
     frames = network_frames(first, second)
     lines, weights = start.displacement, np.stack([start.blend_weight] * 2)
-    initial = _Paths(lines, np.full_like(lines, np.nan), weights)
-    still = _Paths(np.zeros_like(lines), np.zeros_like(lines), np.full_like(weights, 0.5))
+    bends = np.full_like(lines, np.nan) if "bends" in output_channels() else None
+    initial = _Paths(lines, bends, weights)
+    still = _Paths(
+        np.zeros_like(lines), None if bends is None else np.zeros_like(lines), np.full_like(weights, 0.5)
+    )
     paths = copy.deepcopy(still)
     for window in moving_windows(may_move(frames, start.displacement), int(entry.metadata["multiple"])):
         at = window.rows, window.columns
@@ -94,14 +103,13 @@ def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float
     for frame in (first, second):
         if frame.coverage is not None:
             paths.put(frame.coverage < 1, initial)
-    channels = output_channels()
     return MotionField(
         paths.lines,
         paths.weights[0],
         start.grid,
         "network",
-        paths.bends if "bends" in channels else None,
-        paths.weights[1] if channels["weights"] == 4 else None,
+        paths.bends,
+        paths.weights[1] if output_channels()["weights"] == 4 else None,
     )
 
 
@@ -157,9 +165,10 @@ def _refine_window(frames: Array32, initial: _Paths, window: Window) -> _Paths:
     Frames do not tell a bend from a straight path beside it that misses what moves: both explain them.
     """
     at = window.rows, window.columns
-    kept = _Paths(initial.lines[:, *at], initial.bends[:, *at], initial.weights[:, *at])
+    bends = None if initial.bends is None else initial.bends[:, *at]
+    kept = _Paths(initial.lines[:, *at], bends, initial.weights[:, *at])
     paths = _run(frames[at], np.concatenate(list(kept.lines), axis=-1))
-    if "bends" not in output_channels():
+    if bends is None:
         paths.put(_fallback_mask(frames, kept, paths, window), kept)
     return paths
 
@@ -220,6 +229,6 @@ def _run(frames: Array32, init: Array32) -> _Paths:
     shares = np.array(weights[0, ::2, :height, :width], np.float32)  # the first frame's
     return _Paths(
         vectors(lines),
-        vectors(bends[0]) if bends else np.zeros((2, height, width, 2), np.float32),
+        vectors(bends[0]) if bends else None,
         np.concatenate([shares[:1], shares[-1:]]),
     )

@@ -346,7 +346,7 @@ def test_a_full_disk_leaves_no_partial_files(
 def test_an_interrupted_run_leaves_no_files(
     run: Run, shared_burst: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(write, "write", interrupted)

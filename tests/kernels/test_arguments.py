@@ -16,7 +16,10 @@ from longexpo_cli.gpu.signature import Parameter, Signature, parse
 
 KERNELS = sorted(p.stem for p in (Path(__file__).parents[2] / "kernels").glob("*.cl") if p.stem != "common")
 # One choice for every macro that callers define.
-DEFINES = ("VALUE=ushort", "LEVELS=65536", "PAD=12", "KNEE=5e-4f", "CFA_ROWS=2", "CFA_COLUMNS=2")
+DEFINES = (
+    *("VALUE=ushort", "LEVELS=65536", "PAD=12", "KNEE=5e-4f"),
+    *("CFA_ROWS=2", "CFA_COLUMNS=2", "DCT_SIDE=8"),
+)
 IMAGES = (*DEFINES, "LONGEXPO_IMAGES")
 
 

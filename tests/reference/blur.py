@@ -139,12 +139,23 @@ def extrapolate(b: Array64, a: Array64) -> Array64:
     return np.where((a == 0).all(-1, keepdims=True), -b, mirrored * shorter)
 
 
-def path_tangents(line: Array64, previous: Array64, following: Array64) -> Array64:
-    """Return the tangents H W 4 of a path along line, at its pair's first frame and at its second."""
+def path_tangents(
+    line: Array64, previous: Array64, following: Array64, bend: Array64 | None = None
+) -> Array64:
+    """Return the tangents H W 4 of a path along line, at its pair's first frame and at its second.
+
+    A bend that is NaN is not known.
+    """
     back = np.where((previous != 0).any(-1, keepdims=True), -previous, -extrapolate(line, following))
     ahead = np.where((following != 0).any(-1, keepdims=True), following, extrapolate(-line, previous))
     curved = np.concatenate([flow(line, back), flow(ahead, line)], -1)
-    return np.where(length(line)[..., None] < MIN_LENGTH, np.tile(line, 2), curved)
+    guessed = np.where(length(line)[..., None] < MIN_LENGTH, np.tile(line, 2), curved)
+    if bend is None:
+        return guessed
+    known = np.concatenate([line + bend, line - bend], -1)
+    has = np.repeat([(part != 0).any(-1) for part in (previous, following)], 2, axis=0)
+    has = np.moveaxis(has, 0, -1) & (length(line)[..., None] >= MIN_LENGTH)
+    return np.where(np.isnan(known) | has, guessed, known)
 
 
 def tangents(
@@ -157,7 +168,7 @@ def tangents(
 ) -> Array64:
     """Return tangents 2 h w 4 of a pair's paths, given the lines 2 h w 2 of the pairs before and after.
 
-    Bends 2 h w 2 give them where they are not NaN.
+    Bends 2 h w 2 give those that no other pair does, where they are not NaN.
     """
     first, second = lines.astype(np.float64)
     previous, following = np.zeros_like(first), np.zeros_like(second)
@@ -167,17 +178,14 @@ def tangents(
         following = after_scale * most_similar(after[0].astype(np.float64), second, -second / after_scale)
     previous[length(first) < MIN_LENGTH] = 0
     following[length(second) < MIN_LENGTH] = 0
-    backward = -path_tangents(-second, previous, following)
-    guessed = np.stack(
+    bent = (None, None) if bends is None else bends.astype(np.float64)
+    backward = -path_tangents(-second, previous, following, bent[1])
+    return np.stack(
         [
-            path_tangents(first, previous, following),
+            path_tangents(first, previous, following, bent[0]),
             np.concatenate([backward[..., 2:], backward[..., :2]], -1),
         ]
     )
-    if bends is None:
-        return guessed
-    known = np.concatenate([lines + bends.astype(np.float64), lines - bends.astype(np.float64)], -1)
-    return np.where(np.isnan(known), guessed, known)
 
 
 def cubic(line: Array64, tangents: Array64) -> tuple[Array64, Array64, Array64]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array, Array32, Array64, Flags
+from tests.reference import denoise
 from tests.reference.develop import clipping, faded_light, mixing, rim_of_cells, unclipped_light
 
 MIXED_PIXELS = 8.0
@@ -111,10 +112,12 @@ def interpolate(
     colour: Array,
     rim: Array | None = None,
     merged: tuple[Array, Array] | None = None,
-) -> Array64:
-    """Return light of the band's inner pixels, which start at the picture's first row.
+    roots: Array | None = None,
+) -> tuple[Array64, Array64]:
+    """Return light of the band's inner pixels, which start at the picture's first row, and what is apart.
 
-    merged is the total 3 h w and the counts 3 h/2 w/2 of displaced frames, averaged with it.
+    merged is the total 3 h w and the counts 3 h/2 w/2 of displaced frames, averaged with it; roots the curve
+    16 on which the reference is compared with the mean.
     """
     prb = np.zeros((7, 7))
     prb[np.ix_((2, 4), (2, 4))] = 10 / 32
@@ -133,12 +136,18 @@ def interpolate(
     balanced = np.stack([full - planes[0], full, full - planes[1]], -1)[pad:-pad, pad:-pad]
     gains = np.asarray(colour[:3], np.float64)
     light = np.copysign((np.abs(balanced) + np.sqrt(knee)) ** 2 - knee, balanced)
-    if merged is not None:
+    apart, exposure = np.zeros(light.shape[:2]), float(colour[7])
+    if merged is not None and roots is not None:
         total, counts = (np.asarray(a, np.float64) for a in merged)
         counts = counts.repeat(2, 1).repeat(2, 2)[:, : light.shape[0], : light.shape[1]]
         own, others = 1 + counts[0][..., None], counts[1][..., None]
         displaced = total[:, : light.shape[0], : light.shape[1]].transpose(1, 2, 0)
-        light = (own * light + displaced) / (own + others)
+        mean = (own * light + displaced) / (own + others)
+        offsets, knees = roots[[3, 7, 11]].astype(np.float64), roots[12:15].astype(np.float64)
+        seen, known = (denoise.even_root(exposure * of + offsets, knees) for of in (light, mean))
+        measured_in = np.stack([reds, is_green(band.shape, red), blues], -1)[pad:-pad, pad:-pad]
+        apart = np.where(others[..., 0] > 0, ((seen - known) * measured_in).sum(axis=-1), 0)
+        light = np.where(others > 0, mean, light)
     measured = (np.abs(band) + np.sqrt(knee)) ** 2 - knee
     clips, most, means = [], [], []
     for gain, place in zip(gains, (reds, is_green(band.shape, red), blues), strict=True):
@@ -150,7 +159,48 @@ def interpolate(
     largest, mean = np.stack(most, -1), np.stack(means, -1)
     mixed = mixing(clipping(largest, float(colour[3])), largest, mean, MIXED_PIXELS)[pad:-pad, pad:-pad]
     hue = np.zeros((*mixed.shape, 4)) if rim is None else rim_of_cells(rim, mixed.shape, 0.5)
-    return faded_light(light, np.stack(clips, -1)[pad:-pad, pad:-pad], mixed, hue, colour)
+    clipped = np.stack(clips, -1)[pad:-pad, pad:-pad]
+    apart[clipped.max(axis=-1) > 0] = 0
+    return faded_light(light, clipped, mixed, hue, colour), apart
+
+
+def detail(
+    apart: Array, counts: Array, light: Array, variance: float, threshold: float, roots: Array, back: Array
+) -> Array64:
+    """Return light H W 3 with what is apart, H W, where it stands out from its noise in blocks."""
+    own, others = 1 + counts[0].astype(np.float64), counts[1].astype(np.float64)
+    parts = others / (own * (own + others))
+    added = _standing_out(apart, parts, variance, threshold)
+    forward, inverse = roots[:12].reshape(3, 4).astype(np.float64), back[:12].reshape(3, 4)[:, :3]
+    knee = roots[12:15].astype(np.float64)
+    t = light.astype(np.float64) @ forward[:, :3].T + forward[:, 3]
+    root = denoise.even_root(t, knee) + added[..., None]
+    more = np.where(root > np.sqrt(knee), np.square(root), np.sqrt(knee) * (2 * root - np.sqrt(knee))) - t
+    return np.asarray(light + more @ inverse.T.astype(np.float64))
+
+
+def _standing_out(apart: Array, parts: Array64, variance: float, threshold: float) -> Array64:
+    """Return what stands out of apart H W; parts, of cells, are of the variance."""
+    height, width = apart.shape
+    blocks = [-(-size // 4) + 1 for size in apart.shape]
+    added = np.zeros([4 * n + 4 for n in blocks])
+    margins = [(4, 4 * n - size) for n, size in zip(blocks, apart.shape, strict=True)]
+    padded = np.pad(apart.astype(np.float64), margins, mode="reflect")
+    matrix, window = denoise.MATRIX, np.outer(denoise.WINDOW, denoise.WINDOW)
+    for j, i in np.ndindex(*blocks):
+        rows, columns = (
+            np.clip(2 * n - 2 + np.arange(4), 0, size - 1)
+            for n, size in zip((j, i), parts.shape, strict=True)
+        )
+        part = parts[np.ix_(rows, columns)].mean()
+        here = (slice(4 * j, 4 * j + 8), slice(4 * i, 4 * i + 8))
+        if part > 0:
+            block = matrix @ padded[here] @ matrix.T
+            block *= denoise.factors(block, np.full((8, 8), variance * part), threshold)
+            block *= np.clip((14 - np.add.outer(np.arange(8), np.arange(8))) / 7, 0, 1)
+            block[0, 0] = 0
+            added[here] += window * (matrix.T @ block @ matrix)
+    return added[4 : 4 + height, 4 : 4 + width]
 
 
 def is_green(shape: tuple[int, ...], red: int) -> Flags:

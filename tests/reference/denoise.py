@@ -7,6 +7,10 @@ import numpy as np
 from longexpo_cli.arrays import Array, Array64
 
 SIDE, STEP = 8, 4
+_K, _N = np.mgrid[:SIDE, :SIDE]
+MATRIX = np.sqrt(2 / SIDE) * np.cos(np.pi * _K * (2 * _N + 1) / (2 * SIDE))  # of the DCT-II, orthonormal
+MATRIX[0] = np.sqrt(1 / SIDE)
+WINDOW = np.sin(np.pi * (np.arange(SIDE) + 0.5) / SIDE) ** 2
 OPPOSED = np.array([[0.25, 0.5, 0.25], [0.5, 0, -0.5], [-0.25, 0.5, -0.25]])
 
 
@@ -14,9 +18,13 @@ def roots(light: Array, curve: Array) -> Array64:
     """Return the opposed roots 3 H W of light H W 3."""
     rows = curve[:12].reshape(3, 4).astype(np.float64)
     t, knee = light.astype(np.float64) @ rows[:, :3].T + rows[:, 3], curve[12:15].astype(np.float64)
+    return np.moveaxis(even_root(t, knee) @ OPPOSED.T, -1, 0)
+
+
+def even_root(t: Array64, knee: Array64) -> Array64:
+    """Return the roots of light plus its offset, H W 3; below the knee the tangent."""
     above = np.maximum(t, knee)
-    root = np.sqrt(above) + (t - above) / (2 * np.sqrt(above))
-    return np.moveaxis(root @ OPPOSED.T, -1, 0)
+    return np.asarray(np.sqrt(above) + (t - above) / (2 * np.sqrt(above)))
 
 
 def halve(fine: Array) -> Array64:
@@ -73,10 +81,6 @@ def shrink(
     _, height, width = z.shape
     if coarse is not None:
         z = z + doubled(doubled(coarse[0].astype(np.float64) - coarse[1], 1, height), 2, width)
-    k, n = np.mgrid[:SIDE, :SIDE]
-    matrix = np.sqrt(2 / SIDE) * np.cos(np.pi * k * (2 * n + 1) / (2 * SIDE))
-    matrix[0] = np.sqrt(1 / SIDE)
-    window = np.sin(np.pi * (np.arange(SIDE) + 0.5) / SIDE) ** 2
     cells = (-(-height // STEP), -(-width // STEP))
     padded = np.pad(z, ((0, 0), *((STEP, STEP * count + STEP - size) for count, size in
                                   zip(cells, (height, width), strict=True))), mode="reflect")  # fmt: skip
@@ -88,9 +92,9 @@ def shrink(
             for i in range(cells[1] + 1):
                 here = (c, slice(STEP * j, STEP * j + SIDE), slice(STEP * i, STEP * i + SIDE))
                 part = noise(frames, scale, STEP * (i - 1), STEP * (j - 1))
-                block = matrix @ padded[here] @ matrix.T
+                block = MATRIX @ padded[here] @ MATRIX.T
                 factor = factors(block, of_noise * part, threshold)
-                total[here] += np.outer(window, window) * (matrix.T @ (factor * block) @ matrix)
+                total[here] += np.outer(WINDOW, WINDOW) * (MATRIX.T @ (factor * block) @ MATRIX)
                 gone = ((1 - np.square(factor)) * of_noise).sum() * part / (4 * SIDE**2)
                 removed[c, j : j + 2, i : i + 2] += gone
     inside = (slice(None), slice(STEP, STEP + height), slice(STEP, STEP + width))

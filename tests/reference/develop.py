@@ -167,28 +167,30 @@ def _starts_to_clip(values: Array, black: Array32, inverse: Array32, start: floa
 def rim_sums(
     values: Array, marks: Array, red: int, black: Array32, inverse: Array32, colour: Array
 ) -> Array64:
-    """Return the sums of unclipped light of every tile near a marked one, h w 28."""
-    raw, clipped, _ = cells(values, red, black, inverse, float(colour[3]))
+    """Return the sums of light of every tile near a marked one, h w 55."""
+    raw, clipped, mixed = cells(values, red, black, inverse, float(colour[3]))
     padded = np.pad(marks, 1)
     rows, columns = marks.shape
     near = np.max([padded[j : j + rows, i : i + columns] for j in range(3) for i in range(3)], axis=0) > 0
-    light = np.maximum(raw, 0) * np.asarray(colour[:3], np.float64)
-    mean = light.mean(axis=-1)
+    light = np.moveaxis(np.clip(raw, 0, 1) * np.asarray(colour[:3], np.float64), -1, 0)
+    is_lit, is_even = light.sum(axis=0) > 0, mixed <= 0
     starts = _starts_to_clip(values, black, inverse, float(colour[3]))
     reached = {n: cv2.dilate(starts, np.ones((2 * n + 1, 2 * n + 1))) > 0 for n in (1, 3, 6)}
-    used = (clipped.max(axis=-1) <= 0) & (mean > 0)
+    unclipped = (clipped.max(axis=-1) <= 0) & is_lit
     planes = []
-    for where in (used, used & reached[1], used & reached[6] & ~reached[3]):
-        one = where.astype(np.float64)
-        b, c = one * mean, np.moveaxis(one[..., None] * light, -1, 0)
-        planes += [*(b * c), b**2]
-        if where is used:
-            planes += [*(b**3 * c), b**4, b**2 * np.sum(c**2, axis=0)]
-        else:
-            planes += [*c, one, np.sum(c**2, axis=0)]
-    sums = [_blocks(plane, RIM_CELLS) * near for plane in planes]
+    for where in (reached[1], reached[3] & ~reached[1], reached[6] & ~reached[3]):
+        one = (unclipped & where).astype(np.float64)
+        products = [light[i] * light[j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (2, 0))]
+        planes += [one, *(one * light), *(one * product for product in products)]
+    free, full = np.moveaxis(clipped <= 0, -1, 0), np.moveaxis(clipped >= 1, -1, 0)
+    for i, j in ((0, 1), (1, 2), (2, 0)):
+        one = (free[i] & free[j] & ~unclipped & is_lit & is_even).astype(np.float64)
+        planes += [one, one * light[i] ** 2, one * light[j] ** 2, one * light[i] * light[j]]
+    for i, j in ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)):
+        one = full[i] & free[j] & is_even
+        planes += [one * light[i], one * light[j]]
     is_open = _blocks((clipped.min(axis=-1) < 1).astype(np.float64), RIM_CELLS) > 0
-    return np.stack([*sums[:9], np.where(near, is_open, 1), *sums[9:]], -1)
+    return np.stack([np.where(near, is_open, 1), *(_blocks(plane, RIM_CELLS) * near for plane in planes)], -1)
 
 
 def rgb(values: Array, curve: Array32 | Array64, colour: Array) -> Array64:

@@ -332,3 +332,37 @@ def test_displacements_between_matched_blocks_are_interpolated_unless_they_jump(
     field[rows // 2 :, :, 0] += 30
     moved = stage._of_blocks(field, grid)[..., 0] - expected[..., 0]
     assert np.isin(np.rint(moved), (0, 30)).all()
+
+
+MOVES: Shifts = [(0, 0), (0.5, 0.5), (0.25, 0.5), (0.5, 0.75), (0.5, 0.25), (0.75, 0.5)]
+INNER = np.s_[16:-16, 16:-16]
+
+
+def test_detail_as_fine_as_the_pixels_is_kept(device: Device) -> None:
+    """Interpolation takes the finest detail of displaced frames; the reference has it."""
+    dots = np.random.default_rng(5).choice([0.15, 0.3], ((HEIGHT + 64) * 2, (WIDTH + 64) * 2))
+    fine = np.kron(dots, np.ones((2, 2)))  # of half a pixel
+    fine[:, fine.shape[1] // 2 :] = 0.2  # an even wall, which shows the noise
+    header, rng = shot(noise=NoiseProfile(1e-5, 1e-8)), np.random.default_rng(6)
+    frames = [view(fine, -x, -y) for x, y in MOVES]
+    noisy = [f + np.sqrt(1e-5 * f) * rng.standard_normal(f.shape) for f in frames]
+    mosaics = [Mosaic(np.asarray(f, np.float32), header) for f in noisy]
+    merged = fold(device, mosaics, shifted(MOVES))
+    textured = np.s_[16:-16, 16:120]
+    band = frames[0][textured] - frames[0][textured].mean()
+    one, many = (
+        float((light_of(device, of)[textured].mean(axis=2) * band).sum() / (band * band).sum())
+        for of in (mosaics[0], merged)
+    )
+    assert many > 0.9 * one
+
+
+def test_noise_beyond_the_profile_is_not_taken_for_detail(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, rng = shot(noise=NoiseProfile(5e-4, 2.5e-7)), np.random.default_rng(7)
+    noisy = [0.2 + np.sqrt(4 * 5e-4 * 0.2) * rng.standard_normal((HEIGHT, WIDTH)) for _ in MOVES]
+    merged = fold(device, [Mosaic(np.asarray(f, np.float32), header) for f in noisy], shifted(MOVES))
+    left = light_of(device, merged)[INNER].std()
+    monkeypatch.setattr(demosaic, "DETAIL_THRESHOLD", 1e6)
+    assert left < 1.02 * light_of(device, merged)[INNER].std()

@@ -61,9 +61,7 @@ def whole(frames: Array) -> Window:
 
 def straight(lines: Array) -> motion_network._Paths:
     """Return paths with these lines 2 h w 2 and equal weights."""
-    return motion_network._Paths(
-        lines, np.zeros_like(lines), np.full((2, *lines.shape[1:3]), 0.5, np.float32)
-    )
+    return motion_network._Paths(lines, None, np.full((2, *lines.shape[1:3]), 0.5, np.float32))
 
 
 def refined_as_a_whole(monkeypatch: pytest.MonkeyPatch, first: Frame, second: Frame) -> MotionField:

@@ -1,0 +1,125 @@
+"""Frames with values that no light makes: far above white, one value everywhere, or blocks of one value.
+
+Such values are left by decoders that lack data, by memory that was never written, and by bytes in a wrong
+order. Each frame is compared with the others, as a wrong tag or a clipped sensor makes all of them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from longexpo_cli.arrays import Array8, Array32, Flags
+from longexpo_cli.types import Mosaic, Shot
+
+_FAR_ABOVE = (
+    2.0  # of the range from black to white; sensors saturate at white, or a little above what is stated
+)
+_FAR_ABOVE_FLOATS = 64.0  # light of a merged picture of floats may be above white
+_FAR_BELOW_FLOATS = -0.5  # of the range; noise does not reach there
+_LEAST_PART = 1e-3  # of the values, more than what hot pixels are
+_TIMES_OTHERS = 10.0
+_BLOCK_PX = 32
+_SAMPLED = 8  # rows and columns apart, at which a block is looked at first
+_LEAST_BLOCKS = 0.02  # of the frame's
+_BRIGHTEST = 0.5  # of the range: brighter blocks may be clipped
+_DIFFERS = 0.4  # logarithm of light, by which the others differ there (as in blank_rows)
+_MOST_DIFFER = 0.25  # and elsewhere: more is another scene
+_GREY_FLOOR = 4.0  # of previews, so that noise in the dark does not count
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of one frame: the part of its values far outside black and white, its only value or None, blocks H W.
+
+    blocks are True where a block of a colour filter array has one value for each colour.
+    """
+
+    outside: float
+    only: float | None
+    blocks: Flags
+
+
+def find(mosaic: Mosaic) -> Evidence:
+    """Return what is impossible about a frame by itself."""
+    values: Any = mosaic.values
+    first = values.flat[0]
+    is_one = bool((values[::16, ::16] == first).all()) and bool((values == first).all())
+    is_counted = values.dtype != np.uint8 and (mosaic.shot.cfa is not None or mosaic.shot.sensor != "")
+    return Evidence(
+        outside=_outside(values, mosaic.shot) if is_counted else 0.0,
+        only=float(first) if is_one and (is_counted or first > 0) else None,
+        blocks=_blocks(values, mosaic.shot) if mosaic.shot.cfa is not None else np.zeros((0, 0), bool),
+    )
+
+
+def _outside(values: Any, shot: Shot) -> float:
+    if values.dtype == np.float32:
+        count = int(np.count_nonzero((values > _FAR_ABOVE_FLOATS) | (values < _FAR_BELOW_FLOATS)))
+    else:
+        black = min(shot.black_dn)
+        limit = black + _FAR_ABOVE * (shot.white_dn - black)
+        count = int(np.count_nonzero(values > limit)) if limit < np.iinfo(values.dtype).max else 0
+    return float(count / values.size)
+
+
+def _blocks(values: Any, shot: Shot) -> Flags:
+    """Return the blocks with one value for each colour that is neither bright nor a black that is clipped."""
+    height, width = values.shape[0] // _BLOCK_PX, values.shape[1] // _BLOCK_PX
+    tiles = values[: height * _BLOCK_PX, : width * _BLOCK_PX].reshape(height, _BLOCK_PX, width, _BLOCK_PX)
+    some = tiles[:, ::_SAMPLED, :, ::_SAMPLED]
+    most = some.max(axis=(1, 3))
+    black = min(shot.black_dn)
+    dark = most < black + _BRIGHTEST * (shot.white_dn - black)
+    found: Flags = (most == some.min(axis=(1, 3))) & dark & ((most > 0) | (black > 0))
+    suspects = tiles.transpose(0, 2, 1, 3)[found]
+    cells = suspects.reshape(len(suspects), _BLOCK_PX // 2, 2, _BLOCK_PX // 2, 2)
+    found[found] = (cells.max(axis=(1, 3)) == cells.min(axis=(1, 3))).all(axis=(1, 2))
+    return found
+
+
+def judge(evidence: Sequence[Evidence], greys: Sequence[Array8]) -> list[tuple[int, str]]:
+    """Return the frames with values that are impossible, and why; greys are the previews of all frames."""
+    found = []
+    for n, own in enumerate(evidence):
+        others = [other for m, other in enumerate(evidence) if m != n]
+        usual = float(np.median([other.outside for other in others])) if others else 0.0
+        if own.only is not None and any(other.only is None for other in others):
+            found.append((n, f"is damaged: all of its values are {own.only:g}"))
+        elif own.outside > max(_LEAST_PART, _TIMES_OTHERS * usual):
+            found.append(
+                (n, f"is damaged: {own.outside:.1%} of its values are far above white or below black")
+            )
+        elif part := _torn_part(n, evidence, greys):
+            found.append(
+                (n, f"is damaged: {part:.0%} of it are blocks of one value, unlike the other frames")
+            )
+    return found
+
+
+def _torn_part(n: int, evidence: Sequence[Evidence], greys: Sequence[Array8]) -> float:
+    """Return the part of a frame that is blocks of one value which the other frames do not have, or 0."""
+    own = evidence[n].blocks
+    if own.mean() < _LEAST_BLOCKS if own.size else True:
+        return 0.0
+    others = [m for m in range(len(evidence)) if m != n and evidence[m].only is None]
+    if not others:
+        return 0.0
+    torn = own & (np.mean([evidence[m].blocks for m in others], axis=0) < 0.5)
+    usual = np.median([_light(greys[m], own.shape) for m in others], axis=0)
+    differs = np.abs(_light(greys[n], own.shape) - usual)
+    if torn.mean() < _LEAST_BLOCKS or np.median(differs[torn]) < _DIFFERS:
+        return 0.0
+    rest = differs[~torn]
+    return float(torn.mean()) if not rest.size or np.median(rest) < _MOST_DIFFER else 0.0
+
+
+def _light(grey: Array8, shape: tuple[int, ...]) -> Array32:
+    """Return the logarithm of a preview's light, averaged over blocks."""
+    import cv2
+
+    mean = cv2.resize(grey.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(2 * np.log(mean + np.float32(_GREY_FLOOR)), np.float32)

@@ -1,0 +1,133 @@
+"""Values that no light makes are damage, in whichever frame they are; light and clipping are not."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from longexpo_cli.arrays import Array, Array16, Array32
+from longexpo_cli.errors import BurstError
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.stages import develop, load
+from longexpo_cli.survey import survey
+from longexpo_cli.synth.dng import DngMetadata, write_dng
+from longexpo_cli.watch import Watch
+from tests.dng import START, write_raw
+
+SIZE, BLACK, WHITE = (96, 128), 64, 4095
+Damage = Callable[[Array], Array]
+
+
+def light(frame: int) -> Array32:
+    """Return a mosaic of 0..1 with texture and noise."""
+    texture = cv2.GaussianBlur(np.random.default_rng(7).normal(size=SIZE).astype(np.float32), (0, 0), 3)
+    grain = np.random.default_rng(frame).normal(scale=0.01, size=SIZE)
+    return np.asarray(np.clip(0.4 + 1.2 * texture + grain, 0.02, 0.98), np.float32)
+
+
+def values(frame: int, black: int = BLACK) -> Array16:
+    return np.rint(black + light(frame) * (WHITE - black)).astype(np.uint16)
+
+
+def filled(value: float, top: int = 0, bottom: int = 96, left: int = 0, right: int = 128) -> Damage:
+    def damage(stored: Array) -> Array:
+        result = stored.copy()
+        result[top:bottom, left:right] = value
+        return result
+
+    return damage
+
+
+def random(top: int) -> Damage:
+    noise = np.random.default_rng(1).integers(0, 65536, SIZE).astype(np.uint16)
+    return lambda stored: np.vstack([stored[:top], noise[top:]])
+
+
+def names(device: Device, folder: Path) -> list[str]:
+    burst = load.load(folder, load.Params())
+    found, previews, _, _ = survey(burst, None, develop.Params(low_side=64), device, Watch())
+    assert len(found.shots) == len(previews)
+    return [path.name for path, why in found.refused if "damaged" in why or "not numbers" in why]
+
+
+def write(folder: Path, damage: Damage, places: tuple[int, ...], count: int = 5, black: int = BLACK) -> None:
+    for n in range(count):
+        start = START + datetime.timedelta(seconds=n / 8)
+        stored = damage(values(n, black)) if n in places else values(n, black)
+        tags: Any = {"start": start, "noise": (1e-4, 1e-5), "black_dn": (black,) * 4}
+        write_dng(folder / f"f{n}.dng", stored.astype(np.uint16), DngMetadata(**tags))
+
+
+IMPOSSIBLE: dict[str, Damage] = {
+    "all black": filled(BLACK),
+    "all of one value": filled(1000),
+    "all white": filled(WHITE),
+    "all ones": filled(65535),
+    "half black": filled(BLACK, right=64),
+    "half of one value": filled(1000, right=64),
+    "half ones": filled(65535, right=64),
+    "lower half of one value": filled(1000, top=48),
+    "lower half ones": filled(65535, top=48),
+    "a tile of black": filled(BLACK, 32, 64, 32, 96),
+    "a tile of ones": filled(65535, 32, 64, 32, 96),
+    "memory that was never written": random(0),
+    "half memory that was never written": random(48),
+    "bytes in the wrong order": lambda stored: stored.byteswap(),
+    "four times the values": lambda stored: stored * 4,
+}
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+def test_a_frame_of_impossible_values_is_passed_over(
+    one_device: Device, tmp_path: Path, what: str, place: int
+) -> None:
+    write(tmp_path, IMPOSSIBLE[what], (place,))
+    assert names(one_device, tmp_path) == [f"f{place}.dng"]
+
+
+FLOATS: dict[str, Damage] = {
+    "negative": lambda stored: -stored,
+    "huge": lambda stored: stored * 1e6,
+    "one is no number": filled(np.nan, 3, 4, 3, 4),
+    "infinite": filled(np.inf, 3, 4),
+    "half negative": filled(-3.0, top=48),
+}
+
+
+@pytest.mark.parametrize("what", FLOATS)
+def test_floats_that_are_impossible_are_passed_over(one_device: Device, tmp_path: Path, what: str) -> None:
+    for n in range(5):
+        stored = FLOATS[what](light(n)) if n == 1 else light(n)
+        write_raw(tmp_path / f"f{n}.dng", stored.astype(np.float32), {50717: (4, 1)})
+    assert names(one_device, tmp_path) == ["f1.dng"]
+
+
+POSSIBLE: dict[str, tuple[Damage, tuple[int, ...], int]] = {
+    "hot pixels": (filled(65535, 10, 11, 10, 20), (2,), BLACK),
+    "a clipped lamp": (filled(WHITE, 32, 64, 32, 96), (2,), BLACK),
+    "half clipped": (filled(WHITE, right=64), (2,), BLACK),
+    "saturation above white in all": (filled(8300, 32, 64, 32, 96), (0, 1, 2, 3, 4), BLACK),
+    "a block of one value in all": (filled(1000, 32, 64, 32, 96), (0, 1, 2, 3, 4), BLACK),
+    "a clipped black shadow": (filled(0, 32, 64, 32, 96), (2,), 0),
+    "a dark frame": (lambda stored: stored // 8 + BLACK, (2,), BLACK),
+}
+
+
+@pytest.mark.parametrize("what", POSSIBLE)
+def test_what_light_and_sensors_make_is_used(one_device: Device, tmp_path: Path, what: str) -> None:
+    damage, places, black = POSSIBLE[what]
+    write(tmp_path, damage, places, black=black)
+    assert names(one_device, tmp_path) == []
+
+
+def test_of_two_frames_one_of_impossible_values_leaves_no_burst(one_device: Device, tmp_path: Path) -> None:
+    write(tmp_path, random(0), (0,), count=2)
+    with pytest.raises(BurstError, match=r"fewer than two.*far above white"):
+        names(one_device, tmp_path)
