@@ -206,8 +206,8 @@ def _extrapolated(start: Array64, step: Array64, gains: Array64) -> tuple[Array6
     0 where the step is not upwards.
     """
     mean = _mean(step)
-    rising = step > 1e-3 * mean[:, None]
     is_up = mean > 1e-6
+    rising = is_up[:, None] & (step > 1e-3 * mean[:, None])
     steps = _least(np.where(rising, (gains - start) / np.where(rising, step, 1), np.inf))
     steps = np.clip(np.where(is_up, steps, 0), 0, gains.max() / np.maximum(mean, 1e-6))
     return np.maximum(start + steps[:, None] * step, 0), np.where(is_up, np.maximum(steps, _TINY), 0)

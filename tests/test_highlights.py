@@ -100,3 +100,13 @@ def test_one_cell_of_ground_does_not_tell_how_it_varies() -> None:
     """Beside a textured ground, one cell of it would be taken for even, and what differs for a light."""
     near, far = ground(20, (0.1, 0.14, 0.17), 0.3, 1), ground(1, GREY, 0.0, 2) / 4
     assert np.abs(found(tile(rim=near[:5], near=near, around=far)) - 1).max() < 0.05
+
+
+def test_ground_that_darkens_towards_a_light_in_some_channels_only_tells_nothing() -> None:
+    """A step of exactly 0 in one channel and downwards in the others: no division by 0."""
+    still = tile(
+        rim=np.tile((0.5, 0.25, 0.25), (9, 1)),
+        near=np.tile((0.5, 0.25, 0.25), (9, 1)),
+        around=np.tile((0.5, 0.5, 0.5), (30, 1)),
+    )
+    assert np.isfinite(rim_colours(still, GAINS)).all()
