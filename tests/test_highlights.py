@@ -109,4 +109,4 @@ def test_ground_that_darkens_towards_a_light_in_some_channels_only_tells_nothing
         near=np.tile((0.5, 0.25, 0.25), (9, 1)),
         around=np.tile((0.5, 0.5, 0.5), (30, 1)),
     )
-    assert np.isfinite(rim_colours(still, GAINS)).all()
+    assert np.isfinite(rim_colours(still.astype(np.float32), GAINS)).all()
