@@ -8,9 +8,9 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # --help must not import them
     from longexpo_cli.comparison_report import Result
 
 logger = logging.getLogger(__name__)
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _RECIPE_FILE = "longexpo.recipe_file"  # key of click's Context.meta
 METAVARS = {int: "N", float: "X", str: "TEXT"}
@@ -339,6 +340,42 @@ device_option = click.option(
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 strict_option = click.option("--strict", is_flag=True, help="Fail on dropped frames and unmet trails.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Number of bursts rendered in parallel.",
+)
+
+
+def comparison_options(max_delta_e: float, max_ev: float) -> Callable[[Command], Command]:
+    """Return a decorator that adds the options of a comparison: its limits, by default these, and reports."""
+    added = (
+        click.option(
+            "--max-delta-e",
+            type=click.FloatRange(min=0),
+            default=max_delta_e,
+            metavar="E",
+            help="Largest CIEDE2000 difference of a pixel that is accepted.",
+        ),
+        click.option(
+            "--max-ev",
+            type=click.FloatRange(min=0),
+            default=max_ev,
+            metavar="EV",
+            help="Largest difference of light above white that is accepted.",
+        ),
+        click.option("--report", type=FOLDER, metavar="DIR", help="Write HTML and pictures of differences."),
+        click.option("--junit", type=FILE, metavar="FILE", help="Write the results as JUnit XML."),
+    )
+
+    def add(command: Command) -> Command:
+        for option in reversed(added):
+            command = option(command)
+        return command
+
+    return add
 
 
 def recipe_files(ctx: click.Context) -> tuple[Path, ...]:

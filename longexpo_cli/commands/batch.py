@@ -31,13 +31,7 @@ Examples:
 @click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
 @click.option("-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Output folder.")
 @options.also_option
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    metavar="N",
-    help="Number of bursts rendered in parallel.",
-)
+@options.workers_option
 @click.option("--resume", is_flag=True, help="Skip bursts whose results are whole and would be the same.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
 @click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")

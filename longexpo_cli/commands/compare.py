@@ -20,22 +20,7 @@ Examples:
 )
 @click.argument("first", type=options.EXISTING, metavar="A")
 @click.argument("second", type=options.EXISTING, metavar="B")
-@click.option(
-    "--max-delta-e",
-    type=click.FloatRange(min=0),
-    default=2.3,
-    metavar="E",
-    help="Largest CIEDE2000 difference of a pixel that is accepted.",
-)
-@click.option(
-    "--max-ev",
-    type=click.FloatRange(min=0),
-    default=0.15,
-    metavar="EV",
-    help="Largest difference of light above white that is accepted.",
-)
-@click.option("--report", type=options.FOLDER, metavar="DIR", help="Write HTML and pictures of differences.")
-@click.option("--junit", type=options.FILE, metavar="FILE", help="Write the results as JUnit XML.")
+@options.comparison_options(max_delta_e=2.3, max_ev=0.15)
 @options.json_option
 @click.pass_context
 def command(

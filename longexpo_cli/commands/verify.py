@@ -18,29 +18,8 @@ Examples:
   longexpo verify suite/ --report differences/ --junit verify.xml"""
 )
 @click.argument("suite", type=options.EXISTING_FOLDER, metavar="SUITE")
-@click.option(
-    "--max-delta-e",
-    type=click.FloatRange(min=0),
-    default=0.05,
-    metavar="E",
-    help="Largest CIEDE2000 difference of a pixel that is accepted.",
-)
-@click.option(
-    "--max-ev",
-    type=click.FloatRange(min=0),
-    default=0.01,
-    metavar="EV",
-    help="Largest difference of light above white that is accepted.",
-)
-@click.option("--report", type=options.FOLDER, metavar="DIR", help="Write HTML and pictures of differences.")
-@click.option("--junit", type=options.FILE, metavar="FILE", help="Write the results as JUnit XML.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    metavar="N",
-    help="Number of bursts rendered in parallel.",
-)
+@options.comparison_options(max_delta_e=0.05, max_ev=0.01)
+@options.workers_option
 @options.device_option
 @click.pass_context
 def command(
