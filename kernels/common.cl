@@ -414,6 +414,28 @@ inline void transpose(float8 *v)
     }
 }
 
+/* The frequencies of a block whose rows are `stride` apart. */
+inline void frequencies_of(const float *pixels, int stride, float8 *block)
+{
+    for (int i = 0; i < DCT_SIDE; i++)
+        block[i] = vload8(0, pixels + i * stride);
+    forward_dct(block);
+    transpose(block);
+    forward_dct(block);
+}
+
+/* Adds the pixels of a block of frequencies, times the window in both directions; window is WINDOW. */
+inline void add_windowed(float8 *block, float8 window, float *sum, int stride)
+{
+    inverse_dct(block);
+    transpose(block);
+    inverse_dct(block);
+    for (int i = 0; i < DCT_SIDE; i++) {
+        float *to = sum + i * stride;
+        vstore8(vload8(0, to) + WINDOW[i] * window * block[i], 0, to);
+    }
+}
+
 inline float sum_of_lanes(float8 v)
 {
     float4 four = v.lo + v.hi;

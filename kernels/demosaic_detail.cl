@@ -70,21 +70,11 @@ __kernel void demosaic_detail(__global const half *apart,   /* H W */
             if (noise <= 0.0f)
                 continue;
             float8 block[DCT_SIDE];
-            for (int i = 0; i < DCT_SIDE; i++)
-                block[i] = vload8(0, region + (y + i) * REGION + x);
-            forward_dct(block);
-            transpose(block);
-            forward_dct(block);
+            frequencies_of(region + y * REGION + x, REGION, block);
             shrink_block(block, of_noise, inverse_of_noise, noise, threshold);
             for (int i = 0; i < DCT_SIDE; i++)
                 block[i] *= part[i];
-            inverse_dct(block);
-            transpose(block);
-            inverse_dct(block);
-            for (int i = 0; i < DCT_SIDE; i++) {
-                float *to = sum + (y + i) * REGION + x;
-                vstore8(vload8(0, to) + WINDOW[i] * window * block[i], 0, to);
-            }
+            add_windowed(block, window, sum + y * REGION + x, REGION);
         }
     for (int j = 0; j < min(TILE, height - top); j++)
         for (int i = 0; i < min(TILE, width - left); i++) {

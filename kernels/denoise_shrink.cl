@@ -107,20 +107,10 @@ __kernel void denoise_shrink(__global const float *planes,       /* 3 H W */
     for (int y = 0; y <= TILE; y += STEP)
         for (int x = 0; x <= TILE; x += STEP) {
             float8 block[DCT_SIDE];
-            for (int i = 0; i < DCT_SIDE; i++)
-                block[i] = vload8(0, region + (y + i) * REGION + x);
+            frequencies_of(region + y * REGION + x, REGION, block);
             float noise = noise_of(frames, frame_columns, frame_rows, scale, left - STEP + x, top - STEP + y);
-            forward_dct(block);
-            transpose(block);
-            forward_dct(block);
             float away = shrink_block(block, of_noise, inverse_of_noise, noise, threshold);
-            inverse_dct(block);
-            transpose(block);
-            inverse_dct(block);
-            for (int i = 0; i < DCT_SIDE; i++) {
-                float *to = sum + (y + i) * REGION + x;
-                vstore8(vload8(0, to) + WINDOW[i] * window * block[i], 0, to);
-            }
+            add_windowed(block, window, sum + y * REGION + x, REGION);
             int cell = y / STEP * CELLS + x / STEP;
             away *= noise / (DCT_SIDE * DCT_SIDE * 4);
             gone[cell] += away;
