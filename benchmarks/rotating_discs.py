@@ -144,9 +144,9 @@ def blur_along_curves(
 ) -> Array:
     """Return the long exposure H W 3 of all pairs of frames, integrated along cubic paths."""
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
-    total = blur.begin(device, SHOT, fields[0].grid, 1.0, params)
-    for n, motion in enumerate(fields):
-        pair = Pair(n, n + 1, 0.0, 1.0, 1.0)
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(len(fields))]
+    total = blur.begin(device, SHOT, fields[0].grid, 1.0, params, pairs)
+    for n, (pair, motion) in enumerate(zip(pairs, fields, strict=True)):
         total = blur.add(device, total, FramePair(PairMotion(pair, motion), encoded[n], encoded[n + 1]))
     return np.asarray(blur.finish(device, total).light.get())[..., :3].astype(np.float64)
 
@@ -160,14 +160,14 @@ def blur_along_lines(device: Device, frames: list[Array], fields: list[MotionFie
         total = kernels.paths(
             device,
             total,
-            cast(DeviceArray, encoded[n].light),
-            cast(DeviceArray, encoded[n + 1].light),
-            device.upload(motion.displacement),
-            device.upload(np.tile(motion.displacement, 2)),
-            device.upload(motion.blend_weight),
-            half_per_low=motion.grid.scale // HALF.scale,
-            start=0.0,
-            stop=1.0,
+            kernels.PairPaths(
+                cast(DeviceArray, encoded[n].light),
+                cast(DeviceArray, encoded[n + 1].light),
+                device.upload(motion.displacement),
+                device.upload(np.tile(motion.displacement, 2)),
+                device.upload(motion.blend_weight),
+                motion.grid.scale // HALF.scale,
+            ),
             time_weight=1.0,
             spacing_px=blur.SPACING_PX,
             max_samples=blur.MAX_SAMPLES,

@@ -152,6 +152,8 @@ MOMENTS: dict[str, Counter[Buffer]] = {
         }
     ),
 }
+# Those of the second pass, throughout which the extremes or the frames of a median are kept as well.
+SECOND_PASS_MOMENTS = tuple(name for name, alive in MOMENTS.items() if alive >= _SECOND_PASS)
 # Devices that sample images hold copies of both frames of the pair.
 _IMAGE_COPIES = Counter({buffers.FRAME: 2})
 
@@ -168,6 +170,8 @@ def estimate(shot: Shot, recipe: Recipe, images: bool) -> Estimate:
     """Return the memory that a burst of frames like shot needs; images: the blur samples frames as images."""
     pixels = _pixels(shot, recipe)
     totals = {name: _bytes(_as_decoded(alive, shot), pixels) for name, alive in MOMENTS.items()}
+    for name in SECOND_PASS_MOMENTS:
+        totals[name] += _bytes(_of_the_accumulation(recipe), pixels)
     totals["blur a pair"] += _bytes(
         _of_the_network(recipe) + (_IMAGE_COPIES if images else Counter()), pixels
     )
@@ -225,6 +229,13 @@ def _as_decoded(alive: Counter[Buffer], shot: Shot) -> Counter[Buffer]:
     """Return the buffers with the type that the shot's frames are decoded to."""
     decoded = buffers.MERGED_VALUES if shot.is_light else buffers.STORED_VALUES
     return Counter({decoded if b is buffers.STORED_VALUES else b: count for b, count in alive.items()})
+
+
+def _of_the_accumulation(recipe: Recipe) -> Counter[Buffer]:
+    """Return what the blur keeps besides the sum of light."""
+    if recipe.blur.accumulate == "mean":
+        return Counter()
+    return Counter({buffers.PACKED_FRAMES if recipe.blur.accumulate == "median" else buffers.EXTREME: 1})
 
 
 def _of_the_network(recipe: Recipe) -> Counter[Buffer]:

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # --help must not import them
 logger = logging.getLogger(__name__)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_MAX_TEXT = 65536  # characters of a file that holds the value of an option
 _RECIPE_FILE = "longexpo.recipe_file"  # key of click's Context.meta
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 
@@ -103,7 +104,21 @@ class StageValue(click.ParamType):  # type: ignore[type-arg]
         try:
             return self.parameter.parse(value) if isinstance(value, str) else self.parameter.check(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            if self.parameter.read_text is None or not Path(value).is_file():
+                self.fail(str(error), param, ctx)
+        return self._in_file(Path(value), param, ctx)
+
+    def _in_file(self, path: Path, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value that a small text file holds, or fail."""
+        try:
+            with path.open(encoding="utf-8") as file:
+                content = file.read(_MAX_TEXT + 1)
+            if len(content) > _MAX_TEXT:
+                raise ValueError(f"is larger than {_MAX_TEXT} characters")
+            return cast(Callable[[str], str], self.parameter.read_text)(content)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            self.fail(f"'{path}': {reason}", param, ctx)
 
 
 class FrameName(click.ParamType):  # type: ignore[type-arg]
@@ -278,7 +293,8 @@ def _short(record: tuple[str, str]) -> tuple[str, str]:
     names, text = record
     first, _, others = names.partition(", --")
     if others and first.startswith("--"):
-        names = f"{first} {others.partition(' ')[2]}".strip()
+        value = others.partition(" ")[2]
+        names = first if value.startswith("/") else f"{first} {value}".strip()
     help_text, bracket, shown = text.rpartition("  [")
     shown = re.sub(r"^default: \(?([^();\]]*)\)?", r"\1", shown)
     return names, f"{help_text} [{shown}" if bracket else text

@@ -6,7 +6,7 @@ The command-line option, the validation of the recipe and the line in the README
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ class Parameter:
 
     low and high are inclusive bounds, None where there is none. alias is a short option such as "--trail", a
     synonym of --<stage>-<name>, former an earlier name of it that is still accepted; "" when there is none.
+    check_text raises ValueError for a text that is no value; read_text turns the content of a file into one,
+    where the command line accepts a file.
     """
 
     name: str
@@ -29,6 +31,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     alias: str = ""
     former: str = ""
+    check_text: Callable[[str], object] | None = None
+    read_text: Callable[[str], str] | None = None
 
     def check(self, value: Any) -> Any:
         """Return value as this parameter's type; ValueError, such as "must be between 0 and 1, got 3"."""
@@ -41,6 +45,8 @@ class Parameter:
             raise ValueError(f"must be {_NOUNS[self.type]}, got {value!r}")
         if self.choices and value not in self.choices:
             raise ValueError(f"must be {' or '.join(map(repr, self.choices))}, got {value!r}")
+        if self.check_text is not None:
+            self.check_text(str(value))
         if is_number and not self._is_in_range(value):
             shown = f"{value:g}" if self.type is float else str(value)
             raise ValueError(f"must be {self._bounds()}, got {shown}")
@@ -92,6 +98,8 @@ def parameter(
     choices: tuple[str, ...] = (),
     alias: str = "",
     former: str = "",
+    check_text: Callable[[str], object] | None = None,
+    read_text: Callable[[str], str] | None = None,
 ) -> Any:
     """Declare a field of a stage's Params; the arguments are those of Parameter."""
     declaration = {
@@ -102,6 +110,8 @@ def parameter(
         "choices": choices,
         "alias": alias,
         "former": former,
+        "check_text": check_text,
+        "read_text": read_text,
     }
     return dataclasses.field(default=default, metadata=declaration)
 

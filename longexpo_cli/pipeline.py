@@ -47,6 +47,7 @@ from longexpo_cli.types import (
     Merged,
     Mosaic,
     MotionBlur,
+    MotionField,
     PairMotion,
     Preview,
     Rendered,
@@ -105,6 +106,7 @@ class Renderer:
         recipe, device, watch = self.recipe, self.device, self.watch
         burst = watch("load", load.load(source, recipe.load))
         burst = load.with_dark_frames(choose_frames(burst, said.frames, said.skip), said.dark)
+        blur.require_consistent(recipe.blur)
         memory_estimate.require_memory(device, burst, recipe)
         burst, previews, anchor, low = survey(burst, said.anchor, recipe.develop, device, watch)
         requested = None if said.reference is None else frame_number(burst, said.reference)
@@ -113,11 +115,15 @@ class Renderer:
         else:
             found = subject.subject(low, recipe.subject)
         watch("subject", found, anchor)
+        composite.require_subject(found, recipe.composite)
         tracks = track.track(previews, found, anchor, recipe.mode, burst.shots[0].size_px, recipe.track)
         watch("track", tracks)
-        index = watch("reference", reference.reference(tracks, recipe.mode, requested))
+        curve, every = recipe.blur.curve, recipe.blur.wants_every_frame
+        index = watch("reference", reference.reference(tracks, recipe.mode, requested, curve.instant))
         alignment = watch("align", align.align(tracks, recipe.mode, index, recipe.align, previews))
-        chosen = select.select(tracks, alignment, burst.start_s, recipe.select, previews, burst.left_out)
+        chosen = select.select(
+            tracks, alignment, burst.start_s, recipe.select, previews, burst.left_out, curve, every
+        )
         selection = watch("select", chosen)
         previews.clear()
         if said.strict:
@@ -214,7 +220,7 @@ class Renderer:
         watch.on_loop("blur", len(pairs))
         merging = merge.begin(device, reference_mosaic, recipe.develop.highlights)
         watch("merge", merging, selection.reference)
-        blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur)
+        blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur, selection.pairs)
         half = develop.develop(device, reference_mosaic, recipe.develop)
         changing = composite.begin(device, half, reference_mosaic, low_grid)
         del half
@@ -236,7 +242,7 @@ class Renderer:
                 here = blur.encode(device, half, clip_light, recipe.blur), low
                 del half
                 if before is not None and index in pairs:
-                    motion = watch("predict", predict.predict(before[1], here[1], recipe.predict), index)
+                    motion = watch("predict", self.motion(before[1], here[1]), index)
                     pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
                     blurring = watch("blur", blur.add(device, blurring, pair), index)
                     trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
@@ -248,6 +254,14 @@ class Renderer:
         blurred = watch("blur", blur.finish(device, blurring))
         changed = watch("composite", composite.finish(changing))
         return blurred, changed, watch("merge", merge.finish(device, merging)), predictor, trail_percent
+
+    def motion(self, first: Frame, second: Frame) -> MotionField:
+        """Return the motion between two frames, as the blur asks for it."""
+        if not self.recipe.blur.follows_motion:
+            return predict.still(first)
+        if self.recipe.blur.follows_points:
+            return predict.from_optical_flow(first, second)
+        return predict.predict(first, second, self.recipe.predict)
 
     def aligned(self, half: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
         """Return a frame at half resolution, warped to the reference."""

@@ -37,13 +37,9 @@ MODE_MEANING = "foreground: movers leave trails; background: the subject stays s
 
 # Keys of earlier versions, so that errors can name the replacement: (stage, old name) to new name, and
 # parameters that are module constants now.
-RENAMED = {
-    ("composite", "alpha"): "motion_low",
-    ("composite", "beta"): "motion_high",
-    ("composite", "margin"): "dilate_px",
-}
+RENAMED: dict[tuple[str, str], str] = {}
 REMOVED = {
-    "subject": ("saliency_floor", "second_look", "area_min", "area_max", "border_max"),
+    "subject": ("face_score", "saliency_floor", "second_look", "area_min", "area_max", "border_max"),
     "track": ("cell", "subject_points", "window", "levels", "return_px", "settle_px", "reseed"),
     "align": (
         "agree_px",
@@ -70,6 +66,12 @@ REMOVED = {
     "predict": ("still", "noise", "contrast", "agreement"),
     "blur": ("paths", "lookup", "spacing", "fade", "samples"),
     "composite": (
+        "motion_low",
+        "motion_high",
+        "dilate_px",
+        "alpha",
+        "beta",
+        "margin",
         "least_motion",
         "differ_low",
         "differ_high",

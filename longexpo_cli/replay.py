@@ -197,7 +197,8 @@ def _track(saved: Saved, request: Request) -> Indexed:
 
 
 def _reference(saved: Saved, request: Request) -> Indexed:
-    yield None, reference.reference(saved.one("track", Tracks), saved.recipe.mode, request.reference)
+    recipe, tracks = saved.recipe, saved.one("track", Tracks)
+    yield None, reference.reference(tracks, recipe.mode, request.reference, recipe.blur.curve.instant)
 
 
 def _align(saved: Saved, request: Request) -> Indexed:
@@ -208,11 +209,19 @@ def _align(saved: Saved, request: Request) -> Indexed:
 
 def _select(saved: Saved, request: Request) -> Indexed:
     tracks, alignment = saved.one("track", Tracks), saved.one("align", Alignment)
-    previews = list(saved.every("develop", Preview).values())
+    previews, recipe = list(saved.every("develop", Preview).values()), saved.recipe
+    start_s, left_out, blurring = saved.burst.start_s, saved.burst.left_out, recipe.blur
     yield (
         None,
         select.select(
-            tracks, alignment, saved.burst.start_s, saved.recipe.select, previews, saved.burst.left_out
+            tracks,
+            alignment,
+            start_s,
+            recipe.select,
+            previews,
+            left_out,
+            blurring.curve,
+            blurring.wants_every_frame,
         ),
     )
 
@@ -239,7 +248,7 @@ def _blur(saved: Saved, request: Request) -> Indexed:
     clip_light, selection = develop.clip_light(burst), saved.one("select", Selection)
     first = burst.shots[selection.frames[0]]
     low = Grid.low(*first.size_px, recipe.develop.low_side)
-    total = blur.begin(device, first, low, clip_light, recipe.blur)
+    total = blur.begin(device, first, low, clip_light, recipe.blur, selection.pairs)
     for pair in selection.pairs:
         motion = PairMotion(pair, saved.one("predict", MotionField, pair.second))
         aligned = [saved.one("align", DeviceFrame, n, device) for n in (pair.first, pair.second)]

@@ -457,7 +457,11 @@ class BlurAccumulator:
     pixels. clip_light is the largest unclipped light, one number per burst; soft_gamma is k of equation 9 (1
     = off). shot is the first frame's, for its noise. time_weight is the sum of all pairs'. previous is the
     motion of the last pair in the sum.
-    pending is the newest pair, which is not in the sum until the motion of its successor is known.
+    pending is the newest pair, which is not in the sum until the motion of its successor is known. shutter
+    and accumulate are blur's parameters. exposure is the time weight of the whole run, elapsed that of the
+    pairs so far. extreme H W 4 float32 is the brightest or darkest light so far over clip_light, packed
+    N H W uint32 the frames of a median; kept has the numbers of these in the run. Where they are not asked
+    for they are None.
     """
 
     light: OnDevice
@@ -471,6 +475,13 @@ class BlurAccumulator:
     time_weight: float = 0.0
     previous: PairMotion | None = None
     pending: FramePair | None = None
+    shutter: str = "box"
+    accumulate: str = "mean"
+    exposure: float = 0.0
+    elapsed: float = 0.0
+    extreme: OnDevice | None = None
+    packed: OnDevice | None = None
+    kept: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,6 +490,8 @@ class MotionBlur:
 
     Channel 4 is the part of the time in which frames cover the pixel; where it is 0, light is 0. motion_px
     H W float32 is the largest motion of all pairs, in low pixels; shot is the first frame's, for its noise.
+    flash is the part of all light that is the sharp exposure's. accumulate is blur's parameter: the light
+    need not be the mean of all.
     """
 
     light: OnDevice
@@ -488,6 +501,8 @@ class MotionBlur:
     shot: Shot
     clip_light: float
     pairs: int
+    flash: float = 0.0
+    accumulate: str = "mean"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,6 @@ def render(device: Device, frames: list[Array], lines: MotionField) -> Array:
         rgba[..., :3] = light
         encoded.append(blur.encode(device, DeviceFrame(device.upload(rgba), HALF, SHOT), 1.0, params))
     pair = Pair(0, 1, 0.0, 1.0, 1.0)
-    total = blur.begin(device, SHOT, LOW, 1.0, params)
+    total = blur.begin(device, SHOT, LOW, 1.0, params, [pair])
     total = blur.add(device, total, FramePair(PairMotion(pair, lines), encoded[0], encoded[1]))
     return np.asarray(blur.finish(device, total).light.get())[..., :3]

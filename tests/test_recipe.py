@@ -68,9 +68,6 @@ def test_errors_say_what_is_wrong(text: str, message: str) -> None:
 
 
 def test_a_renamed_key_says_its_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert renamed_or_removed("composite", "alpha") == "it is now motion_low"
-    assert renamed_or_removed("composite", "beta") == "it is now motion_high"
-    assert renamed_or_removed("composite", "margin") == "it is now dilate_px"
     assert renamed_or_removed("blur", "soft_gamma") == renamed_or_removed("blurr", "x") == ""
     monkeypatch.setitem(RENAMED, ("blur", "gamma"), "soft_gamma")
     with pytest.raises(RecipeError, match=r"\[blur\] has no parameter gamma; it is now soft_gamma"):

@@ -59,8 +59,8 @@ CHANGED = {
     ("merge", "frames"): 3,
     ("blur", "soft_gamma"): 2.0,
     ("denoise", "strength"): 1.5,
-    ("composite", "motion_low"): 0.2,
-    ("composite", "dilate_px"): 1,
+    ("blur", "shutter"): "fade-in",
+    ("composite", "freeze"): 0.2,
     ("finish", "exposure_ev"): 0.5,
     ("finish", "sharpen"): 0.25,
 }

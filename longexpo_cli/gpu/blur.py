@@ -1,9 +1,18 @@
-"""Kernels of the blur: soft gamma, tangents of the paths, integration along paths, inverse soft gamma."""
+"""Kernels of the blur: soft gamma, tangents of paths, light along them and its extremes, the median."""
 
 from __future__ import annotations
 
-from longexpo_cli.gpu.buffers import ACCUMULATOR, BLURRED, FRAME, TANGENTS
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from longexpo_cli.arrays import Array64
+from longexpo_cli.gpu.buffers import ACCUMULATOR, BLURRED, FRAME, PACKED_FRAMES, TANGENTS
 from longexpo_cli.gpu.device import Device, DeviceArray
+
+MAX_MEDIAN_FRAMES = PACKED_FRAMES.planes  # MAX_FRAMES in kernels/blur_median.cl
+PACKED_STEPS = 1023  # of a value of a packed frame
 
 
 def encode(
@@ -65,61 +74,117 @@ def tangents(
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class PairPaths:
+    """The two encoded frames of a pair, and the paths between them.
+
+    first and second are H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4 float32 (see
+    `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's blend weight,
+    and end_weight that at the interval's end if it changes linearly to it; half_per_low half-resolution
+    pixels per low pixel. The part start..stop of the interval is sampled. curve holds the shutter's weights
+    over the part, their mean 1, at 33 equal steps; None: all instants weigh the same.
+    """
+
+    first: DeviceArray
+    second: DeviceArray
+    lines: DeviceArray
+    tangents: DeviceArray
+    weight: DeviceArray
+    half_per_low: float
+    start: float = 0.0
+    stop: float = 1.0
+    end_weight: DeviceArray | None = None
+    curve: Array64 | None = None
+
+    def arguments(self, device: Device) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Return the arguments that kernels which follow the paths share, and their defines."""
+        height, width = self.first.shape[:2]
+        low_height, low_width = self.weight.shape
+        (first, second), defines = device.sampled(self.first, self.second)
+        curve = self.weight if self.curve is None else device.upload(np.asarray(self.curve, np.float32))
+        shared: dict[str, Any] = {
+            "first": first,
+            "second": second,
+            "lines": self.lines,
+            "tangents": self.tangents,
+            "weight": self.weight,
+            "end_weight": self.end_weight or self.weight,
+            "curve": curve,
+            "width": width,
+            "height": height,
+            "low_width": low_width,
+            "low_height": low_height,
+            "half_per_low": self.half_per_low,
+            "start": self.start,
+            "stop": self.stop,
+        }
+        return shared, defines + (() if self.curve is None else ("SHUTTER",))
+
+
 def paths(
     device: Device,
     total: DeviceArray,
-    first: DeviceArray,
-    second: DeviceArray,
-    lines: DeviceArray,
-    tangents: DeviceArray,
-    weight: DeviceArray,
-    half_per_low: float,
-    start: float,
-    stop: float,
+    along: PairPaths,
     time_weight: float,
     spacing_px: float,
     max_samples: int,
-    end_weight: DeviceArray | None = None,
     by_speed: bool = True,
+    middle: float | None = None,
 ) -> DeviceArray:
     """Return total plus one pair's mean light times time_weight, H W 4 float32 (equations 6 and 8).
 
-    first and second are encoded frames H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4
-    float32 (see `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's
-    blend weight, and end_weight that at the interval's end if it changes linearly to it; half_per_low
-    half-resolution pixels per low pixel. The part start..stop of the interval is sampled at most spacing_px
-    half-resolution pixels apart, with at most max_samples samples per path. by_speed weights samples by the
-    path's speed as well as by time.
+    Samples are at most spacing_px half-resolution pixels apart, with at most max_samples per path. by_speed
+    weights them by the path's speed as well as by time. middle is the mean time of the light, that of the
+    part where it is None.
     """
     height, width = total.shape[:2]
-    low_height, low_width = weight.shape
     result = ACCUMULATOR.allocate(device, height, width)
-    (first_sampled, second_sampled), defines = device.sampled(first, second)
+    shared, defines = along.arguments(device)
     device.run(
         "blur_paths",
         (width, height),
         total=total,
-        first=first_sampled,
-        second=second_sampled,
-        lines=lines,
-        tangents=tangents,
-        weight=weight,
-        end_weight=end_weight or weight,
         result=result,
-        width=width,
-        height=height,
-        low_width=low_width,
-        low_height=low_height,
-        half_per_low=half_per_low,
-        start=start,
-        stop=stop,
+        middle=0.5 * (along.start + along.stop) if middle is None else middle,
         time_weight=time_weight,
         spacing=spacing_px,
         max_samples=max_samples,
         by_speed=int(by_speed),
         defines=defines,
+        **shared,
     )
     return result
+
+
+def extremes(
+    device: Device,
+    extreme: DeviceArray,
+    along: PairPaths,
+    spacing_px: float,
+    max_samples: int,
+    soft_gamma: float,
+    is_darkest: bool,
+    peak: float = 1.0,
+) -> None:
+    """Raise extreme H W 4 float32 to the brightest light / clip_light of a pair, or lower it to the darkest.
+
+    Channel 4 of extreme is 0 where nothing was seen yet. peak times the curve are the weights of the
+    instants, 0..1.
+    """
+    height, width = extreme.shape[:2]
+    shared, defines = along.arguments(device)
+    device.run(
+        "blur_extremes",
+        (width, height),
+        extreme=extreme,
+        spacing=spacing_px,
+        max_samples=max_samples,
+        k=soft_gamma,
+        peak=peak,
+        is_darkest=int(is_darkest),
+        defines=defines,
+        **shared,
+    )
 
 
 def resolve(
@@ -138,5 +203,83 @@ def resolve(
         clip_light=clip_light,
         k=soft_gamma,
         time_weight=time_weight,
+    )
+    return light
+
+
+def stand_out(
+    device: Device,
+    mean: DeviceArray,
+    extreme: DeviceArray,
+    clip_light: float,
+    noise: tuple[Array64, Array64],
+    margin: float,
+    is_darkest: bool,
+) -> DeviceArray:
+    """Return the mean light H W 4 float32, and the extreme where it is margin deviations of noise from it.
+
+    noise is slope and offset of the variance of a frame's light, one each for R, G and B.
+    """
+    height, width = mean.shape[:2]
+    light = BLURRED.allocate(device, height, width)
+    slope, offset = ((*map(float, part), 1.0) for part in noise)
+    device.run(
+        "blur_stand_out",
+        (width, height),
+        mean=mean,
+        extreme=extreme,
+        light=light,
+        width=width,
+        height=height,
+        clip_light=clip_light,
+        slope=slope,
+        offset=offset,
+        margin=margin,
+        is_darkest=int(is_darkest),
+    )
+    return light
+
+
+def packed_frames(device: Device, height: int, width: int) -> DeviceArray:
+    """Return room for MAX_MEDIAN_FRAMES frames, N H W uint32; DeviceError when it does not fit."""
+    return PACKED_FRAMES.allocate(device, height, width)
+
+
+def pack(device: Device, frame: DeviceArray, packed: DeviceArray, plane: int, black: float) -> None:
+    """Keep a frame H W 4 half, light / clip_light, as a plane of packed N H W uint32: 10 bits a colour."""
+    height, width = frame.shape[:2]
+    device.run(
+        "blur_pack",
+        (width, height),
+        frame=frame,
+        packed=packed,
+        width=width,
+        height=height,
+        plane=plane,
+        black=black,
+    )
+
+
+def median(
+    device: Device, packed: DeviceArray, frames: int, near: float, clip_light: float, black: float
+) -> DeviceArray:
+    """Return the light H W 4 float32 that most of the first frames of packed N H W show.
+
+    It is the mean of those within near steps, of 1023, of the median; black is that of `pack`. Channel 4 is
+    the part of the frames that cover a pixel.
+    """
+    height, width = packed.shape[1:]
+    light = BLURRED.allocate(device, height, width)
+    device.run(
+        "blur_median",
+        (width, height),
+        packed=packed,
+        light=light,
+        width=width,
+        height=height,
+        frames=frames,
+        near=near,
+        clip_light=clip_light,
+        black=black,
     )
     return light

@@ -107,6 +107,8 @@ BLEND_WEIGHT = Buffer(Extent.LOW, "float32")
 TANGENTS = Buffer(Extent.LOW, "float32", channels=4, planes=2)
 ACCUMULATOR = Buffer(Extent.HALF, "float32", channels=4)
 BLURRED = Buffer(Extent.HALF, "float32", channels=4)
+EXTREME = Buffer(Extent.HALF, "float32", channels=4)  # the brightest or darkest light so far
+PACKED_FRAMES = Buffer(Extent.HALF, "uint32", planes=25)  # the frames of a median
 
 # Composite: how much a frame differs from the reference, and the reference's texture; guides, the detail in
 # the blur, masks.

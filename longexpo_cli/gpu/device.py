@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -232,10 +233,16 @@ class Device:
 
 
 def kernel_source(name: str, file: Path | None = None) -> str:
-    """Return the source of a kernel: common.cl, then kernels/<name>.cl or the file given."""
+    """Return the source of a kernel: common.cl, then kernels/<name>.cl or the file given.
+
+    A line #include "NAME" is replaced by the file of that name in kernels.
+    """
     kernels = folder("kernels")
     files = (kernels / "common.cl", file or kernels / f"{name}.cl")
-    return "\n".join(path.read_text("utf-8") for path in files)
+    source = "\n".join(path.read_text("utf-8") for path in files)
+    return re.sub(
+        r'^#include "(\w+\.cl)"$', lambda line: (kernels / line[1]).read_text("utf-8"), source, flags=re.M
+    )
 
 
 def available() -> list[Any]:

@@ -187,6 +187,8 @@ class Dump:
 
     @_draw.register
     def _(self, value: BlurAccumulator, to: Place) -> None:
+        if value.packed is not None:
+            return  # there is no sum: the frames of a median are kept one by one
         total = np.asarray(value.light.get(), np.float32)
         encoded = np.clip(total[..., :3] / np.maximum(total[..., 3:], 1e-6), 0, 1)
         to.picture("sum-so-far", pictures.light(colour.soft_gamma(encoded, 1 / value.soft_gamma)))

@@ -4,21 +4,32 @@ Tabellion et al. 2023, section 4.7, doi:10.1145/3592124. A fold: `begin`, `add` 
 `finish`. The curvature of a path depends on the pairs before and after its own (equation 7), so `add`
 integrates the pair before the one it is given, whose successor is then known, and `finish` integrates the
 last.
+
+Beyond the paper, a shutter curve weighs each instant of the exposure, continuously over pairs and within
+them, and instead of its mean a place may keep the brightest or darkest light that passed it along the paths,
+or what is there most of the time, for which nothing is followed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 
+from longexpo_cli.binned_noise import binned_noise
+from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
+from longexpo_cli.shutter import NAMES as SHUTTERS
+from longexpo_cli.shutter import ShutterCurve, read_text
+from longexpo_cli.shutter import curve as shutter_curve
 from longexpo_cli.types import (
     Array32,
+    Array64,
     BlurAccumulator,
     DeviceFrame,
     FramePair,
@@ -30,7 +41,13 @@ from longexpo_cli.types import (
 
 SPACING_PX = 1.0  # half-resolution px between samples along a path; with more, small lights look dotted
 MAX_SAMPLES = 256  # per path of a pair; motion over more half-resolution px is sampled more coarsely
+MAX_EXTREME_SAMPLES = 1024  # the same for the extremes, whose gaps would be seen
 FEATHER = 0.01  # of the diagonal: width over which a frame fades out at its border, so that no edge shows
+EXTREME_SPACING_PX = 0.5  # half-resolution px: between two samples a small light may lose some of its peak
+EXTREME_MARGIN = 3.0  # standard deviations of a frame's noise: extremes of many frames are noise up to there
+NEAR_MEDIAN = 3.0  # standard deviations: frames farther from the median show something else
+MIN_NEAR_STEPS = 2.0  # of the 1023 of a value that is kept for the median: rounding
+MIN_BLACK = 1 / 64  # of clip_light: frames for the median are kept from minus this light on
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,48 @@ class Params:
     """How light is integrated."""
 
     soft_gamma: float = parameter(3.0, "highlight boost for clipped lights; 1 = off", low=1, high=16)
+    shutter: str = parameter(
+        "box",
+        f"weight of instants: {', '.join(SHUTTERS)} or a file",
+        alias="--shutter",
+        check_text=shutter_curve,
+        read_text=read_text,
+    )
+    accumulate: str = parameter(
+        "mean",
+        "what each place keeps of all that passes",
+        choices=("mean", "lights", "median", "darkest"),
+        alias="--accumulate",
+    )
+
+    @property
+    def follows_motion(self) -> bool:
+        """Whether light is followed along paths: a median needs none."""
+        return self.accumulate != "median"
+
+    @property
+    def follows_points(self) -> bool:
+        """Whether small lights must be followed, for which optical flow alone is the better guide."""
+        return self.accumulate in ("lights", "darkest")
+
+    @property
+    def curve(self) -> ShutterCurve:
+        """The shutter's curve."""
+        return shutter_curve(self.shutter)
+
+    @property
+    def wants_every_frame(self) -> bool:
+        """Whether a trail of no length in particular is that of the whole burst."""
+        return self.accumulate != "mean"
+
+
+def require_consistent(params: Params) -> None:
+    """Raise LongexpoError for a shutter curve that the accumulation has no use for."""
+    if params.accumulate in ("median", "darkest") and params.shutter != "box":
+        raise LongexpoError(
+            f"--shutter {params.shutter} weighs instants, which --accumulate {params.accumulate} does not; "
+            "leave one of them out"
+        )
 
 
 def encode(device: Device, frame: DeviceFrame, clip_light: float, params: Params) -> DeviceFrame:
@@ -48,19 +107,40 @@ def encode(device: Device, frame: DeviceFrame, clip_light: float, params: Params
     the frame's border and is 0 outside.
     """
     feather_px = FEATHER * frame.grid.diagonal
-    light = kernels.encode(device, cast(DeviceArray, frame.light), clip_light, params.soft_gamma, feather_px)
+    soft_gamma = params.soft_gamma if params.follows_motion else 1.0
+    light = kernels.encode(device, cast(DeviceArray, frame.light), clip_light, soft_gamma, feather_px)
     return replace(frame, light=light)
 
 
-def begin(device: Device, shot: Shot, low: Grid, clip_light: float, params: Params) -> BlurAccumulator:
+def begin(
+    device: Device, shot: Shot, low: Grid, clip_light: float, params: Params, run: Sequence[Pair]
+) -> BlurAccumulator:
     """Return an accumulator without light; shot is the first frame's, low the grid of the motion fields.
 
-    clip_light is the one that `encode` was called with.
+    clip_light is the one that `encode` was called with, run the pairs that will be added.
     """
     grid = Grid.over(*shot.size_px, 2)
-    light = device.zeros((*grid.shape, 4), np.float32)
     motion_px = np.zeros(low.shape, np.float32)
-    return BlurAccumulator(light, grid, motion_px, low, shot, clip_light, params.soft_gamma)
+    total = BlurAccumulator(
+        device.zeros((*grid.shape, 4), np.float32),
+        grid,
+        motion_px,
+        low,
+        shot,
+        clip_light,
+        params.soft_gamma,
+        shutter=params.shutter,
+        accumulate=params.accumulate,
+        exposure=sum(pair.time_weight for pair in run),
+    )
+    if params.accumulate == "median":
+        kept = np.linspace(0, len(run), min(len(run) + 1, kernels.MAX_MEDIAN_FRAMES)).round()
+        return replace(
+            total, packed=kernels.packed_frames(device, *grid.shape), kept=tuple(kept.astype(int).tolist())
+        )
+    if params.accumulate == "mean":
+        return total
+    return replace(total, extreme=device.zeros((*grid.shape, 4), np.float32))
 
 
 def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
@@ -68,23 +148,72 @@ def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumula
 
     The pair's light is integrated when its successor is added, or by `finish`.
     """
+    if total.packed is not None:
+        return _with_frames(device, total, pair)
     return replace(_integrate_pending(device, total, pair.motion), pending=pair)
 
 
 def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
-    """Integrate the last pair and return the mean light of all pairs, with soft gamma inverted.
+    """Integrate the last pair and return the light of all pairs, with soft gamma inverted.
 
-    ValueError when no pair was added.
+    It is their mean, or what was asked for instead. ValueError when no pair was added.
     """
     total = _integrate_pending(device, total, following=None)
     if not total.pairs:
         raise ValueError("a motion blur needs at least one pair of frames")
-    light = kernels.resolve(
-        device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma, total.time_weight
-    )
+    if total.packed is not None:
+        light = _median(device, total)
+    else:
+        light = kernels.resolve(
+            device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma, total.time_weight
+        )
+    if total.extreme is not None:
+        light = kernels.stand_out(
+            device,
+            light,
+            cast(DeviceArray, total.extreme),
+            total.clip_light,
+            binned_noise(total.shot),
+            EXTREME_MARGIN,
+            is_darkest=total.accumulate == "darkest",
+        )
     return MotionBlur(
-        light, total.grid, total.motion_px, total.low, total.shot, total.clip_light, total.pairs
+        light,
+        total.grid,
+        total.motion_px,
+        total.low,
+        total.shot,
+        total.clip_light,
+        total.pairs,
+        flash=shutter_curve(total.shutter).flash,
+        accumulate=total.accumulate,
     )
+
+
+def _with_frames(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
+    """Return the accumulator of a median with a pair's second frame, and its first if it is the run's."""
+    black, packed = _black(total), cast(DeviceArray, total.packed)
+    for number, frame in ((total.pairs, pair.first), (total.pairs + 1, pair.second)):
+        if number in total.kept and (number > total.pairs or number == 0):
+            plane = total.kept.index(number)
+            kernels.pack(device, cast(DeviceArray, frame.light), packed, plane, black)
+    return replace(total, pairs=total.pairs + 1)
+
+
+def _median(device: Device, total: BlurAccumulator) -> DeviceArray:
+    """Return the light that most of the kept frames show."""
+    slope, _ = binned_noise(total.shot)
+    black = _black(total)
+    step = np.sqrt(slope.max() / total.clip_light / (1 + black)) / 2 * kernels.PACKED_STEPS
+    near = max(NEAR_MEDIAN * float(step), MIN_NEAR_STEPS)
+    packed = cast(DeviceArray, total.packed)
+    return kernels.median(device, packed, len(total.kept), near, total.clip_light, black)
+
+
+def _black(total: BlurAccumulator) -> float:
+    """Return the offset of the noise over its slope, in clip_light: roots of light + it are evenly noisy."""
+    slope, offset = binned_noise(total.shot)
+    return float(np.clip(offset.sum() / slope.sum() / total.clip_light, MIN_BLACK, 1))
 
 
 def _integrate_pending(
@@ -101,24 +230,41 @@ def _integrate_pending(
         return total
     pair = pending.motion.pair
     motion = pending.motion.field
+    weights = _pair_weights(total, pair)
     displacement = device.upload(motion.displacement)
-    light = kernels.paths(
-        device,
-        cast(DeviceArray, total.light),
+    along = kernels.PairPaths(
         cast(DeviceArray, pending.first.light),
         cast(DeviceArray, pending.second.light),
         displacement,
         _tangents(device, displacement, pending.motion, total.previous, following),
         device.upload(motion.blend_weight),
-        half_per_low=motion.grid.scale // pending.first.grid.scale,
-        start=pair.start,
-        stop=pair.stop,
-        time_weight=pair.time_weight,
+        motion.grid.scale // pending.first.grid.scale,
+        pair.start,
+        pair.stop,
+        None if motion.end_weight is None else device.upload(motion.end_weight),
+        weights.curve,
+    )
+    light = kernels.paths(
+        device,
+        cast(DeviceArray, total.light),
+        along,
+        middle=weights.middle,
+        time_weight=weights.light,
         spacing_px=SPACING_PX,
         max_samples=MAX_SAMPLES,
-        end_weight=None if motion.end_weight is None else device.upload(motion.end_weight),
         by_speed=motion.bend is None,  # bends say where light is at a time: a thing lingers where it is slow
     )
+    if total.extreme is not None:
+        kernels.extremes(
+            device,
+            cast(DeviceArray, total.extreme),
+            along,
+            spacing_px=EXTREME_SPACING_PX,
+            max_samples=MAX_EXTREME_SAMPLES,
+            soft_gamma=total.soft_gamma,
+            is_darkest=total.accumulate == "darkest",
+            peak=weights.peak,
+        )
     motion_px = np.maximum(total.motion_px, _motion_px(pending.motion))
     device.finish()  # a CPU device reads the motion from the host's memory until here
     return replace(
@@ -126,10 +272,38 @@ def _integrate_pending(
         light=light,
         motion_px=motion_px,
         pairs=total.pairs + 1,
-        time_weight=total.time_weight + pair.time_weight,
+        time_weight=total.time_weight + weights.light,
+        elapsed=total.elapsed + pair.time_weight,
         previous=pending.motion,
         pending=None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _PairWeights:
+    """What the shutter makes of a pair: its light, the mean time of it, its curve and its largest weight.
+
+    curve is None for a box; peak times curve is relative to the largest weight of the whole exposure.
+    """
+
+    light: float
+    middle: float
+    curve: Array64 | None = None
+    peak: float = 1.0
+
+
+def _pair_weights(total: BlurAccumulator, pair: Pair) -> _PairWeights:
+    """Return the shutter's weights of the part of a pair that is rendered; the pair is the next in time."""
+    curve, middle = shutter_curve(total.shutter), (pair.start + pair.stop) / 2
+    if curve.is_box:
+        return _PairWeights(pair.time_weight, middle)
+    begin = total.elapsed / total.exposure
+    end = min((total.elapsed + pair.time_weight) / total.exposure, 1.0)
+    light, weights = curve.light(begin, end) * total.exposure, curve.over(begin, end)
+    times = np.linspace(pair.start, pair.stop, len(weights))
+    centre = float((weights * times).sum() / weights.sum()) if light > 0 else middle
+    peak = light / total.exposure / (end - begin) / curve.max_weight
+    return _PairWeights(light, centre, weights, peak)
 
 
 def _tangents(

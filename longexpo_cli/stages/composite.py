@@ -13,6 +13,8 @@ from typing import Any, cast
 import numpy as np
 
 from longexpo_cli import curves
+from longexpo_cli.binned_noise import PICTURE_VARIANCE, binned_noise, noise_scale
+from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import composite as kernels
 from longexpo_cli.gpu import develop as develop_kernels
@@ -33,7 +35,9 @@ from longexpo_cli.types import (
     Subject,
 )
 
-MOTION_PERCENTILE = 99.0  # of all pixels' motion: the unit of motion_low and motion_high (section 4.8)
+MOTION_PERCENTILE = 99.0  # of all pixels' motion: the unit of MOTION_LOW and MOTION_HIGH (section 4.8)
+MOTION_LOW = 0.16  # below it the sharp exposure is used,
+MOTION_HIGH = 0.32  # above it the blur
 MIN_REFERENCE_MOTION = 0.003  # of the low diagonal: a smaller 99th percentile is noise of the motion field
 FACE_MOTION_HIGH = 0.64  # of the 99th percentile: mean motion above which a face is not protected at all
 
@@ -49,20 +53,19 @@ GONE = (0.25, 0.45)  # share of a subject's contrast: the same; stars and firewo
 FEW_FRAMES = 0.25  # of those of the run: what fewer cover changes as its surroundings do
 CONTRAST_SIDE = 5  # low pixels
 CONTRAST_NOISE = 0.5  # of the variance of noise in a half-resolution pixel: what is left in low pixels
+SHARP_SUBJECT = (0.3, 0.5)  # alpha of a subject that is not kept sharp, and of one that is
+INVISIBLE_DIFFERENCE = (1.0, 2.0)  # of what noise and small errors allow: the same thing, and another
+POINT_DIFFERENCE = (4.0, 6.0)  # the same for the largest of a few pixels
 POINT_VARIANCE = 0.6  # squared half-resolution pixels: variance of points over that of their gradients
 
+DILATE_PX = 2  # low pixels: how far the blur extends beyond what moves
 CLOSE_SIZE = 0.024  # of the low diagonal: smaller sharp holes inside blurred areas are filled
 SMOOTHING_RADIUS_PX = 2.5  # low px, of the mask's joint bilateral filter: a pixel and its neighbours
 EDGE_RANGE = 0.15  # of BRIGHT_PERCENTILE: the mask is not smoothed across edges of this height
 BRIGHT_PERCENTILE = 95.0  # of the guide: brightness that EDGE_RANGE is relative to
 MIN_VARIANCE = 1e-8  # squared light, (1e-4 of white)^2: rounding of half floats
-MIN_NOISE_SCALE = 1e-9  # of the noise variance: pictures without noise have a square root, too
 
-# Variance of a binned pixel, of a sample's: sums of squared weights of develop_bin, for red, green and blue,
-# and of develop_bin_rgb. Their pixels overlap, so their mean has OVERLAP times the variance of as many
-# independent ones.
-CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
-PICTURE_VARIANCE = (0.09765625,) * 3
+# Binned pixels overlap, so their mean has OVERLAP times the variance of as many independent ones.
 OVERLAP = 2.56
 # What a shift of the frames changes: their gradients, and detail that is too fine for half-resolution pixels
 # and that binning folds back (composite_fine, less the gradients on its pixels, which are half as wide).
@@ -84,20 +87,10 @@ FLAT_LIGHT = 0.1  # light whose noise variance is the threshold between flat are
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Where the blur is used. Motion is relative to its 99th percentile over the picture."""
+    """What of the sharp exposure is shown where something moves."""
 
-    motion_low: float = parameter(
-        0.16,
-        "below this fraction of the 99th-percentile motion the sharp image is used",
-        low=0,
-        high=1,
-    )
-    motion_high: float = parameter(
-        0.32, "above this fraction of the 99th-percentile motion the blur is used", low=0, high=2
-    )
-    dilate_px: int = parameter(
-        2, "how far the blur extends beyond what moves", unit="low-resolution px", low=0, high=16
-    )
+    freeze: float = parameter(0.0, "part of the sharp instant that is seen", low=0, high=1, alias="--freeze")
+    subject_sharp: bool = parameter(False, "keep the subject sharp: foreground look", alias="--subject-sharp")
 
 
 def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> ChangeAccumulator:
@@ -105,7 +98,7 @@ def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> 
 
     low is the grid of the result.
     """
-    slope, offset = _binned_noise(mosaic.shot)
+    slope, offset = binned_noise(mosaic.shot)
     black, noise = np.asarray(offset / slope, np.float32), float(slope.sum() / 4)
     cell = low.scale // reference.grid.scale
     texture = kernels.texture(device, cast(DeviceArray, reference.light), low, cell, black).get()
@@ -139,7 +132,7 @@ def fine_texture(device: Device, mosaic: Mosaic, low: Grid, curve_of: Shot) -> A
     else:
         green, levels = shot.cfa.index("G"), develop_kernels.levels(shot, values.dtype)
         curve = np.zeros((3, 1), np.float32)
-    root = curve_of.wb_gains[1] * curve_of.exposure_scale * curve_of.noise.offset / _scale(curve_of)
+    root = curve_of.wb_gains[1] * curve_of.exposure_scale * curve_of.noise.offset / noise_scale(curve_of)
     uploaded = device.upload(values)
     fine = kernels.fine(device, uploaded, device.upload(curve), low, green, levels, gain, root).get()
     device.finish()  # a CPU device reads the mosaic from the caller's memory until here
@@ -165,7 +158,7 @@ def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeA
     change = np.where(known, np.maximum(found[..., 3] - 2 * gain * along + gain * gain * power, 0), 0)
     side = _coarse_side(cell)
     averaged = cv2.blur(np.where(known[..., None], difference - gain * mean, 0), (side, side))
-    slope, _ = _binned_noise(frame.shot)
+    slope, _ = binned_noise(frame.shot)
     return replace(
         total,
         change=np.asarray(total.change + change, np.float32),
@@ -231,17 +224,18 @@ def composite(
     where no frame covers a pixel, the sharp exposure is used. Beyond the paper: the blur is used where the
     frames differ by more than noise and resampling explain, and not where they agree, whatever the motion
     field says (moved_mask); and detail of what was static for a part of the time is added back to the blur,
-    which is computed at half resolution (kernels/composite_detail.cl).
+    which is computed at half resolution (kernels/composite_detail.cl). params.freeze, or the shutter's flash,
+    is the part of the sharp exposure that shows everywhere; with subject_sharp it shows on the whole subject.
     """
     blurred = cast(DeviceArray, blur.light)
     exposure = device.upload(sharp.light)
     half_guide = kernels.guide(device, exposure, blur.grid, binned=True)
     half_per_low = blur.low.scale // blur.grid.scale
-    slope, offset = _binned_noise(sharp.shot)
+    slope, offset = binned_noise(sharp.shot)
     flat_variance = FLAT_LIGHT * float(slope.max()) + float(offset.max()) + MIN_VARIANCE
     slope_of_detail = kernels.detail(device, blurred, half_guide, blur.low, half_per_low, flat_variance)
     detail = device.upload(_smoothed(slope_of_detail.get()))
-    keep_low = np.maximum(1 - moved_mask(blur, change, subject, params), still_faces(blur, subject, params))
+    keep_low = _kept(blur, change, half_guide, subject, params)
     low_guide = kernels.guide(device, exposure, blur.low)
     keep = kernels.mask(
         device,
@@ -258,7 +252,62 @@ def composite(
     return Photograph(light.get(), keep.get(), blur.clip_light, sharp.shot)
 
 
-def moved_mask(blur: MotionBlur, change: Change, subject: Subject, params: Params) -> Array32:
+def require_subject(subject: Subject, params: Params) -> None:
+    """Raise LongexpoError when a subject is to be kept sharp and there is none."""
+    if params.subject_sharp and not subject.found:
+        raise LongexpoError(
+            f"there is no subject to keep sharp: {subject.note}; name it with --subject or --mask, or leave "
+            "--subject-sharp out"
+        )
+
+
+def _kept(
+    blur: MotionBlur,
+    change: Change,
+    half_guide: DeviceArray,
+    subject: Subject,
+    params: Params,
+) -> Array32:
+    """Return h w float32 on the low grid: how much of the sharp exposure is shown."""
+    if blur.accumulate == "median":
+        keep = 1 - differing_mask(blur, half_guide, INVISIBLE_DIFFERENCE, of_points=False)
+    else:
+        keep = np.maximum(1 - moved_mask(blur, change, subject), still_faces(blur, subject))
+    if blur.accumulate in ("lights", "darkest"):
+        keep = np.minimum(keep, 1 - differing_mask(blur, half_guide, POINT_DIFFERENCE, of_points=True))
+    if params.subject_sharp:
+        keep = np.maximum(keep, curves.linear_step(subject.alpha, *SHARP_SUBJECT))
+    frozen = np.float32(max(params.freeze, blur.flash))
+    return np.asarray(frozen + (1 - frozen) * keep, np.float32)
+
+
+def differing_mask(
+    blur: MotionBlur, half_guide: DeviceArray, limits: tuple[float, float], of_points: bool
+) -> Array32:
+    """Return h w float32 on the low grid: 1 where the sharp exposure does not show what the blur shows.
+
+    It is where the roots of their light differ by more than is visible and noise explains, limits times that,
+    in the mean of a low pixel, or anywhere in it for points.
+    """
+    import cv2
+
+    slope, offset = binned_noise(blur.shot)
+    black, noise = np.float32(offset.sum() / slope.sum()), np.float32(np.sqrt(slope.max()) / 2)
+    shown = np.maximum(cast(DeviceArray, blur.light).get(), 0)
+    sharp = np.square(half_guide.get()[..., :3].astype(np.float32))
+    root = np.sqrt(shown[..., :3] + black)
+    difference = np.abs(root - np.sqrt(sharp + black)).max(axis=-1) * (shown[..., 3] > 0)
+    allowed = INVISIBLE * root.max(axis=-1) + noise
+    if of_points:
+        cell = blur.low.scale // blur.grid.scale
+        difference = cv2.dilate(difference / allowed, np.ones((cell | 1, cell | 1), np.uint8)) * allowed
+    size = (blur.low.width, blur.low.height)
+    means = [cv2.resize(values, size, interpolation=cv2.INTER_AREA) for values in (difference, allowed)]
+    differs = curves.linear_step(np.asarray(means[0] / means[1], np.float32), *limits)
+    return _close_and_dilate(differs, round(CLOSE_SIZE * blur.low.diagonal), DILATE_PX)
+
+
+def moved_mask(blur: MotionBlur, change: Change, subject: Subject) -> Array32:
     """Return h w float32 on the low grid: 1 where the blur is shown, 0 where the sharp exposure is.
 
     The blur is shown where the picture changed as if it moved by SHIFT_HIGH_PX, and where it changed less but
@@ -274,21 +323,20 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject, params: Param
     changed *= curves.linear_step(wide_shift, STILL_SHIFT_PX, MOVED_SHIFT_PX)  # no specks
     close_px = round(CLOSE_SIZE * blur.low.diagonal)
     near = cv2.dilate(curves.linear_step(wide, STILL_SHIFT_PX, MOVED_SHIFT_PX), _ellipse(close_px))
-    moved = np.maximum(changed, motion_mask(blur, params) * near)
+    moved = np.maximum(changed, motion_mask(blur) * near)
     is_weak = (wide_shift > CONNECTED_SHIFT_PX).astype(np.uint8)
     moved = np.where(_connected(is_weak, changed >= 1), 1, moved)
     moved = np.asarray(moved, np.float32)
-    grown = _close_and_dilate(moved, close_px, params.dilate_px)
+    grown = _close_and_dilate(moved, close_px, DILATE_PX)
     return np.asarray(np.maximum(moved, grown * (1 - held)), np.float32)  # the rim of what is held stays
 
 
-def motion_mask(blur: MotionBlur, params: Params) -> Array32:
+def motion_mask(blur: MotionBlur) -> Array32:
     """Return M_flow h w float32 on the low grid: 0 where static, 1 where something moves (section 4.8)."""
     reference = _reference_motion(blur)
     if reference == 0:
         return np.zeros_like(blur.motion_px)
-    high = _at_least(params.motion_high, params.motion_low)
-    return curves.linear_step(blur.motion_px, params.motion_low * reference, high * reference)
+    return curves.linear_step(blur.motion_px, MOTION_LOW * reference, MOTION_HIGH * reference)
 
 
 def held_subject(change: Change, subject: Subject) -> Array32:
@@ -312,10 +360,10 @@ def held_subject(change: Change, subject: Subject) -> Array32:
     return np.asarray(subject.weight * held[label], np.float32)
 
 
-def still_faces(blur: MotionBlur, subject: Subject, params: Params) -> Array32:
+def still_faces(blur: MotionBlur, subject: Subject) -> Array32:
     """Return the face signal h w float32 of the faces that hardly move, by each face's mean motion.
 
-    A face is fully protected up to motion_high, and not at all above FACE_MOTION_HIGH.
+    A face is fully protected up to MOTION_HIGH, and not at all above FACE_MOTION_HIGH.
     """
     import cv2
 
@@ -327,28 +375,15 @@ def still_faces(blur: MotionBlur, subject: Subject, params: Params) -> Array32:
     signal = subject.faces.ravel().astype(np.float64)
     total = np.bincount(label, signal * blur.motion_px.ravel(), count)
     mean = total / np.maximum(np.bincount(label, signal, count), np.finfo(np.float32).tiny)
-    high = _at_least(FACE_MOTION_HIGH, params.motion_high)
-    protected = 1 - curves.linear_step(mean, params.motion_high * reference, high * reference)
+    protected = 1 - curves.linear_step(mean, MOTION_HIGH * reference, FACE_MOTION_HIGH * reference)
     return np.asarray(subject.faces * protected[label].reshape(subject.faces.shape), np.float32)
-
-
-def _binned_noise(shot: Shot) -> tuple[Array64, Array64]:
-    """Return slope and offset of the noise variance of half-resolution light, one each for R, G and B.
-
-    Exact for grey: a raw value is light / gain there, and its noise goes through balance and matrix.
-    """
-    gains = np.array(shot.wb_gains, np.float64)
-    binned = gains * (PICTURE_VARIANCE if shot.cfa is None else CFA_VARIANCE)
-    squared, exposure = np.square(np.asarray(shot.camera_to_working, np.float64)), shot.exposure_scale
-    slope = _scale(shot) * exposure * (squared @ binned)
-    return slope, shot.noise.offset * exposure**2 * (squared @ (gains * binned))
 
 
 def _fine_noise(shot: Shot) -> float:
     """Return what noise adds to fine texture: twice the variance of roots of a shot's green light."""
     if shot.cfa is not None:
-        return shot.wb_gains[1] * shot.exposure_scale * _scale(shot) / 2
-    return 2 * float(_binned_noise(shot)[0].sum() / 4) / (3 * PICTURE_VARIANCE[0]) / 3
+        return shot.wb_gains[1] * shot.exposure_scale * noise_scale(shot) / 2
+    return 2 * float(binned_noise(shot)[0].sum() / 4) / (3 * PICTURE_VARIANCE[0]) / 3
 
 
 def _more_noise(total: ChangeAccumulator) -> float:
@@ -365,11 +400,6 @@ def _noise_factor(variance: Any, noise: float) -> float:
     if not variance.size or noise <= 0:
         return 1.0
     return float(np.clip(np.quantile(variance, EVEN_PART) / noise, 1, MAX_NOISE_FACTOR))
-
-
-def _scale(shot: Shot) -> float:
-    """Return the slope of a shot's noise variance, above 0."""
-    return max(shot.noise.scale, MIN_NOISE_SCALE)
 
 
 def _coarse_side(cell: int) -> int:
@@ -461,8 +491,3 @@ def _varying_mask(mask: Array32, radius_px: float) -> Array8:
     side = 2 * math.ceil(radius_px + 1) + 1
     window = np.ones((side, side), np.uint8)
     return np.asarray(cv2.dilate(mask, window) > cv2.erode(mask, window), np.uint8)
-
-
-def _at_least(value: float, floor: float) -> float:
-    """Return value, or slightly more than floor if it is less, as the ends of linear_step must differ."""
-    return max(value, floor + 1e-3)

@@ -64,9 +64,7 @@ EVEN_PART = 0.25  # of the blocks, those that differ least, tell the noise that 
 class Params:
     """How many frames are merged."""
 
-    frames: int = parameter(
-        64, "largest number of frames merged into the sharp exposure, reference included", low=1, high=64
-    )
+    frames: int = parameter(64, "frames merged into the sharp exposure, at most", low=1, high=64)
 
 
 def frames(alignment: Alignment, params: Params) -> tuple[int, ...]:

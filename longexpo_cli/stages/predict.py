@@ -44,7 +44,7 @@ class Params:
 
     predictor: str = parameter(
         "network",
-        "motion estimator: optical flow (dis), or optical flow refined by the network",
+        "optical flow (dis), or that refined by the network",
         choices=("network", "dis"),
         alias="--predictor",
     )
@@ -69,6 +69,14 @@ def predict(first: Frame, second: Frame, params: Params) -> MotionField:
     """
     lines = from_optical_flow(first, second)
     return lines if params.predictor == "dis" else refine(first, second, lines, MIN_MOTION_PX)
+
+
+def still(frame: Frame) -> MotionField:
+    """Return the motion field of two frames between which no motion is looked for: lines of 0."""
+    shape = frame.grid.shape
+    return MotionField(
+        np.zeros((2, *shape, 2), np.float32), np.full(shape, 0.5, np.float32), frame.grid, "none"
+    )
 
 
 def from_optical_flow(first: Frame, second: Frame) -> MotionField:

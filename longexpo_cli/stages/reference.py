@@ -1,4 +1,7 @@
-"""Choose the frame that everything is aligned to: the sharpest, and among equals the most central."""
+"""Choose the frame that everything is aligned to: the sharpest, and among equals the most central.
+
+Where the shutter curve names an instant, the sharp exposure is taken there.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,14 @@ CHANCE_SIGMAS = 3.0  # standard errors of the difference from the sharpest frame
 BLOCKS = 8  # along the longer side: tracks in a block see the same texture, and are one observation
 MIN_BLOCKS = 4  # with fewer the error of a mean cannot be told
 MIN_RELATIVE_SUBJECT = 0.85  # part of the subject's weight that a frame must see, relative to the best frame
+NEAR_INSTANT = 0.25  # of the burst: how far the reference may be from the instant that a shutter curve names
 
 
-def reference(tracks: Tracks, mode: Mode, requested: int | None) -> int:
+def reference(tracks: Tracks, mode: Mode, requested: int | None, instant: float | None = None) -> int:
     """Return the requested frame, or the most central of the sharpest frames.
+
+    With an instant, 0..1 of the burst, it is the nearest to that of the sharpest frames of those that are
+    not farther from it than NEAR_INSTANT.
 
     Sharpness is the mean over tracks of gradient energy relative to the same track in other frames, weighted
     by the subject (background look) or by what is not the subject (foreground look). Frames are equally sharp
@@ -38,7 +45,9 @@ def reference(tracks: Tracks, mode: Mode, requested: int | None) -> int:
         visible_weight = tracks.seen @ tracks.weight.astype(np.float64)
         sees_subject = visible_weight >= MIN_RELATIVE_SUBJECT * visible_weight.max(initial=0)
         sharpness = np.where(sees_subject, sharpness, 0.0)
-    middle = (frames - 1) / 2
+    middle = (frames - 1) * (0.5 if instant is None else instant)
+    if instant is not None:
+        sharpness[np.abs(np.arange(frames) - middle) > NEAR_INSTANT * (frames - 1)] = 0
     best = int(sharpness.argmax())
     allowed = np.maximum(
         (1 - MIN_RELATIVE_SHARPNESS) * sharpness[best],

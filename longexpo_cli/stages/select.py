@@ -16,10 +16,11 @@ from typing import Protocol
 import numpy as np
 
 from longexpo_cli.arrays import Array64
+from longexpo_cli.errors import BurstError
 from longexpo_cli.geometry import push
 from longexpo_cli.params import parameter
-from longexpo_cli.registration.frame_order import outward
 from longexpo_cli.registration.trail import typical_length
+from longexpo_cli.shutter import ShutterCurve
 from longexpo_cli.types import Alignment, Mode, MotionField, Pair, Preview, Selection, Tracks, Trail
 from longexpo_cli.vision.trail_length import PictureLengths
 
@@ -76,6 +77,8 @@ def select(
     params: Params,
     previews: Sequence[Preview] = (),
     left_out: int = 0,
+    curve: ShutterCurve | None = None,
+    wants_every_frame: bool = False,
 ) -> Selection:
     """Return the run of frames whose trail has the target length, and the part of its last interval.
 
@@ -83,15 +86,20 @@ def select(
     it is measured on the tracks, which miss small movers. The run starts at the reference and adds frames
     forward in time, then backward; rejected frames are skipped. When the burst is too short, the run is every
     kept frame and note says what was reached. left_out is how many frames of the burst are not among these.
+    Where a shutter curve names an instant, the reference is at that part of the run: from 0 it grows forward
+    only, to 1 backward only, unless every frame is wanted and none is flashed. With wants_every_frame a trail
+    of no length in particular is that of the whole burst. BurstError when no frame is on that side.
     """
-    target = params.trail or TRAIL_TARGETS[alignment.mode].length
+    target = params.trail or (WHOLE_BURST if wants_every_frame else TRAIL_TARGETS[alignment.mode].length)
     kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
     interval = relative_intervals(start_s)
     lengths = _lengths(tracks, alignment, kept, interval, previews)
     start = kept.index(alignment.reference)
+    instant = None if curve is None else curve.instant
+    is_one_sided = curve is not None and (curve.flash > 0 or target < WHOLE_BURST)
     pairs: list[Pair] = []
     reached = 0.0
-    for first, last, forward in _growing_runs(start, len(kept)):
+    for first, last, forward in _growing_runs(start, len(kept), instant, is_one_sided):
         before, reached = reached, lengths.percent(first, last)
         added = last - 1 if forward else first
         earlier = kept[added]
@@ -103,8 +111,15 @@ def select(
             pairs.append(Pair(earlier, later, begin, end, float(part * light), target - before))
             return Selection(alignment.reference, _in_time_order(pairs), target, target, "")
         pairs.append(Pair(earlier, later, 0.0, 1.0, float(light), reached - before))
+    if not pairs:
+        raise BurstError(
+            f"the shutter asks for frames {'after' if instant == 0 else 'before'} the reference, frame "
+            f"{alignment.reference}, and there are none; choose another --reference or --shutter"
+        )
     dropped = len(alignment.reject_reason) - len(kept)
+    unused = len(kept) - 1 - len(pairs)
     lost = [f"{dropped} dropped"] * (dropped > 0) + [f"{left_out} left out"] * (left_out > 0)
+    lost += [f"{unused} {'before' if instant == 0 else 'after'} the sharp instant"] * (unused > 0)
     note = f"every frame but the {' and the '.join(lost)} is used" if lost else "every frame is used"
     if target < WHOLE_BURST:
         note = f"the trail reaches {reached:.1f} % of the diagonal, {target:g} % was asked for: {note}"
@@ -195,13 +210,27 @@ class _TrackLengths:
         return float(np.percentile((self.steps[last] - self.steps[first])[counted], self.percentile))
 
 
-def _growing_runs(start: int, count: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield first, last and whether it grew forward, of each run: forward to the end, then backward."""
-    forward, backward = outward(start, count)
-    for last in forward:
-        yield start, last, True
-    for first in backward:
-        yield first, count - 1, False
+def _growing_runs(
+    start: int, count: int, instant: float | None, is_one_sided: bool
+) -> Iterator[tuple[int, int, bool]]:
+    """Yield first, last and whether it grew forward, of each run.
+
+    Without an instant it grows forward to the end, then backward. With one, the reference stays as near to
+    that part of the run as it can; where runs are one-sided, it stays at 0 or 1.
+    """
+    first = last = start
+    while first > 0 or last < count - 1:
+        forward = instant is None or (last - start) < (1 - instant) * (last - first + 1)
+        if forward and last == count - 1:
+            if instant == 0 and is_one_sided:
+                return
+            forward = False
+        elif not forward and first == 0:
+            if instant == 1 and is_one_sided:
+                return
+            forward = True
+        first, last = (first, last + 1) if forward else (first - 1, last)
+        yield first, last, forward
 
 
 def relative_intervals(start_s: Sequence[float]) -> Array64:

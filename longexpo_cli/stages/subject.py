@@ -28,16 +28,16 @@ _MAX_MASK_PX = 200_000_000  # as of frames, unless --max-pixels allows more
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """How certain the networks must be."""
+    """How certain the network must be."""
 
     saliency_peak: float = parameter(0.5, "least saliency of a subject", low=0, high=1)
-    face_score: float = parameter(0.65, "least score of a face", low=0, high=1)
 
 
 SALIENCY_FLOOR = 0.43  # of the peak; lower saliency becomes 0 (Tabellion 2023, section 4.2)
 MIN_AREA_PERCENT = 0.2  # of the picture: less is as often a false detection as a subject
 MAX_AREA_PERCENT = 80.0  # of the picture: more, without a face, is the whole scene
 MAX_BORDER_PERCENT = 60.0  # of the picture's border: what covers more, without a face, is the scene
+MIN_FACE_SCORE = 0.65  # of a face, 0..1; lower scores are as often none
 FACE_PRESENT = 0.5  # face signal from which the subject counts as a person with a face
 
 MIDDLE_GREY = 0.18  # linear light that the preview's mean is exposed to
@@ -69,7 +69,7 @@ def subject(low: Frame, params: Params) -> Subject:
         return _no_subject(low, peak, f"saliency peaks at {peak:.2f}, under {params.saliency_peak:g}")
 
     alpha = saliency / max(float(saliency.max()), float(np.finfo(np.float32).tiny))
-    boxes = detect_faces(picture, params.face_score)
+    boxes = detect_faces(picture, MIN_FACE_SCORE)
     faces = _face_signal(boxes, alpha.shape) * alpha
     floored = np.where(alpha < SALIENCY_FLOOR, np.float32(0), alpha)
     reason = _reject_reason(floored > 0, has_face=bool(faces.max() > FACE_PRESENT))

@@ -5,7 +5,7 @@ Each pixel is the mean of supersample^2 bilinear samples of the textures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,10 +108,12 @@ def true_long_exposure(
     white: float = 1.0,
     cell: int = 1,
     supersample: int = SUPERSAMPLE,
+    instant_weight: Callable[[Array64], Array64] = np.ones_like,
 ) -> Array32:
     """Return the mean light H W 3 from t0 to t1, s, in the reference's geometry.
 
     The mean runs over sub_frames >= 2 evenly spaced instants, both ends at half weight (trapezoids).
+    instant_weight gives the weights of times 0..1 of the exposure, their mean 1.
     soft_gamma_k is k of Tabellion 2023, equation 9: sub-frames v = clip(light / white, 0, 1) are encoded,
     averaged, and decoded with 1 / k; soft_gamma_k = 1 averages the light itself, unclipped. cell > 1 first
     takes the mean over cells of cell x cell pixels, as a half-resolution blur does.
@@ -119,6 +121,8 @@ def true_long_exposure(
     times = np.linspace(t0, t1, sub_frames)
     weights = np.full(sub_frames, 1.0 / (sub_frames - 1))
     weights[[0, -1]] /= 2
+    weights *= instant_weight(np.linspace(0, 1, sub_frames))
+    weights /= weights.sum()
     height, width = world.size_px
     total = np.zeros((height // cell, width // cell, 3))
     scenery: Array32 | None = None

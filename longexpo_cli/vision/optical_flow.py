@@ -26,7 +26,10 @@ CELL_PX = 16  # one patch at most in each cell, so that patches are spread over 
 MAX_PATCHES = 24  # bounds the time of the search
 SAME_PLACE_PX = 3  # minima of the matching cost nearer than this are one minimum
 MATCH_RATIO = 0.25  # of the cost of no motion: a match must cost less
-UNIQUENESS_RATIO = 0.5  # of the cost of the second-best place: a match must cost less
+UNIQUENESS_RATIO = 0.5  # of the cost of another place: a match that costs less is clearly better,
+SUBPIXEL_COST = 0.25  # unless the other place costs no more than this part of the median: between two pixels
+MAX_EQUAL_MATCHES = 4  # places that match equally well: of a row of lamps the nearest is meant,
+NEAREST_RATIO = 2.0  # if the next is so many times as far
 
 MIN_FIT_POINTS = 16  # of the dominant motion; too few for an affine fit with outliers
 MAX_FIT_POINTS = 4000  # about, on a regular subset; bounds the time of the fit
@@ -141,9 +144,11 @@ def patch_matches(source: Array8, target: Array8, unexplained: Array32, noise: f
 def _match_patch(
     source: Array32, target: Array32, differs: Array32, x: int, y: int
 ) -> tuple[int, int] | None:
-    """Return the motion x, y of the patch around a pixel of the source; None without a unique match.
+    """Return the motion x, y of the patch around a pixel of the source; None without a match.
 
-    The cost is the sum of squared differences over the patch's pixels that changed (differs 1).
+    The cost is the sum of squared differences over the patch's pixels that changed (differs 1). Of places
+    that match equally well, such as lamps of one kind, it is the nearest, if that is far nearer than the
+    others.
     """
     import cv2
 
@@ -155,14 +160,43 @@ def _match_patch(
     area_radius = PATCH_RADIUS_PX + SEARCH_RADIUS_PX + 1
     area = target[area_top : y + area_radius, area_left : x + area_radius]
     cost = cv2.matchTemplate(area, source[patch], cv2.TM_SQDIFF, mask=differs[patch])
-    best, _, (best_x, best_y), _ = cv2.minMaxLoc(cost)
-    static = cost[top - area_top, left - area_left]
-    same_rows = np.s_[max(best_y - SAME_PLACE_PX, 0) : best_y + SAME_PLACE_PX + 1]
-    same_columns = np.s_[max(best_x - SAME_PLACE_PX, 0) : best_x + SAME_PLACE_PX + 1]
-    cost[same_rows, same_columns] = np.inf
-    if best > MATCH_RATIO * static or best > UNIQUENESS_RATIO * cost.min():
+    best, static = float(cost.min()), float(cost[top - area_top, left - area_left])
+    if best > MATCH_RATIO * static:
         return None
-    return area_left + best_x - left, area_top + best_y - top
+    places = _equal_places(cost)
+    if not places:
+        return None
+    motions = [(area_left + x - left, area_top + y - top) for x, y in places]
+    nearest, *others = sorted(motions, key=lambda motion: float(np.hypot(*motion)))
+    if others and np.hypot(*others[0]) < NEAREST_RATIO * np.hypot(*nearest):
+        return None
+    return nearest
+
+
+def _equal_places(cost: Array32) -> list[tuple[int, int]]:
+    """Return the places (x, y) of a matching cost that match about as well as the best.
+
+    None where they are many, or where the cost is a valley, as along an edge.
+    """
+    import cv2
+
+    best, left = float(cost.min()), cost.copy()
+    limit = max(best / UNIQUENESS_RATIO, SUBPIXEL_COST * float(np.median(cost)))
+    places: list[tuple[int, int]] = []
+    while len(places) <= MAX_EQUAL_MATCHES:
+        least, _, (x, y), _ = cv2.minMaxLoc(left)
+        if least >= limit:
+            return places
+        around = np.s_[
+            max(y - SAME_PLACE_PX, 0) : y + SAME_PLACE_PX + 1,
+            max(x - SAME_PLACE_PX, 0) : x + SAME_PLACE_PX + 1,
+        ]
+        if least == cost[around].min():
+            places.append((x, y))
+        elif best > UNIQUENESS_RATIO * least:
+            return []
+        left[around] = np.inf
+    return []
 
 
 def _residual_peaks(unexplained: Array32, threshold: float) -> list[tuple[int, int]]:

@@ -120,3 +120,15 @@ def test_help_shows_defaults_and_ranges_shortly(run: Run) -> None:
 
 def test_there_are_at_most_32_stage_options() -> None:
     assert len(recipe.declared()) <= 32
+
+
+def test_a_shutter_curve_may_be_in_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "curve.txt"
+    file.write_text("0 1\n1 3\n")
+    assert Recipe.from_toml(run("recipe", "--shutter", file).stdout).blur.shutter == "0:1, 1:3"
+    assert Recipe.from_toml(run("recipe", "--shutter", "rear").stdout).blur.shutter == "rear"
+    file.write_text("0 1 5\n")
+    wrong = run("recipe", "--shutter", file)
+    assert wrong.exit_code == 2 and "lines of a time and a weight" in wrong.stderr
+    unknown = run("recipe", "--shutter", "bulb")
+    assert unknown.exit_code == 2 and "must be box, front, rear" in unknown.stderr

@@ -1,4 +1,4 @@
-"""Float64 twins of the kernels blur_encode, blur_tangents, blur_paths and blur_resolve."""
+"""Float64 twins of the kernels blur_*."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ REVERSAL_RAD = 1e-3
 MIN_SPEED = 0.1
 MAX_SAGITTA = 0.0625
 STRAIGHT_TOLERANCE = 0.03
+FULL_WEIGHT = 0.25
 
 
 def soft_gamma(v: Array64, k: float) -> Array64:
@@ -230,10 +231,11 @@ def weighted_sum(
     max_samples: int,
     weights: tuple[Array64, Array64],
     by_speed: bool,
+    curve: Array64,
 ) -> tuple[Array64, Array64]:
     """Return the means over midpoints of w coverage I and of w coverage along one frame's paths.
 
-    weights are the frame's at the paths' starts and ends, H W 1.
+    weights are the frame's at the paths' starts and ends, H W 1; curve the shutter's from begin to end.
     """
     rows, columns = np.indices(frame.shape[:2]).astype(np.float64)
     samples = count(line, tangents, end - begin, spacing, max_samples)
@@ -248,11 +250,29 @@ def weighted_sum(
         weight = 1 - s
         if by_speed:
             weight = weight * (speed(line, tangents, s) + MIN_SPEED) / (mean + MIN_SPEED)
+        weight = weight * np.interp((n + 0.5) / samples, np.linspace(0, 1, len(curve)), curve)
         weight = np.where(n < samples, weight / samples, 0.0)[..., None]
         weight = weight * (weights[0] + s[..., None] * (weights[1] - weights[0]))
         light += weight * sample[..., :3]
         coverage += weight * sample[..., 3:]
     return light, coverage
+
+
+def at_half_resolution(
+    shape: tuple[int, ...],
+    lines: Array,
+    tangents: Array,
+    weight: Array,
+    end_weight: Array | None,
+    half_per_low: float,
+) -> tuple[tuple[Array64, Array64], list[Array64], list[Array64]]:
+    """Return the first frame's weights H W 1 at both ends, and both frames' lines and tangents, in pixels."""
+    weights = np.stack([weight, weight if end_weight is None else end_weight])
+    cells = np.concatenate([*weights[..., None], *lines, *tangents], axis=-1).astype(np.float64)
+    cell = bilinear(cells, *coarse_positions(shape, half_per_low))
+    w, end_w, *fields = np.split(cell, (1, 2, 4, 6, 10), axis=-1)
+    scaled = [half_per_low * part for part in fields]
+    return (w, end_w), scaled[:2], scaled[2:]
 
 
 def paths(
@@ -270,23 +290,26 @@ def paths(
     max_samples: int,
     end_weight: Array | None = None,
     by_speed: bool = True,
+    curve: Array64 | None = None,
+    middle: float | None = None,
 ) -> Array64:
     """Return the accumulator plus one pair's mean light times time_weight (equations 6 and 8).
 
-    weight h w is the first frame's, end_weight that at the interval's end if it changes.
+    weight h w is the first frame's, end_weight that at the interval's end if it changes; curve the
+    shutter's from start to stop, middle the mean time of its light.
     """
-    low_x, low_y = coarse_positions(first.shape, half_per_low)
-    weights = np.stack([weight, weight if end_weight is None else end_weight])
-    cells = np.concatenate([*weights[..., None], *lines, *tangents], axis=-1).astype(np.float64)
-    cell = bilinear(cells, low_x, low_y)
-    w, end_w, *fields = np.split(cell, (1, 2, 4, 6, 10), axis=-1)
-    line, end = [half_per_low * part for part in fields[:2]], [half_per_low * part for part in fields[2:]]
-    one = weighted_sum(first, line[0], end[0], start, stop, spacing, max_samples, (w, end_w), by_speed)
-    backward = (1 - end_w, 1 - w)
-    two = weighted_sum(second, line[1], end[1], 1 - stop, 1 - start, spacing, max_samples, backward, by_speed)
+    (w, end_w), line, end = at_half_resolution(first.shape, lines, tangents, weight, end_weight, half_per_low)
+    shutter = np.ones(2) if curve is None else curve
+    one = weighted_sum(
+        first, line[0], end[0], start, stop, spacing, max_samples, (w, end_w), by_speed, shutter
+    )
+    ends, back = (1 - end_w, 1 - w), shutter[::-1]
+    two = weighted_sum(
+        second, line[1], end[1], 1 - stop, 1 - start, spacing, max_samples, ends, by_speed, back
+    )
     light, coverage = one[0] + two[0], one[1] + two[1]
     mean = np.concatenate([light / np.maximum(coverage, MIN_WEIGHT), np.ones_like(coverage)], axis=-1)
-    middle = (start + stop) / 2
+    middle = (start + stop) / 2 if middle is None else middle
     w = w + middle * (end_w - w)
     both = w * (1 - middle) * first[..., 3:].astype(np.float64) + (1 - w) * middle * second[..., 3:]
     mean_confidence = both / (w * (1 - middle) + (1 - w) * middle)
@@ -302,3 +325,94 @@ def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Ar
     share = np.minimum(total[..., 3:] / time_weight, 1)
     light = np.concatenate([inverse_soft_gamma(g, k) * clip_light, share], axis=-1)
     return np.where(covered, light, 0.0)
+
+
+def extremes(
+    extreme: Array,
+    first: Array,
+    second: Array,
+    lines: Array,
+    tangents: Array,
+    weight: Array,
+    half_per_low: float,
+    start: float,
+    stop: float,
+    spacing: float,
+    max_samples: int,
+    k: float,
+    is_darkest: bool,
+    end_weight: Array | None = None,
+    curve: Array64 | None = None,
+    peak: float = 1.0,
+) -> Array64:
+    """Return the extreme H W 4 with the brightest or darkest light / clip_light of one pair."""
+    (w, end_w), line, end = at_half_resolution(first.shape, lines, tangents, weight, end_weight, half_per_low)
+    shutter = np.ones(2) if curve is None else curve
+    here, there = first.astype(np.float64), second.astype(np.float64)
+    known = np.where(here[..., 3:] > 0, here, there)
+    base = inverse_soft_gamma(known[..., :3] / np.where(known[..., 3:] > 0, known[..., 3:], 1), k)
+    result = extreme.astype(np.float64)
+    for frame, n, begin, stops, ends, instants in (
+        (here, 0, start, stop, (w, end_w), shutter),
+        (there, 1, 1 - stop, 1 - start, (1 - end_w, 1 - w), shutter[::-1]),
+    ):
+        rows, columns = np.indices(first.shape[:2]).astype(np.float64)
+        samples = count(line[n], end[n], stops - begin, spacing, max_samples)
+        for sample in range(int(samples.max())):
+            s = begin + (sample + 0.5) * (stops - begin) / samples
+            offset = path(line[n], end[n], s)
+            x, y = columns + offset[..., 0], rows + offset[..., 1]
+            light = bilinear(frame, x, y)
+            inside = (x >= 0) & (y >= 0) & (x <= first.shape[1] - 1) & (y <= first.shape[0] - 1)
+            seen = inside & (light[..., 3] >= 0.5) & (sample < samples)
+            share = np.minimum((ends[0] + s[..., None] * (ends[1] - ends[0])) / FULL_WEIGHT, 1)
+            v = inverse_soft_gamma(light[..., :3] / np.maximum(light[..., 3:], 0.5), k)
+            instant = np.interp((sample + 0.5) / samples, np.linspace(0, 1, len(instants)), instants)
+            v = peak * instant[..., None] * (base + share * (v - base))
+            farther = np.minimum(result[..., :3], v) if is_darkest else np.maximum(result[..., :3], v)
+            v = np.where(result[..., 3:] == 0, v, farther)
+            result = np.where(seen[..., None], np.concatenate([v, np.ones_like(share)], axis=-1), result)
+    return result
+
+
+def stand_out(
+    mean: Array,
+    extreme: Array,
+    clip_light: float,
+    noise: tuple[Array64, Array64],
+    margin: float,
+    is_darkest: bool,
+) -> Array64:
+    """Return the mean H W 4, and clip_light times the extreme where it is beyond the noise."""
+    m, e = mean.astype(np.float64), extreme.astype(np.float64)
+    difference = clip_light * e[..., :3] - m[..., :3]
+    deviation = np.sqrt(np.maximum(noise[0] * m[..., :3], 0) + noise[1])
+    d = (np.where(is_darkest, -1, 1) * difference / deviation).max(axis=-1, keepdims=True)
+    part = np.where(e[..., 3:] > 0, np.clip(d / margin - 1, 0, 1), 0)
+    return np.concatenate([m[..., :3] + part * difference, m[..., 3:]], axis=-1)
+
+
+def pack(frame: Array, black: float) -> npt.NDArray[np.uint32]:
+    """Return a frame H W 4 as H W uint32: ten bits a colour of the root of v + black, a bit for coverage."""
+    v = frame.astype(np.float64)
+    covered = v[..., 3] >= 0.5
+    light = v[..., :3] / np.maximum(v[..., 3:], 0.5)
+    root = np.sqrt(np.clip((light + black) / (1 + black), 0, 1))
+    red, green, blue = np.floor(1023 * root + 0.5).astype(np.uint32).transpose(2, 0, 1)
+    return np.where(covered, 1 << 30 | red << 20 | green << 10 | blue, 0).astype(np.uint32)
+
+
+def median(packed: Array, near: float, clip_light: float, black: float) -> Array64:
+    """Return the light H W 4 that most of the packed frames N H W show."""
+    steps = np.stack([packed >> 20 & 1023, packed >> 10 & 1023, packed & 1023], axis=-1).astype(np.float64)
+    covered = packed > 0
+    values = np.where(covered[..., None], steps, np.nan)
+    some = np.asarray(covered.any(axis=0))[..., None]
+    middle = np.nanmedian(np.where(some, values, 0.0), axis=0)
+    is_near = covered & (np.abs(steps - middle).max(axis=-1) <= near)
+    light = (1 + black) * (steps / 1023) ** 2 - black
+    total = is_near.sum(axis=0)[..., None]
+    mean = (light * is_near[..., None]).sum(axis=0) / np.maximum(total, 1)
+    mean = np.where(total > 0, mean, (1 + black) * (middle / 1023) ** 2 - black)
+    result = np.concatenate([clip_light * mean, covered.mean(axis=0)[..., None]], axis=-1)
+    return np.where(some, result, 0.0)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from longexpo_cli.arrays import Array
+from longexpo_cli.binned_noise import binned_noise
+from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.metrics import psnr
+from longexpo_cli.shutter import curve
 from longexpo_cli.stages import blur
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionField, Pair, PairMotion
+from longexpo_cli.types import DeviceFrame, FramePair, MotionBlur, MotionField, NoiseProfile, Pair, PairMotion
 from tests.reference.blur import inverse_soft_gamma, soft_gamma
 
 LINEAR = blur.Params(soft_gamma=1.0)
@@ -44,7 +49,7 @@ def render(
     device: Device, frames: list[Array], motions: list[MotionField], pairs: list[Pair], params: blur.Params
 ) -> tuple[MotionBlur, Array]:
     encoded = [blur.encode(device, on_device(device, frame), 1.0, params) for frame in frames]
-    total = blur.begin(device, SHOT, LOW, 1.0, params)
+    total = blur.begin(device, SHOT, LOW, 1.0, params, pairs)
     for motion, pair in zip(motions, pairs, strict=True):
         frame_pair = FramePair(PairMotion(pair, motion), encoded[pair.first], encoded[pair.second])
         total = blur.add(device, total, frame_pair)
@@ -97,7 +102,7 @@ def test_each_pair_carries_its_share_of_light(device: Device) -> None:
     _, result = render(device, frames, [moved(0)] * 2, pairs, LINEAR)
     mean = (1.0 * 0.2 + 0.5 * (0.75 * 0.2 + 0.25 * 0.8)) / 1.5
     assert np.abs(result[..., :3] - mean).max() < 1e-3
-    total = blur.begin(device, SHOT, LOW, 1.0, LINEAR)
+    total = blur.begin(device, SHOT, LOW, 1.0, LINEAR, pairs)
     for pair in pairs:
         first, second = (blur.encode(device, on_device(device, frames[n]), 1.0, LINEAR) for n in (0, 1))
         total = blur.add(device, total, FramePair(PairMotion(pair, moved(0)), first, second))
@@ -122,7 +127,7 @@ def test_motion_is_the_largest_over_all_pairs(device: Device) -> None:
 
 def test_a_blur_without_a_pair_is_an_error(device: Device) -> None:
     with pytest.raises(ValueError, match="at least one pair"):
-        blur.finish(device, blur.begin(device, SHOT, LOW, 1.0, LINEAR))
+        blur.finish(device, blur.begin(device, SHOT, LOW, 1.0, LINEAR, []))
 
 
 def test_noise_around_black_averages_to_black(device: Device) -> None:
@@ -142,3 +147,74 @@ def test_a_clipped_light_outshines_its_plain_mean_under_soft_gamma(device: Devic
     )
     gain = soft[23, 50:90, 0].mean() / plain[23, 50:90, 0].mean()
     assert 2.1 < gain < 2.5
+
+
+@pytest.mark.parametrize("name", ["fade-in", "fade-out", "gaussian", "0:0, 1:1, 2:5, 3:1, 9:1"])
+def test_a_shutter_curve_weighs_instants_over_pairs_and_within_them(device: Device, name: str) -> None:
+    """Three pairs, the last in part: against sub-frames weighted by the curve; all light is there."""
+    frames = [light_at(60.0 + 40 * n, 8.0, ground=0.0) for n in range(4)]
+    pairs = [Pair(0, 1, 0.0, 1.0, 1.0), Pair(1, 2, 0.0, 1.0, 1.0), Pair(2, 3, 0.0, 0.5, 0.5)]
+    params = blur.Params(soft_gamma=1.0, shutter=name)
+    _, result = render(device, frames, [moved(40)] * 3, pairs, params)
+    time = (np.arange(500) + 0.5) / 500
+    weights = curve(name).weight(time)
+    subs = zip(weights, time, strict=True)
+    expected = np.sum([w * light_at(60 + 100 * t, 8.0, ground=0.0) for w, t in subs], axis=0) / weights.sum()
+    assert psnr(result[..., :3], expected, 1.0) > 44
+    assert result[..., :3].sum() == pytest.approx(expected.sum(), rel=0.01)
+    assert psnr(truth(60.0, 160.0, 8.0), expected, 1.0) < 35  # a box is another picture
+
+
+def lit(device: Device, accumulate: str, frames: list[Array], step: float, shutter: str = "box") -> Array:
+    """Return the light of frames between which everything moves right by a step."""
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(len(frames) - 1)]
+    params = blur.Params(accumulate=accumulate, shutter=shutter)
+    return render(device, frames, [moved(step)] * len(pairs), pairs, params)[1]
+
+
+@pytest.mark.parametrize(("step", "count"), [(10, 13), (40, 4), (60, 3)])
+def test_the_line_of_a_light_is_as_bright_as_the_light_however_long(
+    device: Device, step: float, count: int
+) -> None:
+    frames = [light_at(60.0 + step * n, 4.0) for n in range(count)]
+    middle = lit(device, "lights", frames, step)[23, 62:178, 0]
+    assert middle.std() / middle.mean() < 0.03
+    assert middle.mean() == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_line_of_a_light_may_fade_and_that_of_a_shadow_is_dark(device: Device) -> None:
+    frames = [light_at(60.0 + 30 * n, 4.0, ground=0.0) for n in range(5)]
+    comet = lit(device, "lights", frames, 30, "fade-in")[23, 70:175, 0]
+    assert np.abs(comet - (np.arange(70, 175) - 60) / 120).max() < 0.06
+    shade = lit(device, "darkest", [1 - frame for frame in frames], 30)[23, 62:178, 0]
+    assert shade.max() < 0.05
+    assert lit(device, "mean", [1 - frame for frame in frames], 30)[23, 62:178, 0].min() > 0.8
+
+
+def test_noise_is_no_light_that_passed(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    random, shot = np.random.default_rng(9), replace(SHOT, noise=NoiseProfile(1e-3, 1e-5))
+    monkeypatch.setattr("tests.stages.test_blur.SHOT", shot)
+    deviation = np.sqrt(binned_noise(shot)[0] * 0.2 + binned_noise(shot)[1])
+    frames = [0.2 + deviation * random.normal(size=(*SIZE, 3)) for _ in range(12)]
+    result = lit(device, "lights", frames, 0)[..., :3]
+    assert result.mean() == pytest.approx(0.2, rel=5e-3)
+    assert np.median(np.abs(result - 0.2)) < deviation.max() / 2
+
+
+@pytest.mark.parametrize("count", [5, 9, 40])
+def test_a_median_shows_what_is_there_most_of_the_time(device: Device, count: int) -> None:
+    """Somebody is at each place in two of five frames; of forty frames twenty-five are kept."""
+    frames = []
+    for n in range(count):
+        light = np.full((*SIZE, 3), [0.3, 0.2, 0.1])
+        light[:, (np.arange(SIZE[1]) + n) % 5 < 2] = [0.9, 0.05, 0.6]
+        frames.append(light)
+    result = lit(device, "median", frames, 0)
+    assert np.abs(result[..., :3] - [0.3, 0.2, 0.1]).max() < 3e-3
+    assert (result[..., 3] == 1).all()
+
+
+def test_a_curve_is_no_use_to_a_median(device: Device) -> None:
+    with pytest.raises(LongexpoError, match="--shutter fade-in weighs instants"):
+        blur.require_consistent(blur.Params(shutter="fade-in", accumulate="median"))
+    blur.require_consistent(blur.Params(shutter="fade-in", accumulate="lights"))

@@ -156,7 +156,7 @@ def test_a_pair_that_took_longer_does_not_bend_speed(device: Device) -> None:
     for light, factor in ((2.0, 2), (1.0, 2), (1.0, 1)):
         before = PairMotion(Pair(0, 1, 0.0, 1.0, light), replace(lines, displacement=factor * delta))
         total = replace(
-            blur.begin(device, rotating_discs.SHOT, rotating_discs.LOW, 1.0, LINEAR), previous=before
+            blur.begin(device, rotating_discs.SHOT, rotating_discs.LOW, 1.0, LINEAR, [pair]), previous=before
         )
         total = blur.add(device, total, FramePair(PairMotion(pair, lines), first, second))
         pictures.append(np.array(blur.finish(device, total).light.get()))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from longexpo_cli.arrays import Array
+from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import composite
@@ -87,7 +88,7 @@ def test_the_mask_opens_between_the_two_motions(device: Device) -> None:
     """Tabellion 2023, section 4.8: 0 at 0.16, 1/2 at 0.24 and 1 at 0.32 of the 99th percentile."""
     moving = motion(slice(10, 40), 10.0)
     moving[:, :5], moving[:, 5:7], moving[:, 7:10] = 1.6, 2.4, 3.2
-    mask = composite.motion_mask(blur(device, moving), PARAMS)
+    mask = composite.motion_mask(blur(device, moving))
     assert np.allclose(mask[:, :5], 0, atol=1e-6)
     assert np.allclose(mask[:, 5:7], 0.5, atol=1e-5)
     assert np.allclose(mask[:, 7:40], 1, atol=1e-6)
@@ -98,7 +99,7 @@ def test_line_noise_does_not_open_the_mask(device: Device) -> None:
     """Less than 1 % of the picture moves and the rest jitters by less than 0.16 * 0.3 % of the diagonal."""
     moving = np.random.default_rng(2).uniform(0, 0.0004 * LOW.diagonal, LOW.shape)
     moving[10:12, 10:13] = 12
-    mask = composite.motion_mask(blur(device, moving), PARAMS)
+    mask = composite.motion_mask(blur(device, moving))
     assert mask[10:12, 10:13].min() == 1
     assert mask.sum() == 6
 
@@ -116,8 +117,8 @@ def test_a_face_that_hardly_moves_stays_sharp_and_one_that_runs_does_not(device:
     faces = np.zeros(LOW.shape, np.float32)
     faces[4:12, 4:12] = faces[16:24, 30:38] = 1
     keep = np.maximum(
-        1 - composite.motion_mask(blur(device, moving), PARAMS),
-        composite.still_faces(blur(device, moving), subject(faces), PARAMS),
+        1 - composite.motion_mask(blur(device, moving)),
+        composite.still_faces(blur(device, moving), subject(faces)),
     )
     assert keep[4:12, 4:12].min() == 1
     assert keep[16:24, 30:38].max() == 0
@@ -154,7 +155,7 @@ def test_lines_where_the_frames_agree_do_not_open_the_mask(device: Device) -> No
     moving = blur(device, motion(slice(10, 40), 9.0))
     result = composite.composite(device, moving, change(0.3), frame, subject(), PARAMS)
     assert (result.keep_sharp == 1).all()
-    assert (composite.moved_mask(moving, change(0.6), subject(), PARAMS)[:, 12:38] == 1).all()
+    assert (composite.moved_mask(moving, change(0.6), subject())[:, 12:38] == 1).all()
 
 
 def test_a_thing_is_blurred_as_a_whole(device: Device) -> None:
@@ -162,7 +163,7 @@ def test_a_thing_is_blurred_as_a_whole(device: Device) -> None:
     shift = np.full(LOW.shape, 0.1)
     shift[8:16, 8:40], shift[8:16, 8:12] = 0.4, 3.0
     shift[24:30, 20:30] = 0.4
-    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), subject(), PARAMS)
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), subject())
     assert moved[9:15, 8:39].min() == 1
     assert moved[20:].max() == 0
 
@@ -171,9 +172,9 @@ def test_a_speck_is_noise_and_a_small_light_is_not(device: Device) -> None:
     shift = np.zeros(LOW.shape)
     shift[10:13, 10:13] = 0.7
     still = blur(device, motion(slice(0), 0.0))
-    assert composite.moved_mask(still, change(shift), subject(), PARAMS).max() < 0.7
+    assert composite.moved_mask(still, change(shift), subject()).max() < 0.7
     shift[10:13, 10:13] = 5
-    assert composite.moved_mask(still, change(shift), subject(), PARAMS)[11, 11] == 1
+    assert composite.moved_mask(still, change(shift), subject())[11, 11] == 1
 
 
 def test_a_subject_that_is_held_may_sway_and_one_that_moves_is_blurred(device: Device) -> None:
@@ -183,10 +184,10 @@ def test_a_subject_that_is_held_may_sway_and_one_that_moves_is_blurred(device: D
     weight[10:20, 10:20] = weight[10:20, 30:40] = 1
     shift[10:20, 30:40] = 1.0  # another is not held
     person = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
-    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person, PARAMS)
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person)
     assert moved[10:20, 10:20].max() == 0
     assert moved[10:20, 30:40].min() == 1
-    alone = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), subject(), PARAMS)
+    alone = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), subject())
     assert alone[10:13, 10:20].min() == 1
 
 
@@ -201,8 +202,8 @@ def test_a_subject_of_points_that_are_gone_elsewhere_is_not_held(device: Device)
     gone = Change(shift, stars, stars, LOW, 1.0)
     there = Change(shift, 0.1 * stars, stars, LOW, 1.0)
     still = blur(device, motion(slice(0), 0.0))
-    assert composite.moved_mask(still, gone, sky, PARAMS)[10:20:3, 10:30].min() == 1
-    assert composite.moved_mask(still, there, sky, PARAMS).max() == 0
+    assert composite.moved_mask(still, gone, sky)[10:20:3, 10:30].min() == 1
+    assert composite.moved_mask(still, there, sky).max() == 0
 
 
 def test_streaks_beside_a_subject_that_is_held_do_not_eat_its_rim(device: Device) -> None:
@@ -211,7 +212,7 @@ def test_streaks_beside_a_subject_that_is_held_do_not_eat_its_rim(device: Device
     weight = np.zeros(LOW.shape, np.float32)
     weight[10:20, 10:20] = 1
     person = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
-    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person, PARAMS)
+    moved = composite.moved_mask(blur(device, motion(slice(0), 0.0)), change(shift), person)
     assert moved[10:20, 10:20].max() == 0
     assert moved[:, 20:].min() == 1
     assert moved[0:8, 19].min() == 1
@@ -341,7 +342,49 @@ def test_equal_light_has_no_seam(device: Device) -> None:
     assert (photograph(device, motion(slice(20, 30), 10.0), frame).light == 0.5).all()
 
 
-def test_ends_in_any_order_still_make_a_ramp(device: Device) -> None:
-    params = dataclasses.replace(PARAMS, motion_low=0.5, motion_high=0.2)
-    mask = composite.motion_mask(blur(device, motion(slice(24, 48), 10.0)), params)
-    assert set(np.unique(mask)) == {0.0, 1.0}
+def test_freeze_shows_the_sharp_instant_through_the_blur(device: Device) -> None:
+    frame, moving = sharp(4), motion(slice(None), 10.0)
+    streaked = photograph(device, moving, frame).light
+    for params, flash in ((composite.Params(freeze=0.4), 0.1), (PARAMS, 0.4)):
+        flashed = dataclasses.replace(blur(device, moving), flash=flash)
+        result = composite.composite(device, flashed, change(5), frame, subject(), params).light
+        assert np.abs(result - (0.6 * streaked + 0.4 * frame.light)).max() < 1e-4
+
+
+def test_a_subject_is_kept_sharp_where_it_is_asked_for(device: Device) -> None:
+    frame, moving, person = sharp(5), motion(slice(None), 10.0), np.zeros(LOW.shape, np.float32)
+    person[8:24, 10:30] = 1
+    found = Subject(person, person, 0 * person, 1.0, True, LOW, "")
+    kept = composite.Params(subject_sharp=True)
+    results = [
+        composite.composite(device, blur(device, moving), change(5), frame, found, params).light
+        for params in (kept, PARAMS)
+    ]
+    inside = np.s_[96:160, 112:208]
+    assert np.abs(results[0][inside] - frame.light[inside]).max() < 1e-5
+    assert np.abs(results[1][inside] - frame.light[inside]).max() > 0.2
+    composite.require_subject(found, kept)
+    with pytest.raises(LongexpoError, match="no subject to keep sharp"):
+        composite.require_subject(subject(), kept)
+
+
+def test_the_sharp_exposure_is_shown_where_a_median_agrees(device: Device) -> None:
+    light = np.asarray(0.3 + sharp(6).light / 100, np.float32)
+    shown = light.copy()
+    light[80:120, 100:140] = 0.6  # somebody stands there in the reference
+    median = dataclasses.replace(blur(device, motion(slice(0), 0.0), of=shown), accumulate="median")
+    frame = Frame(light, FULL, SHOT)
+    result = composite.composite(device, median, change(0), frame, subject(), PARAMS).light
+    assert np.abs(result[84:116, 104:136] - 0.305).max() < 0.02
+    assert np.abs(result[160:] - light[160:]).max() < 1e-6
+
+
+def test_a_point_of_light_that_passed_is_shown(device: Device) -> None:
+    light = np.full((*FULL.shape, 3), 0.1, np.float32)
+    passed = light.copy()
+    passed[100:102, 40:340] = 0.8
+    lights = dataclasses.replace(blur(device, motion(slice(0), 0.0), of=passed), accumulate="lights")
+    frame = Frame(light, FULL, SHOT)
+    result = composite.composite(device, lights, change(0), frame, subject(), PARAMS).light
+    assert result[99:103, 60:320].max(axis=0).min() > 0.5
+    assert np.abs(result[160:] - light[160:]).max() < 1e-6

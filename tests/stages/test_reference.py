@@ -77,3 +77,10 @@ def test_a_requested_frame_is_returned_or_does_not_exist() -> None:
     for requested in (-1, 3):
         with pytest.raises(BurstError, match="0 to 2"):
             reference(_tracks([1, 2, 1]), "foreground", requested)
+
+
+def test_a_shutter_curve_names_the_instant_of_the_reference() -> None:
+    even = _tracks([1] * 9)
+    assert [reference(even, "foreground", None, instant) for instant in (0.0, 0.5, 1.0)] == [0, 4, 8]
+    assert reference(_tracks([1, 1.1, 1, 2, 2, 2, 2, 2, 2]), "foreground", None, 0.0) == 1
+    assert reference(even, "foreground", 6, 0.0) == 6

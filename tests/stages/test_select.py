@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from longexpo_cli.errors import BurstError
 from longexpo_cli.geometry import Grid
+from longexpo_cli.shutter import curve
 from longexpo_cli.stages.select import Params, rendered_percent, select, trail
 from longexpo_cli.synth.texture import octaves
 from longexpo_cli.types import Alignment, Mode, MotionField, Pair, Preview, Selection, Tracks
@@ -218,3 +220,41 @@ def test_steps_of_a_pixel_need_no_lines() -> None:
     assert rendered_percent(_lines(0, 1), fast, "foreground") == pytest.approx(0.5 * one_pixel)
     chosen = select(NO_TRACKS, _aligned(), range(FRAMES), Params(), _previews(2.0, 20))
     assert sum(pair.trail_percent for pair in chosen.pairs) == pytest.approx(chosen.reached_percent)
+
+
+def test_a_flash_at_an_end_grows_the_run_from_there_only() -> None:
+    front = select(_tracks(25), _still("foreground"), SECONDS, Params(), curve=curve("front"))
+    assert front.frames == tuple(range(5, 11))
+    assert "the 5 before the sharp instant" in front.note and "25.0 %" in front.note
+    rear = select(_tracks(25), _still("foreground"), SECONDS, Params(trail=12), curve=curve("rear"))
+    assert [(p.first, p.start, p.stop) for p in rear.pairs] == [
+        (2, pytest.approx(0.6), 1),
+        (3, 0, 1),
+        (4, 0, 1),
+    ]
+    whole = select(_tracks(25), _still("foreground"), SECONDS, Params(trail=100), curve=curve("rear"))
+    assert whole.frames == tuple(range(6)) and "the 5 after the sharp instant" in whole.note
+
+
+def test_a_run_is_around_the_middle_of_a_curve_and_fades_use_a_whole_burst() -> None:
+    middle = select(_tracks(25), _still("foreground"), SECONDS, Params(trail=20), curve=curve("gaussian"))
+    assert middle.frames == (3, 4, 5, 6, 7)
+    near_end = _still("foreground", at=9)
+    bell = select(_tracks(25), near_end, SECONDS, Params(trail=20), curve=curve("gaussian"))
+    assert bell.frames == (6, 7, 8, 9, 10)
+    fade = select(_tracks(25), near_end, SECONDS, Params(trail=100), curve=curve("fade-in"))
+    assert fade.frames == tuple(range(11))
+    short = select(_tracks(25), near_end, SECONDS, Params(trail=10), curve=curve("fade-in"))
+    assert short.frames == (7, 8, 9)
+
+
+def test_no_frame_on_the_side_of_a_flash_is_an_error() -> None:
+    with pytest.raises(BurstError, match="frames after the reference, frame 10, and there are none"):
+        select(_tracks(25), _still("foreground", at=10), SECONDS, Params(), curve=curve("front"))
+
+
+def test_every_frame_is_used_where_no_length_is_asked_for() -> None:
+    still = _still("foreground")
+    assert select(_tracks(25), still, SECONDS, Params(), wants_every_frame=True).frames == tuple(range(11))
+    asked = select(_tracks(25), still, SECONDS, Params(trail=5), wants_every_frame=True)
+    assert asked.frames == (5, 6)

@@ -1,0 +1,74 @@
+/* The brightest light that passes a pixel during a pair, or the darkest, along the paths of blur_paths.
+
+   Of each colour separately, over the samples of both frames' paths, decoded to v = light / clip_light:
+
+     brightest: extreme = max(extreme, c (b + g (v - b))), darkest: extreme = min(extreme, b + g (v - b))
+
+   b is the light at the pixel itself, g = min(4 W_i(s), 1) keeps away light of a frame that does not show what is
+   at the pixel then, and c is the shutter's weight of the instant over its largest, peak that of the part's largest.
+   Samples without coverage do not count. Channel 4 of extreme is 1 once a sample was seen. */
+
+#include "paths.cl"
+
+/* Samples with less coverage than this are of a frame's border. */
+#define MIN_COVERAGE 0.5f
+/* A frame of this weight, of 1, counts fully. */
+#define FULL_WEIGHT 0.25f
+
+/* Soft gamma undone: v 0..1. */
+inline float4 decoded(float4 g, float k)
+{
+    float4 bounded = clamp(g, 0.0f, 1.0f);
+    return k == 1.0f ? g : g <= 0.0f ? g * k : bounded / (bounded + (1.0f - bounded) / k);
+}
+
+/* extreme with the samples of one path. */
+inline float4 passing(float4 extreme, FRAME frame, int width, int height, float2 p, Path path, Weight weight,
+                      Shutter shutter, float4 base, float k, float peak, int is_darkest)
+{
+    for (float n = 0.5f; n < path.count; n += 1.0f) {
+        float s = path.from + n * path.step;
+        float2 at = p + position(path, s);
+        if (inside_weight(width, height, at) < 1.0f)
+            continue;
+        float4 light = sample4(frame, width, height, at.x, at.y);
+        if (light.w < MIN_COVERAGE)
+            continue;
+        float share = fmin(weight.scale * (weight.level + s * weight.slope) / FULL_WEIGHT, 1.0f);
+        float4 v = peak * weight_of_instant(shutter, n) * (base + share * (decoded(light / light.w, k) - base));
+        v = extreme.w == 0.0f ? v : is_darkest ? fmin(extreme, v) : fmax(extreme, v);
+        extreme = (float4)(v.xyz, 1.0f);
+    }
+    return extreme;
+}
+
+__kernel void blur_extremes(__global float *extreme, FRAME first, FRAME second, __global const float *lines,
+                            __global const float *tangents, __global const float *weight,
+                            __global const float *end_weight, __global const float *curve, int width, int height,
+                            int low_width, int low_height, float half_per_low, float start, float stop,
+                            float spacing, int max_samples, float k, float peak, int is_darkest)
+{
+    int x = get_global_id(0), y = get_global_id(1);
+    if (x >= width || y >= height)
+        return;
+    size_t at = (size_t)y * width + x;
+    int low = low_width * low_height;
+    float low_x = (x + 0.5f) / half_per_low - 0.5f, low_y = (y + 0.5f) / half_per_low - 0.5f;
+    Corners four = corners_around(low_width, low_height, low_x, low_y);
+    float w = sample_weight(weight, four), w_end = sample_weight(end_weight, four);
+    float2 p = (float2)(x, y);
+    Paths both = make_paths(half_per_low * sample_lines(lines, low, four), half_per_low * sample_tangents(tangents, four),
+                            half_per_low * sample_tangents(tangents + 4 * (size_t)low, four), p,
+                            (float2)(width - 1, height - 1), start, stop, spacing, max_samples);
+    Path one = { both.a.lo, both.b.lo, both.c.lo, both.from.x, both.step.x, both.inv_mean_speed.x,
+                 both.count.x, both.curved.x };
+    Path two = { both.a.hi, both.b.hi, both.c.hi, both.from.y, both.step.y, both.inv_mean_speed.y,
+                 both.count.y, both.curved.y };
+    Shutter forward = { curve, 0.0f, 1.0f / one.count }, backward = { curve, 1.0f, -1.0f / two.count };
+    float4 base = decoded(known_light(pixel4(first, width, x, y), pixel4(second, width, x, y)), k);
+    float4 passed = passing(vload4(at, extreme), first, width, height, p, one, weight_between(w, w_end, 0), forward,
+                            base, k, peak, is_darkest);
+    passed = passing(passed, second, width, height, p, two, weight_between(1.0f - w_end, 1.0f - w, 0), backward, base,
+                     k, peak, is_darkest);
+    vstore4(passed, at, extreme);
+}

@@ -1,0 +1,147 @@
+"""blur_extremes, blur_stand_out, blur_pack, blur_median, and blur_paths with a shutter curve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from longexpo_cli.arrays import Array, Array64
+from longexpo_cli.gpu import blur
+from longexpo_cli.gpu.device import Device
+from tests.kernels.test_blur import SIZES, frame, low_size, random_paths
+from tests.reference import blur as reference
+from tests.tolerances import FLOAT32, texture_rounding
+
+CURVE = np.interp(np.linspace(0, 1, 33), [0, 0.3, 1], [0.2, 2.0, 0.5])
+TIMES = [(1, 0.0, 1.0), (4, 0.0, 1.0), (3, 0.2, 0.7)]
+
+
+def along(
+    device: Device,
+    frames: list[Array],
+    scale: int,
+    times: tuple[float, float],
+    curve: Array64 | None,
+) -> tuple[blur.PairPaths, dict[str, Any]]:
+    """Return random paths between two frames: on the device, and what twins take."""
+    field = random_paths(low_size(frames[0].shape[:2], scale), 9.0 / scale, 7)
+    ends = np.random.default_rng(16).random(field.weight.shape).astype(np.float32)
+    field.weight[:, ::2] = 0
+    paths = blur.PairPaths(
+        device.upload(frames[0]),
+        device.upload(frames[1]),
+        device.upload(field.lines),
+        device.upload(field.tangents),
+        device.upload(field.weight),
+        scale,
+        times[0],
+        times[1],
+        device.upload(ends),
+        curve,
+    )
+    twins = {"first": frames[0], "second": frames[1], "lines": field.lines, "tangents": field.tangents}
+    return paths, twins | {"weight": field.weight, "end_weight": ends}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("scale", "start", "stop"), TIMES)
+def test_paths_with_a_shutter_curve_are_their_twin(
+    device: Device, size: tuple[int, int], scale: int, start: float, stop: float
+) -> None:
+    total = np.random.default_rng(4).random((*size, 4)).astype(np.float32)
+    pair, twins = along(device, [frame(size, 5, True), frame(size, 6)], scale, (start, stop), CURVE)
+    result = blur.paths(device, device.upload(total), pair, 0.6, 0.8, 9, middle=0.4).get()
+    times: dict[str, Any] = {"start": start, "stop": stop, "middle": 0.4, "time_weight": 0.6}
+    sampling: dict[str, Any] = {"half_per_low": scale, "spacing": 0.8, "max_samples": 9}
+    truth = reference.paths(total, curve=CURVE, **times, **sampling, **twins)
+    loose = texture_rounding(device)
+    assert np.abs(result - truth)[truth[..., 3] - total[..., 3] > 0].max(initial=0) < 2e-4 + loose
+    assert np.median(np.abs(result - truth)) < FLOAT32 + loose / 16
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("is_darkest", [False, True])
+@pytest.mark.parametrize("curve", [None, CURVE], ids=["box", "curve"])
+@pytest.mark.parametrize(("scale", "start", "stop"), TIMES)
+def test_extremes_are_their_twin(
+    device: Device,
+    size: tuple[int, int],
+    is_darkest: bool,
+    curve: Array64 | None,
+    scale: int,
+    start: float,
+    stop: float,
+) -> None:
+    pair, twins = along(device, [frame(size, 5, True), frame(size, 6)], scale, (start, stop), curve)
+    extreme = device.zeros((*size, 4), np.float32)
+    blur.extremes(device, extreme, pair, 0.7, 9, 3.0, is_darkest, peak=0.4)
+    truth = reference.extremes(
+        np.zeros((*size, 4)),
+        half_per_low=scale,
+        start=start,
+        stop=stop,
+        spacing=0.7,
+        max_samples=9,
+        k=3.0,
+        is_darkest=is_darkest,
+        curve=curve,
+        peak=0.4,
+        **twins,
+    )
+    # A sample whose coverage or place is on the limit to rounding may count in one of the two only.
+    differs = np.abs(extreme.get() - truth).max(axis=-1) > 2e-4 + texture_rounding(device)
+    assert differs.mean() < 0.01
+    assert truth[..., 3].any() or size == (1, 1)
+
+
+def test_an_extreme_only_grows(device: Device) -> None:
+    size = (23, 71)
+    pair, _ = along(device, [frame(size, 5), frame(size, 6)], 1, (0.0, 1.0), None)
+    extreme = device.zeros((*size, 4), np.float32)
+    blur.extremes(device, extreme, pair, 0.7, 9, 1.0, is_darkest=False)
+    once = np.array(extreme.get())
+    blur.extremes(device, extreme, pair, 0.7, 9, 1.0, is_darkest=False)
+    assert np.array_equal(extreme.get(), once)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("is_darkest", [False, True])
+def test_what_stands_out_is_its_twin(device: Device, size: tuple[int, int], is_darkest: bool) -> None:
+    rng = np.random.default_rng(3)
+    mean, extreme = rng.normal(0.3, 0.2, (2, *size, 4)).astype(np.float32)
+    extreme[..., 3] = rng.random(size) > 0.2
+    noise = (np.array([1e-2, 2e-2, 3e-2]), np.array([1e-3, 2e-3, 1e-3]))
+    result = blur.stand_out(device, device.upload(mean), device.upload(extreme), 1.3, noise, 3.0, is_darkest)
+    truth = reference.stand_out(mean, extreme, 1.3, noise, 3.0, is_darkest)
+    assert np.abs(result.get() - truth).max() < 10 * FLOAT32
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("frames", [1, 2, 5, blur.MAX_MEDIAN_FRAMES])
+def test_packing_and_medians_are_their_twins(device: Device, size: tuple[int, int], frames: int) -> None:
+    pictures = [frame(size, seed, partial=True) for seed in range(frames)]
+    packed = blur.packed_frames(device, *size)
+    for plane, picture in enumerate(pictures):
+        blur.pack(device, device.upload(picture), packed, plane, 0.02)
+    twins = np.stack([reference.pack(picture, 0.02) for picture in pictures])
+    steps = np.abs(packed.get()[:frames].astype(np.int64) - twins)
+    assert (
+        np.isin(steps, [0, 1, 1 << 10, 1 << 20]).all() and (steps > 0).mean() < 0.01
+    )  # halves round either way
+    result = blur.median(device, packed, frames, 150.0, 1.7, 0.02).get()
+    truth = reference.median(packed.get()[:frames], 150.0, 1.7, 0.02)
+    assert np.abs(result - truth).max() < 10 * FLOAT32
+
+
+def test_what_covers_less_than_half_of_the_frames_leaves_nothing(device: Device) -> None:
+    ground, size = np.array([0.2, 0.3, 0.1]), (6, 40)
+    packed, rng = blur.packed_frames(device, *size), np.random.default_rng(5)
+    passing = np.stack([rng.permutation(11) < 4 for _ in range(size[1])], axis=1)  # in 4 of 11 frames
+    for plane in range(11):
+        light = np.ones((*size, 4), np.float16)
+        light[..., :3] = np.where(passing[plane][None, :, None], [0.9, 0.05, 0.5], ground)
+        blur.pack(device, device.upload(light), packed, plane, 0.02)
+    result = blur.median(device, packed, 11, 4.0, 1.0, 0.02).get()
+    assert np.abs(result[..., :3] - ground).max() < 2e-3
