@@ -29,6 +29,7 @@ MATCH_RATIO = 0.25  # of the cost of no motion: a match must cost less
 UNIQUENESS_RATIO = 0.5  # of the cost of another place: a match that costs less is clearly better,
 SUBPIXEL_COST = 0.25  # unless the other place costs no more than this part of the median: between two pixels
 MAX_EQUAL_MATCHES = 4  # places that match equally well: of a row of lamps the nearest is meant,
+MAX_MINIMA = 16  # that are looked at, slopes of other minima among them
 NEAREST_RATIO = 2.0  # if the next is so many times as far
 
 MIN_FIT_POINTS = 16  # of the dominant motion; too few for an affine fit with outliers
@@ -147,8 +148,8 @@ def _match_patch(
     """Return the motion x, y of the patch around a pixel of the source; None without a match.
 
     The cost is the sum of squared differences over the patch's pixels that changed (differs 1). Of places
-    that match equally well, such as lamps of one kind, it is the nearest, if that is far nearer than the
-    others.
+    that match about as well, such as lamps of one kind, it is the nearest, if that is far nearer than the
+    others; else the best, if that is clearly better.
     """
     import cv2
 
@@ -163,40 +164,40 @@ def _match_patch(
     best, static = float(cost.min()), float(cost[top - area_top, left - area_left])
     if best > MATCH_RATIO * static:
         return None
-    places = _equal_places(cost)
-    if not places:
-        return None
+    places = _matching_places(cost)
     motions = [(area_left + x - left, area_top + y - top) for x, y in places]
     nearest, *others = sorted(motions, key=lambda motion: float(np.hypot(*motion)))
-    if others and np.hypot(*others[0]) < NEAREST_RATIO * np.hypot(*nearest):
-        return None
-    return nearest
+    if not others or np.hypot(*others[0]) >= NEAREST_RATIO * np.hypot(*nearest):
+        return nearest
+    x, y = places[0]
+    cost[_around(x, y)] = np.inf
+    return motions[0] if best <= UNIQUENESS_RATIO * cost.min() else None
 
 
-def _equal_places(cost: Array32) -> list[tuple[int, int]]:
-    """Return the places (x, y) of a matching cost that match about as well as the best.
+def _matching_places(cost: Array32) -> list[tuple[int, int]]:
+    """Return the places (x, y) of a matching cost that match about as well as the best, which is the first.
 
-    None where they are many, or where the cost is a valley, as along an edge.
+    They are local minima, MAX_EQUAL_MATCHES of them at most.
     """
     import cv2
 
-    best, left = float(cost.min()), cost.copy()
-    limit = max(best / UNIQUENESS_RATIO, SUBPIXEL_COST * float(np.median(cost)))
-    places: list[tuple[int, int]] = []
-    while len(places) <= MAX_EQUAL_MATCHES:
+    limit = max(float(cost.min()) / UNIQUENESS_RATIO, SUBPIXEL_COST * float(np.median(cost)))
+    left, places = cost.copy(), list[tuple[int, int]]()
+    for _ in range(MAX_MINIMA):
         least, _, (x, y), _ = cv2.minMaxLoc(left)
-        if least >= limit:
-            return places
-        around = np.s_[
-            max(y - SAME_PLACE_PX, 0) : y + SAME_PLACE_PX + 1,
-            max(x - SAME_PLACE_PX, 0) : x + SAME_PLACE_PX + 1,
-        ]
-        if least == cost[around].min():
+        if (places and least >= limit) or len(places) == MAX_EQUAL_MATCHES:
+            break
+        if least == cost[_around(x, y)].min():
             places.append((x, y))
-        elif best > UNIQUENESS_RATIO * least:
-            return []
-        left[around] = np.inf
-    return []
+        left[_around(x, y)] = np.inf
+    return places
+
+
+def _around(x: int, y: int) -> tuple[slice, slice]:
+    """Return the pixels that are the same place as one."""
+    return np.s_[
+        max(y - SAME_PLACE_PX, 0) : y + SAME_PLACE_PX + 1, max(x - SAME_PLACE_PX, 0) : x + SAME_PLACE_PX + 1
+    ]
 
 
 def _residual_peaks(unexplained: Array32, threshold: float) -> list[tuple[int, int]]:
