@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gc
 import io
@@ -59,7 +60,9 @@ class Commands(click.Group):
         from longexpo_cli import logs  # --help answers without it
 
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")  # paths are printed as the bytes they are
+            # Paths are printed as the bytes they are; in the C locale, click would print "?" for some.
+            is_ascii = codecs.lookup(sys.stdout.encoding).name == "ascii"
+            sys.stdout.reconfigure(encoding="utf-8" if is_ascii else None, errors="surrogateescape")
         try:
             with _unwound_by_sigterm():
                 return super().invoke(ctx)

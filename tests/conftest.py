@@ -30,6 +30,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "stages/test_subject.py",
     "test_api.py",
     "test_memory_estimate.py",
+    "test_places.py",
     "test_replay.py",
     "test_synth.py",
     "vision/test_networks.py",
