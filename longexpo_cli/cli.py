@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from longexpo_cli.commands import COMMANDS
-from longexpo_cli.errors import LongexpoError, RecipeError, user_message
+from longexpo_cli.errors import LongexpoError, RecipeError, is_out_of_memory, user_message
 from longexpo_cli.version import __version__
 
 FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -68,7 +68,13 @@ class Commands(click.Group):
                 return super().invoke(ctx)
         except BrokenPipeError:  # the program that reads our output has exited; click handles it
             raise
-        except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if not isinstance(error, LongexpoError | OSError | KeyboardInterrupt) and not is_out_of_memory(
+                error
+            ):
+                raise  # a bug
             if (ctx.obj or 0) > 1:
                 traceback.print_exc()
             click.echo(f"longexpo: {logs.printable(user_message(error))}", err=True)

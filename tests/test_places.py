@@ -163,6 +163,22 @@ def test_no_linker_and_no_driver_are_errors(tmp_path: Path, shared_burst: Path) 
         assert remedy in line
 
 
+@pytest.mark.parametrize("limit_mib", [400, 700, 1000, 1200, 1400])
+def test_too_little_memory_is_one_line(tmp_path: Path, shared_burst: Path, limit_mib: int) -> None:
+    script = (
+        "import resource, sys; from longexpo_cli.__main__ import main\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({limit_mib} << 20,) * 2)\n"
+        "sys.argv = ['longexpo', 'render', *sys.argv[1:]]; main()\n"
+    )
+    found = run("-c", script, str(shared_burst), "-o", f"{tmp_path}/out/", names={})
+    lines = found.stderr.splitlines()
+    assert found.returncode in (0, 1), found.stderr
+    if found.returncode:
+        assert b"memory" in lines[-1]
+        assert all(line.startswith(b"longexpo: ") for line in lines), found.stderr
+        assert not list((tmp_path / "out").glob("*"))
+
+
 @pytest.mark.parametrize("utf8", ["0", "1"])
 def test_names_of_any_bytes_are_read_in_any_locale(tmp_path: Path, shared_burst: Path, utf8: str) -> None:
     burst = tmp_path / os.fsdecode(b"caf\xe9 \xc3\xa9")
