@@ -29,6 +29,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "stages/test_predict.py",
     "stages/test_subject.py",
     "test_api.py",
+    "test_crash_guard.py",
     "test_memory_estimate.py",
     "test_places.py",
     "test_replay.py",

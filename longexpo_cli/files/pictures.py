@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour
+from longexpo_cli import colour, crash_guard
 from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
@@ -61,6 +61,7 @@ class ImageInfo:
         return not self.is_float and self.max_value <= 65535 and self.colour.transfer.curve != "decoded"
 
 
+@crash_guard.guarded()
 def image_info(path: Path, max_pixels: float = math.inf) -> ImageInfo:
     """Return a picture's size and largest value without decoding it.
 
@@ -92,6 +93,7 @@ def _stored_info(path: Path) -> ImageInfo:
         raise UnreadableFrameError(path, str(error)) from error
 
 
+@crash_guard.guarded()
 def read_image(path: Path) -> Array8 | Array16:
     """Return a picture as H W 3, uint8 or uint16, as stored: not rotated, values not decoded to light.
 
@@ -104,6 +106,7 @@ def read_image(path: Path) -> Array8 | Array16:
     return values
 
 
+@crash_guard.guarded()
 def read_light(path: Path, white_light: float = 1.0) -> Array32:
     """Return a picture as light of the working space, H W 3 float32, as a fraction of white_light.
 
@@ -113,6 +116,7 @@ def read_light(path: Path, white_light: float = 1.0) -> Array32:
     return _light(path, _stored_info(path), white_light)
 
 
+@crash_guard.guarded()
 def stored_floats(path: Path) -> Array32 | None:
     """Return the values of an RGB TIFF of floats as stored, H W 3 float32; None for other files."""
     if path.suffix.lower() not in TIFF:

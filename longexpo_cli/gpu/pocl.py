@@ -176,7 +176,7 @@ def require_compiler() -> None:
     code = "from longexpo_cli.gpu import pocl; pocl.compile_trial()"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code],
+            [sys.executable, "-P", "-c", code],
             capture_output=True,
             timeout=_TRIAL_S,
             check=False,
