@@ -32,6 +32,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "test_crash_guard.py",
     "test_memory_estimate.py",
     "test_places.py",
+    "test_privacy.py",
     "test_replay.py",
     "test_synth.py",
     "vision/test_networks.py",
