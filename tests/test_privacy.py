@@ -62,22 +62,25 @@ class Places:
         ]
 
 
-def test_a_render_without_a_network_is_whole(tmp_path: Path, shared_burst: Path) -> None:
-    alone = ["unshare", "-r", "-n"]
-    if not is_allowed(alone):
-        pytest.skip("no network namespaces for this user")
+ALONE = ["unshare", "-r", "-n"]
+TRACED = ["strace", "-f", "-qq", "-e", CALLS, "-o"]
+
+
+# Not run where the system has no network namespaces for this user, or none may trace.
+@pytest.mark.parametrize("under", [ALONE] if is_allowed(ALONE) else [])
+def test_a_render_without_a_network_is_whole(tmp_path: Path, shared_burst: Path, under: list[str]) -> None:
     places = Places(tmp_path)
-    found = places.render(shared_burst, *alone)
+    found = places.render(shared_burst, *under)
     assert found.returncode == 0, found.stderr
     places.require_clean()
 
 
-def test_a_render_opens_no_connection_and_writes_nowhere_else(tmp_path: Path, shared_burst: Path) -> None:
-    traced = ["strace", "-f", "-qq", "-e", CALLS, "-o", str(tmp_path / "trace")]
-    if not is_allowed(traced):
-        pytest.skip("strace is not there, or this user may not trace")
+@pytest.mark.parametrize("under", [TRACED] if is_allowed([*TRACED, os.devnull]) else [])
+def test_a_render_opens_no_connection_and_writes_nowhere_else(
+    tmp_path: Path, shared_burst: Path, under: list[str]
+) -> None:
     places = Places(tmp_path / "user")
-    found = places.render(shared_burst, *traced)
+    found = places.render(shared_burst, *under, str(tmp_path / "trace"))
     assert found.returncode == 0, found.stderr
     places.require_clean()
     lines = (tmp_path / "trace").read_text(errors="replace").splitlines()
