@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class ImageInfo:
     max_value is 255 or 65535 (less for 9 to 15 bits), 2^bits - 1 for more bits, 1.0 for floats. white_light
     is the light of the brightest value that the picture holds or may hold, 1.0 = white. is_table: values are
     8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does. orientation
-    (EXIF, 1..8) is None where the tags of the file say it. tables are a JPEG's quantization tables.
+    (EXIF, 1..8) is None where the tags of the file say it. tables are a JPEG's quantization tables,
+    structure is how a TIFF is stored (tiff_page.structure).
     """
 
     size_px: tuple[int, int]
@@ -54,6 +56,7 @@ class ImageInfo:
     is_float: bool = False
     orientation: int | None = None
     tables: bytes = b""
+    structure: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_table(self) -> bool:
@@ -195,12 +198,16 @@ def _tiff_info(path: Path) -> ImageInfo:
 
     try:
         with tifffile.TiffFile(path) as file:
-            found = tiff_page.layout(tiff_page.picture(file))
+            page = tiff_page.picture(file)
+            found = tiff_page.layout(page)
+            structure = tiff_page.structure(file, page)
     except (ColourError, TiffError):
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
-    return ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
+    return ImageInfo(
+        found.size_px, found.max_value, found.colour, is_float=found.is_float, structure=structure
+    )
 
 
 def _phone_info(path: Path, data: bytes) -> ImageInfo:
