@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from longexpo_cli import logs, malloc, processes, render
-from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
+from longexpo_cli.errors import (
+    AlignmentError,
+    BurstError,
+    LongexpoError,
+    OutputError,
+    is_out_of_memory,
+    user_message,
+)
 from longexpo_cli.files import carried, export, folder, metadata, output_lock, results, video
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.gpu.device import Device, choose
@@ -240,6 +247,9 @@ def render_one(job: Job, device: Device | None = None, *observers: Observer) -> 
             line = f"{line}; {_where_to_look(job)}"
         return Outcome(job.source, error=line, trace=traceback.format_exc())
     except Exception as error:
+        if is_out_of_memory(error):
+            line = f"{job.source}: {user_message(error)}"
+            return Outcome(job.source, error=line, trace=traceback.format_exc())
         bug = f"{type(error).__name__}: {error}"
         line = f"{job.source}: a bug in longexpo: {bug}; {_where_to_look(job)}"
         return Outcome(job.source, error=line, trace=traceback.format_exc(), is_bug=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gc
 import io
@@ -16,7 +17,7 @@ from typing import Any
 import click
 
 from longexpo_cli.commands import COMMANDS
-from longexpo_cli.errors import LongexpoError, RecipeError, user_message
+from longexpo_cli.errors import LongexpoError, RecipeError, is_out_of_memory, user_message
 from longexpo_cli.version import __version__
 
 FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
@@ -59,13 +60,21 @@ class Commands(click.Group):
         from longexpo_cli import logs  # --help answers without it
 
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")  # paths are printed as the bytes they are
+            # Paths are printed as the bytes they are; in the C locale, click would print "?" for some.
+            is_ascii = codecs.lookup(sys.stdout.encoding).name == "ascii"
+            sys.stdout.reconfigure(encoding="utf-8" if is_ascii else None, errors="surrogateescape")
         try:
             with _unwound_by_sigterm():
                 return super().invoke(ctx)
         except BrokenPipeError:  # the program that reads our output has exited; click handles it
             raise
-        except (LongexpoError, OSError, MemoryError, KeyboardInterrupt) as error:
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if not isinstance(error, LongexpoError | OSError | KeyboardInterrupt) and not is_out_of_memory(
+                error
+            ):
+                raise  # a bug
             if (ctx.obj or 0) > 1:
                 traceback.print_exc()
             click.echo(f"longexpo: {logs.printable(user_message(error))}", err=True)

@@ -15,7 +15,23 @@ LongexpoError
 
 from __future__ import annotations
 
+import errno
+import re
+from collections.abc import Iterator
 from pathlib import Path
+
+# What libraries say that have no memory: C++, OpenCV, onnxruntime, NumPy, threads, the dynamic linker.
+_NO_MEMORY = re.compile(
+    r"std::bad_alloc|bad allocation|insufficient memory|failed to allocate|unable to allocate|out of memory"
+    r"|can't start new thread|failed to map segment|cannot allocate memory",
+    re.IGNORECASE,
+)
+
+
+_OUT_OF_MEMORY = (
+    "out of memory: end other programs, raise this one's limit (ulimit -v), or render fewer pixels; "
+    "--max-pixels rejects large frames early"
+)
 
 
 class LongexpoError(Exception):
@@ -67,12 +83,29 @@ class WeightsError(LongexpoError):
     """A network's file is missing, or its checksum differs from the index."""
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that memory is short, in the words of any library."""
+    return any(
+        isinstance(one, MemoryError)
+        or (isinstance(one, OSError) and one.errno == errno.ENOMEM)
+        or (not isinstance(one, LongexpoError) and _NO_MEMORY.search(str(one)) is not None)
+        for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, its cause or what it was raised for, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def user_message(error: BaseException) -> str:
     """Return the line that is printed for an error that is not a bug."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; no partial files left"
-    if isinstance(error, MemoryError):
-        return "out of memory; use --max-pixels to reject large frames early"
+    if not isinstance(error, LongexpoError) and is_out_of_memory(error):
+        return _OUT_OF_MEMORY
     if isinstance(error, OSError):
         return f"{error.filename or 'input or output'}: {error.strerror or error}"
     return str(error)

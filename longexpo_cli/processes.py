@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
-from longexpo_cli import logs
+from longexpo_cli import crash_guard, logs
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -51,42 +52,52 @@ class _Crew:
         self._is_stopping = False
 
     def do(self, function: Callable[[J], R], job: J, died: Callable[[J], R]) -> Any:
-        """Return the function's result for a job."""
-        for attempt in range(_ATTEMPTS):
-            is_done, result = self._once(function, job)
-            if is_done:
-                return result
-            if self._is_stopping:
-                break
-            if attempt + 1 < _ATTEMPTS:
-                _LOG.warning("%s: its process was killed; it is tried once more", getattr(job, "source", job))
+        """Return the function's result for a job; a file that crashes its decoder costs no attempt."""
+        with closing(crash_guard.Watched()) as watched:
+            attempts = 0
+            while attempts < _ATTEMPTS:
+                is_done, result, code = self._once(function, job, watched)
+                if is_done:
+                    return result
+                if self._is_stopping:
+                    break
+                line = watched.learn(code)
+                attempts += not line
+                if line or attempts < _ATTEMPTS:
+                    line = line or "its process was killed; it is tried once more"
+                    _LOG.warning("%s: %s", getattr(job, "source", job), line)
         return died(job)
 
-    def _once(self, function: Callable[[J], R], job: J) -> tuple[bool, Any]:
-        """Return whether the function ended, and its result."""
+    def _once(
+        self, function: Callable[[J], R], job: J, watched: crash_guard.Watched
+    ) -> tuple[bool, Any, int]:
+        """Return whether the function ended, its result, and the code with which its process did."""
         spawn = multiprocessing.get_context("spawn")  # OpenCL does not survive a fork
         receiver, sender = spawn.Pipe(duplex=False)
-        process = spawn.Process(target=_work, args=(sender, function, job, logs.level()), daemon=True)
+        process = spawn.Process(
+            target=_work, args=(sender, function, job, logs.level(), watched.state()), daemon=True
+        )
         with self._lock:
             if self._is_stopping:
-                return False, None
+                return False, None, 0
             try:
                 process.start()
             except OSError as error:  # no memory for a process, or it was killed before it read its job
                 _LOG.info("a process cannot be started (%s)", error)
-                return False, None
+                return False, None, 0
             self._running.add(process)
         sender.close()
         try:
             result = receiver.recv()
         except (EOFError, OSError):
-            return False, None
+            _end(process)
+            return False, None, process.exitcode or 0
         finally:
             receiver.close()
             _end(process)
             with self._lock:
                 self._running.discard(process)
-        return True, result
+        return True, result, 0
 
     def stop(self) -> None:
         """End all processes and start no other."""
@@ -107,12 +118,15 @@ def _end(process: BaseProcess) -> None:
         process.join()
 
 
-def _work(sender: Connection, function: Callable[[Any], Any], job: Any, level: int) -> None:
+def _work(
+    sender: Connection, function: Callable[[Any], Any], job: Any, level: int, guard: crash_guard.Guard
+) -> None:
     """Send the function's result for a job; the body of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent ends this process
     signal.signal(signal.SIGTERM, _raise_exit)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     logs.configure(level)
+    crash_guard.enable(guard)
     sender.send(function(job))
     sender.close()
 

@@ -15,7 +15,14 @@ from longexpo_cli.files import exposure
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
-from longexpo_cli.vision import blank_rows, defects, flicker, impossible_values, shifted_values
+from longexpo_cli.vision import (
+    blank_rows,
+    contradicted_light,
+    defects,
+    flicker,
+    impossible_values,
+    shifted_values,
+)
 from longexpo_cli.watch import Watch
 
 _LN2 = float(np.log(2.0))
@@ -117,6 +124,7 @@ def survey(
     believed = _with_believed_exposures(look)
     if believed is not look.burst:
         look = replace(_look(believed, look.anchor, params, device, watch), distance=look.distance)
+    look = replace(look, burst=_with_doubts(look))
     corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
         look = _look(corrected, look.anchor, params, device, watch, is_first=False)
@@ -208,6 +216,24 @@ def _without_torn_frames(look: _Look) -> Burst:
         numbers=tuple(burst.number(n) for n in kept),
         refused=(*burst.refused, *((burst.shots[n].path, reasons[n]) for n in sorted(reasons))),
     )
+
+
+def _with_doubts(look: _Look) -> Burst:
+    """Return the burst with notes on frames that the others contradict, and that damage may have made so."""
+    greys = [preview.grey for preview in look.previews]
+    doubts = {
+        n: f"{part:.0%} of it is white where the other frames show a scene"
+        for n, part in impossible_values.white_parts(look.impossible, greys)
+    }
+    for n, factor in contradicted_light.judge(greys):
+        doubts[n] = f"it is {factor:.2g} times as bright as the other frames, which its header does not say"
+    if not doubts:
+        return look.burst
+    shots = list(look.burst.shots)
+    for n, doubt in doubts.items():
+        note = f"{shots[n].path.name}: {doubt}; leave it out with --skip if it is damaged"
+        shots[n] = replace(shots[n], notes=(*shots[n].notes, note))
+    return replace(look.burst, shots=tuple(shots))
 
 
 def _with_believed_exposures(look: _Look) -> Burst:

@@ -385,3 +385,24 @@ def test_one_frame_a_day_is_a_burst() -> None:
     noon = datetime.datetime(2024, 5, 6, 12)
     stamps = [Stamp(f"f{n}.dng", noon + datetime.timedelta(days=1.5 * n)) for n in range(5)]
     assert not find_order(stamps).several
+
+
+@pytest.mark.parametrize("step_s", [0.125, 0.5, 1.0])
+@pytest.mark.parametrize(("at", "by_s"), [(7, 5), (7, 40), (0, -5), (0, -40)])
+def test_a_wrong_time_at_an_end_does_not_change_the_interval(step_s: float, at: int, by_s: int) -> None:
+    """In whole seconds, frames are evenly spaced over the time from the first to the last."""
+    start = datetime.datetime(2024, 5, 1, 12)
+    taken = [(start + datetime.timedelta(seconds=n * step_s)).replace(microsecond=0) for n in range(8)]
+    usual = find_order([Stamp(f"f{n}.dng", time) for n, time in enumerate(taken)]).start_s[1]
+    taken[at] += datetime.timedelta(seconds=by_s)
+    found = find_order([Stamp(f"f{n}.dng", time) for n, time in enumerate(taken)])
+    assert found.frames == tuple(range(8))
+    assert found.start_s[1] == pytest.approx(usual, rel=0.2)
+    assert any("pass between" in note or "do not count" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("days", [8, 30, 365])
+def test_frames_that_are_evenly_weeks_apart_are_no_burst(days: int) -> None:
+    start = datetime.datetime(2001, 1, 1)
+    stamps = [Stamp(f"f{n}.dng", start + datetime.timedelta(days=days * n)) for n in range(8)]
+    assert "hardly one burst" in find_order(stamps).several

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import logging
 import os
 import platform
@@ -19,7 +20,7 @@ import pytest
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu import pocl
+from longexpo_cli.gpu import pocl, pocl_cache
 from longexpo_cli.gpu.device import Device, available
 
 SOURCE = """__kernel void root(__global const float *x, __global float *y) {
@@ -99,7 +100,7 @@ def test_a_binary_without_the_kernel_is_rebuilt(
     whole = kept.read_bytes()
     other = cl.Program(cl.Context([found]), "__kernel void other(__global int *a) { a[0] = 1; }")
     (binary,) = other.build().get_info(cl.program_info.BINARIES)
-    pocl._write(kept, binary)
+    pocl_cache.write(kept, binary)
     caplog.set_level(logging.INFO, pocl.__name__)
     assert (rooted(found, tmp_path) == plain).all()
     assert "does not hold the kernel root and is rebuilt" in caplog.text
@@ -107,28 +108,87 @@ def test_a_binary_without_the_kernel_is_rebuilt(
 
 
 def test_a_source_without_the_kernel_is_a_device_error(found: Any, tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="without its kernel branch; delete PoCL's cache"):
+    with pytest.raises(DeviceError, match="without its kernel branch"):
         pocl.build(cl.Context([found]), found, SOURCE, [], "branch", tmp_path)
     assert not binaries(tmp_path)
 
 
+CHILD = """
+import sys; from pathlib import Path
+import numpy as np
+from longexpo_cli.gpu.device import choose
+device, folder = choose("Portable"), Path(sys.argv[1])
+for size in (64, 1 << 20):
+    for file in sorted(folder.glob("*.cl")):
+        values = device.upload(np.arange(size, dtype=np.float32))
+        result = device.empty((size,), np.float32)
+        device.run(file.stem, (size,), file=file, x=values, y=result)
+        print(float(result.get().astype(np.float64).sum()))
+"""
+
+
 def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(tmp_path: Path) -> None:
-    code = (
-        "import numpy as np; from longexpo_cli.gpu import blur; from longexpo_cli.gpu.device import choose\n"
-        "device = choose('Portable'); light = np.ones((4, 70, 4), np.float16)\n"
-        "print(blur.encode(device, device.upload(light), 2, 1).get()[..., :3].sum())\n"
-    )
-    caches = {"XDG_CACHE_HOME": str(tmp_path / "own"), "POCL_CACHE_DIR": str(tmp_path / "pocl")}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], env=os.environ | caches, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(3)
-    ]
-    results = [process.communicate(timeout=120)[0].strip() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    assert results == ["420.0"] * 3
-    assert len(binaries(tmp_path / "own" / "longexpo" / "kernels")) == 1
+    """They load and run kernels, for two sizes, while others compile the same ones."""
+    cache, kernels = tmp_path / "longexpo" / "kernels", tmp_path / "sources"
+    kernels.mkdir()
+    for n in range(4):
+        source = SOURCE.replace("root", f"root_{n}").replace("0.1f", f"{n}.0f")
+        (kernels / f"root_{n}.cl").write_text(source)
+    command = [sys.executable, "-c", CHILD, str(kernels)]
+    folders = {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, env=os.environ | folders, stdout=subprocess.PIPE, text=True)
+
+    processes = [start() for _ in range(4)]
+    results = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert len(set(results)) == 1
+    assert len(results[0].splitlines()) == 8
+    kept = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert sorted(path.suffix for path in kept) == ["", *[".bin"] * 4, *[".so"] * 8]
+    assert not any(path.is_dir() for path in kept)  # the folders that PoCL had are gone
+    again = start()
+    assert again.communicate(timeout=300)[0] == results[0]
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
+
+
+def test_the_folder_of_a_killed_process_is_deleted_later(tmp_path: Path) -> None:
+    cache = tmp_path / "longexpo" / "kernels"
+    code = "import os; from longexpo_cli.gpu.device import choose; choose('Portable'); os._exit(9)"
+    folders = {"XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    for code_of_end in (code, code.replace("; os._exit(9)", "")):
+        subprocess.run([sys.executable, "-c", code_of_end], env=os.environ | folders, check=False)
+        (left,) = cache.glob("process-*")  # too young to be deleted by the second one
+    os.utime(left, (0, 0))
+    pocl_cache._delete_leftovers(cache)
+    assert not list(cache.glob("process-*"))
+    held = cache / "process-abcd1234"
+    held.mkdir()
+    os.utime(held, (0, 0))
+    with (held / "in-use").open("a") as file:
+        assert pocl_cache.try_lock(file.fileno())
+        os.utime(held, (0, 0))
+        pocl_cache._delete_leftovers(cache)
+    assert held.exists()
+
+
+@pytest.mark.parametrize("ending", [".bin", "-64-1-1-goffs0.so"])
+def test_other_bytes_behind_a_checksum_are_not_loaded(found: Any, tmp_path: Path, ending: str) -> None:
+    """The checksum is of the name as well, so that what belongs to another program is told."""
+    plain = rooted(found, tmp_path)
+    (binary,) = binaries(tmp_path)
+    whole = binary.read_bytes()
+    target = tmp_path / f"{binary.stem}{ending}"
+    other = np.random.default_rng(0).bytes(9000)
+    for content in (hashlib.sha256(other).digest() + other, hashlib.sha256(whole[32:]).digest() + whole[32:]):
+        target.write_bytes(content)
+        assert pocl_cache.read(target) is None
+        assert (rooted(found, tmp_path) == plain).all()
+    assert binary.read_bytes() == whole
+    pocl_cache.write(binary, other)
+    assert pocl_cache.read(binary) == other
+    assert (rooted(found, tmp_path) == plain).all()  # PoCL itself refuses it
 
 
 def aged(path: Path, days: float) -> Path:
@@ -140,7 +200,7 @@ def aged(path: Path, days: float) -> Path:
 
 def test_a_build_deletes_binaries_that_were_long_unused(found: Any, tmp_path: Path) -> None:
     """Programs of earlier versions have names of their own, which no run asks for again."""
-    old = [aged(tmp_path / f"{digit * 64}.bin", 91) for digit in "a1"]
+    old = [aged(tmp_path / f"{digit * 64}{end}", 91) for digit in "a1" for end in (".bin", "-1-1-1.so")]
     old += [aged(tmp_path / name, 1) for name in ("unfinished-abcd1234", "tmpab_d1234")]
     kept = [aged(tmp_path / f"{'b' * 64}.bin", 89)]
     kept += [aged(tmp_path / name, 365) for name in ("notes.txt", "lock", "c.bin", f"{'d' * 64}.bin.txt")]
@@ -171,9 +231,9 @@ def test_a_binary_in_use_is_never_old(found: Any, tmp_path: Path) -> None:
 def test_a_lock_that_is_never_released_only_delays(
     found: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pocl, "_LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(pocl_cache, "LOCK_TIMEOUT_S", 0.2)
     with (tmp_path / "lock").open("a") as held:
-        assert pocl._try_lock(held.fileno())
+        assert pocl_cache.try_lock(held.fileno())
         assert (rooted(found, tmp_path) == rooted(found, None)).all()
     assert "another process has held" in caplog.text
 

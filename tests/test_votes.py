@@ -237,3 +237,19 @@ def test_a_jpeg_with_a_damaged_quantization_table_is_passed_over(tmp_path: Path)
     found = load.load(tmp_path, load.Params())
     assert [path.name for path, _ in found.refused] == ["f0.jpg"]
     assert "quantization" in found.refused[0][1]
+
+
+STORED = {"Compression": "1", "Predictor": "none", "RowsPerStrip": "16", "bytes behind the picture": "none"}
+
+
+def test_a_tag_of_storage_that_one_frame_has_alone_is_damage() -> None:
+    odd = STORED | {"Predictor": "2"}
+    assert votes.odd_structures([STORED, odd, STORED]) == [(1, "Predictor is 2, not none")]
+    assert votes.odd_structures([STORED, odd, STORED, odd]) == []
+    assert votes.odd_structures([STORED] * 3) == []
+    assert votes.odd_structures([{}] * 3) == []
+
+
+def test_frames_of_another_program_are_stored_otherwise() -> None:
+    other = STORED | {"Compression": "5", "Predictor": "2", "RowsPerStrip": "64"}
+    assert votes.odd_structures([STORED, other, STORED]) == []

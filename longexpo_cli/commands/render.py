@@ -11,6 +11,8 @@ from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 if TYPE_CHECKING:  # --help must not import them
+    from longexpo_cli.batch import Job
+    from longexpo_cli.gpu.device import Device
     from longexpo_cli.survey import Range
     from longexpo_cli.types import Point
 
@@ -90,7 +92,6 @@ def command(
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose
-    from longexpo_cli.observers.progress import Progress
 
     jobs = [
         batch.Job(
@@ -114,12 +115,20 @@ def command(
     ]
     batch.refuse_shared_targets(jobs)
     batch.refuse_inputs(jobs)
-    chosen = choose(device)
-    failed = 0
-    for job in jobs:
-        progress = Progress(job.source, shown=ctx.obj == 0)  # -v logs lines instead
-        outcome = batch.render_one(job, chosen, progress)
+    ctx.exit(1 if _render(jobs, choose(device), ctx.obj) else 0)
+
+
+def _render(jobs: list[Job], device: Device, verbosity: int) -> int:
+    """Render jobs, without those done before the program was started again, and return how many failed."""
+    from longexpo_cli import batch, crash_guard
+    from longexpo_cli.observers.progress import Progress
+
+    done, failed = crash_guard.done()
+    for job in jobs[done:]:
+        progress = Progress(job.source, shown=verbosity == 0)  # -v logs lines instead
+        outcome = batch.render_one(job, device, progress)
         progress.close()
-        options.report(outcome, ctx.obj)
+        options.report(outcome, verbosity)
         failed += bool(outcome.error)
-    ctx.exit(1 if failed else 0)
+        crash_guard.count(failed)
+    return failed

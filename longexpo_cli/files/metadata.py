@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from longexpo_cli import crash_guard
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import heif, ifd, jpeg, markers, phone_pictures
@@ -117,6 +118,7 @@ class Header:
         return bool(self.subseconds)
 
 
+@crash_guard.guarded()
 def read(path: Path) -> Header:
     """Return the tags of a frame file of any format; UnreadableFrameError when the file cannot be opened."""
     try:
@@ -130,6 +132,7 @@ def read(path: Path) -> Header:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
 
+@crash_guard.guarded()
 def lossless_jpeg_damage(path: Path) -> str:
     """Return what is wrong with the lossless JPEGs of a DNG's main picture, or ""; "" for other files.
 

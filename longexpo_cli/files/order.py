@@ -23,11 +23,13 @@ _NOMINAL_INTERVAL_S = 1.0  # between frames without a time; only ratios of inter
 _MAX_NAMED = 4  # files that a note names
 _FINEST_S = 1e-3  # usual resolution of sub-seconds
 _DAY_S = 86400.0  # a frame dated further than this from most others has a wrong date
+_WEEK_S = 7 * _DAY_S
 _DISTRUSTED = 1 / 3  # most frames whose times the names may overrule
 _MUCH_SMOOTHER = 0.5  # roughness of a reading that is preferred to one which names agree with as well
 _EVEN = 1.5  # intervals within this factor of their median are even
 _PAUSE = 10.0  # usual intervals, and at least _PAUSE_S, that are worth a note
 _PAUSE_S = 2.0
+_PAUSE_OF_WHOLE = 3.0  # mean intervals of the others, beyond the second that whole seconds may err by
 _APART = 30.0  # usual intervals, and at least _APART_S, between two bursts
 _APART_S = 60.0
 _CLOCK_STEP_S = 1800.0  # clocks are set to summer time by an hour or half of it
@@ -187,10 +189,29 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         notes += (SAME_TIMES,)
     if not reading.has_fractions or any(step <= 0 for step in steps):
         source = "exif whole seconds"
-        interval = (times[-1] - times[0]) / max(len(times) - 1, 1) or 1 / len(times)
+        interval, more = _interval(names, frames, times)
+        notes += more
         times = [n * interval for n in range(len(times))]
     start_s = tuple(time - times[0] for time in times)
     return Order(frames, start_s, source, how, notes, (*strays, *apart), several, misdated)
+
+
+def _interval(
+    names: Sequence[str], frames: Sequence[int], times: Sequence[float]
+) -> tuple[float, tuple[str, ...]]:
+    """Return the mean interval of times in whole seconds, without a long pause, and a note on that.
+
+    A frame with a wrong time at an end of the burst looks like a pause.
+    """
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    longest = max(steps, default=0.0)
+    rest = (sum(steps) - longest) / max(len(steps) - 1, 1)
+    if len(steps) < 3 or longest - 1.0 <= max(_PAUSE_S, _PAUSE_OF_WHOLE * rest):
+        return sum(steps) / max(len(steps), 1) or 1 / len(times), ()
+    at = steps.index(longest)
+    first, second = names[frames[at]], names[frames[at + 1]]
+    note = f"{_duration(longest)} between {first} and {second} do not count for the interval of the frames"
+    return rest or 1 / len(times), (note,)
 
 
 def _best_reading(stamps: Sequence[Stamp]) -> tuple[_Reading, NameOrder, bool]:
@@ -489,11 +510,12 @@ def _pieces(
 def _days_apart(names: Sequence[str], frames: Sequence[int], times: Sequence[float]) -> str:
     """Return that neighbouring frames are more than a day apart, or "" where they are not, or all are evenly.
 
+    Weeks apart they are none of one burst either way.
     Where most frames are within a day of each other, a far date is not believed; here there is no majority.
     """
     steps = [after - before for before, after in itertools.pairwise(times)]
     longest = max(steps, default=0.0)
-    if longest <= _DAY_S or (len(steps) > 1 and _are_even(steps)):
+    if longest <= _DAY_S or (longest <= _WEEK_S and len(steps) > 1 and _are_even(steps)):
         return ""
     at = steps.index(longest)
     first, second = names[frames[at]], names[frames[at + 1]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import mmap
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour
+from longexpo_cli import colour, crash_guard
 from longexpo_cli.arrays import Array8, Array16, Array32
 from longexpo_cli.colour import Encoding
 from longexpo_cli.errors import UnreadableFrameError
@@ -43,7 +44,8 @@ class ImageInfo:
     max_value is 255 or 65535 (less for 9 to 15 bits), 2^bits - 1 for more bits, 1.0 for floats. white_light
     is the light of the brightest value that the picture holds or may hold, 1.0 = white. is_table: values are
     8- or 16-bit integers that a curve and a matrix turn into light; otherwise `read_light` does. orientation
-    (EXIF, 1..8) is None where the tags of the file say it. tables are a JPEG's quantization tables.
+    (EXIF, 1..8) is None where the tags of the file say it. tables are a JPEG's quantization tables,
+    structure is how a TIFF is stored (tiff_page.structure).
     """
 
     size_px: tuple[int, int]
@@ -54,6 +56,7 @@ class ImageInfo:
     is_float: bool = False
     orientation: int | None = None
     tables: bytes = b""
+    structure: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_table(self) -> bool:
@@ -61,6 +64,7 @@ class ImageInfo:
         return not self.is_float and self.max_value <= 65535 and self.colour.transfer.curve != "decoded"
 
 
+@crash_guard.guarded()
 def image_info(path: Path, max_pixels: float = math.inf) -> ImageInfo:
     """Return a picture's size and largest value without decoding it.
 
@@ -92,6 +96,7 @@ def _stored_info(path: Path) -> ImageInfo:
         raise UnreadableFrameError(path, str(error)) from error
 
 
+@crash_guard.guarded()
 def read_image(path: Path) -> Array8 | Array16:
     """Return a picture as H W 3, uint8 or uint16, as stored: not rotated, values not decoded to light.
 
@@ -104,6 +109,7 @@ def read_image(path: Path) -> Array8 | Array16:
     return values
 
 
+@crash_guard.guarded()
 def read_light(path: Path, white_light: float = 1.0) -> Array32:
     """Return a picture as light of the working space, H W 3 float32, as a fraction of white_light.
 
@@ -113,6 +119,7 @@ def read_light(path: Path, white_light: float = 1.0) -> Array32:
     return _light(path, _stored_info(path), white_light)
 
 
+@crash_guard.guarded()
 def stored_floats(path: Path) -> Array32 | None:
     """Return the values of an RGB TIFF of floats as stored, H W 3 float32; None for other files."""
     if path.suffix.lower() not in TIFF:
@@ -191,12 +198,16 @@ def _tiff_info(path: Path) -> ImageInfo:
 
     try:
         with tifffile.TiffFile(path) as file:
-            found = tiff_page.layout(tiff_page.picture(file))
+            page = tiff_page.picture(file)
+            found = tiff_page.layout(page)
+            structure = tiff_page.structure(file, page)
     except (ColourError, TiffError):
         raise
     except Exception as error:  # tifffile raises errors of many types for damaged files
         raise UnreadableFrameError(path, f"is not a readable TIFF ({error})") from error
-    return ImageInfo(found.size_px, found.max_value, found.colour, is_float=found.is_float)
+    return ImageInfo(
+        found.size_px, found.max_value, found.colour, is_float=found.is_float, structure=structure
+    )
 
 
 def _phone_info(path: Path, data: bytes) -> ImageInfo:

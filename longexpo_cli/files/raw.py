@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import colour
+from longexpo_cli import colour, crash_guard
 from longexpo_cli.arrays import Array16, Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import damage, dng, ifd, jpeg, tiff_dng
@@ -92,6 +92,7 @@ class RawHeader:
     values: str
 
 
+@crash_guard.guarded()
 def read_header(path: Path, as_shot_neutral: Sequence[float] | None = None) -> RawHeader:
     """Return what a file says of its values, without decoding; as_shot_neutral is its DNG tag or None.
 
@@ -128,6 +129,7 @@ def _dng_header(sensor: dng.Sensor, gains: tuple[float, float, float] | None) ->
     )
 
 
+@crash_guard.guarded()
 def read_metadata(
     path: Path, color_matrix: Array64 | None, as_shot_neutral: Sequence[float] | None
 ) -> RawMetadata:
@@ -171,6 +173,7 @@ def _sensor_kind(decoded: _Decoded) -> SensorKind:
     return decoded.sensor or ("Bayer" if decoded.cfa else "linear")
 
 
+@crash_guard.guarded()
 def read_preview(path: Path) -> bytes | None:
     """Return the largest preview in a file, a JPEG, without decoding the file; None where there is none."""
     import rawpy
@@ -183,6 +186,7 @@ def read_preview(path: Path) -> bytes | None:
     return bytes(found.data) if found.format == rawpy.ThumbFormat.JPEG else None
 
 
+@crash_guard.guarded()
 def read_mosaic(shot: Shot) -> Mosaic:
     """Return the sensor values of a shot, with the corrections that a DNG asks for, and its own black level.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,12 @@ _SEPARATE = 2  # PlanarConfiguration
 _COLOUR_TAGS = (318, 319)  # WhitePoint, PrimaryChromaticities
 _EXIF_COLOUR_TAGS = {"ColorSpace": 40961}
 _PROFILE = 34675
+_TRAILING_BYTES = 16  # padding has fewer
+_STORAGE = {  # tags that say how values are stored; tables of JPEGs may change with their contents
+    **{"Compression": 259, "PhotometricInterpretation": 262, "FillOrder": 266, "SamplesPerPixel": 277},
+    **{"RowsPerStrip": 278, "PlanarConfiguration": 284, "Predictor": 317, "TileWidth": 322},
+    **{"TileLength": 323, "ExtraSamples": 338, "YCbCrSubSampling": 530, "ReferenceBlackWhite": 532},
+}
 
 
 class TiffError(ValueError):
@@ -90,6 +97,34 @@ def layout(page: Any) -> Layout:
     )
     size_px = int(page.imagelength), int(page.imagewidth)
     return Layout(size_px, 1.0 if is_float else float((1 << bits) - 1), is_float, meaning)
+
+
+def structure(file: Any, page: Any) -> dict[str, str]:
+    """Return how a page of an open tifffile.TiffFile is stored, by name: the same in frames of one writer.
+
+    A changed tag of these gives other pixels, and no reader has anything to complain about.
+    """
+    names = {code: name for name, code in _STORAGE.items()}
+    found = dict.fromkeys(_STORAGE, "none")
+    found |= {names[tag.code]: str(tag.value) for tag in page.tags if tag.code in names}
+    pieces = sorted(zip(page.dataoffsets, page.databytecounts, strict=False))
+    overlap = any(after < start + length for (start, length), (after, _) in itertools.pairwise(pieces))
+    trailing = file.filehandle.size - _end(file)
+    return found | {
+        "byte order": file.byteorder,
+        "pieces": "overlapping" if overlap else "apart",
+        "bytes behind the picture": "some" if trailing >= _TRAILING_BYTES else "none",
+    }
+
+
+def _end(file: Any) -> int:
+    """Return where what the directories refer to ends: their own entries, values and pieces."""
+    ends = [0]
+    for page in file.pages:
+        ends += [start + length for start, length in zip(page.dataoffsets, page.databytecounts, strict=False)]
+        ends += [tag.valueoffset + tag.valuebytecount for tag in page.tags]
+        ends.append(int(page.offset) + 2 + 12 * len(page.tags) + 4)
+    return int(max(ends))
 
 
 def values(page: Any) -> npt.NDArray[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from longexpo_cli import crash_guard
 from longexpo_cli.arrays import Array, Array8, Array16, Array32, Array64
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import motion_photo, pyav
@@ -96,6 +97,7 @@ def is_video(path: Path) -> bool:
         return False
 
 
+@crash_guard.guarded(crash_guard.VIDEO_LIMIT_S)
 def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
     """Return the metadata of a video and up to count frames of it: number first and every every-th after it.
 
@@ -114,6 +116,7 @@ def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
         raise UnreadableFrameError(path, f"{error}{cut}") from error
 
 
+@crash_guard.guarded()
 def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16:
     """Return frame number (0 is the first) of a video as H W 3 RGB with square pixels, uint8 or uint16.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ _SIMILAR_OFFSET = math.log(100.0)  # of its second over ISO squared: read noise 
 _LEAST_OFFSET = 1e-12  # variance over ISO squared, below which it is as good as 0
 _SAME_BASELINE_EV = 1.0
 _DEFAULT_ISO = 100.0
+_FEW_TAGS = 2
 _FEW_NUMBERS = 4  # of the 64 of a quantization table
 _SMALL_CHANGE = 0.25  # of a number, which is not seen in the picture
 _MAX_NAMED = 4  # frames that a note names
@@ -89,6 +90,26 @@ def agree(frames: Sequence[Stated]) -> Agreed:
     baseline_ev, baseline_note = _usual_baseline(frames, set(odd))
     notes = tuple(filter(None, (note, matrix_note, noise_note, baseline_note)))
     return Agreed(tuple(sorted(odd.items())), gains, matrix, noise, baseline_ev, notes)
+
+
+def odd_structures(structures: Sequence[Mapping[str, str]]) -> list[tuple[int, str]]:
+    """Return which pictures are stored otherwise than most by one or two tags, and by which.
+
+    Another program changes more of them. None where no majority is stored alike.
+    """
+    usual, count = Counter(tuple(sorted(structure.items())) for structure in structures).most_common(1)[0]
+    if 2 * count <= len(structures) or not usual:
+        return []
+    found = []
+    for n, structure in enumerate(structures):
+        odd = [
+            f"{name} is {structure.get(name)}, not {value}"
+            for name, value in usual
+            if structure.get(name) != value
+        ]
+        if 0 < len(odd) <= _FEW_TAGS:
+            found.append((n, " and ".join(odd)))
+    return found
 
 
 def damaged_tables(tables: Sequence[bytes]) -> list[int]:

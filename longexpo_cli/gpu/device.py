@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from longexpo_cli.assets import folder
 from longexpo_cli.errors import DeviceError
-from longexpo_cli.gpu import capabilities, pocl, signature
+from longexpo_cli.gpu import capabilities, pocl, pocl_cache, signature
 from longexpo_cli.gpu.arrays import DeviceArray as DeviceArray
 from longexpo_cli.gpu.arrays import DeviceImage, View, host_memory
 from longexpo_cli.gpu.capabilities import DeviceInfo, device_info
@@ -225,7 +225,8 @@ class Device:
             source = kernel_source(name, file)
             options = ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
             if self.platform == pocl.PLATFORM:
-                built = pocl.build(self._context, self._device, source, options, name)
+                quiet = [*options, "-w"]  # its compiler's warnings go to standard error
+                built = pocl.build(self._context, self._device, source, quiet, name)
             else:  # the driver, or else pyopencl, caches binaries
                 built = self._cl.Program(self._context, source).build(options)
             self._kernels[key] = self._cl.Kernel(built, name), signature.parse(source, name, defines)
@@ -248,9 +249,10 @@ def kernel_source(name: str, file: Path | None = None) -> str:
 def available() -> list[Any]:
     """Return the OpenCL devices, GPUs first, PoCL last; "auto" chooses the first."""
     try:
-        import pyopencl as cl
+        with pocl_cache.own_folder():
+            import pyopencl as cl
 
-        devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
+            devices = [device for platform in cl.get_platforms() for device in platform.get_devices()]
     except ImportError as error:
         raise DeviceError(f"OpenCL cannot be loaded: {error}") from error
     except cl.Error as error:

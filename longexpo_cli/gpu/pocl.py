@@ -13,13 +13,15 @@ function's features: with a name like x86-64-v4 every vload and clamp is a call,
 long again.) This is done for PoCL 3.0 only, and not when LONGEXPO_NO_POCL_FIX=1 is set.
 
 Cache: PoCL caches programs by their preprocessed source, and preprocessing takes 30 ms per program, a second
-for the kernels of a render. Its binaries load in 2 ms; they are cached here, one file per program. Those of
-other versions, drivers and processors are deleted when they have not been loaded for a long time.
+for the kernels of a render. Its binaries load in 2 ms; they are cached (pocl_cache.py), one file per program,
+with a file for each size of work-groups that a kernel was compiled for.
+
+Compiler: where PoCL cannot compile (the linker fails, programs may not run from its folder), it aborts the
+process. So before a process compiles for the first time, another one tries to.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import logging
@@ -27,15 +29,16 @@ import os
 import platform
 import re
 import shutil
-import stat
+import signal
 import struct
-import tempfile
-import time
-from collections.abc import Iterator
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from longexpo_cli.errors import DeviceError
+from longexpo_cli.gpu import pocl_cache
 
 PLATFORM = "Portable Computing Language"
 NO_FIX = "LONGEXPO_NO_POCL_FIX"  # environment variable; 1: leave the processor's name as it is
@@ -53,12 +56,8 @@ _AVX512_NAMES = {
     *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"cannonlake", b"icelake-client"),
     *(b"icelake-server", b"rocketlake", b"sapphirerapids", b"tigerlake"),
 }
-_DIGEST_BYTES = 32  # of the SHA-256 checksum in front of a binary
-_LOCK_TIMEOUT_S = 120.0  # a build takes a second or two; a process that hangs must not block the others
-_UNFINISHED = "unfinished-"  # in front of the names of files that are being written
-_UNUSED_S = 90 * 86400.0  # binaries that no run has loaded for this long are deleted
-_LOADED_AGAIN_S = 86400.0  # a binary's date, that of its last use, is renewed at most this often
-_LEFTOVER_S = 3600.0  # files of interrupted writes are deleted after this long; a write takes milliseconds
+_TRIAL_S = 120.0  # longer than any compiler takes that works; an aborted one ends at once
+_TRIAL = "__kernel void trial(__global float *x) { x[get_global_id(0)] += 1; }"
 _names: dict[bytes, Any] = {}  # C strings; they must outlive the device's record, which points to them
 
 
@@ -114,20 +113,21 @@ def build(
 ) -> Any:
     """Return a program with a kernel, built on a PoCL device or loaded from the binary of an earlier build.
 
-    cache is the folder of binaries, by default longexpo/kernels in $XDG_CACHE_HOME or ~/.cache. A binary
-    that is missing, damaged or without the kernel (as an aborted build leaves it) is rebuilt and replaced.
-    A new binary is loaded too, so that the first run's results are those of the next. One process builds at
-    a time; a folder that cannot be written is not used. A build deletes binaries that have not been loaded
-    for _UNUSED_S. DeviceError when the rebuilt program has no such kernel.
+    cache is the folder of binaries, by default that of pocl_cache. A binary that is missing, damaged or
+    without the kernel (as an aborted build leaves it) is rebuilt and replaced. A new binary is loaded too, so
+    that the first run's results are those of the next. One process builds at a time; a folder that cannot be
+    written is not used. A build deletes what has not been loaded for long. DeviceError when the rebuilt
+    program has no such kernel, or PoCL cannot compile.
     """
-    folder = cache or _cache()
+    folder = cache or pocl_cache.folder()
     path = folder / f"{_key(cl_device, source, options)}.bin"
     program = _load(context, cl_device, path, kernel)
     if program is not None:
-        _renew(path)
+        pocl_cache.renew(path)
         return program
-    with _locked(folder):
-        _delete_unused(folder)
+    require_compiler()
+    with pocl_cache.locked(folder):
+        pocl_cache.delete_unused(folder)
         program = _load(context, cl_device, path, kernel)  # another process may have built it meanwhile
         return program or _rebuild(context, cl_device, source, options, kernel, path)
 
@@ -136,14 +136,15 @@ def _rebuild(context: Any, cl_device: Any, source: str, options: list[str], kern
     """Return a program built from source, by way of its binary, which is written to path."""
     import pyopencl as cl
 
+    before = pocl_cache.program_folders()
     (binary,) = cl.Program(context, source).build(options).get_info(cl.program_info.BINARIES)
     program = cl.Program(context, [cl_device], [binary]).build()
     if not _has_kernel(program, kernel):
         raise DeviceError(
-            f"{cl_device.name.strip()}: PoCL built a program without its kernel {kernel}; "
-            "delete PoCL's cache ($POCL_CACHE_DIR or ~/.cache/pocl) and try again"
+            f"{cl_device.name.strip()}: PoCL built a program without its kernel {kernel}; reinstall longexpo"
         )
-    _write(path, binary)
+    pocl_cache.write(path, binary)
+    pocl_cache.adopt(path, kernel, before)
     return program
 
 
@@ -151,9 +152,10 @@ def _load(context: Any, cl_device: Any, path: Path, kernel: str) -> Any:
     """Return the program of a cached binary; None when the file is missing, damaged or without the kernel."""
     import pyopencl as cl
 
-    binary = _read(path)
+    binary = pocl_cache.read(path)
     if binary is None:
         return None
+    before = pocl_cache.program_folders()
     try:
         program = cl.Program(context, [cl_device], [binary]).build()
     except cl.Error:
@@ -161,7 +163,60 @@ def _load(context: Any, cl_device: Any, path: Path, kernel: str) -> Any:
     if program is None or not _has_kernel(program, kernel):
         _LOG.info("PoCL: %s does not hold the kernel %s and is rebuilt", path, kernel)
         return None
+    if not pocl_cache.adopt(path, kernel, before):
+        require_compiler()  # it compiles when the kernel first runs
     return program
+
+
+@cache
+def require_compiler() -> None:
+    """Raise DeviceError where PoCL aborts the process that compiles, as another process tries."""
+    package = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    code = "from longexpo_cli.gpu import pocl; pocl.compile_trial()"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            capture_output=True,
+            timeout=_TRIAL_S,
+            check=False,
+            env=os.environ | {"PYTHONPATH": paths},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _LOG.info("PoCL: its compiler was not tried (%s)", error)
+        return
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        said = next((line for line in lines if line.startswith("error")), lines[-1])
+        raise DeviceError(
+            f"OpenCL on the CPU (PoCL) cannot compile ({_ending(done.returncode)}: {said}): see that the "
+            "linker `ld` works (apt install binutils), that memory is left, and that programs may run from "
+            f"{pocl_cache.folder()}"
+        )
+
+
+def _ending(code: int) -> str:
+    """Return how a process ended, by the code that subprocess has."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def compile_trial() -> None:
+    """Compile and run a kernel; PoCL aborts the process where that is not possible."""
+    import numpy as np
+
+    with pocl_cache.own_folder():
+        import pyopencl as cl
+
+        platforms = [found for found in cl.get_platforms() if found.name.strip() == PLATFORM]
+        cl_device = platforms[0].get_devices()[0]
+    fix_processor_name(cl_device)
+    context = cl.Context([cl_device])
+    program = cl.Program(context, _TRIAL).build(["-cl-std=CL1.2"])
+    values = np.zeros(64, np.float32)
+    flags = cl.mem_flags.READ_WRITE | cl.mem_flags.USE_HOST_PTR
+    queue = cl.CommandQueue(context)
+    cl.Kernel(program, "trial")(queue, (64,), (64,), cl.Buffer(context, flags, hostbuf=values))
+    queue.finish()
 
 
 def _has_kernel(program: Any, kernel: str) -> bool:
@@ -175,91 +230,6 @@ def _key(cl_device: Any, source: str, options: list[str]) -> str:
     driver = (cl_device.platform.version, cl_device.version, cl_device.driver_version, cl_device.name)
     name = "fixed name" if needs_name_fix(cl_device) else "own name"
     return hashlib.sha256("\0".join((*driver, name, _processor(), *options, source)).encode()).hexdigest()
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "longexpo" / "kernels"
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock file while building: PoCL's own cache is shared by all processes.
-
-    The lock ends with its process. After _LOCK_TIMEOUT_S, and where files cannot be locked, go on without
-    it.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / "lock").open("a"))
-            deadline = time.monotonic() + _LOCK_TIMEOUT_S
-            while not _try_lock(file.fileno()):
-                if time.monotonic() > deadline:
-                    _LOG.warning("another process has held %s for %.0f s", file.name, _LOCK_TIMEOUT_S)
-                    break
-                time.sleep(0.05)
-        except OSError as error:
-            _LOG.info("PoCL: building without a lock (%s)", error)
-        yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Try to take the lock and return whether that succeeded; OSError where files cannot be locked."""
-    try:
-        import fcntl
-    except ImportError as error:
-        raise OSError("no file locks on this system") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the binary in a file, None where there is no file or its checksum is wrong."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    digest, binary = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    return binary if hashlib.sha256(binary).digest() == digest else None
-
-
-def _write(path: Path, binary: bytes) -> None:
-    """Write a checksum and a binary, atomically; nothing when the folder cannot be written."""
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_UNFINISHED, delete=False) as file:
-            file.write(hashlib.sha256(binary).digest() + binary)
-        Path(file.name).replace(path)
-
-
-def _renew(path: Path) -> None:
-    """Date a binary as used now, unless its date is a recent one or cannot be changed."""
-    with contextlib.suppress(OSError):
-        if time.time() - path.stat().st_mtime > _LOADED_AGAIN_S:
-            os.utime(path)
-
-
-def _delete_unused(folder: Path) -> None:
-    """Delete binaries that have not been used for long, and what interrupted writes left.
-
-    Only files that are named as those of this cache are deleted. A process that is about to read one builds
-    its program again.
-    """
-    try:
-        files = [(path, path.lstat()) for path in folder.iterdir()]
-    except OSError:
-        return
-    now = time.time()
-    for path, status in files:
-        is_binary = re.fullmatch(r"[0-9a-f]{64}\.bin", path.name) is not None
-        is_leftover = re.fullmatch(rf"({_UNFINISHED}|tmp)\w{{8}}", path.name) is not None
-        limit_s = _UNUSED_S if is_binary else _LEFTOVER_S
-        if (is_binary or is_leftover) and stat.S_ISREG(status.st_mode) and now - status.st_mtime > limit_s:
-            with contextlib.suppress(OSError):
-                path.unlink()
 
 
 def _processor() -> str:

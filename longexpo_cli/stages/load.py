@@ -411,10 +411,14 @@ def _with_common_tags(
     stated = [_stated(file, file.raw) for file in files if file.raw]
     if len(stated) < len(files) or not stated:
         damaged = votes.damaged_tables([file.info.tables if file.info else b"" for file in files])
-        refused = [
-            (files[n].path, "is damaged: its quantization table is unlike the others'") for n in damaged
+        reasons = dict.fromkeys(damaged, "is damaged: its quantization table is unlike the others'")
+        stored = [
+            file.info.structure if file.info and file.stored_orientation is None else {} for file in files
         ]
-        return [file for n, file in enumerate(files) if n not in damaged], refused, ()
+        for n, how in votes.odd_structures(stored):
+            reasons[n] = f"is stored otherwise than the other frames, as by damage: {how}"
+        kept = [file for n, file in enumerate(files) if n not in reasons]
+        return kept, [(files[n].path, why) for n, why in sorted(reasons.items())], ()
     agreed = votes.agree(stated)
     if agreed.tie:
         raise BurstError(

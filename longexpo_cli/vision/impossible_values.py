@@ -1,4 +1,4 @@
-"""Frames with values that no light makes: far above white, one value everywhere, or blocks of one value.
+"""Frames with values that no light makes: far above white, one value everywhere, blocks of one value.
 
 Such values are left by decoders that lack data, by memory that was never written, and by bytes in a wrong
 order. Each frame is compared with the others, as a wrong tag or a clipped sensor makes all of them alike.
@@ -26,6 +26,10 @@ _BLOCK_PX = 32
 _SAMPLED = 8  # rows and columns apart, at which a block is looked at first
 _LEAST_BLOCKS = 0.02  # of the frame's
 _BRIGHTEST = 0.5  # of the range: brighter blocks may be clipped
+_WHITE = 0.98  # of the range
+_LEAST_WHITE_PART = 0.08  # of the frame
+_MOST_WHITE_OTHERS = 0.1  # of that part, which others may have
+_SAME = 0.1  # logarithm of light, by which the rest of the frame may differ
 _DIFFERS = 0.4  # logarithm of light, by which the others differ there (as in blank_rows)
 _MOST_DIFFER = 0.25  # and elsewhere: more is another scene
 _GREY_FLOOR = 4.0  # of previews, so that noise in the dark does not count
@@ -35,12 +39,13 @@ _GREY_FLOOR = 4.0  # of previews, so that noise in the dark does not count
 class Evidence:
     """Of one frame: the part of its values far outside black and white, its only value or None, blocks H W.
 
-    blocks are True where a block of a colour filter array has one value for each colour.
+    blocks are True where a block has one value for each colour; white are those of which that is white.
     """
 
     outside: float
     only: float | None
     blocks: Flags
+    white: Flags
 
 
 def find(mosaic: Mosaic) -> Evidence:
@@ -52,7 +57,8 @@ def find(mosaic: Mosaic) -> Evidence:
     return Evidence(
         outside=_outside(values, mosaic.shot) if is_counted else 0.0,
         only=float(first) if is_one and (is_counted or first > 0) else None,
-        blocks=_blocks(values, mosaic.shot) if mosaic.shot.cfa is not None else np.zeros((0, 0), bool),
+        blocks=_blocks(values, mosaic.shot, is_white=False),
+        white=_blocks(values, mosaic.shot, is_white=True),
     )
 
 
@@ -66,18 +72,27 @@ def _outside(values: Any, shot: Shot) -> float:
     return float(count / values.size)
 
 
-def _blocks(values: Any, shot: Shot) -> Flags:
-    """Return the blocks with one value for each colour that is neither bright nor a black that is clipped."""
+def _blocks(values: Any, shot: Shot, *, is_white: bool) -> Flags:
+    """Return the blocks with one value for each colour: white, or neither bright nor a black that is clipped.
+
+    In a colour filter array, a colour is a place in a cell. Black of pictures counts, as decoders leave it.
+    """
     height, width = values.shape[0] // _BLOCK_PX, values.shape[1] // _BLOCK_PX
-    tiles = values[: height * _BLOCK_PX, : width * _BLOCK_PX].reshape(height, _BLOCK_PX, width, _BLOCK_PX)
+    colours = 1 if values.ndim == 2 else values.shape[2]
+    whole = values[: height * _BLOCK_PX, : width * _BLOCK_PX]
+    tiles = whole.reshape(height, _BLOCK_PX, width, _BLOCK_PX, colours)
     some = tiles[:, ::_SAMPLED, :, ::_SAMPLED]
-    most = some.max(axis=(1, 3))
+    most, least = some.max(axis=(1, 3)), some.min(axis=(1, 3))
     black = min(shot.black_dn)
-    dark = most < black + _BRIGHTEST * (shot.white_dn - black)
-    found: Flags = (most == some.min(axis=(1, 3))) & dark & ((most > 0) | (black > 0))
-    suspects = tiles.transpose(0, 2, 1, 3)[found]
-    cells = suspects.reshape(len(suspects), _BLOCK_PX // 2, 2, _BLOCK_PX // 2, 2)
-    found[found] = (cells.max(axis=(1, 3)) == cells.min(axis=(1, 3))).all(axis=(1, 2))
+    light = (most.max(axis=2).astype(np.float64) - black) / (shot.white_dn - black)
+    bright = (least.min(axis=2).astype(np.float64) - black) / (shot.white_dn - black)
+    is_kind = bright >= _WHITE if is_white else light < _BRIGHTEST
+    is_stated = is_white | (most.max(axis=2) > 0) | (black > 0) | (shot.cfa is None)
+    found: Flags = (most == least).all(axis=2) & is_kind & is_stated
+    suspects = tiles.transpose(0, 2, 1, 3, 4)[found]
+    side = 1 if shot.cfa is None else 2
+    cells = suspects.reshape(len(suspects), _BLOCK_PX // side, side, _BLOCK_PX // side, side, colours)
+    found[found] = (cells.max(axis=(1, 3)) == cells.min(axis=(1, 3))).all(axis=(1, 2, 3))
     return found
 
 
@@ -115,6 +130,36 @@ def _torn_part(n: int, evidence: Sequence[Evidence], greys: Sequence[Array8]) ->
         return 0.0
     rest = differs[~torn]
     return float(torn.mean()) if not rest.size or np.median(rest) < _MOST_DIFFER else 0.0
+
+
+def white_parts(evidence: Sequence[Evidence], greys: Sequence[Array8]) -> list[tuple[int, float]]:
+    """Return the frames of which a large part is white where the others show a scene, and how much of them.
+
+    A lamp that clips can do that, and so can damage.
+    """
+    parts = [(n, _white_part(n, evidence, greys)) for n in range(len(evidence))]
+    return [(n, part) for n, part in parts if part]
+
+
+def _white_part(n: int, evidence: Sequence[Evidence], greys: Sequence[Array8]) -> float:
+    """Return the part of a frame that is white where the others show a scene, or 0.
+
+    A flash makes the rest brighter as well, and what is lit too much is so in the next frame, elsewhere.
+    """
+    import cv2
+
+    own = evidence[n].white
+    others = [m for m in range(len(evidence)) if m != n and evidence[m].only is None]
+    if not own.size or own.mean() < _LEAST_WHITE_PART or not others:
+        return 0.0
+    if max(evidence[m].white.mean() for m in others) > _MOST_WHITE_OTHERS * own.mean():
+        return 0.0
+    usual = np.median([_light(greys[m], own.shape) for m in others], axis=0)
+    differs = np.abs(_light(greys[n], own.shape) - usual)
+    edges = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # blocks that are white in part
+    rest = differs[~edges]
+    is_clear = np.median(differs[own]) >= _DIFFERS and rest.size and np.median(rest) < _SAME
+    return float(own.mean()) if is_clear else 0.0
 
 
 def _light(grey: Array8, shape: tuple[int, ...]) -> Array32:

@@ -135,7 +135,7 @@ def _session(name: str, weights: Path | None) -> Any:
     # The arena never releases a network's working memory (450 MB for u2netp); without it a run takes 60 ms
     # longer and releases all of it.
     options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3  # errors only: warnings concern the file, not the user's picture
+    options.log_severity_level = 4  # not even errors, which are raised; warnings concern the file
     # Idle workers that spin would take cores from the decoding thread that runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

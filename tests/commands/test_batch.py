@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 
 from longexpo_cli import batch
-from longexpo_cli.gpu import pocl
+from longexpo_cli.gpu import pocl_cache
 from longexpo_cli.recipe import Recipe
 from tests.commands.conftest import Run, in_a_process, listing
 
@@ -68,10 +68,9 @@ def test_workers_leave_only_compiled_kernels_in_the_users_folders(
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     home = tmp_path / "home"
     (home / "longexpo").mkdir(parents=True)
-    (home / "longexpo" / "kernels").symlink_to(pocl._cache(), target_is_directory=True)
+    (home / "longexpo" / "kernels").symlink_to(pocl_cache.folder(), target_is_directory=True)
     folders = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "TMPDIR")
-    kernels = {"POCL_CACHE_DIR": os.environ.get("POCL_CACHE_DIR", str(tmp_path / "pocl"))}
-    names = dict.fromkeys(folders, str(home)) | kernels
+    names = dict.fromkeys(folders, str(home))
     result = in_a_process("batch", tree / "monday", "-o", tmp_path / "out", "--workers", "2", **names)
     assert result.returncode == 0, result.stderr
     assert {path.name for path in home.iterdir()} <= {"longexpo", "pyopencl", "pytools"}

@@ -15,7 +15,14 @@ from longexpo_cli import __version__, logs
 from longexpo_cli.__main__ import main
 from longexpo_cli.cli import longexpo
 from longexpo_cli.commands import COMMANDS
-from longexpo_cli.errors import AlignmentError, BurstError, DeviceError, OutputError, RecipeError
+from longexpo_cli.errors import (
+    AlignmentError,
+    BurstError,
+    DeviceError,
+    OutputError,
+    RecipeError,
+    user_message,
+)
 from tests.commands.conftest import Run, in_a_process
 
 
@@ -93,7 +100,8 @@ def test_wrong_usage_is_2(run: Run, arguments: tuple[str, ...]) -> None:
         (OutputError("b.jpg exists"), 1, "longexpo: b.jpg exists\n"),
         (RecipeError("no table [blurr]"), 2, "longexpo: no table [blurr]\n"),
         (PermissionError(13, "Permission denied", "c"), 1, "longexpo: c: Permission denied\n"),
-        (MemoryError(), 1, "longexpo: out of memory; use --max-pixels to reject large frames early\n"),
+        (MemoryError(), 1, f"longexpo: {user_message(MemoryError())}\n"),
+        (RuntimeError("can't start new thread"), 1, f"longexpo: {user_message(MemoryError())}\n"),
         (KeyboardInterrupt(), 130, "longexpo: interrupted; no partial files left\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,

@@ -17,6 +17,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop, load
 from longexpo_cli.survey import survey
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from longexpo_cli.types import Burst
 from longexpo_cli.watch import Watch
 from tests.dng import START, write_raw
 
@@ -131,3 +132,58 @@ def test_of_two_frames_one_of_impossible_values_leaves_no_burst(one_device: Devi
     write(tmp_path, random(0), (0,), count=2)
     with pytest.raises(BurstError, match=r"fewer than two.*far above white"):
         names(one_device, tmp_path)
+
+
+def surveyed(folder: Path, device: Device, damage: Damage, *, lit: Damage | None = None) -> Burst:
+    """Write five PNGs, of which one has damage and another other light; return the burst after the survey."""
+    folder.mkdir(exist_ok=True)
+    for n in range(5):
+        stored: Array = np.rint(255 * np.stack([light(n)] * 3, -1)).astype(np.uint8)
+        stored = damage(stored) if n == 2 else lit(stored) if lit is not None and n == 3 else stored
+        cv2.imwrite(str(folder / f"f{n}.png"), stored)
+    burst = load.load(folder, load.Params())
+    return survey(burst, None, develop.Params(low_side=64), device, Watch())[0]
+
+
+@pytest.mark.parametrize("damage", [filled(0, top=32), filled(0, left=64), filled(60, 32, 64, 32, 96)])
+def test_a_picture_of_which_a_part_has_one_value_is_damaged(
+    one_device: Device, tmp_path: Path, damage: Damage
+) -> None:
+    ((path, why),) = surveyed(tmp_path, one_device, damage).refused
+    assert path.name == "f2.png"
+    assert why.startswith("is damaged")
+
+
+@pytest.mark.parametrize("damage", [filled(255, top=48), filled(255, left=64), filled(255, 64, 96, 96)])
+def test_a_part_that_is_white_in_one_frame_is_named(
+    one_device: Device, tmp_path: Path, damage: Damage
+) -> None:
+    """A lamp may do that as well, so the frame is used."""
+    burst = surveyed(tmp_path, one_device, damage)
+    assert not burst.refused
+    (note,) = [note for note in burst.all_notes if "of it is white" in note]
+    assert note.startswith("f2.png: ")
+
+
+def test_raw_frames_that_others_contradict_are_named(one_device: Device, tmp_path: Path) -> None:
+    for name, damage in (("white", filled(WHITE, top=48)), ("half", lambda stored: (stored + BLACK) // 2)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, damage, (1,))
+        burst = load.load(tmp_path / name, load.Params())
+        found = survey(burst, None, develop.Params(low_side=64), one_device, Watch())[0]
+        (note,) = [note for note in found.all_notes if "f1.dng: " in note]
+        assert ("of it is white" if name == "white" else "0.5 times as bright") in note
+
+
+def test_what_is_lit_too_much_is_light(one_device: Device, tmp_path: Path) -> None:
+    """A flash that clips a part brightens the rest; white in several frames is the scene."""
+
+    def flash(stored: Array) -> Array:
+        gain = np.linspace(1.5, 9, 96)[:, None, None]
+        return np.clip(stored * gain, 0, 255).astype(np.uint8)
+
+    lit = {"flash": (flash, None), "scene": (filled(255, top=64), filled(255, top=48))}
+    for name, (damage, other) in lit.items():
+        burst = surveyed(tmp_path / name, one_device, damage, lit=other)
+        assert not burst.refused
+        assert not [note for note in burst.all_notes if "white" in note or "as bright" in note]

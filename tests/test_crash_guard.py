@@ -1,0 +1,208 @@
+"""Files that crash, hang or overfill what decodes them cost one frame: with faults that are provoked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from longexpo_cli import crash_guard
+
+ROOT = Path(__file__).parent.parent
+# Runs when Python starts: a fault in the first Python function of this name that opens the file.
+FAULTS = """
+import ctypes, os, sys, threading
+from longexpo_cli import crash_guard
+
+crash_guard.LIMIT_S, crash_guard.LIMIT_BYTES = 2.0, 1 << 28
+kind, function, name = os.environ["FAULT"].split(":")
+
+def spin():
+    while True:
+        pass
+
+def fill():
+    parts = []
+    while True:
+        parts.append(bytearray(b"x") * (1 << 24))
+
+def in_another_thread():
+    libc = ctypes.CDLL(None)
+    thread = ctypes.c_ulong()
+    abort = ctypes.cast(libc.abort, ctypes.c_void_p)
+    libc.pthread_create(ctypes.byref(thread), None, abort, None)
+    libc.pause()
+
+DO = {"crash": lambda: ctypes.string_at(0), "abort": os.abort, "hang": spin, "bomb": fill}
+DO["library"] = in_another_thread
+
+def hook(event, arguments):
+    is_decoding = threading.get_ident() in crash_guard._state.active
+    if event != "open" or name not in str(arguments[0]) or not is_decoding:
+        return
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back
+    if frame is not None:
+        DO[kind]()
+
+sys.addaudithook(hook)
+"""
+
+
+def run(folder: Path, fault: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run longexpo with a fault, "kind:function:file"."""
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site" / "sitecustomize.py").write_text(FAULTS)
+    names = {"PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}", "FAULT": fault}
+    command = [sys.executable, "-m", "longexpo_cli", *map(str, words)]
+    return subprocess.run(
+        command, env=os.environ | names, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("crash:read_mosaic", "crashes its decoder (SIGSEGV)"),
+        ("library:read_mosaic", "crashes its decoder (SIGABRT)"),
+        ("hang:read_mosaic", "takes too much time or memory"),
+        ("bomb:read_mosaic", "takes too much time or memory"),
+    ],
+)
+def test_a_file_that_ends_its_decoder_costs_one_frame(
+    tmp_path: Path, shared_burst: Path, fault: str, why: str
+) -> None:
+    words = ("render", shared_burst, "-o", f"{tmp_path / 'out'}/")
+    found = run(tmp_path, f"{fault}:frame_02.dng", *words)
+    assert found.returncode == 0, found.stderr
+    document = json.loads((tmp_path / "out" / "street.foreground.json").read_text())
+    assert [(one["file"], why in one["why"]) for one in document["refused"]] == [("frame_02.dng", True)]
+    assert "frame_02.dng: it" in found.stderr
+
+
+def test_bursts_that_are_done_are_not_done_again(tmp_path: Path, shared_burst: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(shared_burst, tmp_path / name)
+    (tmp_path / "none").mkdir()
+    (tmp_path / "b" / "frame_03.dng").rename(tmp_path / "b" / "frame_09.dng")
+    folders = [tmp_path / name for name in ("none", "a", "b")]
+    found = run(tmp_path, "crash:read_mosaic:frame_09", "render", *folders, "-o", f"{tmp_path / 'out'}/")
+    assert found.returncode == 1  # of the burst without frames
+    assert found.stdout.splitlines() == [
+        str(tmp_path / "out" / f"{name}.foreground.{ending}")
+        for name in "ab"
+        for ending in ("tif", "jpg", "json")
+    ]
+
+
+def test_workers_of_a_batch_leave_out_a_file_as_well(tmp_path: Path, shared_burst: Path) -> None:
+    shutil.copytree(shared_burst, tmp_path / "in" / "street")
+    found = run(tmp_path, "crash:read_mosaic:frame_01", "batch", tmp_path / "in", "-o", tmp_path / "out")
+    assert found.returncode == 0, found.stderr
+    assert "frame_01.dng: it crashes its decoder" in found.stderr
+    assert (tmp_path / "out" / "street.foreground.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("crash:read:frame_04", "it crashes its decoder (SIGSEGV)"),
+        ("abort:read_header:frame_03", "it crashes its decoder (SIGABRT)"),
+        ("hang:read_metadata:frame_00", "its decoder takes too much time or memory"),
+    ],
+)
+def test_info_names_a_file_that_ends_its_decoder(
+    tmp_path: Path, shared_burst: Path, fault: str, why: str
+) -> None:
+    found = run(tmp_path, fault, "info", shared_burst)
+    assert found.returncode == 0
+    assert f"{fault.rpartition(':')[2]}.dng: is damaged: {why}" in found.stdout
+
+
+def test_a_crash_that_no_file_explains_is_one_line(tmp_path: Path, shared_burst: Path) -> None:
+    (tmp_path / "site").mkdir()
+    faults = FAULTS.replace("threading.get_ident() in", "threading.get_ident() not in")
+    (tmp_path / "site" / "sitecustomize.py").write_text(faults)
+    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": "abort:input_entry:frame_01"}
+    command = [sys.executable, "-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/"]
+    found = subprocess.run(command, env=os.environ | names, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[-1].startswith("longexpo: the program was ended by SIGABRT")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_signals_reach_the_process_that_works(
+    tmp_path: Path, shared_burst: Path, number: signal.Signals, code: int
+) -> None:
+    """A file that takes for ever is being decoded; when the watching process is killed, the other ends."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS.replace("= 2.0,", "= 60.0,"))
+    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": "hang:read:frame_01"}
+    command = [sys.executable, "-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/"]
+    with subprocess.Popen(command, env=os.environ | names, stderr=subprocess.PIPE, text=True) as watching:
+        children = Path(f"/proc/{watching.pid}/task/{watching.pid}/children")
+        worker = 0
+        for _ in range(600):
+            worker = int((children.read_text().split() or ["0"])[0])
+            if worker and len(list(Path(f"/proc/{worker}/task").iterdir())) > 2:  # its own threads run
+                break
+            time.sleep(0.05)
+        watching.send_signal(number)
+        watching.wait(60)
+        for _ in range(600):
+            if not Path(f"/proc/{worker}").exists():
+                break
+            time.sleep(0.05)
+        assert not Path(f"/proc/{worker}").exists()
+        assert watching.returncode == code
+
+
+def test_nothing_is_noted_where_no_process_watches(tmp_path: Path) -> None:
+    @crash_guard.guarded()
+    def size(path: Path) -> int:
+        return path.stat().st_size
+
+    assert size(Path(__file__)) > 0
+    assert not crash_guard._state.active
+    assert crash_guard.done() == (0, 0)
+    crash_guard.count(3)
+    assert crash_guard.done() == (0, 0)
+
+
+def test_modules_in_the_folder_of_the_call_are_not_imported(tmp_path: Path, shared_burst: Path) -> None:
+    for name in ("numpy", "click", "longexpo_cli"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('of anybody')")
+    code = "from longexpo_cli.__main__ import main; main()"
+    command = [sys.executable, "-P", "-c", code, "info", str(shared_burst)]
+    names = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = subprocess.run(command, env=names, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert ": 5 frames" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "is_needed"),
+    [
+        (["render", "a"], True),
+        (["-v", "info", "a"], True),
+        (["render", "--help"], False),
+        (["batch", "a"], False),
+        (["--version"], False),
+        ([], False),
+    ],
+)
+def test_commands_that_decode_are_watched(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], is_needed: bool
+) -> None:
+    monkeypatch.delenv("LONGEXPO_GUARD", raising=False)
+    assert crash_guard.is_needed(words) == is_needed

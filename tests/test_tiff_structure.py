@@ -1,0 +1,69 @@
+"""TIFFs stored otherwise than the other frames in one tag are damaged; those of another program are not."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from longexpo_cli.files import pictures
+from longexpo_cli.stages import load
+
+
+def write(folder: Path, n: int, **options: Any) -> Path:
+    values = np.random.default_rng(n).integers(30, 220, (64, 96, 3)).astype(np.uint8)
+    path = folder / f"f{n}.tif"
+    tifffile.imwrite(path, values, photometric="rgb", **options)
+    return path
+
+
+def refused(folder: Path) -> dict[str, str]:
+    return {path.name: why for path, why in load.load(folder, load.Params()).refused}
+
+
+def changed_tag(path: Path, code: int, value: int) -> None:
+    """Write another value into an entry of the first directory."""
+    data = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    places = [start + 2 + 12 * n for n in range(count)]
+    (at,) = (place for place in places if struct.unpack_from("<H", data, place)[0] == code)
+    struct.pack_into("<H", data, at + 8, value)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(("code", "value", "name"), [(317, 1, "Predictor"), (278, 32, "RowsPerStrip")])
+def test_a_tag_that_changes_the_pixels_is_told(tmp_path: Path, code: int, value: int, name: str) -> None:
+    for n in range(3):
+        write(tmp_path, n, compression="lzw", predictor=True, rowsperstrip=64)
+    changed_tag(tmp_path / "f1.tif", code, value)
+    assert name in refused(tmp_path)["f1.tif"]
+
+
+@pytest.mark.parametrize("options", [{"rowsperstrip": 16}, {"tile": (32, 32)}, {"compression": "zlib"}])
+def test_bytes_that_are_twice_in_a_file_are_told(tmp_path: Path, options: dict[str, Any]) -> None:
+    for n in range(3):
+        write(tmp_path, n, **options)
+    data = (tmp_path / "f2.tif").read_bytes()
+    middle = len(data) // 2
+    (tmp_path / "f2.tif").write_bytes(data[:middle] + data[middle - 300 :])
+    assert list(refused(tmp_path)) == ["f2.tif"]
+
+
+def test_bytes_behind_every_picture_are_its_writers(tmp_path: Path) -> None:
+    for n in range(3):
+        path = write(tmp_path, n)
+        path.write_bytes(path.read_bytes() + bytes(500))
+        assert pictures.image_info(path).structure["bytes behind the picture"] == "some"
+    assert refused(tmp_path) == {}
+
+
+def test_a_frame_that_another_program_saved_is_used(tmp_path: Path) -> None:
+    for n in range(3):
+        write(tmp_path, n, rowsperstrip=16)
+    write(tmp_path, 1, compression="lzw", predictor=True, tile=(32, 32))
+    assert refused(tmp_path) == {}
