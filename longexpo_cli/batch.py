@@ -8,6 +8,7 @@ import traceback
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, Outpu
 from longexpo_cli.files import carried, export, folder, metadata, output_lock, results, video
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.gpu.device import Device, choose
-from longexpo_cli.observers.clock import Clock
+from longexpo_cli.observers.clock import Clock, forget_peak
 from longexpo_cli.observers.log import Log
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import write
@@ -220,8 +221,26 @@ def refuse_inputs(jobs: Sequence[Job], others: Sequence[Path] = ()) -> None:
 
 
 def run(jobs: Sequence[Job], workers: int) -> Generator[Outcome]:
-    """Render the jobs, each in its own process and `workers` in parallel; yield outcomes as they finish."""
-    return processes.run(render_one, jobs, workers, _died)
+    """Render the jobs in `workers` processes, one after another in each; yield outcomes as they finish.
+
+    A process in which a burst has failed does no other.
+    """
+    return processes.run(_render_next, jobs, workers, _died, is_sound=lambda outcome: not outcome.error)
+
+
+def _render_next(job: Job) -> Outcome:
+    """Render a burst in a process that may have rendered others: with the kernels that it has compiled."""
+    forget_peak()
+    try:
+        device = _device(job.device)
+    except LongexpoError:
+        device = None  # render_one says why
+    return render_one(job, device)
+
+
+@cache
+def _device(selector: str) -> Device:
+    return choose(selector)
 
 
 def _died(job: Job) -> Outcome:

@@ -1,4 +1,4 @@
-"""longexpo batch: every burst under some folders, each in its own process."""
+"""longexpo batch: every burst under some folders, in processes of their own."""
 
 from __future__ import annotations
 
