@@ -36,7 +36,7 @@ class Job:
     """One burst to render: source, output (a folder, a file, or None for beside the burst) and settings.
 
     With resume, a result that is already there and would be the same is left. keep are further files that
-    must never be replaced.
+    must never be replaced. run is a name of the batch, by which a second try knows a result of the first.
     """
 
     source: Path
@@ -56,6 +56,7 @@ class Job:
     overwrite: bool = False
     resume: bool = False
     keep: tuple[Path, ...] = ()
+    run: str = ""
 
     def pictures(self) -> tuple[write.Target, ...]:
         """Return the pictures that the job will write; OutputError for an unsupported file extension."""
@@ -274,10 +275,28 @@ def _where_to_look(job: Job) -> str:
 def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     refuse_inputs([job])
     with output_lock.held(job.sidecar(), job.targets()):
+        if (made := _made_before(job)) is not None:
+            return made
         if job.resume and not job.why_render():
             return Outcome(job.source, is_skipped=True)
         write.refuse_existing(job.targets(), job.overwrite)
         return _render_alone(job, device, observers)
+
+
+def _made_before(job: Job) -> Outcome | None:
+    """Return the outcome of a job that this batch has done, when its process ended before it could say so."""
+    document = results.read(job.sidecar()) if job.run else None
+    if document is None or document.get("run") != job.run or job.why_render():
+        return None
+    return Outcome(
+        job.source,
+        job.targets(),
+        document["inputs"]["sha256"],
+        tuple(document["verdicts"]),
+        notes=tuple(document["notes"]),
+        seconds=document["seconds"],
+        stages=tuple((stage, entry["seconds"]) for stage, entry in document["stages"].items()),
+    )
 
 
 def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Outcome:
@@ -360,6 +379,7 @@ def _document(
     )
     document["notes"] += written.notes
     document |= {"asked": job.settings()["asked"], "files": list(written.entries)}
+    document |= {"run": job.run} if job.run else {}
     document["inputs"] = {"sha256": results.digest(inputs), "files": list(inputs)}
     return document
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -63,7 +64,8 @@ def command(
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     keep = options.recipe_files(ctx)
-    jobs = [dataclasses.replace(job, strict=strict, also=also, keep=keep) for job in jobs]
+    run = uuid.uuid4().hex
+    jobs = [dataclasses.replace(job, strict=strict, also=also, keep=keep, run=run) for job in jobs]
     batch.refuse_shared_targets(jobs)
     batch.refuse_inputs(jobs, [] if log is None else [log])
     reasons = [job.why_render() if resume else "" for job in jobs]

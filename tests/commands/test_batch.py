@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from longexpo_cli import batch
 from longexpo_cli.gpu import pocl
+from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
 from tests.commands.conftest import Run, in_a_process, listing
 
@@ -172,6 +174,22 @@ class Fatal:
     def __str__(self) -> str:
         """Return a name."""
         return "fatal"
+
+
+def test_a_result_that_its_batch_has_made_is_not_made_again(
+    shared_burst: Path, tmp_path: Path, one_device: Device
+) -> None:
+    """As when its process was killed after the files appeared and before it could say so."""
+    job = batch.Job(shared_burst, tmp_path, Recipe(), run="one")
+    made = batch.render_one(job, one_device)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = batch.render_one(job, one_device)
+    assert dataclasses.replace(again, seconds=made.seconds, stages=made.stages) == made
+    assert made.seconds == pytest.approx(again.seconds, abs=0.01)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    assert "already exists" in batch.render_one(dataclasses.replace(job, run="two"), one_device).error
+    (tmp_path / "street.foreground.jpg").write_bytes(b"")
+    assert "already exists" in batch.render_one(job, one_device).error
 
 
 def test_a_killed_process_fails_only_its_own_burst(shared_burst: Path, tmp_path: Path) -> None:
