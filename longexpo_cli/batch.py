@@ -6,15 +6,15 @@ import dataclasses
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from longexpo_cli import logs, malloc, processes, render
+from longexpo_cli import discovery, logs, malloc, processes, render
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
-from longexpo_cli.files import carried, export, folder, metadata, output_lock, results, video
+from longexpo_cli.files import carried, export, folder, metadata, output_lock, results
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.clock import Clock, forget_peak
@@ -35,13 +35,15 @@ _VERDICT = ("file", "verdict", "why")  # of a frame, in the order in which they 
 class Job:
     """One burst to render: source, output (a folder, a file, or None for beside the burst) and settings.
 
-    With resume, a result that is already there and would be the same is left. keep are further files that
-    must never be replaced. run is a name of the batch, by which a second try knows a result of the first.
+    files are the names of its frames where the folder holds several bursts, else empty. With resume, a result
+    that is already there and would be the same is left. keep are further files that must never be replaced.
+    run is a name of the batch, by which a second try knows a result of the first.
     """
 
     source: Path
     output: Path | None
     recipe: Recipe
+    files: tuple[str, ...] = ()
     reference: int | str | None = None
     mask: Path | None = None
     mask_frame: int | str | None = None
@@ -58,13 +60,18 @@ class Job:
     keep: tuple[Path, ...] = ()
     run: str = ""
 
+    @property
+    def label(self) -> Path:
+        """The path by which the burst is known and its results are named: of a part, its first frame's."""
+        return self.source / self.files[0] if self.files else self.source
+
     def pictures(self) -> tuple[write.Target, ...]:
         """Return the pictures that the job will write; OutputError for an unsupported file extension."""
-        return write.targets(self.source, self.recipe.mode, self.output, self.also)
+        return write.targets(self.label, self.recipe.mode, self.output, self.also)
 
     def sidecar(self) -> Path:
         """Return the JSON file that the job will write beside the pictures."""
-        return write.sidecar(self.source, self.recipe.mode, self.output)
+        return write.sidecar(self.label, self.recipe.mode, self.output)
 
     def print_bits(self) -> Literal[8, 16]:
         """Return the bits of the print that the pictures need."""
@@ -76,7 +83,10 @@ class Job:
 
     def inputs(self) -> list[tuple[str, Path]]:
         """Return the files that the job reads, with the names by which its result records them."""
-        frames = folder.chosen_frames(_files_in(self.source)) if self.source.is_dir() else [self.source]
+        if self.files:
+            frames = [self.source / name for name in self.files]
+        else:
+            frames = folder.chosen_frames(_files_in(self.source)) if self.source.is_dir() else [self.source]
         named = [(path.name, path) for path in frames]
         if self.dark is not None:
             dark = folder.chosen_frames(_files_in(self.dark)) if self.dark.is_dir() else [self.dark]
@@ -123,8 +133,8 @@ def _files_in(place: Path) -> list[Path]:
 class Outcome:
     """The result of a job: the files written, or the error in one line and its traceback (trace).
 
-    digest is that of the inputs; verdicts say what became of every frame; is_skipped: another run has just
-    written the same result.
+    source is the label of the job. digest is that of the inputs; verdicts say what became of every frame;
+    is_skipped: another run has just written the same result.
     """
 
     source: Path
@@ -150,21 +160,23 @@ def plan(
 ) -> list[Job]:
     """Return a job for every burst under the roots, in the order of paths; output keeps their folder tree.
 
-    Bursts of one name in a folder, as a.mov and a.mp4, have output folders of their own, a_mov and a_mp4.
-    With resume, results are replaced where Job.why_render says so. BurstError when there is no burst.
+    The results of bursts that share a folder are in a folder of its name, named by their first frames. Bursts
+    of one name in a folder, as a.mov and a.mp4, have output folders of their own, a_mov and a_mp4. With
+    resume, results are replaced where Job.why_render says so. BurstError when there is no burst.
     """
     jobs: list[Job] = []
     for root in roots:
-        sources = sorted(bursts_under(root))
-        names = Counter(_without_ending(source) for source in sources)
-        for source in sources:
-            folder_of = output / source.relative_to(root).parent
-            is_alone = names[_without_ending(source)] == 1
+        found = sorted(discovery.bursts_under(root), key=lambda burst: burst.label)
+        names = Counter(_without_ending(burst.label) for burst in found)
+        for burst in found:
+            folder_of = output / _place(burst, root)
+            is_alone = names[_without_ending(burst.label)] == 1
             jobs.append(
                 Job(
-                    source=source,
-                    output=folder_of if is_alone else folder_of / _own_folder(source),
+                    source=burst.source,
+                    output=folder_of if is_alone else folder_of / _own_folder(burst.label),
                     recipe=recipe,
+                    files=tuple(path.name for path in burst.frames) if burst.is_part else (),
                     device=device,
                     overwrite=overwrite or resume,
                     resume=resume,
@@ -175,6 +187,13 @@ def plan(
     return jobs
 
 
+def _place(burst: discovery.Found, root: Path) -> Path:
+    """Return the folder of a burst's results, relative to that of all."""
+    if not burst.is_part:
+        return burst.source.relative_to(root).parent
+    return burst.source.relative_to(root) if burst.source != root else Path(root.resolve().name)
+
+
 def _without_ending(source: Path) -> Path:
     return source if source.is_dir() else source.with_suffix("")
 
@@ -183,20 +202,6 @@ def _own_folder(source: Path) -> str:
     """Return a name for the output of one of several bursts; it must not end like a picture's."""
     kind = "folder" if source.is_dir() else source.suffix.removeprefix(".")
     return f"{_without_ending(source).name}_{kind}"
-
-
-def bursts_under(root: Path) -> Iterator[Path]:
-    """Yield the folders with two or more frames and the videos under a folder; hidden folders are skipped.
-
-    A video, animation or Motion Photo that is one of these frames, or has the name of one, is not a burst of
-    its own.
-    """
-    for found, files in folder.walk(root):
-        frames = folder.chosen_frames(files)
-        if len(frames) >= 2:
-            yield found
-        names = {folder.picture_name(path) for path in frames} if len(frames) >= 2 else set()
-        yield from (path for path in files if folder.picture_name(path) not in names and video.is_video(path))
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:
@@ -246,7 +251,7 @@ def _device(selector: str) -> Device:
 
 def _died(job: Job) -> Outcome:
     killed = "the process was killed, possibly out of memory, and again when it was tried once more"
-    return Outcome(job.source, error=f"{job.source}: {killed}; try --workers 1")
+    return Outcome(job.label, error=f"{job.label}: {killed}; try --workers 1")
 
 
 def render_one(job: Job, device: Device | None = None, *observers: Observer) -> Outcome:
@@ -255,14 +260,15 @@ def render_one(job: Job, device: Device | None = None, *observers: Observer) -> 
         return _render(job, device or choose(job.device), *observers)
     except (LongexpoError, OSError, MemoryError) as error:
         line = user_message(error)
-        line = line if str(job.source) in line else f"{job.source}: {line}"
+        line = line.removeprefix(f"{job.source}: ") if job.files else line
+        line = line if str(job.label) in line else f"{job.label}: {line}"
         if isinstance(error, AlignmentError):
             line = f"{line}; {_where_to_look(job)}"
-        return Outcome(job.source, error=line, trace=traceback.format_exc())
+        return Outcome(job.label, error=line, trace=traceback.format_exc())
     except Exception as error:
         bug = f"{type(error).__name__}: {error}"
-        line = f"{job.source}: a bug in longexpo: {bug}; {_where_to_look(job)}"
-        return Outcome(job.source, error=line, trace=traceback.format_exc(), is_bug=True)
+        line = f"{job.label}: a bug in longexpo: {bug}; {_where_to_look(job)}"
+        return Outcome(job.label, error=line, trace=traceback.format_exc(), is_bug=True)
 
 
 def _where_to_look(job: Job) -> str:
@@ -278,7 +284,7 @@ def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
         if (made := _made_before(job)) is not None:
             return made
         if job.resume and not job.why_render():
-            return Outcome(job.source, is_skipped=True)
+            return Outcome(job.label, is_skipped=True)
         write.refuse_existing(job.targets(), job.overwrite)
         return _render_alone(job, device, observers)
 
@@ -289,7 +295,7 @@ def _made_before(job: Job) -> Outcome | None:
     if document is None or document.get("run") != job.run or job.why_render():
         return None
     return Outcome(
-        job.source,
+        job.label,
         job.targets(),
         document["inputs"]["sha256"],
         tuple(document["verdicts"]),
@@ -309,9 +315,10 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
     keeper = PlateKeeper(set(job.also) & set(write.PLATES))
-    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, Log(job.source))
+    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, Log(job.label))
     done = render(
         job.source,
+        files=job.files,
         recipe=job.recipe,
         reference=job.reference,
         mask=job.mask,
@@ -339,9 +346,9 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
     )
     for entry in said["verdicts"]:
         number = "" if entry["number"] is None else f" {entry['number']}"
-        _LOG.info("%s: frame%s %s: %s, %s", job.source.name, number, *(entry[key] for key in _VERDICT))
+        _LOG.info("%s: frame%s %s: %s, %s", job.label.name, number, *(entry[key] for key in _VERDICT))
     return Outcome(
-        job.source,
+        job.label,
         (*written.paths, job.sidecar()),
         said["inputs"]["sha256"],
         tuple(said["verdicts"]),

@@ -88,7 +88,7 @@ def _rendered(jobs: Sequence[batch.Job], workers: int) -> Iterator[tuple[batch.J
     with contextlib.closing(batch.run(jobs, workers)) as outcomes:
         errors = {outcome.source: outcome.error for outcome in outcomes}
     for job in jobs:
-        yield job, errors[job.source]
+        yield job, errors[job.label]
 
 
 def _create(

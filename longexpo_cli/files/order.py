@@ -54,7 +54,8 @@ class Order:
     frames are indices of the stamps, start_s their times in seconds after the first, source where these are
     from, how a phrase that says how the order was found. notes are sentences on what is doubtful. strays are
     frames that do not belong to the burst, and why. several says that there seem to be several bursts, or "".
-    misdated are frames whose date and time are not believed.
+    misdated are frames whose date and time are not believed. pieces are the frames between long pauses, in
+    time order: one piece where there is no such pause.
     """
 
     frames: tuple[int, ...]
@@ -65,6 +66,7 @@ class Order:
     strays: tuple[tuple[int, str], ...] = ()
     several: str = ""
     misdated: tuple[int, ...] = ()
+    pieces: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
     unit_s = _FINEST_S if reading.has_fractions else 1.0
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
+    pieces = tuple(tuple(frames[at] for at in piece) for piece in _split(times, unit_s))
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
     several = several or _days_apart(names, frames, times)
     notes += () if several else _pauses(names, frames, times, unit_s)
@@ -190,7 +193,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         interval = (times[-1] - times[0]) / max(len(times) - 1, 1) or 1 / len(times)
         times = [n * interval for n in range(len(times))]
     start_s = tuple(time - times[0] for time in times)
-    return Order(frames, start_s, source, how, notes, (*strays, *apart), several, misdated)
+    return Order(frames, start_s, source, how, notes, (*strays, *apart), several, misdated, pieces)
 
 
 def _best_reading(stamps: Sequence[Stamp]) -> tuple[_Reading, NameOrder, bool]:
@@ -455,17 +458,31 @@ def _without_clock_steps(
     return shifted, tuple(notes)
 
 
+def _split(times: Sequence[float], unit_s: float) -> list[list[int]]:
+    """Return the positions of times between pauses that are long for the burst.
+
+    The usual interval is that of most frames or, where most pictures are single ones, minutes apart and at
+    uneven intervals, that within a minute: bursts among the pictures of a day.
+    """
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    usual = _usual_step(times, unit_s)
+    short = sorted(step for step in steps if step < _APART_S)
+    long = [step for step in steps if step >= _APART_S]
+    if short and _APART_S <= usual < float("inf") and not _are_even(long):
+        usual = max(statistics.median_low(short), unit_s)
+    pieces: list[list[int]] = [[0]] if times else []
+    for at, step in enumerate(steps, start=1):
+        if step >= _APART_S and step >= _APART * usual:
+            pieces.append([])
+        pieces[-1].append(at)
+    return pieces
+
+
 def _pieces(
     names: Sequence[str], frames: Sequence[int], times: list[float], unit_s: float
 ) -> tuple[tuple[int, ...], list[float], tuple[tuple[int, str], ...], str]:
     """Split frames at long pauses: return those of the burst, their times, single strays, and `several`."""
-    usual = _usual_step(times, unit_s)
-    pieces: list[list[int]] = [[0]] if frames else []
-    for at, (before, after) in enumerate(itertools.pairwise(times), start=1):
-        step = after - before
-        if step >= _APART_S and step >= _APART * usual:
-            pieces.append([])
-        pieces[-1].append(at)
+    pieces = _split(times, unit_s)
     bursts = [piece for piece in pieces if len(piece) > 1]
     several = ""
     if len(bursts) > 1:

@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from longexpo_cli import batch
+from longexpo_cli import batch, discovery
+from longexpo_cli.files import metadata
 from longexpo_cli.gpu import pocl
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
@@ -97,13 +99,41 @@ def test_bursts_of_one_name_have_folders_of_their_own(shared_burst: Path, tmp_pa
     assert jobs[2].sidecar() == out / "b_gif" / "b.foreground.json"
 
 
+def test_bursts_that_share_a_folder_are_rendered_each(run: Run, shared_burst: Path, tmp_path: Path) -> None:
+    """As in a camera's own folder: the second burst is as the first, a minute and a half later."""
+    root, out, log = tmp_path / "photos", tmp_path / "out", tmp_path / "log.jsonl"
+    (root / "day").mkdir(parents=True)
+    for n, frame in enumerate(sorted(shared_burst.glob("*.dng"))[:3]):
+        data = frame.read_bytes()
+        (root / "day" / f"IMG_{n}.dng").write_bytes(data)
+        taken = metadata.read(frame).taken
+        assert taken is not None
+        before, after = (f"{time:%Y:%m:%d %H:%M:%S}" for time in (taken, taken + timedelta(seconds=100)))
+        later = data.replace(before.encode(), after.encode())
+        (root / "day" / f"IMG_{n + 7}.dng").write_bytes(later)
+    result = run("batch", root, "-o", out, "--log", log)
+    assert result.exit_code == 0, result.output
+    assert listing(out / "day") == [f"IMG_{n}.foreground.{end}" for n in (0, 7) for end in ENDINGS]
+    first, second = (json.loads((out / "day" / f"IMG_{n}.foreground.json").read_text()) for n in (0, 7))
+    assert [entry["file"] for entry in first["verdicts"]] == [f"IMG_{n}.dng" for n in range(3)]
+    assert [entry["file"] for entry in second["verdicts"]] == [f"IMG_{n}.dng" for n in range(7, 10)]
+    sources = {json.loads(line)["source"] for line in log.read_text().splitlines()}
+    assert sources == {str(root / "day" / f"IMG_{n}.dng") for n in (0, 7)}
+    assert "0 rendered, 2 skipped" in run("batch", root, "-o", out, "--resume").stderr
+    for n in range(7, 10):
+        os.truncate(root / "day" / f"IMG_{n}.dng", 3000)
+    result = run("batch", root, "-o", out, "--resume")
+    assert "0 rendered, 1 skipped, 1 failed" in result.stderr
+    assert f"longexpo: {root / 'day' / 'IMG_7.dng'}: no usable frame" in result.stderr
+
+
 def test_two_thousand_files_are_planned_in_a_moment(tmp_path: Path) -> None:
     for folder in range(20):
         (tmp_path / f"d{folder}").mkdir()
         for n in range(100):
             (tmp_path / f"d{folder}" / f"{n}.jpg").touch()
     begin = time.process_time()
-    assert len(list(batch.bursts_under(tmp_path))) == 20
+    assert len(list(discovery.bursts_under(tmp_path))) == 20
     assert time.process_time() - begin < 0.5
 
 
