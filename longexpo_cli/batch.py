@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
+import statistics
 import traceback
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from longexpo_cli import discovery, logs, malloc, processes, render
+from longexpo_cli import burst_estimate, discovery, logs, machine, malloc, processes, render
+from longexpo_cli.burst_estimate import Cost
 from longexpo_cli.errors import AlignmentError, BurstError, LongexpoError, OutputError, user_message
 from longexpo_cli.files import carried, export, folder, metadata, output_lock, results
 from longexpo_cli.files.result_tags import OutputMetadata
@@ -28,6 +31,8 @@ from longexpo_cli.watch import Observer, Watch
 
 _LOG = logging.getLogger(__name__)
 NEW = results.NEW  # what Job.why_render says of a burst that was never rendered
+_SHARE_OF_MEMORY = 0.8  # of what is available, for renders: estimates err, and other programs run, too
+_LOOKED_AT = 20  # results whose seconds are compared with the estimates
 _VERDICT = ("file", "verdict", "why")  # of a frame, in the order in which they are logged
 
 
@@ -37,7 +42,7 @@ class Job:
 
     files are the names of its frames where the folder holds several bursts, else empty. With resume, a result
     that is already there and would be the same is left. keep are further files that must never be replaced.
-    run is a name of the batch, by which a second try knows a result of the first.
+    run is a name of the batch, by which a second try knows a result of the first. cost is an estimate.
     """
 
     source: Path
@@ -59,6 +64,7 @@ class Job:
     resume: bool = False
     keep: tuple[Path, ...] = ()
     run: str = ""
+    cost: Cost | None = None
 
     @property
     def label(self) -> Path:
@@ -180,6 +186,7 @@ def plan(
                     device=device,
                     overwrite=overwrite or resume,
                     resume=resume,
+                    cost=burst_estimate.estimate(burst.source, burst.frames, recipe),
                 )
             )
     if not jobs:
@@ -226,12 +233,103 @@ def refuse_inputs(jobs: Sequence[Job], others: Sequence[Path] = ()) -> None:
             )
 
 
-def run(jobs: Sequence[Job], workers: int) -> Generator[Outcome]:
-    """Render the jobs in `workers` processes, one after another in each; yield outcomes as they finish.
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many processes render, the memory that their estimates may add up to, in bytes, and why."""
 
-    A process in which a burst has failed does no other.
+    workers: int
+    room_bytes: float = math.inf
+    why: str = ""
+
+
+def crew_for(jobs: Sequence[Job], asked: int | None) -> Crew:
+    """Return the crew for jobs: of the number of workers asked for, or else of as many as the machine bears.
+
+    That is one for each core, and only as many at a time as the memory that is available holds by estimate.
     """
-    return processes.run(_render_next, jobs, workers, _died, is_sound=lambda outcome: not outcome.error)
+    if asked is not None:
+        return Crew(asked)
+    cores, available = machine.cores(), machine.available_bytes()
+    needs = [job.cost.memory_bytes for job in jobs if job.cost is not None]
+    why = f"{cores} core{'s' if cores > 1 else ''}"
+    if not available or not needs:
+        what = "the memory available" if needs else "what the bursts need"
+        return Crew(1, why=f"1 worker: {what} is not known")
+    room = _SHARE_OF_MEMORY * available
+    fitting = max(int(room // min(needs)), 1)
+    count = max(min(cores, fitting, len(jobs)), 1)
+    why += f"; a burst takes up to {_gigabytes(max(needs))} of {_gigabytes(room)}, "
+    why += f"{_SHARE_OF_MEMORY:.0%} of the memory available".replace("%", " %")
+    return Crew(count, room, f"{count} worker{'s' if count > 1 else ''}: {why}")
+
+
+def pace(jobs: Sequence[Job]) -> tuple[float, int]:
+    """Return how many times as long as estimated the results that are there took, and how many these are.
+
+    Of many, some are looked at; without any that is 1.
+    """
+    found: list[float] = []
+    for job in jobs[:: max(len(jobs) // _LOOKED_AT, 1)]:
+        seconds = (results.read(job.sidecar()) or {}).get("seconds")
+        if job.cost is not None and isinstance(seconds, int | float) and seconds > 0:
+            found.append(seconds / job.cost.seconds(machine.cores()))
+    return (statistics.median(found), len(found)) if found else (1.0, 0)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def run(jobs: Sequence[Job], crew: Crew) -> Generator[Outcome]:
+    """Render the jobs in processes, one after another in each; yield outcomes as they finish.
+
+    A process in which a burst has failed does no other. A burst whose memory is not known is taken for the
+    largest of the others.
+    """
+    largest = max((job.cost.memory_bytes for job in jobs if job.cost is not None), default=0)
+    return processes.run(
+        _render_next,
+        jobs,
+        crew.workers,
+        _died,
+        is_sound=lambda outcome: not outcome.error,
+        need=lambda job: job.cost.memory_bytes if job.cost is not None else largest,
+        room=crew.room_bytes,
+    )
+
+
+def planned_lines(jobs: Sequence[Job], reasons: Sequence[str], is_resumed: bool, crew: Crew) -> Iterator[str]:
+    """Yield what would be done with each job, fields separated by tabs, and at the end all in a sentence.
+
+    The fields are render or skip, the burst, the results without their endings, frames, seconds, memory, and
+    why it is rendered (again); of a burst that is skipped the estimates are of what it would take.
+    """
+    todo = [job for job, reason in zip(jobs, reasons, strict=True) if reason or not is_resumed]
+    cores, (factor, count) = machine.cores(), pace(jobs)
+    for job, reason in zip(jobs, reasons, strict=True):
+        stem = job.sidecar().with_suffix("")
+        words = ["render" if reason or not is_resumed else "skip", str(job.label), f"{stem}.*"]
+        if job.cost is None:
+            words += ["not known"] * 3
+        else:
+            (height, width), seconds = job.cost.size_px, factor * job.cost.seconds(cores)
+            words += [f"{job.cost.frames} of {width}x{height}", f"{seconds:.0f} s"]
+            words.append(_gigabytes(job.cost.memory_bytes))
+        yield "\t".join([*words, reason])
+    yield f"{len(todo)} to render, {len(jobs) - len(todo)} to skip: {_in_all(todo, crew, factor)}" + (
+        f", at the pace of {count} results there" if count else ", or twice as long on a slow or busy machine"
+    )
+
+
+def _in_all(jobs: Sequence[Job], crew: Crew, factor: float) -> str:
+    """Return what jobs take together; factor is how many times as long as estimated."""
+    cores, known = machine.cores(), [job.cost for job in jobs if job.cost is not None]
+    seconds = factor * sum(cost.seconds(cores, crew.workers) for cost in known)
+    unknown = len(jobs) - len(known)
+    more = f" and what {unknown} of unknown size take" if unknown else ""
+    largest = _gigabytes(max((cost.memory_bytes for cost in known), default=0))
+    workers = f"{crew.workers} worker{'s' if crew.workers > 1 else ''} on {cores} cores"
+    return f"about {logs.duration(round(seconds))}{more} by {workers}, up to {largest} each"
 
 
 def _render_next(job: Job) -> Outcome:

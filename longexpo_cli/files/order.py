@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from longexpo_cli.files.names import NameOrder, beginnings, by_name, leaps, natural_key, rolled_over, time_in
+from longexpo_cli.logs import duration
 from longexpo_cli.types import TimestampSource
 
 SAME_TIMES = "frames have the same time; their order is that of their file names"
@@ -453,7 +454,7 @@ def _without_clock_steps(
         beyond_s = abs(step - usual - halves * _CLOCK_STEP_S)
         if halves in (1, 2) and ranked.is_counted and beyond_s <= max(usual, unit_s):
             shift += step - usual
-            notes.append(f"the clock leaps by {_duration(step)} before {names[frames[at]]}; that is ignored")
+            notes.append(f"the clock leaps by {duration(step)} before {names[frames[at]]}; that is ignored")
         shifted.append(after - shift)
     return shifted, tuple(notes)
 
@@ -487,7 +488,7 @@ def _pieces(
     several = ""
     if len(bursts) > 1:
         ranges = [f"{names[frames[piece[0]]]} to {names[frames[piece[-1]]]}" for piece in bursts]
-        pause = _duration(times[bursts[1][0]] - times[bursts[0][-1]])
+        pause = duration(times[bursts[1][0]] - times[bursts[0][-1]])
         more = f" and {len(ranges) - _MAX_NAMED} more" if len(ranges) > _MAX_NAMED else ""
         several = f"has several bursts, {pause} apart: {', '.join(ranges[:_MAX_NAMED])}{more}"
     if len(bursts) != 1:
@@ -499,7 +500,7 @@ def _pieces(
             is_early = piece[0] < kept[0]
             away = times[kept[0]] - times[piece[0]] if is_early else times[piece[0]] - times[kept[-1]]
             when = "before" if is_early else "after"
-            strays.append((frames[piece[0]], f"was taken {_duration(away)} {when} the other frames"))
+            strays.append((frames[piece[0]], f"was taken {duration(away)} {when} the other frames"))
     return tuple(frames[at] for at in kept), [times[at] for at in kept], tuple(strays), ""
 
 
@@ -514,7 +515,7 @@ def _days_apart(names: Sequence[str], frames: Sequence[int], times: Sequence[flo
         return ""
     at = steps.index(longest)
     first, second = names[frames[at]], names[frames[at + 1]]
-    return f"is hardly one burst: {_duration(longest)} pass between {first} and {second}"
+    return f"is hardly one burst: {duration(longest)} pass between {first} and {second}"
 
 
 def _pauses(
@@ -523,7 +524,7 @@ def _pauses(
     """Return notes on pauses that are long for the burst."""
     usual = _usual_step(times, unit_s)
     return tuple(
-        f"{_duration(after - before)} pass between {names[frames[at]]} and {names[frames[at + 1]]}, "
+        f"{duration(after - before)} pass between {names[frames[at]]} and {names[frames[at + 1]]}, "
         f"{(after - before) / usual:.0f} times the usual interval; --frames A:B uses a part of the frames"
         for at, (before, after) in enumerate(itertools.pairwise(times))
         if after - before >= _PAUSE_S and after - before >= _PAUSE * usual
@@ -542,11 +543,3 @@ def _named(names: Sequence[str], which: Sequence[int]) -> str:
     shown = [names[n] for n in sorted(which, key=lambda n: natural_key(names[n]))]
     more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
     return ", ".join(shown[:_MAX_NAMED]) + more
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration in the unit that people would use."""
-    for unit_s, unit in ((_DAY_S * 365.25, "years"), (_DAY_S, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit_s or (unit_s < _DAY_S and seconds >= unit_s):
-            return f"{seconds / unit_s:.3g} {unit}"
-    return f"{seconds:.3g} s"
