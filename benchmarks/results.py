@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from longexpo_cli.gpu.device import available
+from longexpo_cli.machine import cores as cores
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 LIBRARIES = ("numpy", "opencv-python-headless", "onnxruntime", "pyopencl", "rawpy")
@@ -67,13 +68,6 @@ def machine() -> str:
         f"({chosen.platform.name.strip()}, driver {chosen.driver_version.strip()}); "
         f"longexpo {version('longexpo')}, Python {platform.python_version()}, {libraries}"
     )
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor(facts: Path = _PROCESSORS) -> str:

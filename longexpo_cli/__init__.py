@@ -24,6 +24,7 @@ __all__ = ["__version__", "render"]
 def render(
     source: str | PathLike[str],
     *,
+    files: Sequence[str] = (),
     mode: Mode | None = None,
     recipe: Recipe | None = None,
     reference: int | str | None = None,
@@ -40,24 +41,23 @@ def render(
 ) -> Rendered:
     """Render a burst, a folder of frames or a video, into a long exposure; writes no file.
 
-    source is a folder with two or more frames (RAW files or pictures) or a video file. mode is
-    "foreground" (the background is sharp, what moves leaves trails) or "background" (the subject is sharp,
-    the background streaks); None uses the mode of the recipe. recipe is a longexpo_cli.recipe.Recipe; None
-    uses the defaults. Frames are named by their number (from 0, as `longexpo info` prints it) or file name.
-    reference is the frame to align to; None chooses the sharpest. mask is a picture of the subject, white on
-    black; subject are points on it (longexpo_cli.types.Point), from which it is grown; without either it is
-    detected. mask_frame is the frame they were marked on; None is the reference if given, else the frame that
-    fits. frames are the first and the last frame to use (None: the burst's), skip frames to leave out. dark
-    is a dark frame or a folder of them, whose mean is subtracted from RAW frames. strict makes an error of
-    every dropped frame and of a trail that is not as asked for. device is an OpenCL device: its number, a
-    part of its name, "auto", or a Device that several bursts share. observers receive every intermediate
-    value (longexpo_cli.watch.Observer).
+    source is a folder with two or more frames (RAW files or pictures) or a video file; files are the names of
+    the frames where the folder holds several bursts. mode is "foreground" (the background is sharp, what
+    moves leaves trails) or "background" (the subject is sharp, the background streaks); None uses the mode of
+    the recipe. recipe is a longexpo_cli.recipe.Recipe; None uses the defaults. Frames are named by their
+    number (from 0, as `longexpo info` prints it) or file name. reference is the frame to align to; None
+    chooses the sharpest. mask is a picture of the subject, white on black; subject are points on it
+    (longexpo_cli.types.Point), from which it is grown; without either it is detected. mask_frame is the frame
+    they were marked on; None is the reference if given, else the frame that fits. frames are the first and
+    the last frame to use (None: the burst's), skip frames to leave out. dark is a dark frame or a folder of
+    them, whose mean is subtracted from RAW frames. strict makes an error of every dropped frame and of a
+    trail that is not as asked for. device is an OpenCL device: its number, a part of its name, "auto", or a
+    Device that bursts share. observers receive every intermediate value (longexpo_cli.watch.Observer).
 
     In the result print.sdr is H W 3 uint8, or uint16 with print_bits = 16, in the profile print.profile,
     print.exposure_ev is how many EV brighter than the light it is exposed, and print.light H W 3 float32,
-    scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor, not
-    yet rotated by print.shot.orientation. exposure_s is the equivalent exposure time in seconds; burst,
-    subject, alignment, selection, merged and predictor record how the picture was made.
+    scene-linear Rec.2020, 1.0 = sensor white of the reference exposure; both are oriented as the sensor.
+    exposure_s is the equivalent exposure time in seconds; the rest records how the picture was made.
 
     Raises a LongexpoError: BurstError or UnreadableFrameError when the source is not a usable burst,
     AlignmentError when its frames cannot be aligned reliably, StrictError as described, DeviceError when
@@ -76,8 +76,9 @@ def render(
     chosen = device if isinstance(device, Device) else choose(device)
     logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)
     picture = None if mask is None else Path(mask)
+    marks = (reference, picture, mask_frame, tuple(subject))
     darkness = None if dark is None else Path(dark)
-    said = Guidance(reference, picture, mask_frame, tuple(subject), frames, tuple(skip), strict, darkness)
+    said = Guidance(*marks, frames, tuple(skip), strict, darkness, tuple(files))
     watch = Watch(*observers)
     return pipeline.render(Path(source), settings, chosen, watch, guidance=said, print_bits=print_bits)
 

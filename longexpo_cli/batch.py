@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
+import statistics
 import traceback
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from longexpo_cli import logs, malloc, processes, render
+from longexpo_cli import burst_estimate, discovery, logs, machine, malloc, processes, render
+from longexpo_cli.burst_estimate import Cost
 from longexpo_cli.errors import (
     AlignmentError,
     BurstError,
@@ -20,10 +24,10 @@ from longexpo_cli.errors import (
     is_out_of_memory,
     user_message,
 )
-from longexpo_cli.files import carried, export, folder, metadata, output_lock, results, video
+from longexpo_cli.files import carried, export, folder, metadata, output_lock, results
 from longexpo_cli.files.result_tags import OutputMetadata
 from longexpo_cli.gpu.device import Device, choose
-from longexpo_cli.observers.clock import Clock
+from longexpo_cli.observers.clock import Clock, forget_peak
 from longexpo_cli.observers.log import Log
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import write
@@ -34,6 +38,8 @@ from longexpo_cli.watch import Observer, Watch
 
 _LOG = logging.getLogger(__name__)
 NEW = results.NEW  # what Job.why_render says of a burst that was never rendered
+_SHARE_OF_MEMORY = 0.8  # of what is available, for renders: estimates err, and other programs run, too
+_LOOKED_AT = 20  # results whose seconds are compared with the estimates
 _VERDICT = ("file", "verdict", "why")  # of a frame, in the order in which they are logged
 
 
@@ -41,13 +47,15 @@ _VERDICT = ("file", "verdict", "why")  # of a frame, in the order in which they 
 class Job:
     """One burst to render: source, output (a folder, a file, or None for beside the burst) and settings.
 
-    With resume, a result that is already there and would be the same is left. keep are further files that
-    must never be replaced.
+    files are the names of its frames where the folder holds several bursts, else empty. With resume, a result
+    that is already there and would be the same is left. keep are further files that must never be replaced.
+    run is a name of the batch, by which a second try knows a result of the first. cost is an estimate.
     """
 
     source: Path
     output: Path | None
     recipe: Recipe
+    files: tuple[str, ...] = ()
     reference: int | str | None = None
     mask: Path | None = None
     mask_frame: int | str | None = None
@@ -62,14 +70,21 @@ class Job:
     overwrite: bool = False
     resume: bool = False
     keep: tuple[Path, ...] = ()
+    run: str = ""
+    cost: Cost | None = None
+
+    @property
+    def label(self) -> Path:
+        """The path by which the burst is known and its results are named: of a part, its first frame's."""
+        return self.source / self.files[0] if self.files else self.source
 
     def pictures(self) -> tuple[write.Target, ...]:
         """Return the pictures that the job will write; OutputError for an unsupported file extension."""
-        return write.targets(self.source, self.recipe.mode, self.output, self.also)
+        return write.targets(self.label, self.recipe.mode, self.output, self.also)
 
     def sidecar(self) -> Path:
         """Return the JSON file that the job will write beside the pictures."""
-        return write.sidecar(self.source, self.recipe.mode, self.output)
+        return write.sidecar(self.label, self.recipe.mode, self.output)
 
     def print_bits(self) -> Literal[8, 16]:
         """Return the bits of the print that the pictures need."""
@@ -81,7 +96,10 @@ class Job:
 
     def inputs(self) -> list[tuple[str, Path]]:
         """Return the files that the job reads, with the names by which its result records them."""
-        frames = folder.chosen_frames(_files_in(self.source)) if self.source.is_dir() else [self.source]
+        if self.files:
+            frames = [self.source / name for name in self.files]
+        else:
+            frames = folder.chosen_frames(_files_in(self.source)) if self.source.is_dir() else [self.source]
         named = [(path.name, path) for path in frames]
         if self.dark is not None:
             dark = folder.chosen_frames(_files_in(self.dark)) if self.dark.is_dir() else [self.dark]
@@ -128,8 +146,8 @@ def _files_in(place: Path) -> list[Path]:
 class Outcome:
     """The result of a job: the files written, or the error in one line and its traceback (trace).
 
-    digest is that of the inputs; verdicts say what became of every frame; is_skipped: another run has just
-    written the same result.
+    source is the label of the job. digest is that of the inputs; verdicts say what became of every frame;
+    is_skipped: another run has just written the same result.
     """
 
     source: Path
@@ -155,29 +173,39 @@ def plan(
 ) -> list[Job]:
     """Return a job for every burst under the roots, in the order of paths; output keeps their folder tree.
 
-    Bursts of one name in a folder, as a.mov and a.mp4, have output folders of their own, a_mov and a_mp4.
-    With resume, results are replaced where Job.why_render says so. BurstError when there is no burst.
+    The results of bursts that share a folder are in a folder of its name, named by their first frames. Bursts
+    of one name in a folder, as a.mov and a.mp4, have output folders of their own, a_mov and a_mp4. With
+    resume, results are replaced where Job.why_render says so. BurstError when there is no burst.
     """
     jobs: list[Job] = []
     for root in roots:
-        sources = sorted(bursts_under(root))
-        names = Counter(_without_ending(source) for source in sources)
-        for source in sources:
-            folder_of = output / source.relative_to(root).parent
-            is_alone = names[_without_ending(source)] == 1
+        found = sorted(discovery.bursts_under(root), key=lambda burst: burst.label)
+        names = Counter(_without_ending(burst.label) for burst in found)
+        for burst in found:
+            folder_of = output / _place(burst, root)
+            is_alone = names[_without_ending(burst.label)] == 1
             jobs.append(
                 Job(
-                    source=source,
-                    output=folder_of if is_alone else folder_of / _own_folder(source),
+                    source=burst.source,
+                    output=folder_of if is_alone else folder_of / _own_folder(burst.label),
                     recipe=recipe,
+                    files=tuple(path.name for path in burst.frames) if burst.is_part else (),
                     device=device,
                     overwrite=overwrite or resume,
                     resume=resume,
+                    cost=burst_estimate.estimate(burst.source, burst.frames, recipe),
                 )
             )
     if not jobs:
         raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames and no video")
     return jobs
+
+
+def _place(burst: discovery.Found, root: Path) -> Path:
+    """Return the folder of a burst's results, relative to that of all."""
+    if not burst.is_part:
+        return burst.source.relative_to(root).parent
+    return burst.source.relative_to(root) if burst.source != root else Path(root.resolve().name)
 
 
 def _without_ending(source: Path) -> Path:
@@ -188,20 +216,6 @@ def _own_folder(source: Path) -> str:
     """Return a name for the output of one of several bursts; it must not end like a picture's."""
     kind = "folder" if source.is_dir() else source.suffix.removeprefix(".")
     return f"{_without_ending(source).name}_{kind}"
-
-
-def bursts_under(root: Path) -> Iterator[Path]:
-    """Yield the folders with two or more frames and the videos under a folder; hidden folders are skipped.
-
-    A video, animation or Motion Photo that is one of these frames, or has the name of one, is not a burst of
-    its own.
-    """
-    for found, files in folder.walk(root):
-        frames = folder.chosen_frames(files)
-        if len(frames) >= 2:
-            yield found
-        names = {folder.picture_name(path) for path in frames} if len(frames) >= 2 else set()
-        yield from (path for path in files if folder.picture_name(path) not in names and video.is_video(path))
 
 
 def refuse_shared_targets(jobs: Sequence[Job]) -> None:
@@ -226,14 +240,123 @@ def refuse_inputs(jobs: Sequence[Job], others: Sequence[Path] = ()) -> None:
             )
 
 
-def run(jobs: Sequence[Job], workers: int) -> Generator[Outcome]:
-    """Render the jobs, each in its own process and `workers` in parallel; yield outcomes as they finish."""
-    return processes.run(render_one, jobs, workers, _died)
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many processes render, the memory that their estimates may add up to, in bytes, and why."""
+
+    workers: int
+    room_bytes: float = math.inf
+    why: str = ""
+
+
+def crew_for(jobs: Sequence[Job], asked: int | None) -> Crew:
+    """Return the crew for jobs: of the number of workers asked for, or else of as many as the machine bears.
+
+    That is one for each core, and only as many at a time as the memory that is available holds by estimate.
+    """
+    if asked is not None:
+        return Crew(asked)
+    cores, available = machine.cores(), machine.available_bytes()
+    needs = [job.cost.memory_bytes for job in jobs if job.cost is not None]
+    why = f"{cores} core{'s' if cores > 1 else ''}"
+    if not available or not needs:
+        what = "the memory available" if needs else "what the bursts need"
+        return Crew(1, why=f"1 worker: {what} is not known")
+    room = _SHARE_OF_MEMORY * available
+    fitting = max(int(room // min(needs)), 1)
+    count = max(min(cores, fitting, len(jobs)), 1)
+    why += f"; a burst takes up to {_gigabytes(max(needs))} of {_gigabytes(room)}, "
+    why += f"{_SHARE_OF_MEMORY:.0%} of the memory available".replace("%", " %")
+    return Crew(count, room, f"{count} worker{'s' if count > 1 else ''}: {why}")
+
+
+def pace(jobs: Sequence[Job]) -> tuple[float, int]:
+    """Return how many times as long as estimated the results that are there took, and how many these are.
+
+    Of many, some are looked at; without any that is 1.
+    """
+    found: list[float] = []
+    for job in jobs[:: max(len(jobs) // _LOOKED_AT, 1)]:
+        seconds = (results.read(job.sidecar()) or {}).get("seconds")
+        if job.cost is not None and isinstance(seconds, int | float) and seconds > 0:
+            found.append(seconds / job.cost.seconds(machine.cores()))
+    return (statistics.median(found), len(found)) if found else (1.0, 0)
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def run(jobs: Sequence[Job], crew: Crew) -> Generator[Outcome]:
+    """Render the jobs in processes, one after another in each; yield outcomes as they finish.
+
+    A process in which a burst has failed does no other. A burst whose memory is not known is taken for the
+    largest of the others.
+    """
+    largest = max((job.cost.memory_bytes for job in jobs if job.cost is not None), default=0)
+    return processes.run(
+        _render_next,
+        jobs,
+        crew.workers,
+        _died,
+        is_sound=lambda outcome: not outcome.error,
+        need=lambda job: job.cost.memory_bytes if job.cost is not None else largest,
+        room=crew.room_bytes,
+    )
+
+
+def planned_lines(jobs: Sequence[Job], reasons: Sequence[str], is_resumed: bool, crew: Crew) -> Iterator[str]:
+    """Yield what would be done with each job, fields separated by tabs, and at the end all in a sentence.
+
+    The fields are render or skip, the burst, the results without their endings, frames, seconds, memory, and
+    why it is rendered (again); of a burst that is skipped the estimates are of what it would take.
+    """
+    todo = [job for job, reason in zip(jobs, reasons, strict=True) if reason or not is_resumed]
+    cores, (factor, count) = machine.cores(), pace(jobs)
+    for job, reason in zip(jobs, reasons, strict=True):
+        stem = job.sidecar().with_suffix("")
+        words = ["render" if reason or not is_resumed else "skip", str(job.label), f"{stem}.*"]
+        if job.cost is None:
+            words += ["not known"] * 3
+        else:
+            (height, width), seconds = job.cost.size_px, factor * job.cost.seconds(cores)
+            words += [f"{job.cost.frames} of {width}x{height}", f"{seconds:.0f} s"]
+            words.append(_gigabytes(job.cost.memory_bytes))
+        yield "\t".join([*words, reason])
+    yield f"{len(todo)} to render, {len(jobs) - len(todo)} to skip: {_in_all(todo, crew, factor)}" + (
+        f", at the pace of {count} results there" if count else ", or twice as long on a slow or busy machine"
+    )
+
+
+def _in_all(jobs: Sequence[Job], crew: Crew, factor: float) -> str:
+    """Return what jobs take together; factor is how many times as long as estimated."""
+    cores, known = machine.cores(), [job.cost for job in jobs if job.cost is not None]
+    seconds = factor * sum(cost.seconds(cores, crew.workers) for cost in known)
+    unknown = len(jobs) - len(known)
+    more = f" and what {unknown} of unknown size take" if unknown else ""
+    largest = _gigabytes(max((cost.memory_bytes for cost in known), default=0))
+    workers = f"{crew.workers} worker{'s' if crew.workers > 1 else ''} on {cores} cores"
+    return f"about {logs.duration(round(seconds))}{more} by {workers}, up to {largest} each"
+
+
+def _render_next(job: Job) -> Outcome:
+    """Render a burst in a process that may have rendered others: with the kernels that it has compiled."""
+    forget_peak()
+    try:
+        device = _device(job.device)
+    except LongexpoError:
+        device = None  # render_one says why
+    return render_one(job, device)
+
+
+@cache
+def _device(selector: str) -> Device:
+    return choose(selector)
 
 
 def _died(job: Job) -> Outcome:
     killed = "the process was killed, possibly out of memory, and again when it was tried once more"
-    return Outcome(job.source, error=f"{job.source}: {killed}; try --workers 1")
+    return Outcome(job.label, error=f"{job.label}: {killed}; try --workers 1")
 
 
 def render_one(job: Job, device: Device | None = None, *observers: Observer) -> Outcome:
@@ -242,17 +365,18 @@ def render_one(job: Job, device: Device | None = None, *observers: Observer) -> 
         return _render(job, device or choose(job.device), *observers)
     except (LongexpoError, OSError, MemoryError) as error:
         line = user_message(error)
-        line = line if str(job.source) in line else f"{job.source}: {line}"
+        line = line.removeprefix(f"{job.source}: ") if job.files else line
+        line = line if str(job.label) in line else f"{job.label}: {line}"
         if isinstance(error, AlignmentError):
             line = f"{line}; {_where_to_look(job)}"
-        return Outcome(job.source, error=line, trace=traceback.format_exc())
+        return Outcome(job.label, error=line, trace=traceback.format_exc())
     except Exception as error:
         if is_out_of_memory(error):
-            line = f"{job.source}: {user_message(error)}"
-            return Outcome(job.source, error=line, trace=traceback.format_exc())
+            line = f"{job.label}: {user_message(error)}"
+            return Outcome(job.label, error=line, trace=traceback.format_exc())
         bug = f"{type(error).__name__}: {error}"
-        line = f"{job.source}: a bug in longexpo: {bug}; {_where_to_look(job)}"
-        return Outcome(job.source, error=line, trace=traceback.format_exc(), is_bug=True)
+        line = f"{job.label}: a bug in longexpo: {bug}; {_where_to_look(job)}"
+        return Outcome(job.label, error=line, trace=traceback.format_exc(), is_bug=True)
 
 
 def _where_to_look(job: Job) -> str:
@@ -265,10 +389,28 @@ def _where_to_look(job: Job) -> str:
 def _render(job: Job, device: Device, *observers: Observer) -> Outcome:
     refuse_inputs([job])
     with output_lock.held(job.sidecar(), job.targets()):
+        if (made := _made_before(job)) is not None:
+            return made
         if job.resume and not job.why_render():
-            return Outcome(job.source, is_skipped=True)
+            return Outcome(job.label, is_skipped=True)
         write.refuse_existing(job.targets(), job.overwrite)
         return _render_alone(job, device, observers)
+
+
+def _made_before(job: Job) -> Outcome | None:
+    """Return the outcome of a job that this batch has done, when its process ended before it could say so."""
+    document = results.read(job.sidecar()) if job.run else None
+    if document is None or document.get("run") != job.run or job.why_render():
+        return None
+    return Outcome(
+        job.label,
+        job.targets(),
+        document["inputs"]["sha256"],
+        tuple(document["verdicts"]),
+        notes=tuple(document["notes"]),
+        seconds=document["seconds"],
+        stages=tuple((stage, entry["seconds"]) for stage, entry in document["stages"].items()),
+    )
 
 
 def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Outcome:
@@ -281,9 +423,10 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
     keeper = PlateKeeper(set(job.also) & set(write.PLATES))
-    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, Log(job.source))
+    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, Log(job.label))
     done = render(
         job.source,
+        files=job.files,
         recipe=job.recipe,
         reference=job.reference,
         mask=job.mask,
@@ -311,9 +454,9 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
     )
     for entry in said["verdicts"]:
         number = "" if entry["number"] is None else f" {entry['number']}"
-        _LOG.info("%s: frame%s %s: %s, %s", job.source.name, number, *(entry[key] for key in _VERDICT))
+        _LOG.info("%s: frame%s %s: %s, %s", job.label.name, number, *(entry[key] for key in _VERDICT))
     return Outcome(
-        job.source,
+        job.label,
         (*written.paths, job.sidecar()),
         said["inputs"]["sha256"],
         tuple(said["verdicts"]),
@@ -351,6 +494,7 @@ def _document(
     )
     document["notes"] += written.notes
     document |= {"asked": job.settings()["asked"], "files": list(written.entries)}
+    document |= {"run": job.run} if job.run else {}
     document["inputs"] = {"sha256": results.digest(inputs), "files": list(inputs)}
     return document
 

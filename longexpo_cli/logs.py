@@ -26,6 +26,15 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in the unit that people would use."""
+    day_s = 86400.0
+    for unit_s, unit in ((day_s * 365.25, "years"), (day_s, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * unit_s or (unit_s < day_s and seconds >= unit_s):
+            return f"{seconds / unit_s:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
 class StderrHandler(logging.Handler):
     """Prints to the current sys.stderr, which may have been replaced since the handler was created."""
 

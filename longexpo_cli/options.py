@@ -192,6 +192,21 @@ class KindNames(click.ParamType):  # type: ignore[type-arg]
         return names
 
 
+class WorkerCount(click.ParamType):  # type: ignore[type-arg]
+    """A number of processes, or "auto" for as many as the machine bears."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, None for auto."""
+        text = str(value)
+        if text == "auto":
+            return None
+        if not (text.isascii() and text.isdigit() and int(text)):
+            self.fail(f"{value!r} is not auto or a number from 1", param, ctx)
+        return int(text)
+
+
 class StageOption(click.Option):
     """The option of one stage parameter: --<stage>-<parameter>, and its other names if it has any."""
 
@@ -358,10 +373,10 @@ strict_option = click.option("--strict", is_flag=True, help="Fail on dropped fra
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 workers_option = click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=WorkerCount(),
     default=1,
     metavar="N",
-    help="Number of bursts rendered in parallel.",
+    help="Number of bursts rendered in parallel; auto: by cores and memory.",
 )
 
 

@@ -104,7 +104,7 @@ class Renderer:
     def render(self, source: Path, said: Guidance) -> Rendered:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
-        burst = watch("load", load.load(source, recipe.load))
+        burst = watch("load", load.load(source, recipe.load, said.files))
         burst = load.with_dark_frames(choose_frames(burst, said.frames, said.skip), said.dark)
         blur.require_consistent(recipe.blur)
         memory_estimate.require_memory(device, burst, recipe)

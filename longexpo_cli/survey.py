@@ -40,6 +40,7 @@ class Guidance:
     reference is the frame to align to. mask is a picture of the subject, points are on the subject, both
     seen on marked_frame; without it, on the reference. frames and skip choose frames. strict makes an error
     of every dropped frame and of a trail that is not as asked for. dark is a dark frame or a folder of them.
+    files are the names of the burst's files in a folder that holds several, else empty.
     """
 
     reference: Named | None = None
@@ -50,6 +51,7 @@ class Guidance:
     skip: tuple[Named, ...] = ()
     strict: bool = False
     dark: Path | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def marks_subject(self) -> bool:
@@ -72,7 +74,7 @@ def choose_frames(burst: Burst, wanted: Range | None, skip: Sequence[Named]) -> 
     if wanted is None and burst.several:
         raise BurstError(
             f"{burst.source}: {burst.several}; choose one with --frames FIRST:LAST, "
-            "by the numbers of `longexpo info`, or all with --frames 0:"
+            "by the numbers of `longexpo info`, or all with --frames 0:; `longexpo batch` renders each"
         )
     if wanted is None and not skip:
         return burst

@@ -59,12 +59,12 @@ def files_of(suite: Path) -> Iterator[Path]:
 
 
 def verify(
-    suite: Suite, workers: int, limits: tuple[float, float], page: Report | None = None
+    suite: Suite, workers: int | None, limits: tuple[float, float], page: Report | None = None
 ) -> Iterator[Result]:
     """Render the jobs and yield what came of each picture; what is not expected yet is written there.
 
-    limits are those of CIEDE2000 and of EV. The pictures in the folder of what is expected that no job makes
-    are failures, too.
+    workers is None for as many as the machine bears; limits are those of CIEDE2000 and of EV. The pictures in
+    the folder of what is expected that no job makes are failures, too.
     """
     made: set[Path] = set()
     for job, error in (pair for jobs in suite.jobs for pair in _rendered(jobs, workers)):
@@ -83,12 +83,12 @@ def verify(
         yield Result(path.relative_to(suite.expected).as_posix(), (f"{path}: is no longer rendered",))
 
 
-def _rendered(jobs: Sequence[batch.Job], workers: int) -> Iterator[tuple[batch.Job, str]]:
+def _rendered(jobs: Sequence[batch.Job], workers: int | None) -> Iterator[tuple[batch.Job, str]]:
     """Render jobs of different sources and yield them in order, each with its error or ""."""
-    with contextlib.closing(batch.run(jobs, workers)) as outcomes:
+    with contextlib.closing(batch.run(jobs, batch.crew_for(jobs, workers))) as outcomes:
         errors = {outcome.source: outcome.error for outcome in outcomes}
     for job in jobs:
-        yield job, errors[job.source]
+        yield job, errors[job.label]
 
 
 def _create(

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from longexpo_cli.batch import bursts_under
+from longexpo_cli.discovery import Found, bursts_under
 from longexpo_cli.errors import BurstError
 from longexpo_cli.files import motion_photo, pyav, video
 from longexpo_cli.stages import load
@@ -148,7 +148,7 @@ def test_still_pictures_are_no_animations(tmp_path: Path) -> None:
 def test_a_live_photo_is_rendered_from_its_video(tmp_path: Path, mp4: bytes) -> None:
     (tmp_path / "IMG_1.JPG").write_bytes(jpeg())
     (tmp_path / "IMG_1.MOV").write_bytes(mp4)
-    assert list(bursts_under(tmp_path)) == [tmp_path / "IMG_1.MOV"]
+    assert list(bursts_under(tmp_path)) == [Found(tmp_path / "IMG_1.MOV")]
     with pytest.raises(BurstError, match=r"IMG_1\.MOV: is a video; pass it by itself"):
         load.load(tmp_path, load.Params())
     assert len(load.load(tmp_path / "IMG_1.MOV", load.Params()).shots) == 6

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -77,6 +78,51 @@ def test_a_killed_process_is_tried_once_more(tmp_path: Path, caplog: pytest.LogC
     assert "tried once more" in caplog.text
     assert list(processes.run(die, [twice], 1, str.upper)) == [twice.upper()]
     assert Path(twice).read_text() == "xx"
+
+
+def where(is_sound: bool) -> tuple[int, bool]:
+    return os.getpid(), is_sound
+
+
+def test_a_process_does_one_job_after_another_as_long_as_the_results_are_sound() -> None:
+    jobs = [True, True, False, True]
+    done = list(processes.run(where, jobs, 1, lambda job: (0, job), is_sound=lambda result: result[1]))
+    first, second, third, fourth = (process for process, _ in done)
+    assert first == second == third != fourth
+    assert not is_running(first)
+    assert not is_running(fourth)
+
+
+def between(mark: str) -> tuple[float, float]:
+    """Return the times between which this job was at work."""
+    begin = time.monotonic()
+    time.sleep(0.3)
+    return begin, time.monotonic()
+
+
+def test_jobs_that_need_more_than_the_room_wait_for_each_other() -> None:
+    def overlaps(room: float) -> bool:
+        jobs = processes.run(between, ["a", "b"], 2, lambda job: (0.0, 0.0), need=lambda job: 2.0, room=room)
+        (_, first_end), (second_begin, _) = sorted(jobs)
+        return second_begin < first_end
+
+    assert overlaps(4.0)
+    assert not overlaps(3.0)
+    assert not overlaps(1.0)  # each needs more than there is: alone
+
+
+def test_jobs_are_taken_as_they_are_needed() -> None:
+    taken = 0
+
+    def jobs() -> Iterator[int]:
+        nonlocal taken
+        for number in range(1, 1000):
+            taken = number
+            yield number
+
+    with closing(processes.run(double, jobs(), 1, double)) as results:
+        assert next(results) == 2
+    assert taken < 10
 
 
 def test_an_interrupted_loop_ends_the_processes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 if TYPE_CHECKING:  # --help must not import them
-    from longexpo_cli.batch import Job, Outcome
+    from longexpo_cli.batch import Crew, Job, Outcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ _LOG = logging.getLogger(__name__)
     cls=options.RecipeCommand,
     epilog="""\b
 Examples:
-  longexpo batch photos/ -o out/ --workers 2
+  longexpo batch photos/ -o out/ --dry-run
+  longexpo batch photos/ -o out/ --workers auto
   longexpo batch photos/ -o out/ --resume --log log.jsonl""",
 )
 @click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
@@ -45,7 +47,7 @@ def command(
     roots: tuple[Path, ...],
     output: Path,
     also: tuple[str, ...],
-    workers: int,
+    workers: int | None,
     resume: bool,
     dry_run: bool,
     log: Path | None,
@@ -63,24 +65,29 @@ def command(
 
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     keep = options.recipe_files(ctx)
-    jobs = [dataclasses.replace(job, strict=strict, also=also, keep=keep) for job in jobs]
+    run = uuid.uuid4().hex
+    jobs = [dataclasses.replace(job, strict=strict, also=also, keep=keep, run=run) for job in jobs]
     batch.refuse_shared_targets(jobs)
     batch.refuse_inputs(jobs, [] if log is None else [log])
     reasons = [job.why_render() if resume else "" for job in jobs]
     todo = [job for job, reason in zip(jobs, reasons, strict=True) if reason or not resume]
+    crew = batch.crew_for(todo, workers)
+    if crew.why and ctx.obj >= 0:
+        options.say(crew.why, err=True)
     if dry_run:
-        for job, reason in zip(jobs, reasons, strict=True):
-            words = ["render" if job in todo else "skip", str(job.source), *([reason] if reason else [])]
-            click.echo("\t".join(words))
+        *lines, total = batch.planned_lines(jobs, reasons, resume, crew)
+        for line in lines:
+            options.say(line)
+        options.say(total, err=True)
         return
     for job, reason in zip(jobs, reasons, strict=True):
         if not reason and resume:
             output_lock.remove_leftovers(job.sidecar(), job.targets())
         if reason and reason != batch.NEW:
-            _LOG.warning("%s: rendered again: %s", job.source, reason)
+            _LOG.warning("%s: rendered again: %s", job.label, reason)
     if log is not None:
         log.open("a", encoding="utf-8").close()  # or it fails before the first burst
-    failed, skipped, is_logged = _render(ctx, todo, workers, log, recipe)
+    failed, skipped, is_logged = _render(ctx, todo, crew, log, recipe)
     skipped += len(jobs) - len(todo)
     if ctx.obj >= 0:
         done = f"{len(jobs) - skipped - failed} rendered, {skipped} skipped, {failed} failed"
@@ -89,19 +96,24 @@ def command(
 
 
 def _render(
-    ctx: click.Context, jobs: Sequence[Job], workers: int, log: Path | None, recipe: Recipe
+    ctx: click.Context, jobs: Sequence[Job], crew: Crew, log: Path | None, recipe: Recipe
 ) -> tuple[int, int, bool]:
     """Render the jobs, log and print their outcomes.
 
     Return how many failed, how many were found rendered, and whether every line of the log could be written.
     """
     from longexpo_cli import batch
+    from longexpo_cli.observers.progress import BatchProgress
 
     failed, skipped, is_logged = 0, 0, True
-    with closing(batch.run(jobs, workers)) as outcomes:
+    costs = {job.label: job.cost.cpu_s for job in jobs if job.cost is not None}
+    progress = BatchProgress([costs.get(job.label) for job in jobs], shown=ctx.obj == 0)
+    with closing(progress), closing(batch.run(jobs, crew)) as outcomes:
         for outcome in outcomes:
             is_logged &= log is None or _append(log, outcome, recipe)
-            options.report(outcome, ctx.obj)
+            with progress.above():
+                options.report(outcome, ctx.obj)
+            progress.done(costs.get(outcome.source))
             failed += bool(outcome.error)
             skipped += outcome.is_skipped
     return failed, skipped, is_logged

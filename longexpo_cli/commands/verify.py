@@ -30,7 +30,7 @@ def command(
     max_ev: float,
     report: Path | None,
     junit: Path | None,
-    workers: int,
+    workers: int | None,
     device: str,
 ) -> None:
     """Render each burst in SUITE/bursts by each recipe in SUITE/recipes; compare with SUITE/expected.

@@ -132,6 +132,58 @@ def read(path: Path) -> Header:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What tells bursts apart and how large they are, read quickly (see Header); size_px is (height, width).
+
+    size_px is None where neither TIFF tags nor a JPEG's header say it.
+    """
+
+    taken: datetime.datetime | None = None
+    subseconds: str = ""
+    offset_s: float | None = None
+    camera: str = ""
+    size_px: tuple[int, int] | None = None
+
+
+def glance(path: Path) -> Glance:
+    """Return the time, camera and size of a frame file; nothing of one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            if not size:
+                return Glance()
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _glance(data, size)
+    except OSError:
+        return Glance()
+
+
+def _glance(data: mmap.mmap, size: int) -> Glance:
+    found = [
+        directory for start in tiff_structures(data, size) for directory in ifd.read_directories(data, start)
+    ]
+    tags: Directory = {}
+    for directory in found:
+        tags = directory | tags
+    sizes = [(_first(directory, _LENGTH, 0), _first(directory, _WIDTH, 0)) for directory in found]
+    if data[:2] == markers.JPEG_SIGNATURE:
+        sizes = [
+            (int.from_bytes(data[at + 1 : at + 3], "big"), int.from_bytes(data[at + 3 : at + 5], "big"))
+            for marker, at, _ in markers.jpeg_segments(data, 0, size)
+            if markers.is_frame_header(marker)
+        ]
+    largest = max(sizes, key=math.prod, default=(0, 0))
+    taken, subseconds = _time(tags)
+    return Glance(
+        taken=None if taken is None else taken.replace(microsecond=0),
+        subseconds=subseconds,
+        offset_s=_utc_offset(_text(tags, _OFFSET_TIME_ORIGINAL) or _text(tags, _OFFSET_TIME)),
+        camera=_camera(_text(tags, _MAKE), _text(tags, _MODEL)) or _text(tags, _UNIQUE_CAMERA_MODEL),
+        size_px=largest if min(largest) > 0 else None,
+    )
+
+
 @crash_guard.guarded()
 def lossless_jpeg_damage(path: Path) -> str:
     """Return what is wrong with the lossless JPEGs of a DNG's main picture, or ""; "" for other files.

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from longexpo_cli.files.names import NameOrder, beginnings, by_name, leaps, natural_key, rolled_over, time_in
+from longexpo_cli.logs import duration
 from longexpo_cli.types import TimestampSource
 
 SAME_TIMES = "frames have the same time; their order is that of their file names"
@@ -56,7 +57,8 @@ class Order:
     frames are indices of the stamps, start_s their times in seconds after the first, source where these are
     from, how a phrase that says how the order was found. notes are sentences on what is doubtful. strays are
     frames that do not belong to the burst, and why. several says that there seem to be several bursts, or "".
-    misdated are frames whose date and time are not believed.
+    misdated are frames whose date and time are not believed. pieces are the frames between long pauses, in
+    time order: one piece where there is no such pause.
     """
 
     frames: tuple[int, ...]
@@ -67,6 +69,7 @@ class Order:
     strays: tuple[tuple[int, str], ...] = ()
     several: str = ""
     misdated: tuple[int, ...] = ()
+    pieces: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
     unit_s = _FINEST_S if reading.has_fractions else 1.0
     times, more = _without_clock_steps(names, frames, times, ranked, unit_s)
     notes += more
+    pieces = tuple(tuple(frames[at] for at in piece) for piece in _split(times, unit_s))
     frames, times, apart, several = _pieces(names, frames, times, unit_s)
     several = several or _days_apart(names, frames, times)
     notes += () if several else _pauses(names, frames, times, unit_s)
@@ -193,7 +197,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
         notes += more
         times = [n * interval for n in range(len(times))]
     start_s = tuple(time - times[0] for time in times)
-    return Order(frames, start_s, source, how, notes, (*strays, *apart), several, misdated)
+    return Order(frames, start_s, source, how, notes, (*strays, *apart), several, misdated, pieces)
 
 
 def _interval(
@@ -210,7 +214,7 @@ def _interval(
         return sum(steps) / max(len(steps), 1) or 1 / len(times), ()
     at = steps.index(longest)
     first, second = names[frames[at]], names[frames[at + 1]]
-    note = f"{_duration(longest)} between {first} and {second} do not count for the interval of the frames"
+    note = f"{duration(longest)} between {first} and {second} do not count for the interval of the frames"
     return rest or 1 / len(times), (note,)
 
 
@@ -471,27 +475,41 @@ def _without_clock_steps(
         beyond_s = abs(step - usual - halves * _CLOCK_STEP_S)
         if halves in (1, 2) and ranked.is_counted and beyond_s <= max(usual, unit_s):
             shift += step - usual
-            notes.append(f"the clock leaps by {_duration(step)} before {names[frames[at]]}; that is ignored")
+            notes.append(f"the clock leaps by {duration(step)} before {names[frames[at]]}; that is ignored")
         shifted.append(after - shift)
     return shifted, tuple(notes)
+
+
+def _split(times: Sequence[float], unit_s: float) -> list[list[int]]:
+    """Return the positions of times between pauses that are long for the burst.
+
+    The usual interval is that of most frames or, where most pictures are single ones, minutes apart and at
+    uneven intervals, that within a minute: bursts among the pictures of a day.
+    """
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    usual = _usual_step(times, unit_s)
+    short = sorted(step for step in steps if step < _APART_S)
+    long = [step for step in steps if step >= _APART_S]
+    if short and _APART_S <= usual < float("inf") and not _are_even(long):
+        usual = max(statistics.median_low(short), unit_s)
+    pieces: list[list[int]] = [[0]] if times else []
+    for at, step in enumerate(steps, start=1):
+        if step >= _APART_S and step >= _APART * usual:
+            pieces.append([])
+        pieces[-1].append(at)
+    return pieces
 
 
 def _pieces(
     names: Sequence[str], frames: Sequence[int], times: list[float], unit_s: float
 ) -> tuple[tuple[int, ...], list[float], tuple[tuple[int, str], ...], str]:
     """Split frames at long pauses: return those of the burst, their times, single strays, and `several`."""
-    usual = _usual_step(times, unit_s)
-    pieces: list[list[int]] = [[0]] if frames else []
-    for at, (before, after) in enumerate(itertools.pairwise(times), start=1):
-        step = after - before
-        if step >= _APART_S and step >= _APART * usual:
-            pieces.append([])
-        pieces[-1].append(at)
+    pieces = _split(times, unit_s)
     bursts = [piece for piece in pieces if len(piece) > 1]
     several = ""
     if len(bursts) > 1:
         ranges = [f"{names[frames[piece[0]]]} to {names[frames[piece[-1]]]}" for piece in bursts]
-        pause = _duration(times[bursts[1][0]] - times[bursts[0][-1]])
+        pause = duration(times[bursts[1][0]] - times[bursts[0][-1]])
         more = f" and {len(ranges) - _MAX_NAMED} more" if len(ranges) > _MAX_NAMED else ""
         several = f"has several bursts, {pause} apart: {', '.join(ranges[:_MAX_NAMED])}{more}"
     if len(bursts) != 1:
@@ -503,7 +521,7 @@ def _pieces(
             is_early = piece[0] < kept[0]
             away = times[kept[0]] - times[piece[0]] if is_early else times[piece[0]] - times[kept[-1]]
             when = "before" if is_early else "after"
-            strays.append((frames[piece[0]], f"was taken {_duration(away)} {when} the other frames"))
+            strays.append((frames[piece[0]], f"was taken {duration(away)} {when} the other frames"))
     return tuple(frames[at] for at in kept), [times[at] for at in kept], tuple(strays), ""
 
 
@@ -519,7 +537,7 @@ def _days_apart(names: Sequence[str], frames: Sequence[int], times: Sequence[flo
         return ""
     at = steps.index(longest)
     first, second = names[frames[at]], names[frames[at + 1]]
-    return f"is hardly one burst: {_duration(longest)} pass between {first} and {second}"
+    return f"is hardly one burst: {duration(longest)} pass between {first} and {second}"
 
 
 def _pauses(
@@ -528,7 +546,7 @@ def _pauses(
     """Return notes on pauses that are long for the burst."""
     usual = _usual_step(times, unit_s)
     return tuple(
-        f"{_duration(after - before)} pass between {names[frames[at]]} and {names[frames[at + 1]]}, "
+        f"{duration(after - before)} pass between {names[frames[at]]} and {names[frames[at + 1]]}, "
         f"{(after - before) / usual:.0f} times the usual interval; --frames A:B uses a part of the frames"
         for at, (before, after) in enumerate(itertools.pairwise(times))
         if after - before >= _PAUSE_S and after - before >= _PAUSE * usual
@@ -547,11 +565,3 @@ def _named(names: Sequence[str], which: Sequence[int]) -> str:
     shown = [names[n] for n in sorted(which, key=lambda n: natural_key(names[n]))]
     more = f" and {len(shown) - _MAX_NAMED} more" if len(shown) > _MAX_NAMED else ""
     return ", ".join(shown[:_MAX_NAMED]) + more
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration in the unit that people would use."""
-    for unit_s, unit in ((_DAY_S * 365.25, "years"), (_DAY_S, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * unit_s or (unit_s < _DAY_S and seconds >= unit_s):
-            return f"{seconds / unit_s:.3g} {unit}"
-    return f"{seconds:.3g} s"

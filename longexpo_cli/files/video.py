@@ -116,6 +116,15 @@ def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
         raise UnreadableFrameError(path, f"{error}{cut}") from error
 
 
+def facts(path: Path) -> StreamFacts:
+    """Return what a container and its first frame say; UnreadableFrameError or OSError for no video."""
+    try:
+        with _opened(path, "", checked=False) as decoder:
+            return decoder.facts
+    except UnsupportedVideoError as error:
+        raise UnreadableFrameError(path, str(error)) from error
+
+
 @crash_guard.guarded()
 def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16:
     """Return frame number (0 is the first) of a video as H W 3 RGB with square pixels, uint8 or uint16.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # bytes in one unit of ru_maxrss
 
 
@@ -21,6 +23,12 @@ def peak_bytes() -> int:
     if reported is None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_BYTES
     return reported
+
+
+def forget_peak() -> None:
+    """Let peak_bytes count from now, where the system can (Linux, proc(5): clear_refs)."""
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5", "ascii")
 
 
 def resident_bytes() -> int:

@@ -77,14 +77,15 @@ class _FrameFile:
     stored_orientation: int | None = None
 
 
-def load(source: Path, params: Params) -> Burst:
+def load(source: Path, params: Params, names: Sequence[str] = ()) -> Burst:
     """Return the burst in a folder of frames or a video file, in time order, relative to its first frame.
 
+    names are those of the burst's files in a folder that holds several bursts; without them all are its own.
     Files that cannot be used are listed in Burst.refused, copies of frames in Burst.copies, frames of a
     bracket in Burst.brackets. BurstError when there is no burst of two or more frames of one size and camera.
     """
     if source.is_dir():
-        return _load_folder(source, params)
+        return _load_folder(source, params, names)
     if source.is_file() and video.is_video(source):
         return _load_video(source, params)
     if not source.exists():
@@ -109,8 +110,8 @@ def with_dark_frames(burst: Burst, source: Path | None) -> Burst:
     return replace(burst, shots=tuple(shots))
 
 
-def _load_folder(source: Path, params: Params) -> Burst:
-    paths, refused = _frame_files(source)
+def _load_folder(source: Path, params: Params, names: Sequence[str]) -> Burst:
+    paths, refused = ([source / name for name in names], []) if names else _frame_files(source)
     files: list[_FrameFile] = []
     for path in paths:
         try:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from longexpo_cli import assets
+from longexpo_cli import assets, machine
 from longexpo_cli.errors import WeightsError
 
 INDEX = "index.toml"
@@ -129,7 +129,7 @@ def _session(name: str, weights: Path | None) -> Any:
     path = verified_file(name, weights)
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _usable_cores()
+    options.intra_op_num_threads = machine.cores()
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     # The arena never releases a network's working memory (450 MB for u2netp); without it a run takes 60 ms
@@ -139,13 +139,6 @@ def _session(name: str, weights: Path | None) -> Any:
     # Idle workers that spin would take cores from the decoding thread that runs in parallel.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def _usable_cores() -> int:
-    """Return the number of cores this process may use (a container or taskset may allow fewer than all)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _network(name: str, table: Any, folder: Path) -> Network:

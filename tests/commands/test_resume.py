@@ -43,7 +43,10 @@ def plan(run: Run, place: Path, *words: str | Path) -> list[str]:
     result = run("batch", place / "photos", "-o", place / "out", "--resume", "--dry-run", *words)
     assert result.exit_code == 0, result.output
     (line,) = result.stdout.splitlines()
-    return [word for word in line.split("\t") if word != str(place / "photos" / "street")]
+    what, source, _, frames, _, _, why = line.split("\t")
+    assert source == str(place / "photos" / "street")
+    assert frames.endswith(" of 160x120")
+    return [what, why] if why else [what]
 
 
 def test_the_json_names_files_inputs_recipe_and_version(rendered: Path) -> None:
@@ -149,6 +152,14 @@ def test_a_log_in_no_folder_fails_before_the_first_burst(run: Run, place: Path) 
     assert result.exit_code == 1
     assert "No such file" in result.stderr
     assert not (place / "new").exists()
+
+
+def test_a_plan_goes_at_the_pace_of_the_results_that_are_there(run: Run, place: Path) -> None:
+    words = ("batch", place / "photos", "-o", place / "out", "--dry-run", "--overwrite")
+    seconds = json.loads((place / "out" / SET[1]).read_text())["seconds"]
+    result = run(*words)
+    assert "at the pace of 1 results there" in result.stderr
+    assert float(result.stdout.split("\t")[4].removesuffix(" s")) == pytest.approx(seconds, abs=0.51)
 
 
 def test_leftovers_beside_a_whole_result_are_removed(run: Run, place: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longexpo_cli.observers.progress import Progress
+from longexpo_cli.observers.progress import BatchProgress, Progress
 from tests.observers import values
 
 
@@ -43,3 +43,18 @@ def test_a_pipe_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert show(Terminal(), monkeypatch, shown=False) == ""
+
+
+def test_a_batch_shows_its_bursts_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        progress = BatchProgress([1.0, None, 4.0, 1.0])
+        progress.done(4.0)
+        assert progress.left(40.0) == "about 30 s left"  # one of unknown cost is as most
+        with progress.above():
+            print("out/a.tif", file=stream)
+        progress.done(None)
+        progress.close()
+        shown = stream.getvalue()
+        assert ("1/4" in shown and " left" in shown) == stream.isatty()
+        assert "out/a.tif\n" in shown
