@@ -39,6 +39,7 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 COMMON = (
     "output",
     "also",
+    "report",
     "mode",
     "select_trail",
     "reference",
@@ -331,6 +332,7 @@ also_option = click.option(
     help="Kinds of files to add, such as dng,mask.",
     show_default=False,
 )
+report_option = click.option("--report", is_flag=True, help="Write a page (HTML) on how it was made.")
 device_option = click.option(
     "--device",
     default="auto",

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from longexpo_cli import options
-from longexpo_cli.recipe import Recipe
-
-if TYPE_CHECKING:  # --help must not import them
-    from longexpo_cli.survey import Range
-    from longexpo_cli.types import Point
 
 
 @click.command(
@@ -26,6 +21,7 @@ Examples:
 @click.argument("bursts", nargs=-1, required=True, type=options.EXISTING, metavar="BURST...")
 @options.output_option
 @options.also_option
+@options.report_option
 @click.option("--dump", type=options.FOLDER, metavar="DIR", help="Save every intermediate result to DIR.")
 @click.option(
     "--reference",
@@ -64,23 +60,7 @@ Examples:
 @options.overwrite_option
 @click.pass_context
 def command(
-    ctx: click.Context,
-    *,
-    bursts: tuple[Path, ...],
-    output: Path | None,
-    also: tuple[str, ...],
-    dump: Path | None,
-    reference: int | str | None,
-    mask: Path | None,
-    mask_frame: int | str | None,
-    points: tuple[Point, ...],
-    frames: Range | None,
-    skip: tuple[int | str, ...],
-    dark: Path | None,
-    strict: bool,
-    device: str,
-    overwrite: bool,
-    recipe: Recipe,
+    ctx: click.Context, /, *, bursts: tuple[Path, ...], dump: Path | None, device: str, **settings: Any
 ) -> None:
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
@@ -95,20 +75,9 @@ def command(
     jobs = [
         batch.Job(
             source=burst,
-            output=output,
-            also=also,
-            recipe=recipe,
-            reference=reference,
-            mask=mask,
-            mask_frame=mask_frame,
-            points=points,
-            frames=frames,
-            skip=skip,
-            dark=dark,
-            strict=strict,
             dump=dump if dump is None or len(bursts) == 1 else dump / burst.name,
-            overwrite=overwrite,
             keep=options.recipe_files(ctx),
+            **settings,  # named like the job's fields
         )
         for burst in bursts
     ]
