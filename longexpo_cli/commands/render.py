@@ -16,9 +16,10 @@ from longexpo_cli import options
 Examples:
   longexpo render waterfall/ --trail 12% -o out/
   longexpo render dog/ --mode background --mask dog.png --reference 4
-  longexpo render cars/ --recipe my.toml -o cars.jpg --overwrite""",
+  longexpo render cars/ --recipe my.toml -o cars.jpg --overwrite
+  find . -type d -name 'burst*' -print0 | longexpo render - -0""",
 )
-@click.argument("bursts", nargs=-1, required=True, type=options.EXISTING, metavar="BURST...")
+@click.argument("bursts", nargs=-1, required=True, type=options.EXISTING_OR_INPUT, metavar="BURST...")
 @options.output_option
 @options.also_option
 @options.report_option
@@ -54,24 +55,33 @@ Examples:
 @click.option(
     "--skip", type=options.FrameName(), multiple=True, metavar="N|FILE", help="Leave a frame out; repeatable."
 )
-@click.option("--dark", type=options.EXISTING, metavar="FILE|DIR", help="Dark frames to subtract.")
+@click.option("--dark", type=options.EXISTING_OR_INPUT, metavar="FILE|DIR", help="Dark frames to subtract.")
 @options.strict_option
+@options.null_option
 @options.device_option
 @options.overwrite_option
 @click.pass_context
 def command(
-    ctx: click.Context, /, *, bursts: tuple[Path, ...], dump: Path | None, device: str, **settings: Any
+    ctx: click.Context,
+    /,
+    *,
+    bursts: tuple[Path, ...],
+    ends_with_nul: bool,
+    dump: Path | None,
+    device: str,
+    **settings: Any,
 ) -> None:
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
-    Writes BURST.MODE.tif (scene-linear light), .jpg (the print) and .json (how it was made) beside the burst,
-    or into the folder given with -o. -o FILE writes only that picture and its JSON: .tif, .print.tif, .jpg,
-    .png, .avif, .jxl or .dng. --also adds print, png, avif, jxl, dng, sharp, streaks, mask.
+    Writes BURST.MODE.tif (scene-linear light), .jpg (the print) and .json (how it was made). -o FILE writes
+    that picture and its JSON only: .tif, .print.tif, .jpg, .png, .avif, .jxl or .dng. --also adds print, png,
+    avif, jxl, dng, sharp, streaks, mask. BURST - reads names from standard input.
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose
     from longexpo_cli.observers.progress import Progress
 
+    bursts = options.with_input_names(bursts, ends_with_nul=ends_with_nul)
     jobs = [
         batch.Job(
             source=burst,
