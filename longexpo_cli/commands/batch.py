@@ -106,15 +106,19 @@ def _render(
     Return the errors by source, how many were found rendered, and whether every line of the log was written.
     """
     from longexpo_cli import batch
+    from longexpo_cli.observers.progress import BatchProgress
 
     errors, skipped, is_logged = dict[Path, str](), 0, True
-    with closing(batch.run(jobs, workers)) as outcomes:
+    progress = BatchProgress(len(jobs), shown=ctx.obj == 0)
+    with closing(progress), closing(batch.run(jobs, workers)) as outcomes:
         for outcome in outcomes:
+            progress.clear()
             is_logged &= log is None or _append(log, outcome, recipe)
             options.report(outcome, ctx.obj)
             if outcome.error:
                 errors[outcome.source] = outcome.error
             skipped += outcome.is_skipped
+            progress.step()
     return errors, skipped, is_logged
 
 
