@@ -297,7 +297,7 @@ class RecipeCommand(click.Command):
         for option in sorted(found, key=_position):
             record = option.get_help_record(ctx)
             if record is not None:
-                sections.setdefault(_section(option), []).append(_short(record))
+                sections.setdefault(section_of(option), []).append(_short(record))
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=HELP_COLUMN)
@@ -329,7 +329,7 @@ def _position(option: click.Option) -> int:
     return COMMON.index(name) if name in COMMON else len(COMMON)
 
 
-def _section(option: click.Option) -> str:
+def section_of(option: click.Option) -> str:
     """Return the title under which --help shows an option."""
     if isinstance(option, StageOption) and option.name not in COMMON:
         return next(title for title, stages in GROUPS.items() if option.stage in stages)
