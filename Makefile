@@ -10,7 +10,7 @@ PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
 DEMOS  := $(patsubst sample_bursts/%/recipe.toml,%,$(wildcard sample_bursts/*/recipe.toml))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup hooks demo quick test coverage check sizes docs golden bench samples wheel train-test clean
+.PHONY: help setup hooks demo quick test coverage check sizes docs man golden bench samples wheel train-test clean
 
 help:
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,9 +55,13 @@ check: $(READY) ## lint, format, types, import contracts, house rules
 sizes: $(READY) ## report lines and tokens a line of every file
 	$(BIN)/python -m benchmarks.sizes
 
-docs: $(READY) ## update the README's table of options and docs/stages.md
+docs: $(READY) ## update the README's table of options, the man pages and docs/stages.md
 	$(BIN)/python -m docs.options_table
+	$(BIN)/python -m docs.man_pages
 	$(BIN)/python -m docs.stages_page
+
+man: $(READY) ## update the man pages in docs/man alone
+	$(BIN)/python -m docs.man_pages
 
 golden: $(READY) ## compare the sample bursts with their golden renders
 	$(BIN)/python -m pytest tests/golden -m 'slow or not slow'

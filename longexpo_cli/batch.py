@@ -8,7 +8,7 @@ import math
 import statistics
 import traceback
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,6 +66,7 @@ class Job:
     strict: bool = False
     dump: Path | None = None
     also: tuple[str, ...] = ()
+    report: bool = False
     device: str = "auto"
     overwrite: bool = False
     resume: bool = False
@@ -80,7 +81,8 @@ class Job:
 
     def pictures(self) -> tuple[write.Target, ...]:
         """Return the pictures that the job will write; OutputError for an unsupported file extension."""
-        return write.targets(self.label, self.recipe.mode, self.output, self.also)
+        also = (*self.also, write.REPORT) if self.report else self.also
+        return write.targets(self.label, self.recipe.mode, self.output, also)
 
     def sidecar(self) -> Path:
         """Return the JSON file that the job will write beside the pictures."""
@@ -115,6 +117,28 @@ class Job:
                 written = folder.results_among(beside)
                 files += [path for path in beside if path not in written]
         return [*files, *self.keep]
+
+    def command(self) -> list[str]:
+        """Return the words of a command that renders the burst again, but for its recipe and its output."""
+        points = [f"{p.x:g}{'%' * p.is_percent},{p.y:g}{'%' * p.is_percent}" for p in self.points]
+        first, last = self.frames or (None, None)
+        given: list[tuple[str, object]] = [
+            ("--reference", self.reference),
+            ("--mask", self.mask),
+            ("--mask-frame", self.mask_frame),
+            *(("--subject", point) for point in points),
+            (
+                "--frames",
+                None
+                if self.frames is None
+                else ":".join(str(n if n is not None else "") for n in (first, last)),
+            ),
+            *(("--skip", frame) for frame in self.skip),
+            ("--dark", self.dark),
+        ]
+        words = [word for name, value in given if value is not None for word in (name, str(value))]
+        strict = ["--strict"] if self.strict else []
+        return ["longexpo", "render", str(self.source), *words, *strict]
 
     def settings(self) -> dict[str, Any]:
         """Return what the result depends on besides its inputs, as values of the sidecar's top level."""
@@ -415,15 +439,19 @@ def _made_before(job: Job) -> Outcome | None:
 
 def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Outcome:
     """Render a job whose output no other run writes."""
+    from longexpo_cli.observers import report_page
     from longexpo_cli.observers.dump import Dump
     from longexpo_cli.observers.plates import PlateKeeper
+    from longexpo_cli.observers.report import ReportKeeper
 
     malloc.set_mmap_threshold()
     inputs = [results.input_entry(name, path) for name, path in job.inputs()]
     clock = Clock()
     dumps = [] if job.dump is None else [Dump(job.dump, job.recipe)]
     keeper = PlateKeeper(set(job.also) & set(write.PLATES))
-    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, Log(job.label))
+    shown = ReportKeeper()
+    reporting = [shown] if job.report else []
+    watching: tuple[Observer, ...] = (clock, *dumps, *observers, keeper, *reporting, Log(job.label))
     done = render(
         job.source,
         files=job.files,
@@ -447,7 +475,10 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         said.update(_document(job, done, device, clock, written, inputs))
         return said
 
-    beside = write.Sidecar(job.sidecar(), document)
+    def page(made: Mapping[str, Any]) -> str:
+        return report_page.page(made, shown, device, job.recipe, job.command())
+
+    beside = write.Sidecar(job.sidecar(), document, page)
     metadata_of = output_metadata(done, job.recipe)
     written = write.write(
         done.print, job.pictures(), job.recipe.write, metadata_of, keeper.plates(), beside=beside

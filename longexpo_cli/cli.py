@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from longexpo_cli.commands import COMMANDS
 from longexpo_cli.errors import LongexpoError, RecipeError, is_out_of_memory, user_message
@@ -49,6 +50,13 @@ class Commands(click.Group):
         if not any(option.callback is _change_verbosity for option in command.params):
             command.params += _verbosity_options()
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with what is typed, without importing any command."""
+        found = [
+            CompletionItem(name, help=said) for name, said in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing any."""

@@ -137,6 +137,14 @@ def srgb_decode(value: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(np.where(value <= 0.04045, low, high), value.dtype)
 
 
+def as_srgb(pixels: npt.NDArray[np.uint8], space: str) -> npt.NDArray[np.uint8]:
+    """Return display pixels H W 3 of a space with the curve of sRGB as sRGB; colours outside are cut."""
+    if space == "srgb":
+        return pixels
+    light = srgb_decode(pixels / np.float32(255)) @ between(space, "srgb").T.astype(np.float32)
+    return np.asarray(np.rint(srgb_encode(np.clip(light, 0, 1)) * 255), np.uint8)
+
+
 def decode(value: npt.NDArray[Any], transfer: Transfer) -> npt.NDArray[Any]:
     """Decode values, 0..1 from black to white, to linear light 0..1.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +11,18 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import comparison, logs
+from longexpo_cli import comparison, logs, pages
 from longexpo_cli.arrays import Array8
 from longexpo_cli.comparison import Differences, Picture
 from longexpo_cli.errors import LongexpoError, OutputError, user_message
 from longexpo_cli.files import export
+from longexpo_cli.pages import Markup
 
 PAGE = "index.html"
 DIFFERENCE = ".difference.png"  # behind the name of a picture
 _THUMBNAIL_PX = 480  # longest side
 _WITHIN, _BEYOND, _NO_NUMBER = 96, (255, 160, 0), (255, 0, 255)  # grey at the limit; colours, red first
 _WORST_RATIO = 10.0  # times the limit, from which on a difference is shown pure red
-_STYLE = (
-    "body{font:14px sans-serif;background:#222;color:#ddd}table{border-collapse:collapse}"
-    "td,th{padding:6px;text-align:left;vertical-align:top}img{max-width:320px}"
-    ".failed{color:#f86}.passed{color:#8d8}a{color:inherit}"
-)
 _LEGEND = (
     "Difference: grey up to the limit, orange to red beyond it (red: ten times the limit), magenta where a "
     "value is no number. CIEDE2000 and, above white, EV count by their own limits."
@@ -74,33 +68,33 @@ class Report:
     def __init__(self, folder: Path, max_delta_e: float, max_ev: float) -> None:
         self.folder = folder
         self.limits = (max_delta_e, max_ev)
-        self.rows: list[str] = []
+        self.rows: list[Markup] = []
 
     def add(self, result: Result, first: Picture | None = None, second: Picture | None = None) -> None:
         """Add a pair and write the picture of its differences, if both pictures are given."""
-        name = html.escape(logs.printable(result.name))
-        cells = [f'<td class="{_state(result)}">{name}<br>{_why(result)}</td>']
-        cells += [f"<td>{_shown(picture)}</td>" for picture in (first, second)]
+        lines = [*result.failures, *([] if result.differences is None else [measures(result.differences)])]
+        said = pages.joined([pages.tag("br") + pages.tag("span", line) for line in lines])
+        state = "failed" if result.failures else "passed"
+        cells = [pages.tag("td", pages.name(result.name), said, class_=state)]
+        cells += [pages.tag("td", _shown(picture, side)) for picture, side in ((first, "A"), (second, "B"))]
         if first is None or second is None:
-            cells.append("<td></td>")
+            cells.append(pages.tag("td"))
         else:
             shown = difference_picture(first, second, *self.limits)
             path = self.folder / f"{result.name}{DIFFERENCE}"
             with export.atomic_write(path) as file:
-                file.write(_encoded(shown, ".png"))
-            link = html.escape(logs.printable(path.relative_to(self.folder).as_posix()), quote=True)
-            cells.append(f'<td><a href="{link}">{_image(shown)}</a></td>')
-        self.rows.append(f"<tr>{''.join(cells)}</tr>")
+                file.write(pages.encoded(shown, ".png"))
+            step = _step(shown)
+            small = pages.png(shown[::step, ::step], "difference")
+            cells.append(pages.tag("td", pages.link(path.relative_to(self.folder).as_posix(), small)))
+        self.rows.append(pages.tag("tr", *cells))
 
     def write(self, title: str) -> Path:
         """Write the page, which needs no other file, and return its path."""
-        head = "<tr><th>picture</th><th>A</th><th>B</th><th>difference</th></tr>"
-        text = (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-            f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1><p>{_LEGEND}</p>"
-            f"<p>Limits: CIEDE2000 {self.limits[0]:g}, {self.limits[1]:g} EV.</p>"
-            f"<table>{head}{''.join(self.rows)}</table></html>\n"
-        )
+        heads = [pages.tag("th", head, scope="col") for head in ("picture", "A", "B", "difference")]
+        limits = f"Limits: CIEDE2000 {self.limits[0]:g}, {self.limits[1]:g} EV."
+        table = pages.tag("table", pages.tag("tr", *heads), *self.rows)
+        text = pages.page(title, pages.tag("p", _LEGEND), pages.tag("p", limits), table)
         path = self.folder / PAGE
         with export.atomic_write(path) as file:
             file.write(text.encode())
@@ -168,38 +162,15 @@ def measures(differences: Differences) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
 
 
-def _state(result: Result) -> str:
-    return "failed" if result.failures else "passed"
-
-
-def _why(result: Result) -> str:
-    lines = [*result.failures, *([] if result.differences is None else [measures(result.differences)])]
-    return "<br>".join(html.escape(logs.printable(line)) for line in lines)
-
-
-def _image(pixels: Array8) -> str:
-    """Return an <img> that holds a small copy of a picture."""
-    step = _step(pixels)
-    data = base64.b64encode(_encoded(pixels[::step, ::step], ".png")).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'
-
-
-def _shown(picture: Picture | None) -> str:
-    return "" if picture is None else _image(comparison.for_screen(picture, _step(picture.values)))
+def _shown(picture: Picture | None, alt: str) -> Markup:
+    if picture is None:
+        return Markup("")
+    return pages.png(comparison.for_screen(picture, _step(picture.values)), alt)
 
 
 def _step(pixels: npt.NDArray[Any]) -> int:
     """Return which pixels a small copy takes: every so many."""
     return max(1, int(np.ceil(max(pixels.shape[:2]) / _THUMBNAIL_PX)))
-
-
-def _encoded(pixels: Array8, kind: str) -> bytes:
-    import cv2
-
-    done, data = cv2.imencode(kind, np.ascontiguousarray(pixels[..., ::-1]))
-    if not done:
-        raise OutputError(f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels cannot be encoded")
-    return data.tobytes()
 
 
 def _for_xml(text: str) -> str:

@@ -16,6 +16,7 @@ import json
 import mmap
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -308,9 +309,12 @@ def supervise(words: Sequence[str]) -> int:
     watched = Watched()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
+        given = _input(words)
         while True:
             names = os.environ | {_GUARD: json.dumps(watched.state())}
-            code = _wait(subprocess.Popen([*_PYTHON, *words], env=names))
+            if given is not None:
+                given.seek(0)
+            code = _wait(subprocess.Popen([*_PYTHON, *words], env=names, stdin=given))
             if code >= 0 and code != EXCEEDED:
                 return code
             line = watched.learn(code)
@@ -320,6 +324,15 @@ def supervise(words: Sequence[str]) -> int:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         watched.close()
+
+
+def _input(words: Sequence[str]) -> IO[bytes] | None:
+    """Return standard input as a file that each start reads anew, where names come from there."""
+    if "-" not in words:
+        return None
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 - open until this process ends
+    shutil.copyfileobj(sys.stdin.buffer, kept)
+    return kept
 
 
 def _wait(child: subprocess.Popen[bytes]) -> int:

@@ -152,6 +152,15 @@ def upright(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
     return np.ascontiguousarray(upright_view(values, orientation))
 
 
+def upright_vectors(vectors: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
+    """Return vectors H W 2 (x, y) of stored pixels as those of the photo as displayed, at its pixels."""
+    swap, flip_rows, flip_columns = _ORIENTATIONS.get(orientation, _ORIENTATIONS[1])
+    turned = upright(vectors, orientation)
+    turned = turned[..., ::-1] if swap else turned
+    signs = np.array([-1 if flip_columns else 1, -1 if flip_rows else 1], vectors.dtype)
+    return np.asarray(turned * signs)
+
+
 def as_stored(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:
     """Undo upright: return displayed values H W or H W C as they are stored, in C order."""
     swap, flip_rows, flip_columns = _ORIENTATIONS.get(orientation, _ORIENTATIONS[1])

@@ -8,12 +8,13 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from longexpo_cli.params import Parameter
 from longexpo_cli.recipe import (
@@ -40,6 +41,7 @@ METAVARS = {int: "N", float: "X", str: "TEXT"}
 COMMON = (
     "output",
     "also",
+    "report",
     "mode",
     "select_trail",
     "reference",
@@ -70,6 +72,7 @@ ANY = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 EXISTING = click.Path(path_type=Path, exists=True)
+EXISTING_OR_INPUT = click.Path(path_type=Path, exists=True, allow_dash=True)
 EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -119,6 +122,16 @@ class StageValue(click.ParamType):  # type: ignore[type-arg]
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             self.fail(f"'{path}': {reason}", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the choices that begin with what is typed."""
+        return _beginning(incomplete, self.parameter.choices)
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 class FrameName(click.ParamType):  # type: ignore[type-arg]
@@ -190,6 +203,32 @@ class KindNames(click.ParamType):  # type: ignore[type-arg]
         if unknown or not names:
             self.fail(f"{unknown[0] if unknown else value!r} is not one of {', '.join(ALSO)}", param, ctx)
         return names
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the kinds that can be the last one, behind those that are typed already."""
+        from longexpo_cli.stages.write import ALSO
+
+        done, comma, _ = incomplete.rpartition(",")
+        unused = [name for name in ALSO if name not in done.split(",")]
+        return _beginning(incomplete, [f"{done}{comma}{name}" for name in unused])
+
+
+class DeviceName(click.ParamType):  # type: ignore[type-arg]
+    """An OpenCL device: its number, or a part of its name."""
+
+    name = "device"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return "auto" and the numbers of the devices, with their names as help."""
+        from longexpo_cli.gpu.device import available
+
+        items = [CompletionItem("auto", help="the best one")]
+        items += [CompletionItem(str(n), help=str(found.name)) for n, found in enumerate(available())]
+        return [item for item in items if str(item.value).startswith(incomplete)]
 
 
 class WorkerCount(click.ParamType):  # type: ignore[type-arg]
@@ -288,7 +327,7 @@ class RecipeCommand(click.Command):
         for option in sorted(found, key=_position):
             record = option.get_help_record(ctx)
             if record is not None:
-                sections.setdefault(_section(option), []).append(_short(record))
+                sections.setdefault(section_of(option), []).append(_short(record))
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=HELP_COLUMN)
@@ -321,7 +360,7 @@ def _position(option: click.Option) -> int:
     return COMMON.index(name) if name in COMMON else len(COMMON)
 
 
-def _section(option: click.Option) -> str:
+def section_of(option: click.Option) -> str:
     """Return the title under which --help shows an option."""
     if isinstance(option, StageOption) and option.name not in COMMON:
         return next(title for title, stages in GROUPS.items() if option.stage in stages)
@@ -362,14 +401,19 @@ also_option = click.option(
     help="Kinds of files to add, such as dng,mask.",
     show_default=False,
 )
+report_option = click.option("--report", is_flag=True, help="Write a page (HTML) on how it was made.")
 device_option = click.option(
     "--device",
+    type=DeviceName(),
     default="auto",
     metavar="NAME",
     help="Device (see `longexpo devices`).",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 strict_option = click.option("--strict", is_flag=True, help="Fail on dropped frames and unmet trails.")
+null_option = click.option(
+    "-0", "--null", "ends_with_nul", is_flag=True, help="BURST - reads names that end with NUL."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 workers_option = click.option(
     "--workers",
@@ -413,6 +457,29 @@ def recipe_files(ctx: click.Context) -> tuple[Path, ...]:
     """Return the file of --recipe, if it was given."""
     file: Path | None = ctx.meta.get(_RECIPE_FILE)
     return () if file is None else (file,)
+
+
+def with_input_names(bursts: Sequence[Path], *, ends_with_nul: bool) -> tuple[Path, ...]:
+    """Return bursts with the names on standard input, one a line or each ended by NUL, in the place of "-".
+
+    click's UsageError when there are none, or one does not exist. A burst called "-" is given as "./-".
+    """
+    dash = Path("-")
+    if dash not in bursts:
+        if ends_with_nul:
+            raise click.UsageError("-0 is about names on standard input; pass - as BURST to read them.")
+        return tuple(bursts)
+    if bursts.count(dash) > 1:
+        raise click.UsageError("Standard input can be read once only; pass - once.")
+    data = sys.stdin.buffer.read()
+    if b"\0" in data and not ends_with_nul:
+        raise click.UsageError("The names on standard input end with NUL; add -0.")
+    names = [os.fsdecode(name) for name in data.split(b"\0" if ends_with_nul else b"\n") if name]
+    if not names:
+        raise click.UsageError("There are no names on standard input.")
+    read = [Path(EXISTING.convert(name, None, None)) for name in names]
+    place = bursts.index(dash)
+    return (*bursts[:place], *read, *bursts[place + 1 :])
 
 
 def report(outcome: Outcome, verbosity: int) -> None:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from docs import options_table, stages_page
+from docs import man_pages, options_table, stages_page
 from longexpo_cli.commands import COMMANDS
 from longexpo_cli.options import COMMON, GROUPS, StageOption
 from longexpo_cli.params import Parameter, parameters
@@ -156,6 +156,11 @@ def test_nothing_large_is_tracked() -> None:
 
 def test_the_readme_has_every_option_as_it_is() -> None:
     assert options_table.current() == options_table.table(), "run `make docs`"
+
+
+def test_the_man_pages_say_what_help_says() -> None:
+    made = {path.name: path.read_text("utf-8") for path in man_pages.FOLDER.iterdir()}
+    assert made == man_pages.pages(), "run `make man`"
 
 
 def test_the_page_of_the_stages_says_what_the_code_says() -> None:

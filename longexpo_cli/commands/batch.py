@@ -33,6 +33,7 @@ Examples:
 @click.argument("roots", nargs=-1, required=True, type=options.EXISTING_FOLDER, metavar="ROOT...")
 @click.option("-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Output folder.")
 @options.also_option
+@options.report_option
 @options.workers_option
 @click.option("--resume", is_flag=True, help="Skip bursts whose results are whole and would be the same.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
@@ -47,6 +48,7 @@ def command(
     roots: tuple[Path, ...],
     output: Path,
     also: tuple[str, ...],
+    report: bool,
     workers: int | None,
     resume: bool,
     dry_run: bool,
@@ -59,16 +61,20 @@ def command(
     """Render every burst under each ROOT into OUT, which keeps the folder tree.
 
     A burst is a folder with two or more frames, or a video. A burst that fails does not stop the others.
+    --report adds OUT/index.html, a contact sheet with links to the pages on the bursts.
     """
-    from longexpo_cli import batch
+    from longexpo_cli import batch, batch_index
     from longexpo_cli.files import output_lock
 
+    index = output / batch_index.NAME if report else None
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     keep = options.recipe_files(ctx)
     run = uuid.uuid4().hex
-    jobs = [dataclasses.replace(job, strict=strict, also=also, keep=keep, run=run) for job in jobs]
+    jobs = [
+        dataclasses.replace(job, strict=strict, also=also, report=report, keep=keep, run=run) for job in jobs
+    ]
     batch.refuse_shared_targets(jobs)
-    batch.refuse_inputs(jobs, [] if log is None else [log])
+    batch.refuse_inputs(jobs, [path for path in (log, index) if path is not None])
     reasons = [job.why_render() if resume else "" for job in jobs]
     todo = [job for job, reason in zip(jobs, reasons, strict=True) if reason or not resume]
     crew = batch.crew_for(todo, workers)
@@ -85,27 +91,33 @@ def command(
             output_lock.remove_leftovers(job.sidecar(), job.targets())
         if reason and reason != batch.NEW:
             _LOG.warning("%s: rendered again: %s", job.label, reason)
+    if index is not None:
+        batch_index.refuse_other_page(index, overwrite=overwrite)
     if log is not None:
         log.open("a", encoding="utf-8").close()  # or it fails before the first burst
-    failed, skipped, is_logged = _render(ctx, todo, crew, log, recipe)
+    errors, skipped, is_logged = _render(ctx, todo, crew, log, recipe)
+    if index is not None:
+        batch_index.write(index, jobs, errors)
+        if ctx.obj >= 0:
+            options.say(index)
     skipped += len(jobs) - len(todo)
     if ctx.obj >= 0:
-        done = f"{len(jobs) - skipped - failed} rendered, {skipped} skipped, {failed} failed"
+        done = f"{len(jobs) - skipped - len(errors)} rendered, {skipped} skipped, {len(errors)} failed"
         options.say(done, err=True)
-    ctx.exit(1 if failed or not is_logged else 0)
+    ctx.exit(1 if errors or not is_logged else 0)
 
 
 def _render(
     ctx: click.Context, jobs: Sequence[Job], crew: Crew, log: Path | None, recipe: Recipe
-) -> tuple[int, int, bool]:
+) -> tuple[dict[Path, str], int, bool]:
     """Render the jobs, log and print their outcomes.
 
-    Return how many failed, how many were found rendered, and whether every line of the log could be written.
+    Return the errors by source, how many were found rendered, and whether every line of the log was written.
     """
     from longexpo_cli import batch
     from longexpo_cli.observers.progress import BatchProgress
 
-    failed, skipped, is_logged = 0, 0, True
+    errors, skipped, is_logged = dict[Path, str](), 0, True
     costs = {job.label: job.cost.cpu_s for job in jobs if job.cost is not None}
     progress = BatchProgress([costs.get(job.label) for job in jobs], shown=ctx.obj == 0)
     with closing(progress), closing(batch.run(jobs, crew)) as outcomes:
@@ -114,9 +126,10 @@ def _render(
             with progress.above():
                 options.report(outcome, ctx.obj)
             progress.done(costs.get(outcome.source))
-            failed += bool(outcome.error)
+            if outcome.error:
+                errors[outcome.source] = outcome.error
             skipped += outcome.is_skipped
-    return failed, skipped, is_logged
+    return errors, skipped, is_logged
 
 
 def _append(log: Path, outcome: Outcome, recipe: Recipe) -> bool:

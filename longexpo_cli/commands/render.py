@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from longexpo_cli import options
-from longexpo_cli.recipe import Recipe
 
 if TYPE_CHECKING:  # --help must not import them
     from longexpo_cli.batch import Job
     from longexpo_cli.gpu.device import Device
-    from longexpo_cli.survey import Range
-    from longexpo_cli.types import Point
 
 
 @click.command(
@@ -23,11 +20,13 @@ if TYPE_CHECKING:  # --help must not import them
 Examples:
   longexpo render waterfall/ --trail 12% -o out/
   longexpo render dog/ --mode background --mask dog.png --reference 4
-  longexpo render cars/ --recipe my.toml -o cars.jpg --overwrite""",
+  longexpo render cars/ --recipe my.toml -o cars.jpg --overwrite
+  find . -type d -name 'burst*' -print0 | longexpo render - -0""",
 )
-@click.argument("bursts", nargs=-1, required=True, type=options.EXISTING, metavar="BURST...")
+@click.argument("bursts", nargs=-1, required=True, type=options.EXISTING_OR_INPUT, metavar="BURST...")
 @options.output_option
 @options.also_option
+@options.report_option
 @click.option("--dump", type=options.FOLDER, metavar="DIR", help="Save every intermediate result to DIR.")
 @click.option(
     "--reference",
@@ -60,56 +59,38 @@ Examples:
 @click.option(
     "--skip", type=options.FrameName(), multiple=True, metavar="N|FILE", help="Leave a frame out; repeatable."
 )
-@click.option("--dark", type=options.EXISTING, metavar="FILE|DIR", help="Dark frames to subtract.")
+@click.option("--dark", type=options.EXISTING_OR_INPUT, metavar="FILE|DIR", help="Dark frames to subtract.")
 @options.strict_option
+@options.null_option
 @options.device_option
 @options.overwrite_option
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     *,
     bursts: tuple[Path, ...],
-    output: Path | None,
-    also: tuple[str, ...],
+    ends_with_nul: bool,
     dump: Path | None,
-    reference: int | str | None,
-    mask: Path | None,
-    mask_frame: int | str | None,
-    points: tuple[Point, ...],
-    frames: Range | None,
-    skip: tuple[int | str, ...],
-    dark: Path | None,
-    strict: bool,
     device: str,
-    overwrite: bool,
-    recipe: Recipe,
+    **settings: Any,
 ) -> None:
     """Render each BURST, a folder of frames or a video, into a long exposure.
 
-    Writes BURST.MODE.tif (scene-linear light), .jpg (the print) and .json (how it was made) beside the burst,
-    or into the folder given with -o. -o FILE writes only that picture and its JSON: .tif, .print.tif, .jpg,
-    .png, .avif, .jxl or .dng. --also adds print, png, avif, jxl, dng, sharp, streaks, mask.
+    Writes BURST.MODE.tif (scene-linear light), .jpg (the print) and .json (how it was made). -o FILE writes
+    that picture and its JSON only: .tif, .print.tif, .jpg, .png, .avif, .jxl or .dng. --also adds print, png,
+    avif, jxl, dng, sharp, streaks, mask. BURST - reads names from standard input.
     """
     from longexpo_cli import batch
     from longexpo_cli.gpu.device import choose
 
+    bursts = options.with_input_names(bursts, ends_with_nul=ends_with_nul)
     jobs = [
         batch.Job(
             source=burst,
-            output=output,
-            also=also,
-            recipe=recipe,
-            reference=reference,
-            mask=mask,
-            mask_frame=mask_frame,
-            points=points,
-            frames=frames,
-            skip=skip,
-            dark=dark,
-            strict=strict,
             dump=dump if dump is None or len(bursts) == 1 else dump / burst.name,
-            overwrite=overwrite,
             keep=options.recipe_files(ctx),
+            **settings,  # named like the job's fields
         )
         for burst in bursts
     ]

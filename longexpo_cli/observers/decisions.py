@@ -78,8 +78,10 @@ def _legend(width: int, title: str, entries: Sequence[tuple[str, Color]]) -> Arr
     return np.concatenate([pictures.caption(width, title_lines), pictures.caption(width, names, colors)])
 
 
-def layers(tracks: Tracks, alignment: Alignment, reference: Preview) -> Array8:
-    """Return the aligned tracks over the darkened reference, coloured by the layer they are on."""
+def layer_lines(
+    tracks: Tracks, alignment: Alignment, reference: Preview
+) -> tuple[Array8, list[tuple[str, Color]]]:
+    """Return the aligned tracks over the darkened reference, coloured by layer, and what the colours mean."""
     paths, seen = aligned_paths(tracks, alignment)
     at = (reference.grid.from_full(paths) + 0.5) * pictures.ZOOM - 0.5
     picture = pictures.enlarged(pictures.gray_to_rgb(reference.grey // 2), pictures.ZOOM)
@@ -88,12 +90,18 @@ def layers(tracks: Tracks, alignment: Alignment, reference: Preview) -> Array8:
         pictures.polylines(picture, at[:, chosen], seen[:, chosen], color)
         if chosen.any():
             entries.append((f"{name}: {chosen.sum()} tracks", color))
+    return picture, entries[::-1]
+
+
+def layers(tracks: Tracks, alignment: Alignment, reference: Preview) -> Array8:
+    """Return layer_lines with their legend."""
+    picture, entries = layer_lines(tracks, alignment, reference)
     kept = sum(not reason for reason in alignment.reject_reason)
     title = (
-        f"Tracks mapped to the reference (frame {alignment.reference}), {kept} of {len(paths)} frames; what "
-        f"is held still is a dot, what moves a line. {pictures.ZOOM} px = 1 low-resolution px."
+        f"Tracks mapped to the reference (frame {alignment.reference}), {kept} of {len(tracks.seen)} frames; "
+        f"what is held still is a dot, what moves a line. {pictures.ZOOM} px = 1 low-resolution px."
     )
-    return np.concatenate([picture, _legend(picture.shape[1], title, entries[::-1])])
+    return np.concatenate([picture, _legend(picture.shape[1], title, entries)])
 
 
 def residuals(tracks: Tracks, alignment: Alignment, reference: Preview, frame: int) -> Array8:
@@ -166,7 +174,7 @@ def difference(reference: Preview, frame: Preview, alignment: Alignment, index: 
     return pictures.captioned(both, title)
 
 
-def _overlay(grey: Array8, weight: npt.NDArray[np.floating]) -> Array8:
+def overlay(grey: Array8, weight: npt.NDArray[np.floating]) -> Array8:
     """Return grey H W with a weight H W, 0 to 1, laid over it in the subject's colour."""
     opacity = OVERLAY * np.clip(weight, 0, 1)[..., None]
     return np.asarray(grey[..., None] * (1 - opacity) + np.array(SUBJECT) * opacity + 0.5, np.uint8)
@@ -202,7 +210,7 @@ def subject_strip(
             weight = subject.weight
         elif alignment is not None and alignment.kept(index) and alignment.kept(anchor):
             weight = weight_in(subject, anchor, alignment, index)
-        picture = pictures.resized(_overlay(preview.grey, weight), THUMBNAIL_PX)
+        picture = pictures.resized(overlay(preview.grey, weight), THUMBNAIL_PX)
         ratio = THUMBNAIL_PX / preview.grid.width
         chosen = tracks.seen[index] & (tracks.weight > SUBJECT_WEIGHT_THRESHOLD)
         at = (preview.grid.from_full(tracks.at_px[index, chosen]) + 0.5) * ratio - 0.5

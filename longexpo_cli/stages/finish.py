@@ -12,10 +12,10 @@ from longexpo_cli import colour, local_tones
 from longexpo_cli.colour import GAIN_OFFSET
 from longexpo_cli.curves import smoothstep
 from longexpo_cli.gpu import finish as kernels
-from longexpo_cli.gpu.device import Device
+from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.local_tones import BLACK_LIGHT, ENTRIES, STATISTICS_SIDE, WHITE_TARGET, Tone, upload
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Array8, Array32, Array64, Photograph, Print
+from longexpo_cli.types import Array8, Array32, Array64, Photograph, Print, Shot
 
 MID_GREY = 0.18  # display light that contrast leaves unchanged
 MID_TONE = 0.14  # target brightness of the mid-tones, display light; slightly below MID_GREY, as in prints
@@ -73,58 +73,115 @@ class _Look:
     has_toe: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Uploaded:
+    """A photograph on the device: its light, the log2 of the light of its cells, and the colour matrix."""
+
+    light: DeviceArray
+    level: DeviceArray
+    to_space: DeviceArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is decided of a print: its tone curve, and the EV by which cells are exposed less and more."""
+
+    tone: Tone
+    low_ev: float
+    high_ev: float
+
+
 def finish(device: Device, photograph: Photograph, params: Params, bits: Literal[8, 16] = 8) -> Print:
     """Return the print of a photograph: display pixels of the light's size and a gain map of a quarter.
 
     The pixels keep the sensor's orientation; they are uint8, or uint16 for 16 bits. Back-lit shadows and wide
     highlights are exposed by exposure fusion (Hasinoff 2016, section 6, doi:10.1145/2980179.2980254).
     """
-    look, shot = _look(params), photograph.shot
-    base = 2.0**shot.baseline_ev  # what the automatic exposure starts from
+    base = 2.0**photograph.shot.baseline_ev  # what the automatic exposure starts from
     pixels = sample_pixels(photograph.light) * base
     gain, wide = 2.0**params.exposure_ev, local_tones.wide_highlights(photograph.light)
     if params.tone != "linear":
-        gain = exposure(pixels, params, wide * base, is_developed=shot.transfer.curve != "linear")
+        is_developed = photograph.shot.transfer.curve != "linear"
+        gain = exposure(pixels, params, wide * base, is_developed=is_developed)
+    uploaded = _upload(device, photograph, params, gain)
+    plan = _plan(pixels, wide, photograph.shot, params, gain, uploaded.level)
+    return _printed(device, photograph, params, uploaded, plan, bits)
+
+
+def finish_like(
+    device: Device, photograph: Photograph, other: Photograph, params: Params, exposure_ev: float
+) -> Print:
+    """Return the print of a photograph as another of the same scene is printed, so that they can be compared.
+
+    exposure_ev is that of the other's print; its tone curve and the range of local exposures are the other's.
+    """
+    gain = 2.0 ** (exposure_ev - other.shot.baseline_ev)
+    pixels = sample_pixels(other.light) * 2.0**other.shot.baseline_ev
+    wide, level = local_tones.wide_highlights(other.light), _upload(device, other, params, gain).level
+    plan = _plan(pixels, wide, other.shot, params, gain, level)
+    return _printed(device, photograph, params, _upload(device, photograph, params, gain), plan, 8)
+
+
+def _upload(device: Device, photograph: Photograph, params: Params, gain: float) -> _Uploaded:
     light = device.upload(photograph.light)
-    space: Literal["srgb", "display-p3"] = "srgb" if params.space == "srgb" else "display-p3"
-    to_space = upload(device, colour.between("rec2020", space))
-    level = kernels.cells(device, light, to_space, gain=gain * base)
+    to_space = upload(device, colour.between("rec2020", _space(params)))
+    total = gain * 2.0**photograph.shot.baseline_ev
+    return _Uploaded(light, kernels.cells(device, light, to_space, gain=total), to_space)
+
+
+def _plan(pixels: Array64, wide: float, shot: Shot, params: Params, gain: float, level: DeviceArray) -> _Plan:
+    """Return how a photograph is printed, of sampled pixels N 3 and cells' levels; gain is its exposure."""
     host_level = np.asarray(level.get(), np.float32)
-    low_ev = 0.0 if params.tone == "linear" else local_tones.highlight_ev(host_level)
+    is_linear = params.tone == "linear"
+    low_ev = 0.0 if is_linear else local_tones.highlight_ev(host_level)
     tone = tone_curve(pixels, params, gain, low_ev)
-    high_ev = (
-        0.0
-        if params.tone == "linear"
-        else local_tones.shadow_ev(host_level, tone, low_ev, local_tones.daylight(shot, wide))
-    )
+    high_ev = 0.0
+    if not is_linear:
+        high_ev = local_tones.shadow_ev(host_level, tone, low_ev, local_tones.daylight(shot, wide))
     low_ev = max(low_ev - local_tones.window_loss(host_level, high_ev), -local_tones.MAX_HIGHLIGHT_EV)
-    local = local_tones.expose_locally(device, level, tone, low_ev, high_ev)
+    return _Plan(tone, low_ev, high_ev)
+
+
+def _printed(
+    device: Device,
+    photograph: Photograph,
+    params: Params,
+    uploaded: _Uploaded,
+    plan: _Plan,
+    bits: Literal[8, 16],
+) -> Print:
+    look, tone, space = _look(params), plan.tone, _space(params)
+    gain = tone.gain * 2.0**photograph.shot.baseline_ev
+    local = local_tones.expose_locally(device, uploaded.level, tone, plan.low_ev, plan.high_ev)
     display = kernels.tone(
         device,
-        light,
+        uploaded.light,
         upload(device, tone.display),
         upload(device, tone.chroma),
         upload(device, encoding()),
-        to_space,
+        uploaded.to_space,
         upload(device, colour.to_xyz(space)[1]),
         local,
         top=tone.top,
-        gain=tone.gain * base,
+        gain=gain,
         saturation=look.saturation,
         knee=look.knee,
     )
     sdr = kernels.sharpen(device, display, look.sharpen, bits)
-    gain_map = print_gain(device, local, tone)
     return Print(
         sdr.get(),
-        gain_map,
+        print_gain(device, local, tone),
         0.0,
         tone.high_ev,
         space,
         photograph.light,
-        shot,
-        exposure_ev=math.log2(gain * base),
+        photograph.shot,
+        exposure_ev=math.log2(gain),
     )
+
+
+def _space(params: Params) -> Literal["srgb", "display-p3"]:
+    return "srgb" if params.space == "srgb" else "display-p3"
 
 
 def _look(params: Params) -> _Look:

@@ -45,6 +45,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mask": (".mask.png",),
 }
 PLATES = ("sharp", "mask", "streaks")  # what the photograph is composed of; --also chooses them
+REPORT, _REPORT_ENDING = "report", ".html"  # the page on how a picture was made; --report
 ALSO = (*PLATES, "print", "png", "avif", "jxl", "dng")  # the values of --also
 DEFAULT = ("light", "jpeg")  # what is written into a folder
 SIXTEEN_BITS = frozenset({"print", "png", "avif", "jxl"})  # kinds made from a print of 16 bits
@@ -59,6 +60,7 @@ _UNSUPPORTED = {
     **dict.fromkeys((".webp", ".gif", ".bmp", ".jp2", ".tga", ".ppm", ".psd", ".pdf"), _ENDINGS),
     **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef"), "use .dng"),
     **dict.fromkeys((".json", ".toml", ".xmp", ".zip", ".mp4", ".mov"), _ENDINGS),
+    **dict.fromkeys((".html", ".htm"), "use --report, which writes a page beside the pictures"),
 }
 _SAID_BELOW = 1e-3  # share of a DNG's values below black that is noise and not worth a note
 _MAX_AT_ONCE = 2  # files encoded at the same time, to bound the memory
@@ -79,7 +81,7 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file to be written, and which of KINDS it is."""
+    """A file to be written, and which of KINDS it is, or REPORT."""
 
     path: Path
     kind: str
@@ -99,10 +101,14 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """The JSON that is written with the pictures and becomes visible after them, made of what was written."""
+    """The JSON that is written with the pictures and becomes visible after them, made of what was written.
+
+    page makes the text of a target of the kind "report" from that JSON.
+    """
 
     path: Path
     document: Callable[[Written], Mapping[str, Any]]
+    page: Callable[[Mapping[str, Any]], str] | None = None
 
 
 def targets(burst: Path, mode: Mode, out: Path | None, also: Sequence[str] = ()) -> tuple[Target, ...]:
@@ -118,10 +124,11 @@ def targets(burst: Path, mode: Mode, out: Path | None, also: Sequence[str] = ())
     else:
         found = [Target(stem.with_name(stem.name + KINDS[kind][0]), kind) for kind in DEFAULT]
     for kind in dict.fromkeys(also):
-        if kind not in ALSO:
+        if kind not in (*ALSO, REPORT):
             raise OutputError(f"--also {kind}: is not one of {', '.join(ALSO)}")
         if kind != chosen:
-            found.append(Target(stem.with_name(stem.name + KINDS[kind][0]), kind))
+            ending = _REPORT_ENDING if kind == REPORT else KINDS[kind][0]
+            found.append(Target(stem.with_name(stem.name + ending), kind))
     return tuple(found)
 
 
@@ -181,18 +188,35 @@ def write(
     eight = upright_view(print_.sdr8, shot.orientation)
     small = result_tags.thumbnail(eight)
     encoder = _Encoder(print_, eight, small, params, complete, plates or Plates())
-    paths = [target.path for target in targets]
-    for target in targets:
+    pictures = [target for target in targets if target.kind != REPORT]
+    reports = [target.path for target in targets if target.kind == REPORT]
+    for target in pictures:
         encoder.refuse(target)
+    paths = [*(target.path for target in pictures), *reports]
     json_path = [] if beside is None else [beside.path]
     with export.atomic_set([*paths, *json_path]) as files, ThreadPoolExecutor(_MAX_AT_ONCE) as pool:
-        encoded = list(pool.map(encoder.encode, targets, files))
+        encoded = list(pool.map(encoder.encode, pictures, files))
         notes = tuple(note for of_file, _ in encoded for note in of_file)
         written = Written(tuple(paths), notes, tuple(entry for _, entry in encoded))
         if beside is not None:
-            with export.named(beside.path):
-                files[-1].write(export.json_text(beside.document(written), indent=2).encode() + b"\n")
+            _write_beside(
+                beside, written, dict(zip(reports, files[len(pictures) :], strict=False)), files[-1]
+            )
     return written
+
+
+def _write_beside(
+    beside: Sidecar, written: Written, reports: Mapping[Path, BinaryIO], json_file: BinaryIO
+) -> None:
+    """Write the page, if there is one, and the JSON, which names it among its files."""
+    document = dict(beside.document(written))
+    for path, file in reports.items():
+        assert beside.page is not None
+        with export.named(path):
+            file.write(beside.page(document).encode("utf-8", "backslashreplace"))
+            document["files"] = [*document["files"], results.entry(path.name, file)]
+    with export.named(beside.path):
+        json_file.write(export.json_text(document, indent=2).encode() + b"\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,3 +281,33 @@ def test_a_killed_process_fails_only_its_own_burst(shared_burst: Path, tmp_path:
     assert "the process was killed, possibly out of memory" in outcomes["fatal"].error
     assert not outcomes[str(shared_burst)].error
     assert listing(tmp_path / "b") == [f"street.foreground.{ending}" for ending in ENDINGS]
+
+
+def test_a_report_has_a_page_for_each_burst_and_one_for_all(run: Run, tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ("batch", tree / "tuesday", "-o", out, "--report")
+    assert run(*arguments).exit_code == 1  # one burst is broken
+    assert listing(out) == ["index.html", *(f"street.foreground.{ending}" for ending in ("html", *ENDINGS))]
+    index = (out / "index.html").read_text("utf-8")
+    assert 'href="street.foreground.html"' in index
+    assert "1 of 2 bursts rendered, 1 failed." in index
+    assert "broken" in index
+    written = json.loads((out / "street.foreground.json").read_text("utf-8"))
+    assert "street.foreground.html" in [entry["name"] for entry in written["files"]]
+    assert str(out / "street.foreground.html") in written["outputs"]
+    again = run(*arguments, "--resume")
+    assert "0 rendered, 1 skipped, 1 failed" in again.stderr
+    assert 'href="street.foreground.html"' in (out / "index.html").read_text("utf-8")
+    (out / "street.foreground.html").unlink()
+    assert "street.foreground.html is missing" in run(*arguments, "--resume", "--dry-run").stdout
+
+
+def test_a_page_that_is_not_longexpos_is_kept(run: Run, tree: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "index.html").write_text("my album")
+    result = run("batch", tree / "monday", "-o", out, "--report")
+    assert result.exit_code == 1
+    assert "is not a page of longexpo" in result.stderr
+    assert listing(out) == ["index.html"]
+    assert (out / "index.html").read_text() == "my album"

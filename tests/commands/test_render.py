@@ -14,8 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from longexpo_cli import pipeline
+from longexpo_cli.cli import longexpo
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import ORDER, blur, write
 from longexpo_cli.synth.burst import write_burst, write_frames
@@ -397,3 +399,45 @@ def test_a_format_that_is_not_written_is_refused_with_the_way_out(
     assert result.exit_code == 1
     assert ".exr is not supported; no library that longexpo uses writes OpenEXR; use .tif" in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_names_are_read_from_standard_input(shared_burst: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "a\nb"
+    shutil.copytree(shared_burst, odd)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(longexpo, ["render", "-", "-0", "-o", str(out)], input=f"{odd}\0".encode())
+    assert result.exit_code == 0, result.output
+    assert listing(out) == [name.replace("street", "a\nb") for name in ALL]
+    lines = f"{shared_burst}\n\n".encode()
+    result = CliRunner().invoke(longexpo, ["render", "-", str(odd), "-o", str(tmp_path / "two")], input=lines)
+    assert result.exit_code == 0, result.output
+    assert len(listing(tmp_path / "two")) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "said"),
+    [
+        (["-"], b"", "no names on standard input"),
+        (["-"], b"\n\n", "no names on standard input"),
+        (["-", "-0"], b"\0\0", "no names on standard input"),
+        (["-"], b"a\0b\0", "add -0"),
+        (["-"], b"missing\n", "'missing' does not exist"),
+        (["-", "-0"], b"missing\n\0", "does not exist"),
+        (["-", "-"], b"a\n", "pass - once"),
+        ([".", "-0"], b"a\0", "pass - as BURST"),
+    ],
+)
+def test_names_that_are_missing_are_wrong_usage(words: list[str], names: bytes, said: str) -> None:
+    result = CliRunner().invoke(longexpo, ["render", *words], input=names)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_page_is_written_with_the_result(run: Run, burst: Path, tmp_path: Path) -> None:
+    assert run("render", burst, "-o", tmp_path / "x.jpg", "--report", "--skip", "1").exit_code == 0
+    page = (tmp_path / "x.html").read_text("utf-8")
+    assert f"longexpo render {burst} --skip 1 --recipe recipe.toml" in page
+    assert "left out by --frames or --skip" in page
+    refused = run("render", burst, "-o", tmp_path / "y.html")
+    assert refused.exit_code == 1
+    assert "use --report" in refused.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,27 +22,7 @@ from tests.observers import values
 @pytest.fixture
 def document() -> dict[str, Any]:
     """Return a sidecar after a round trip through JSON."""
-    clock = Clock()
-    for stage, value, index in values.SHOWN:
-        clock.on_value(stage, value, index)
-    device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
-    written = sidecar.document(
-        recipe=Recipe(),
-        device=cast(Device, device),
-        burst=values.BURST,
-        subject=values.SUBJECT,
-        alignment=values.ALIGNMENT,
-        selection=values.SELECTION,
-        merged=(1,),
-        predictor=values.LINES.source,
-        trail=values.TRAIL,
-        exposure_s=0.075,
-        light_s=0.02,
-        clock=clock,
-        outputs=(Path("out.jpg"),),
-    )
-    result: dict[str, Any] = json.loads(json.dumps(written, allow_nan=False))
-    return result
+    return values.document()
 
 
 def test_frames_used_dropped_and_refused(document: dict[str, Any]) -> None:

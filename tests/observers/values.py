@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 
 from longexpo_cli.arrays import Array, Array32
 from longexpo_cli.geometry import Grid
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.observers import sidecar
+from longexpo_cli.observers.clock import Clock
+from longexpo_cli.recipe import Recipe
 from longexpo_cli.types import (
     Alignment,
     BlurAccumulator,
@@ -157,3 +163,28 @@ SHOWN: tuple[tuple[str, object, int | None], ...] = (
     ("finish", PRINT, None),
     ("write", (Path("out.jpg"),), None),
 )
+
+
+def document(burst: Burst = BURST, outputs: tuple[Path, ...] = (Path("out.jpg"),)) -> dict[str, Any]:
+    """Return the sidecar of these values after a round trip through JSON."""
+    clock = Clock()
+    for stage, value, index in SHOWN:
+        clock.on_value(stage, value, index)
+    device = SimpleNamespace(name="a device", platform="a platform", peak_bytes=1)
+    written = sidecar.document(
+        recipe=Recipe(),
+        device=cast(Device, device),
+        burst=burst,
+        subject=SUBJECT,
+        alignment=ALIGNMENT,
+        selection=SELECTION,
+        merged=(1,),
+        predictor=LINES.source,
+        trail=TRAIL,
+        exposure_s=0.075,
+        light_s=0.02,
+        clock=clock,
+        outputs=outputs,
+    )
+    result: dict[str, Any] = json.loads(json.dumps(written, allow_nan=False))
+    return result
