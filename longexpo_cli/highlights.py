@@ -92,9 +92,7 @@ def _known(sums: Array32, gains: Array64, level: int) -> _Known:
         around = _Known(np.zeros((1, 1, 3)), _prior()[None, None], kept, np.full((1, 1, 2), _EDGE_SPREAD**2))
         differs = np.zeros((3, 3))
     else:
-        coarser = np.add.reduceat(
-            np.add.reduceat(sums, np.arange(0, height, 2), 0), np.arange(0, width, 2), 1
-        )
+        coarser = _of_four(sums)
         coarser[..., 0] = coarser[..., 0] > 0
         around = _enlarged(_known(coarser, gains, level + 1), height, width)
         differs = _LEVEL_SPREAD**2 * np.eye(3)
@@ -111,6 +109,15 @@ def _known(sums: Array32, gains: Array64, level: int) -> _Known:
     found[1][own] = np.linalg.inv(total - assumed + np.linalg.inv(around.covariance[own]))
     found[2][own] = spread
     return _Known(found[0], found[1], np.maximum(kept, around.kept), found[2])
+
+
+def _of_four(sums: Array32) -> Array32:
+    """Return the sums of 2 x 2 tiles, those at the edges of odd sizes of fewer."""
+    rows = sums[0::2].copy()
+    rows[: len(sums) // 2] += sums[1::2]
+    result = rows[:, 0::2].copy()
+    result[:, : rows.shape[1] // 2] += rows[:, 1::2]
+    return result
 
 
 def _prior() -> Array64:

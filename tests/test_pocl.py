@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -249,8 +250,11 @@ AVX512 = AVX2 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "a
         (b"generic", AVX2, b"haswell"),
         (b"generic", set(), b"x86-64"),
         (b"znver3", AVX512, b"skylake-avx512"),  # what LLVM 14 makes of Zen 4
-        (b"znver3", AVX2, b"znver3"),
+        (b"znver3", AVX2, b"haswell"),  # LLVM 14 would inline no function of PoCL's into code for it
+        (b"znver1", AVX2, b"haswell"),
         (b"haswell", AVX2, b"haswell"),
+        (b"skylake", AVX2, b"skylake"),
+        (b"bdver2", set(), b"bdver2"),  # AVX without AVX2 has a library of its own
         (b"icelake-server", AVX512, b"icelake-server"),
     ],
 )
@@ -273,6 +277,19 @@ class Record:
         return ctypes.string_at(self.words[3])
 
 
+def test_functions_of_the_library_are_inlined(found: Any) -> None:
+    """Code for a processor without a feature of the library's has a call for every fmax and vload."""
+    source = """__kernel void brighter(__global const half *x, __global float *y) {
+        float4 four = clamp(vload_half4(get_global_id(0), x), 0.0f, 1.0f);
+        y[get_global_id(0)] = fmax(four.x, four.w);
+    }"""
+    program = cl.Program(cl.Context([found]), source).build(pocl.compile_options(found))
+    (binary,) = program.get_info(cl.program_info.BINARIES)
+    assert b"brighter" in binary
+    called = re.findall(rb"\0_Z\d+_cl_\w+(?=\0)", binary)  # names in the table of symbols of the code
+    assert not called or not pocl._processor_flags() >= AVX2
+
+
 POCL_3 = "OpenCL 3.0 PoCL 3.0-rc2  Linux, Release, RELOC, LLVM 14.0.6"
 
 
@@ -288,7 +305,7 @@ def avx512(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_name_is_replaced_and_logged_in_pocl_3(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, pocl.__name__)
     device = Record(POCL_3, b"znver3")
-    pocl.fix_processor_name(device)
+    assert pocl.fix_processor_name(device) == "skylake-avx512"
     assert device.name == b"skylake-avx512"
     assert caplog.messages == ["PoCL: processor name znver3 replaced by skylake-avx512"]
 
@@ -297,7 +314,7 @@ def test_a_wrong_name_is_replaced_and_logged_in_pocl_3(caplog: pytest.LogCapture
 def test_a_right_name_is_kept_and_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, pocl.__name__)
     device = Record(POCL_3, b"icelake-server")
-    pocl.fix_processor_name(device)
+    assert pocl.fix_processor_name(device) == "icelake-server"
     assert device.name == b"icelake-server"
     assert not caplog.messages
 
@@ -306,7 +323,7 @@ def test_a_right_name_is_kept_and_nothing_is_logged(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize("version", ["OpenCL 3.0 PoCL 5.0  Linux", "OpenCL 3.0 PoCL 3.1  Linux", "CUDA 12"])
 def test_other_versions_are_left_alone(version: str) -> None:
     device = Record(version, b"znver3")
-    pocl.fix_processor_name(device)
+    assert pocl.compile_options(device) == ["-w"]
     assert device.name == b"znver3"
 
 
@@ -314,5 +331,5 @@ def test_other_versions_are_left_alone(version: str) -> None:
 def test_the_fix_can_be_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONGEXPO_NO_POCL_FIX", "1")
     device = Record(POCL_3, b"znver3")
-    pocl.fix_processor_name(device)
+    assert pocl.compile_options(device) == ["-w"]
     assert device.name == b"znver3"

@@ -41,9 +41,10 @@ class Device:
         self.info = info or device_info(cl_device)
         self.allocated_bytes = 0
         self.peak_bytes = 0
+        self._options = ["-cl-std=CL1.2"]
         if self.platform == pocl.PLATFORM:
             pocl.require_linker()
-            pocl.fix_processor_name(cl_device)
+            self._options += pocl.compile_options(cl_device)
         self._context = cl.Context([cl_device])
         self._queue = cl.CommandQueue(self._context)
         self._uploads = cl.CommandQueue(self._context)  # a second queue: copies overlap with kernels
@@ -223,7 +224,7 @@ class Device:
         key = (name, file, defines)
         if key not in self._kernels:
             source = kernel_source(name, file)
-            options = ["-cl-std=CL1.2", *(f"-D{define}" for define in defines)]
+            options = [*self._options, *(f"-D{define}" for define in defines)]
             if self.platform == pocl.PLATFORM:
                 quiet = [*options, "-w"]  # its compiler's warnings go to standard error
                 built = pocl.build(self._context, self._device, source, quiet, name)

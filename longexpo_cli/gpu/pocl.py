@@ -6,11 +6,12 @@ Processor name: PoCL 3.0 asks LLVM 14 for the name of the processor, which is wr
 than LLVM 14. Some (AMD family 26) are called "generic", which the compiler inside PoCL then rejects
 ("unknown target CPU 'generic'", pocl issue 1049). Others get the name of their predecessor (Zen 4 is
 "znver3", which has no AVX-512), while PoCL selects its function library by the features that the processor
-has (AVX-512): code generation then aborts the process ("LLVM ERROR: Cannot select"). No option
-overrides the name, so it is replaced in the device's record by that of the processor which the selected
-function library was compiled for. (LLVM inlines a function only into code for a processor with all of the
-function's features: with a name like x86-64-v4 every vload and clamp is a call, and the blur takes half as
-long again.) This is done for PoCL 3.0 only, and not when LONGEXPO_NO_POCL_FIX=1 is set.
+has (AVX-512): code generation then aborts the process ("LLVM ERROR: Cannot select"). And LLVM inlines a
+function only into code for a processor with all features of the one that the function's library was compiled
+for: for the names of AMD's processors, which lack Haswell's ERMSB, and for those like x86-64-v4, every vload
+and clamp is a call, and kernels take up to twice as long. No option overrides the name, so it is replaced in
+the device's record by that of the processor which the selected function library was compiled for. This is
+done for PoCL 3.0 only, and not when LONGEXPO_NO_POCL_FIX=1 is set.
 
 Cache: PoCL caches programs by their preprocessed source, and preprocessing takes 30 ms per program, a second
 for the kernels of a render. Its binaries load in 2 ms; they are cached (pocl_cache.py), one file per program,
@@ -51,13 +52,15 @@ _LEVELS = (
     (b"haswell", _AVX2),
     (b"x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
 )
-# Names under which LLVM 14 generates AVX-512 code.
+# Names, in LLVM 14, of the processors with all features of the one that a function library was compiled for.
 _AVX512_NAMES = {
     *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"cannonlake", b"icelake-client"),
     *(b"icelake-server", b"rocketlake", b"sapphirerapids", b"tigerlake"),
 }
 _TRIAL_S = 120.0  # longer than any compiler takes that works; an aborted one ends at once
 _TRIAL = "__kernel void trial(__global float *x) { x[get_global_id(0)] += 1; }"
+_AVX2_NAMES = {b"haswell", b"broadwell", b"skylake", b"alderlake"}
+_INLINING_NAMES = {b"skylake-avx512": _AVX512_NAMES, b"haswell": _AVX2_NAMES}
 _names: dict[bytes, Any] = {}  # C strings; they must outlive the device's record, which points to them
 
 
@@ -76,10 +79,23 @@ def needs_name_fix(cl_device: Any) -> bool:
     return is_affected and os.environ.get(NO_FIX) != "1"
 
 
-def fix_processor_name(cl_device: Any) -> None:
-    """Replace a PoCL 3.0 device's processor name where code generated for that name would fail."""
+def compile_options(cl_device: Any) -> list[str]:
+    """Fix a device's processor name and return the options that its programs are compiled with.
+
+    PoCL's cache does not know the name, so that a macro holds it: code for another name is not taken for
+    this one's. Warnings are not printed: all are about vectors as arguments of functions that are inlined.
+    """
+    name = fix_processor_name(cl_device)
+    return ["-w"] if name is None else ["-w", f"-DLONGEXPO_PROCESSOR={name}"]
+
+
+def fix_processor_name(cl_device: Any) -> str | None:
+    """Replace a PoCL 3.0 device's processor name where code for that name would fail or call every function.
+
+    Return the name that code is generated for, None on devices that are left alone.
+    """
     if platform.system() != "Linux" or platform.machine() != "x86_64" or not needs_name_fix(cl_device):
-        return
+        return None
     address: int = cl_device.int_ptr
     memory = os.open("/proc/self/mem", os.O_RDONLY)
     try:
@@ -93,19 +109,23 @@ def fix_processor_name(cl_device: Any) -> None:
                 if name != text:
                     ctypes.c_uint64.from_address(address + 8 * index).value = _c_string(name)
                     _LOG.info("PoCL: processor name %s replaced by %s", text.decode(), name.decode())
-                return
+                return name.decode()
             triple_found = text is not None and text.startswith(b"x86_64-")
     except OSError:
-        return
+        return None
     finally:
         os.close(memory)
+    return None
 
 
 def usable_name(name: bytes, flags: set[str]) -> bytes:
-    """Return a name for which LLVM 14 generates code on a processor with these flags that it calls `name`."""
+    """Return a name for which LLVM 14 generates code on a processor with these flags that it calls `name`.
+
+    Where the function library is one for AVX2 or AVX-512, it is a name for which LLVM inlines its functions.
+    """
     level = next((known for known, needs in _LEVELS if needs <= flags), b"x86-64")
-    too_old = level in _AVX512_NAMES and name not in _AVX512_NAMES
-    return level if name == b"generic" or too_old else name
+    is_kept = name != b"generic" and name in _INLINING_NAMES.get(level, {name})
+    return name if is_kept else level
 
 
 def build(
@@ -226,10 +246,9 @@ def _has_kernel(program: Any, kernel: str) -> bool:
 
 
 def _key(cl_device: Any, source: str, options: list[str]) -> str:
-    """Return a hash of what a binary depends on: driver, processor and its name, options, source."""
+    """Return a hash of what a binary depends on: driver, processor, options (and its name), source."""
     driver = (cl_device.platform.version, cl_device.version, cl_device.driver_version, cl_device.name)
-    name = "fixed name" if needs_name_fix(cl_device) else "own name"
-    return hashlib.sha256("\0".join((*driver, name, _processor(), *options, source)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((*driver, _processor(), *options, source)).encode()).hexdigest()
 
 
 def _processor() -> str:
