@@ -130,7 +130,7 @@ class Renderer:
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
         longer, burst = longer_exposures.find(burst, reference_mosaic, recipe, device)
-        exposed = self.expose(burst, reference_mosaic, alignment, selection, merged, longer)
+        exposed = self.expose(burst, reference_mosaic, alignment, selection, found, merged, longer)
         blurred, changed, sums, predictor, rendered_percent = exposed
         del exposed
         trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
@@ -198,6 +198,7 @@ class Renderer:
         reference_mosaic: Mosaic,
         alignment: Alignment,
         selection: Selection,
+        found: Subject,
         merged: tuple[int, ...],
         longer: tuple[longer_exposures.LongerExposure, ...],
     ) -> tuple[MotionBlur, Change, Merged, str, float]:
@@ -236,7 +237,10 @@ class Renderer:
                 here = blur.encode(device, half, clip_light, recipe.blur), low
                 del half
                 if before is not None and index in pairs:
-                    motion = watch("predict", predict.predict(before[1], here[1], recipe.predict), index)
+                    around = align.surrounding_motion(alignment, pairs[index].first, index, found)
+                    motion = watch(
+                        "predict", predict.predict(before[1], here[1], recipe.predict, around), index
+                    )
                     pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
                     blurring = watch("blur", blur.add(device, blurring, pair), index)
                     trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
