@@ -53,6 +53,7 @@ from longexpo_cli.types import (
     Rendered,
     Selection,
     Subject,
+    SurroundingMotion,
 )
 from longexpo_cli.vision.mask_frame import find_mask_frame
 from longexpo_cli.watch import Watch
@@ -136,7 +137,7 @@ class Renderer:
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
         longer, burst = longer_exposures.find(burst, reference_mosaic, recipe, device)
-        exposed = self.expose(burst, reference_mosaic, alignment, selection, merged, longer)
+        exposed = self.expose(burst, reference_mosaic, alignment, selection, found, merged, longer)
         blurred, changed, sums, predictor, rendered_percent = exposed
         del exposed
         trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
@@ -204,6 +205,7 @@ class Renderer:
         reference_mosaic: Mosaic,
         alignment: Alignment,
         selection: Selection,
+        found: Subject,
         merged: tuple[int, ...],
         longer: tuple[longer_exposures.LongerExposure, ...],
     ) -> tuple[MotionBlur, Change, Merged, str, float]:
@@ -242,7 +244,8 @@ class Renderer:
                 here = blur.encode(device, half, clip_light, recipe.blur), low
                 del half
                 if before is not None and index in pairs:
-                    motion = watch("predict", self.motion(before[1], here[1]), index)
+                    around = align.surrounding_motion(alignment, pairs[index].first, index, found)
+                    motion = watch("predict", self.motion(before[1], here[1], around), index)
                     pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
                     blurring = watch("blur", blur.add(device, blurring, pair), index)
                     trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
@@ -255,13 +258,13 @@ class Renderer:
         changed = watch("composite", composite.finish(changing))
         return blurred, changed, watch("merge", merge.finish(device, merging)), predictor, trail_percent
 
-    def motion(self, first: Frame, second: Frame) -> MotionField:
+    def motion(self, first: Frame, second: Frame, around: SurroundingMotion | None) -> MotionField:
         """Return the motion between two frames, as the blur asks for it."""
         if not self.recipe.blur.follows_motion:
             return predict.still(first)
         if self.recipe.blur.follows_points:
-            return predict.from_optical_flow(first, second)
-        return predict.predict(first, second, self.recipe.predict)
+            return predict.from_optical_flow(first, second, around)
+        return predict.predict(first, second, self.recipe.predict, around)
 
     def aligned(self, half: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
         """Return a frame at half resolution, warped to the reference."""

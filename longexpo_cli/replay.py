@@ -238,9 +238,11 @@ def _merge(saved: Saved, request: Request) -> Indexed:
 
 
 def _predict(saved: Saved, request: Request) -> Indexed:
+    alignment, found = saved.one("align", Alignment), saved.subject
     for pair in saved.one("select", Selection).pairs:
         first, second = (saved.one("align", Frame, n) for n in (pair.first, pair.second))
-        yield pair.second, predict.predict(first, second, saved.recipe.predict)
+        around = align.surrounding_motion(alignment, pair.first, pair.second, found)
+        yield pair.second, predict.predict(first, second, saved.recipe.predict, around)
 
 
 def _blur(saved: Saved, request: Request) -> Indexed:

@@ -332,7 +332,8 @@ class Alignment:
     structure is aligned to one half-resolution pixel (registration.confidence), None where it is not known.
     In the background look explained T is how still, 0..1, each frame's map keeps what of the subject is still
     in most frames, and relative_motion how far the subject moves against its surroundings, as a fraction of
-    the diagonal, NaN where these show no motion. note says how it was told that the camera stood still, ""
+    the diagonal, NaN where these show no motion; surroundings T 3 3 are the maps of these, like to_frame, NaN
+    for frames in which they are not known, or None. note says how it was told that the camera stood still, ""
     when the frames were aligned.
     """
 
@@ -351,6 +352,7 @@ class Alignment:
     confidence: float | None = None
     relative_motion: float | None = None
     note: str = ""
+    surroundings: Array64 | None = None
 
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""
@@ -412,6 +414,18 @@ class Trail:
 
 
 @dataclass(frozen=True, slots=True)
+class SurroundingMotion:
+    """The motion of what a held subject moves against, between two aligned frames.
+
+    motion H W 2 float32, low pixels, is from the first frame to the second, as if the surroundings were all
+    over the picture; outside H W says where they may be, as no subject was found there.
+    """
+
+    motion: Array32
+    outside: Flags
+
+
+@dataclass(frozen=True, slots=True)
 class MotionField:
     """The motion between two frames, on the low grid (Tabellion 2023, section 4.6, equation 6).
 
@@ -420,7 +434,8 @@ class MotionField:
     NaN is not known, nor is any where bend is None. `blur` believes the pairs before and after first.
     blend_weight H W float32 in 0..1 is the first frame's weight; the second's is 1 - blend_weight. If there
     is an end_weight H W, it is the first frame's at the interval's end, and weights change linearly to it.
-    source names the estimator.
+    source names the estimator. surroundings_px H W float32 is how far the surroundings of a held subject
+    move, in low pixels, where nothing that the frames show opposes it, 0 elsewhere; None: not known.
     """
 
     displacement: Array32
@@ -429,6 +444,7 @@ class MotionField:
     source: str
     bend: Array32 | None = None
     end_weight: Array32 | None = None
+    surroundings_px: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,6 +478,7 @@ class BlurAccumulator:
     pairs so far. extreme H W 4 float32 is the brightest or darkest light so far over clip_light, packed
     N H W uint32 the frames of a median; kept has the numbers of these in the run. Where they are not asked
     for they are None.
+    surroundings_px H W float32 is the sum of the pairs' MotionField.surroundings_px, None if none has any.
     """
 
     light: OnDevice
@@ -482,6 +499,7 @@ class BlurAccumulator:
     extreme: OnDevice | None = None
     packed: OnDevice | None = None
     kept: tuple[int, ...] = ()
+    surroundings_px: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -492,6 +510,8 @@ class MotionBlur:
     H W float32 is the largest motion of all pairs, in low pixels; shot is the first frame's, for its noise.
     flash is the part of all light that is the sharp exposure's. accumulate is blur's parameter: the light
     need not be the mean of all.
+    surroundings_px H W float32 is how far the surroundings of a held subject move in all pairs together, in
+    low pixels, where nothing opposes it (MotionField); None: not known.
     """
 
     light: OnDevice
@@ -503,6 +523,7 @@ class MotionBlur:
     pairs: int
     flash: float = 0.0
     accumulate: str = "mean"
+    surroundings_px: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,17 @@ def is_trusted(background: Registration, subject: Registration) -> bool:
     In at least half of the subject's frames its inliers outside the subject cover a part of the picture:
     those at the subject's soft edge move with it.
     """
-    outside = background.trajectories.subject_weight <= SUBJECT_WEIGHT_THRESHOLD
-    background = replace(background, inliers=background.inliers & outside)
+    background = _outside_subject(background)
     frames = [n for n in subject.registered() if n != subject.trajectories.reference]
     good = [n for n in _shared_frames(subject, background) if covered(background, n) >= MIN_COVERAGE]
     return bool(good) and 2 * len(good) >= len(frames)
+
+
+def trusted_maps(background: Registration) -> Array64:
+    """Return the maps T 3 3 of a background, NaN in frames where its inliers do not cover enough."""
+    background = _outside_subject(background)
+    is_known = [covered(background, n) >= MIN_COVERAGE for n in range(len(background.maps))]
+    return np.where(np.array(is_known)[:, None, None], background.maps, np.nan)
 
 
 def surrounds(background: Registration, subject: Registration) -> bool:
@@ -87,6 +93,12 @@ def surroundings_share(subject: Registration, subject_weight: Array64) -> float:
     outside = trajectories.seen[trajectories.reference] & (subject_weight <= SUBJECT_WEIGHT_THRESHOLD)
     outside &= ~subject.inliers.any(axis=0)
     return trajectories.coverage(trajectories.xy[trajectories.reference, outside])
+
+
+def _outside_subject(background: Registration) -> Registration:
+    """Return a background with only those inliers that are not on the subject."""
+    outside = background.trajectories.subject_weight <= SUBJECT_WEIGHT_THRESHOLD
+    return replace(background, inliers=background.inliers & outside)
 
 
 def _points(registration: Registration) -> Array64:

@@ -58,11 +58,14 @@ class Panning:
 
     relative_motion is NaN before surroundings without any structure, which show no motion. explained T (0..1)
     is how still each frame's map keeps what of the subject is still in most of them, None without pictures.
+    surroundings T 3 3 are the maps of what it moves against, from the reference to each frame, NaN for frames
+    in which they are not known.
     """
 
     subject: Registration
     relative_motion: float
     explained: Array64 | None = None
+    surroundings: Array64 | None = None
 
 
 def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], grid: Grid | None) -> Panning:
@@ -100,7 +103,8 @@ def register_subject(trajectories: Trajectories, pictures: Sequence[Picture], gr
         held = refine(held, background, pictures, grid)
         share = explained(held, background, pictures, grid)
     ground = background.inliers.mean(axis=0)
-    return Panning(held.with_layers([ground]), found.relative_motion, share)
+    maps = motion_gate.trusted_maps(background)
+    return Panning(held.with_layers([ground]), found.relative_motion, share, maps)
 
 
 def require_shape(explained: Array64 | None, reasons: Sequence[str], reference: int) -> None:

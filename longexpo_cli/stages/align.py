@@ -54,7 +54,7 @@ from longexpo_cli.registration.tripod import (
     still_layer,
 )
 from longexpo_cli.registration.trust import Picture
-from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Tracks
+from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Subject, SurroundingMotion, Tracks
 
 TRIPOD_PX = 2.0  # full px, one half-resolution px: corners of frames from a tripod are within this
 TRIPOD_SIGMAS = 4.0  # of the uncertainty of a corner, added to it
@@ -109,7 +109,7 @@ def align(
             _require_still(trajectories, mode, previews, params)
         return _unaligned(tracks, mode, reference)
     normalization = trajectories.normalization
-    explained, corner_px, relative_motion, note = None, None, None, ""
+    explained, corner_px, relative_motion, surroundings, note = None, None, None, None, ""
     frames = range(len(tracks.seen))
     if mode == "foreground":
         evidence = Evidence.of(previews, trajectories) if previews else None
@@ -122,7 +122,7 @@ def align(
         pictures = [Picture.of(preview.grey) for preview in previews]
         panning = register_subject(trajectories, pictures, previews[0].grid if previews else None)
         registration, relative_motion = panning.subject, panning.relative_motion
-        explained = panning.explained
+        explained, surroundings = panning.explained, panning.surroundings
         reasons = drop_beyond_gap(_reasons(registration, params.subject_residual_px, mode), reference)
         require_enough_frames(reasons, reference, mode)
         require_shape(panning.explained, reasons, reference)
@@ -143,6 +143,9 @@ def align(
         layer=registration.layer,
         relative_motion=relative_motion,
         note=note,
+        surroundings=None
+        if surroundings is None
+        else np.stack([normalization.map_px(m) for m in surroundings]),
     )
     return replace(found, confidence=alignment_confidence(found, tracks.scale))
 
@@ -162,6 +165,26 @@ def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -
     rows, columns, _ = offsets.shape
     cells = (grid.scale * (columns - 1) / width, grid.scale * (rows - 1) / height)
     return replace(frame, light=gpu.warp(device, light, homography, offsets / grid.scale, cells))
+
+
+def surrounding_motion(
+    alignment: Alignment, first: int, second: int, subject: Subject
+) -> SurroundingMotion | None:
+    """Return how what the subject moves against moves between two aligned frames; None where not known.
+
+    The grid is the subject's. A place of the first frame is taken to the reference by the surroundings' map
+    and on to the second by theirs, between the maps that hold the subject.
+    """
+    maps = alignment.surroundings
+    if maps is None or not np.isfinite(maps[[first, second]]).all():
+        return None
+    held, ground = alignment.to_frame, maps
+    from_first = np.linalg.solve(ground[first], held[first])
+    moved = np.linalg.solve(held[second], ground[second] @ from_first)
+    height, width = subject.grid.shape
+    at = subject.grid.to_full(np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1))
+    motion_px = project(moved, at) - at
+    return SurroundingMotion(np.asarray(motion_px / subject.grid.scale, np.float32), subject.weight <= 0)
 
 
 def _unaligned(tracks: Tracks, mode: Mode, reference: int) -> Alignment:

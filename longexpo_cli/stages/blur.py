@@ -187,6 +187,7 @@ def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
         total.pairs,
         flash=shutter_curve(total.shutter).flash,
         accumulate=total.accumulate,
+        surroundings_px=total.surroundings_px,
     )
 
 
@@ -271,6 +272,7 @@ def _integrate_pending(
         total,
         light=light,
         motion_px=motion_px,
+        surroundings_px=_surroundings_px(total.surroundings_px, pending.motion),
         pairs=total.pairs + 1,
         time_weight=total.time_weight + weights.light,
         elapsed=total.elapsed + pair.time_weight,
@@ -339,3 +341,12 @@ def _motion_px(motion: PairMotion) -> Array32:
     pair = motion.pair
     longer = np.hypot(displacement[..., 0], displacement[..., 1]).max(axis=0)
     return np.asarray(longer * np.float32(pair.stop - pair.start), np.float32)
+
+
+def _surroundings_px(total: Array32 | None, motion: PairMotion) -> Array32 | None:
+    """Return the sum of how far surroundings move, with one more pair's, over the part that is rendered."""
+    found = motion.field.surroundings_px
+    if found is None:
+        return total
+    part = found * np.float32(motion.pair.stop - motion.pair.start)
+    return part if total is None else total + part

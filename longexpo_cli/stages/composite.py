@@ -312,7 +312,8 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject) -> Array32:
 
     The blur is shown where the picture changed as if it moved by SHIFT_HIGH_PX, and where it changed less but
     the motion field says that it moves (section 4.8). What is connected to such a place and changed as well
-    belongs to it: a thing is blurred or sharp as a whole.
+    belongs to it: a thing is blurred or sharp as a whole. The surroundings of a held subject are blurred
+    where they are known to move, even if the frames show nothing.
     """
     import cv2
 
@@ -328,7 +329,20 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject) -> Array32:
     moved = np.where(_connected(is_weak, changed >= 1), 1, moved)
     moved = np.asarray(moved, np.float32)
     grown = _close_and_dilate(moved, close_px, DILATE_PX)
-    return np.asarray(np.maximum(moved, grown * (1 - held)), np.float32)  # the rim of what is held stays
+    moved = np.maximum(moved, grown * (1 - held))  # the rim of what is held stays
+    return np.asarray(np.maximum(moved, surroundings_mask(blur)), np.float32)
+
+
+def surroundings_mask(blur: MotionBlur) -> Array32:
+    """Return h w float32 on the low grid: 1 where the surroundings of a held subject are known to move.
+
+    That is, by their motion alone, where nothing opposes it. A trail of length L has offsets with a root mean
+    square of L / sqrt(12), to be compared with the same shifts as a change.
+    """
+    if blur.surroundings_px is None:
+        return np.zeros_like(blur.motion_px)
+    shift_px = blur.surroundings_px * (blur.low.scale / blur.grid.scale / math.sqrt(12))
+    return curves.linear_step(np.asarray(shift_px, np.float32), SHIFT_LOW_PX, SHIFT_HIGH_PX)
 
 
 def motion_mask(blur: MotionBlur) -> Array32:

@@ -9,14 +9,15 @@ streaking one. The predictor "network" refines these lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from longexpo_cli.arrays import Array8, Array32, Flags
 from longexpo_cli.colour import LUMINANCE
+from longexpo_cli.geometry import Grid
 from longexpo_cli.params import parameter
-from longexpo_cli.types import Frame, MotionField
+from longexpo_cli.types import Frame, MotionField, SurroundingMotion
 from longexpo_cli.vision import optical_flow
 from longexpo_cli.vision.frame_pair import covered_by_both, fill_from_other, white_level
 from longexpo_cli.vision.motion_network import refine
@@ -31,6 +32,8 @@ STATIC_CONTRAST = 0.03  # of white, square-rooted; smaller differences are stati
 
 FORWARD_BACKWARD_PX = 0.5  # low px; maximum forward-backward error of a trusted flow vector
 EXPLAINED_RATIO = 0.7  # of the residual without motion: a motion that leaves less explains a pixel
+EVIDENCE_WINDOW_PX = 11  # over which faint texture is weighed: the ratio of noise varies by a tenth there
+ROUNDING = 1.0  # grey levels: differences of pictures without noise
 PANNING_FRACTION = 0.4  # of the pixels: a dominant motion that explains more is a panning background
 
 FOREGROUND_PX = 0.75  # low px; motions that differ by more belong to different objects
@@ -60,15 +63,21 @@ class _FrameMotion:
     trusted: Flags  # H W
 
 
-def predict(first: Frame, second: Frame, params: Params) -> MotionField:
+def predict(
+    first: Frame, second: Frame, params: Params, around: SurroundingMotion | None = None
+) -> MotionField:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 (Tabellion 2023, section 4.6).
 
-    Frame 0's light at time t is read at p + t delta[0], frame 1's at p + (1 - t) delta[1]. source names the
-    predictor. Raises WeightsError if the network's file is missing or has another checksum.
-    doi:10.1145/3592124
+    Frame 0's light at time t is read at p + t delta[0], frame 1's at p + (1 - t) delta[1]. around is how the
+    surroundings of a held subject move: no evidence does not mean that they stand still, so they move like
+    that where both explain the frames. source names the predictor. Raises WeightsError if the network's file
+    is missing or has another checksum. doi:10.1145/3592124
     """
-    lines = from_optical_flow(first, second)
-    return lines if params.predictor == "dis" else refine(first, second, lines, MIN_MOTION_PX)
+    lines, unseen = _from_optical_flow(first, second, around)
+    if params.predictor == "dis":
+        return lines
+    refined = refine(first, second, lines, MIN_MOTION_PX)
+    return refined if around is None else _restored(refined, lines, unseen)
 
 
 def still(frame: Frame) -> MotionField:
@@ -79,15 +88,23 @@ def still(frame: Frame) -> MotionField:
     )
 
 
-def from_optical_flow(first: Frame, second: Frame) -> MotionField:
+def from_optical_flow(first: Frame, second: Frame, around: SurroundingMotion | None = None) -> MotionField:
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 from optical flow.
 
     For an object that moves by m from the first frame to the second, delta[0] = -m and delta[1] = m at every
     pixel that it passes over: frame 0's light at time t is read at p + t delta[0]. Where the frames agree
-    within noise and nothing passes, lines are exactly 0; outside a frame they are the dominant motion. The
-    weight is 1/2 everywhere: reducing it where a line meets a foreground leaves one end of the ramp
-    (Tabellion 2023, equation 6) without light, and costs 1 dB on real pairs.
+    within noise and nothing passes, lines are exactly 0, or those of the surroundings if these explain the
+    frames as well; outside a frame they are the dominant motion. The weight is 1/2 everywhere: reducing it
+    where a line meets a foreground leaves one end of the ramp (Tabellion 2023, equation 6) without light, and
+    costs 1 dB on real pairs.
     """
+    return _from_optical_flow(first, second, around)[0]
+
+
+def _from_optical_flow(
+    first: Frame, second: Frame, around: SurroundingMotion | None
+) -> tuple[MotionField, Flags]:
+    """Return the motion from optical flow, and H W where the frames tell surroundings from none as little."""
     one, two = _grey_pair(first, second)
     covered = covered_by_both(first, second)
     forward = optical_flow.dis_flow(one, two)
@@ -104,9 +121,14 @@ def from_optical_flow(first: Frame, second: Frame) -> MotionField:
     forward_consistent = optical_flow.forward_backward_mask(forward, backward, FORWARD_BACKWARD_PX) & covered
     backward_consistent = optical_flow.forward_backward_mask(backward, forward, FORWARD_BACKWARD_PX) & covered
 
-    dominant, moves_with_dominant = _dominant_motion(
-        one, two, forward, forward_consistent, static_residual, static
-    )
+    unopposed = np.zeros(covered.shape, np.bool_)
+    if around is None:
+        dominant = _dominant_motion(one, two, forward, forward_consistent, static_residual, static)
+    else:
+        dominant = around.motion
+        along = optical_flow.line_residual(one, two, dominant, covered)
+        unopposed = around.outside & _unopposed(along, static_residual, noise)
+    moves_with_dominant = _explains(one, two, dominant, static_residual)
     frame_motions = []
     for time, motion, residual, consistent in (
         (0, forward, forward_residual, forward_consistent),
@@ -114,14 +136,51 @@ def from_optical_flow(first: Frame, second: Frame) -> MotionField:
     ):
         explained = static | (residual < EXPLAINED_RATIO * static_residual)
         zeroed = _zero_where_static(motion, static, dominant, moves_with_dominant)
-        frame_motions.append(_FrameMotion(time, zeroed, residual, consistent & explained))
-
+        moving = np.where(unopposed[..., None], dominant, zeroed)
+        frame_motions.append(_FrameMotion(time, moving, residual, consistent & explained))
     motion = _splat_along_path(_more_reliable(*frame_motions), frame_motions, dominant)
-    motion[~covered] = dominant[~covered]
-    motion = _median_3x3(motion)
+    field = _field(motion, covered, dominant, first.grid)
+    if around is not None:
+        field = replace(field, surroundings_px=np.where(unopposed, magnitude(dominant), np.float32(0)))
+    return field, unopposed & static
+
+
+def _unopposed(along: Array32, static_residual: Array32, noise: float) -> Flags:
+    """Return where nothing opposes a motion that leaves the differences along H W, in grey levels.
+
+    It leaves no more than noise, and no motion does not explain what is around far better: faint texture of
+    what is held is below the noise.
+    """
+    import cv2
+
+    def around(residual: Array32) -> Array32:
+        square = np.square(np.minimum(residual, np.float32(noise)))
+        mean = cv2.blur(square, (EVIDENCE_WINDOW_PX, EVIDENCE_WINDOW_PX))
+        return np.asarray(np.sqrt(np.maximum(mean, 0)), np.float32)
+
+    moved, still = around(along), around(static_residual)
+    return (along <= noise) & ((still >= EXPLAINED_RATIO * moved) | (moved <= ROUNDING))
+
+
+def _field(motion: Array32, covered: Flags, dominant: Array32, grid: Grid) -> MotionField:
+    """Return the lines of a motion H W 2, the dominant one where a frame does not cover the pixel."""
+    motion = _median_3x3(np.where(covered[..., None], motion, dominant))
     motion[magnitude(motion) < MIN_MOTION_PX] = 0
     weight = np.full(motion.shape[:2], 0.5, np.float32)
-    return MotionField(np.stack([-motion, motion]), weight, first.grid, "dis")
+    return MotionField(np.stack([-motion, motion]), weight, grid, "dis")
+
+
+def _restored(refined: MotionField, lines: MotionField, where: Flags) -> MotionField:
+    """Return a refined motion with the lines of another, without bends, where flags H W are set."""
+    bend, end_weight = refined.bend, refined.end_weight
+    return replace(
+        refined,
+        displacement=np.where(where[..., None], lines.displacement, refined.displacement),
+        blend_weight=np.where(where, lines.blend_weight, refined.blend_weight),
+        surroundings_px=lines.surroundings_px,
+        bend=None if bend is None else np.where(where[..., None], np.float32(np.nan), bend),
+        end_weight=None if end_weight is None else np.where(where, lines.blend_weight, end_weight),
+    )
 
 
 def _grey_pair(first: Frame, second: Frame) -> tuple[Array8, Array8]:
@@ -145,8 +204,8 @@ def _noise_level(residual: Array32) -> float:
 
 def _dominant_motion(
     one: Array8, two: Array8, forward: Array32, consistent: Flags, static_residual: Array32, static: Flags
-) -> tuple[Array32, Flags]:
-    """Return the dominant motion H W 2 and where it explains a pixel far better than no motion, H W.
+) -> Array32:
+    """Return the dominant motion H W 2.
 
     A motion that explains much of the picture is a panning background, even in areas that hardly change.
     Otherwise static pixels count as motion 0, so that a mover before an even ground is not taken for the
@@ -159,9 +218,13 @@ def _dominant_motion(
     if fraction_panning < max(PANNING_FRACTION, fraction_static):
         with_static = np.where(static[..., None], np.float32(0), forward)
         dominant = optical_flow.dominant_motion(with_static, consistent)
-        residual = optical_flow.residual(one, two, dominant)
-    smaller_residual = np.minimum(residual, optical_flow.residual(two, one, -dominant))
-    return dominant, smaller_residual < EXPLAINED_RATIO * static_residual
+    return dominant
+
+
+def _explains(one: Array8, two: Array8, motion: Array32, static_residual: Array32) -> Flags:
+    """Return where a motion H W 2 explains a pixel of either frame far better than no motion, H W."""
+    residual = np.minimum(optical_flow.residual(one, two, motion), optical_flow.residual(two, one, -motion))
+    return residual < EXPLAINED_RATIO * static_residual
 
 
 def _zero_where_static(

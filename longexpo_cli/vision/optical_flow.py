@@ -9,12 +9,17 @@ and noise are in grey levels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from longexpo_cli.arrays import Array8, Array32, Flags
 from longexpo_cli.robust import cauchy_weight
 
 DIS_MIN_SIDE_PX = 16  # of a picture; dense inverse search needs more than one of its patches
+MAX_LINE_TIMES = 12  # at which lines are looked at; bounds the time of long ones
+MIN_WINDOW_PART = 0.2  # fewer pixels of a window say less: the noise of a few is not averaged
+COVERAGE_ROUNDING = 1e-3  # of interpolated coverage
 RESIDUAL_WINDOW_PX = 5  # wide enough to average noise, narrow enough to keep small lights apart
 
 FORWARD_BACKWARD_RATIO = 0.05  # part of the flow's length that is added to the forward-backward threshold
@@ -71,13 +76,48 @@ def residual(source: Array8, target: Array8, flow: Array32 | None = None) -> Arr
 
     It is the root mean square over a window around each pixel, in which one bright dot outweighs noise.
     """
-    import cv2
-
     warped = target if flow is None else warp(target, flow)
     difference = source.astype(np.float32) - warped
-    mean_square = cv2.blur(difference * difference, (RESIDUAL_WINDOW_PX, RESIDUAL_WINDOW_PX))
-    # cv2.blur adds and subtracts at the window's ends, which may leave a sum below 0.
-    return np.asarray(np.sqrt(np.maximum(mean_square, 0)), np.float32)
+    return np.sqrt(_window_mean(difference * difference))
+
+
+def line_residual(source: Array8, target: Array8, flow: Array32, covered: Flags) -> Array32:
+    """Return the largest difference H W between both pictures along each pixel's line, in grey levels.
+
+    At the time t of 0..1 source(p - t flow(p)) and target(p + (1 - t) flow(p)) pass over the pixel p.
+    Differences are root mean squares over windows, at times so close that windows overlap, of what is inside
+    and covered H W in both pictures; 0 where nothing is.
+    """
+    longest = float(magnitude(flow).max(initial=0))
+    times = np.linspace(0, 1, min(2 + math.ceil(longest / RESIDUAL_WINDOW_PX), MAX_LINE_TIMES))
+    whole = covered.astype(np.float32)
+    largest = np.zeros(source.shape, np.float32)
+    for time in times.astype(np.float32):
+        before, after = -time * flow, (1 - time) * flow
+        difference = warp(source, before) - warp(target, after)
+        both = _warp_coverage(whole, before) * _warp_coverage(whole, after)
+        square = _window_mean(both * difference * difference) / np.maximum(
+            _window_mean(both), MIN_WINDOW_PART
+        )
+        np.maximum(largest, square, out=largest)
+    return np.sqrt(largest)
+
+
+def _warp_coverage(covered: Array32, flow: Array32) -> Array32:
+    """Return 1 where covered(p + flow(p)), H W, is 1 in all pixels around, and 0 elsewhere and outside."""
+    import cv2
+
+    rows, columns = np.indices(flow.shape[:2], np.float32)
+    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    warped = cv2.remap(covered, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(warped >= 1 - COVERAGE_ROUNDING, np.float32)
+
+
+def _window_mean(values: Array32) -> Array32:
+    """Return the mean H W over windows, 0 or more: cv2.blur adds and subtracts, which may leave less."""
+    import cv2
+
+    return np.asarray(np.maximum(cv2.blur(values, (RESIDUAL_WINDOW_PX, RESIDUAL_WINDOW_PX)), 0), np.float32)
 
 
 def changed_mask(first: Array8, second: Array8, noise: float) -> Flags:

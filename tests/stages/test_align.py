@@ -12,9 +12,9 @@ from longexpo_cli.errors import AlignmentError
 from longexpo_cli.geometry import Grid, project
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.registration import joint
-from longexpo_cli.stages.align import Params, align, warp
+from longexpo_cli.stages.align import Params, align, surrounding_motion, warp
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Alignment, DeviceFrame, Mode, Tracks
+from longexpo_cli.types import Alignment, DeviceFrame, Mode, Subject, Tracks
 from tests.registration.simulated_tracks import (
     CENTER,
     HEIGHT,
@@ -245,6 +245,39 @@ def test_an_approaching_subject_stands_still() -> None:
         )
     assert alignment.reject_reason == ("",) * 13
     assert alignment.mesh is None
+
+
+def test_how_the_surroundings_of_a_held_subject_move_is_known() -> None:
+    """A place of the ground in one aligned frame goes to where the next aligned frame shows it."""
+    simulator = TrackSimulator(13, 6)
+    subject = simulator.moving_layer(simulator.random_points(180, BOX), approaching, weight=0.9)
+    tracks = concatenate(subject, simulator.moving_layer(simulator.random_points(300), passing))
+    alignment = align(tracks, "background", 6, Params())
+    grid = Grid.over(HEIGHT, WIDTH, 16)
+    weight = np.zeros(grid.shape, np.float32)
+    weight[5:9, 5:9] = 0.5
+    found = Subject(weight, weight, 0 * weight, 1.0, True, grid, "")
+    moved = surrounding_motion(alignment, 3, 4, found)
+    assert moved is not None
+    assert (moved.outside == (weight == 0)).all()
+    at = CENTER + np.array([[0.0, 0.0], [-300.0, 200.0]])  # of the reference
+    held = [np.linalg.inv(alignment.to_frame[n]) for n in (3, 4)]
+    first, second = (project(held[n], passing(3 + n, at)) for n in (0, 1))
+    column, row = np.rint(grid.from_full(first)).astype(int).T
+    assert np.abs(moved.motion[row, column] * grid.scale - (second - first)).max() < 1.5
+    alone = replace(alignment, surroundings=None)
+    assert surrounding_motion(alone, 3, 4, found) is None
+    unknown = np.array(alignment.surroundings)
+    unknown[4] = np.nan
+    assert surrounding_motion(replace(alignment, surroundings=unknown), 3, 4, found) is None
+
+
+def test_surroundings_with_few_tracks_in_a_corner_are_not_known() -> None:
+    simulator = TrackSimulator(9, 4)
+    subject = simulator.moving_layer(simulator.random_points(180, BOX), still, weight=0.9)
+    corner = simulator.moving_layer(simulator.random_points(30, (0.05, 0.05, 0.12, 0.12)), leftward(4))
+    alignment = align(concatenate(subject, corner), "background", 4, Params())
+    assert alignment.surroundings is None or np.isnan(alignment.surroundings).all()
 
 
 def test_limbs_do_not_shake_the_body() -> None:

@@ -218,3 +218,19 @@ def test_a_curve_is_no_use_to_a_median(device: Device) -> None:
     with pytest.raises(LongexpoError, match="--shutter fade-in weighs instants"):
         blur.require_consistent(blur.Params(shutter="fade-in", accumulate="median"))
     blur.require_consistent(blur.Params(shutter="fade-in", accumulate="lights"))
+
+
+def test_how_far_surroundings_move_is_added_up_over_the_parts_that_are_rendered(device: Device) -> None:
+    frames = [light_at(x, 12.0) for x in (110.0, 120.0, 130.0)]
+    known = np.full(LOW.shape, 3.0, np.float32)
+    known[0] = 0
+    motions = [replace(moved(10), surroundings_px=known), moved(10)]
+    pairs = [Pair(0, 1, 0.0, 1.0, 1.0), Pair(1, 2, 0.0, 0.5, 0.5)]
+    blurred, _ = render(device, frames, motions, pairs, blur.Params())
+    assert blurred.surroundings_px is not None
+    assert (blurred.surroundings_px == known).all()
+    motions[1] = motions[0]
+    blurred, _ = render(device, frames, motions, pairs, blur.Params())
+    assert blurred.surroundings_px is not None
+    assert (blurred.surroundings_px == 1.5 * known).all()
+    assert render(device, frames, [moved(10)] * 2, pairs, blur.Params())[0].surroundings_px is None

@@ -158,6 +158,16 @@ def test_lines_where_the_frames_agree_do_not_open_the_mask(device: Device) -> No
     assert (composite.moved_mask(moving, change(0.6), subject())[:, 12:38] == 1).all()
 
 
+def test_surroundings_that_are_known_to_move_are_blurred_though_nothing_changed(device: Device) -> None:
+    """Even ground streaks with the rest of it; where it hardly moves it stays sharp."""
+    known = motion(slice(10, 20), 4.0) + motion(slice(30, 40), 0.3)
+    moving = dataclasses.replace(blur(device, known), surroundings_px=known)
+    moved = composite.moved_mask(moving, change(0.1), subject())
+    assert (moved[:, 10:20] == 1).all()
+    assert (moved[:, :10] == 0).all()
+    assert (moved[:, 20:] == 0).all()
+
+
 def test_a_thing_is_blurred_as_a_whole(device: Device) -> None:
     """Its flat roof hardly changed; its ends did. What changed as little elsewhere stays sharp."""
     shift = np.full(LOW.shape, 0.1)

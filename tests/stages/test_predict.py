@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from longexpo_cli.arrays import Array
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.metrics import psnr
 from longexpo_cli.stages import predict
-from longexpo_cli.types import Frame
+from longexpo_cli.types import Frame, SurroundingMotion
 from tests.moving_disc import (
     CENTRE,
     GROUND,
@@ -94,6 +95,70 @@ def test_a_followed_subject_stays_and_the_ground_streaks(device: Device) -> None
     assert psnr(result[disc], frames[0][disc], 1.0) > 60
     assert (lines.displacement[:, 25:55, 65:95] == 0).all()
     assert (lines.blend_weight == 0.5).all()
+
+
+def around(motion: tuple[float, float], outside: Array | None = None) -> SurroundingMotion:
+    """Return surroundings that move by low pixels, outside of nothing or where it is said."""
+    everywhere = np.broadcast_to(np.array(motion, np.float32), (*LOW.shape, 2)).copy()
+    return SurroundingMotion(everywhere, np.ones(LOW.shape, np.bool_) if outside is None else outside)
+
+
+def even(light: float, sigma: float, seed: int) -> Array:
+    """Return an even picture with noise."""
+    noise = np.random.default_rng(seed).normal(0, sigma, (*SIZE, 3))
+    return np.asarray(light + noise, np.float32)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.01])
+def test_no_evidence_does_not_mean_that_surroundings_stand_still(sigma: float) -> None:
+    """Even ground moves as the ground around it is known to; without that knowledge it does not."""
+    frames = [scene(*CENTRE, 80, even(0.2, sigma, seed)) for seed in (1, 2)]
+    rows, columns = np.indices(LOW.shape)
+    distance = np.hypot(columns + 0.5 - CENTRE[0] / 4, rows + 0.5 - CENTRE[1] / 4)
+    far = distance > 38  # no line crosses the disc, nor are windows near one that does
+    for params in (PARAMS, predict.Params()):
+        lines = predict.predict(low(frames[0]), low(frames[1]), params, around((6, 1), distance > 22))
+        as_known = np.abs(lines.displacement - np.array([[[[-6, -1]]], [[[6, 1]]]])).max(axis=(0, -1)) < 1e-3
+        assert as_known[far].mean() > 0.995  # noise may oppose a motion by chance
+        assert (lines.displacement[:, distance < 18] == 0).all()
+        assert lines.surroundings_px is not None
+        assert (np.abs(lines.surroundings_px - np.hypot(6, 1)) < 1e-3)[far].mean() > 0.995
+        assert (lines.surroundings_px[distance < 22] == 0).all()
+    alone = predict.predict(low(frames[0]), low(frames[1]), PARAMS)
+    assert (alone.displacement == 0).all()
+    assert alone.surroundings_px is None
+
+
+@pytest.mark.parametrize("contrast", [0.004, 0.02, 0.2])
+def test_what_stands_still_and_shows_it_stays_though_its_surroundings_are_said_to_move(
+    contrast: float,
+) -> None:
+    """Texture that noise hides in a pixel shows in a window: it is held, whoever found the subject."""
+    grain = (GROUND - GROUND.mean()) / GROUND.std()
+    frames = [0.2 + contrast * grain + even(0, 0.001, seed) for seed in (1, 2)]
+    lines = predict.predict(low(frames[0]), low(frames[1]), PARAMS, around((6, 0)))
+    assert (lines.displacement == 0).mean() > 0.99
+    assert lines.surroundings_px is not None
+    assert (lines.surroundings_px == 0).mean() > 0.99
+
+
+def test_what_moves_otherwise_than_its_surroundings_does_so() -> None:
+    """A disc that passes over even ground, of which it is known how it moves."""
+    begin, end = path((0, 80))
+    frames = [scene(*at, 40, even(0.2, 0.002, 1)) for at in (begin, end)]
+    lines = predict.predict(low(frames[0]), low(frames[1]), PARAMS, around((6, 0)))
+    assert np.abs(lines.displacement[1, 36:44, 75:85] - [0, 20]).max() < 1.5
+    assert np.abs(lines.displacement[1, :, :50] - [6, 0]).max() < 1e-3
+
+
+def test_beyond_a_frame_surroundings_are_known_to_move() -> None:
+    coverage = np.ones(LOW.shape, np.float32)
+    coverage[:, :12] = 0
+    known = around((6, 0))
+    lines = predict.predict(low(panned_ground(0)), low(panned_ground(24), coverage), PARAMS, known)
+    assert lines.surroundings_px is not None
+    assert (lines.surroundings_px[:, :4] == 6).all()
+    assert np.abs(lines.displacement[1, 2:-2, :12] - [6, 0]).max() < 0.5
 
 
 def test_different_borders_make_no_motion() -> None:

@@ -74,6 +74,36 @@ def test_true_flow_leaves_no_residual() -> None:
     assert optical_flow.residual(texture(), shifted(texture(), 3, -2)).mean() > 5
 
 
+def test_a_line_of_true_flow_leaves_nothing_and_one_of_no_flow_the_difference() -> None:
+    first = texture()
+    second = shifted(first, 3, -2)
+    everywhere = np.ones(first.shape, np.bool_)
+    inside = np.s_[10:-10, 10:-10]
+    assert optical_flow.line_residual(first, second, constant(*MOTION), everywhere)[inside].max() == 0
+    still = optical_flow.line_residual(first, second, constant(0, 0), everywhere)
+    assert np.allclose(still, optical_flow.residual(first, second), atol=1e-3)
+
+
+def test_a_line_is_looked_at_all_along() -> None:
+    """A post that is in neither frame at the line's ends and middle is on it in between."""
+    first = np.full((40, 90), 100, np.uint8)
+    second = first.copy()
+    first[:, 40:43] = 200
+    left = optical_flow.line_residual(first, second, constant(30, 0, first.shape), first > 0)
+    assert left[20, 43:69].min() > 50
+    assert left[20, :36].max() == 0
+    assert left[20, 78:].max() == 0
+
+
+def test_a_line_says_nothing_outside_of_what_both_pictures_show() -> None:
+    first, second = texture(), texture(2)
+    shown = np.zeros(first.shape, np.bool_)
+    shown[:, :40] = True
+    left = optical_flow.line_residual(first, second, constant(4, 0), shown)
+    assert (left[:, 50:] == 0).all()
+    assert (optical_flow.line_residual(first, second, constant(500, 0), shown) == 0).all()
+
+
 def test_neighbours_of_a_changed_pixel_count_as_changed() -> None:
     first = np.zeros((7, 7), np.uint8)
     second = first.copy()
