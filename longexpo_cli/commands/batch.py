@@ -64,7 +64,6 @@ def command(
     --report adds OUT/index.html, a contact sheet with links to the pages on the bursts.
     """
     from longexpo_cli import batch, batch_index
-    from longexpo_cli.files import output_lock
 
     index = output / batch_index.NAME if report else None
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
@@ -86,11 +85,7 @@ def command(
             options.say(line)
         options.say(total, err=True)
         return
-    for job, reason in zip(jobs, reasons, strict=True):
-        if not reason and resume:
-            output_lock.remove_leftovers(job.sidecar(), job.targets())
-        if reason and reason != batch.NEW:
-            _LOG.warning("%s: rendered again: %s", job.label, reason)
+    _tidy(jobs, reasons, resume=resume)
     if index is not None:
         batch_index.refuse_other_page(index, overwrite=overwrite)
     if log is not None:
@@ -105,6 +100,18 @@ def command(
         done = f"{len(jobs) - skipped - len(errors)} rendered, {skipped} skipped, {len(errors)} failed"
         options.say(done, err=True)
     ctx.exit(1 if errors or not is_logged else 0)
+
+
+def _tidy(jobs: Sequence[Job], reasons: Sequence[str], *, resume: bool) -> None:
+    """Remove what killed runs left of the bursts that are skipped, and say why others are rendered again."""
+    from longexpo_cli import batch
+    from longexpo_cli.files import output_lock
+
+    for job, reason in zip(jobs, reasons, strict=True):
+        if not reason and resume:
+            output_lock.remove_leftovers(job.sidecar(), job.targets())
+        if reason and reason != batch.NEW:
+            _LOG.warning("%s: rendered again: %s", job.label, reason)
 
 
 def _render(

@@ -232,19 +232,7 @@ def _integrate_pending(
     pair = pending.motion.pair
     motion = pending.motion.field
     weights = _pair_weights(total, pair)
-    displacement = device.upload(motion.displacement)
-    along = kernels.PairPaths(
-        cast(DeviceArray, pending.first.light),
-        cast(DeviceArray, pending.second.light),
-        displacement,
-        _tangents(device, displacement, pending.motion, total.previous, following),
-        device.upload(motion.blend_weight),
-        motion.grid.scale // pending.first.grid.scale,
-        pair.start,
-        pair.stop,
-        None if motion.end_weight is None else device.upload(motion.end_weight),
-        weights.curve,
-    )
+    along = _paths(device, total, pending, following, weights)
     light = kernels.paths(
         device,
         cast(DeviceArray, total.light),
@@ -278,6 +266,30 @@ def _integrate_pending(
         elapsed=total.elapsed + pair.time_weight,
         previous=pending.motion,
         pending=None,
+    )
+
+
+def _paths(
+    device: Device,
+    total: BlurAccumulator,
+    pending: FramePair,
+    following: PairMotion | None,
+    weights: _PairWeights,
+) -> kernels.PairPaths:
+    """Return a pair's paths on the device; following is the next pair's motion."""
+    pair, motion = pending.motion.pair, pending.motion.field
+    displacement = device.upload(motion.displacement)
+    return kernels.PairPaths(
+        cast(DeviceArray, pending.first.light),
+        cast(DeviceArray, pending.second.light),
+        displacement,
+        _tangents(device, displacement, pending.motion, total.previous, following),
+        device.upload(motion.blend_weight),
+        motion.grid.scale // pending.first.grid.scale,
+        pair.start,
+        pair.stop,
+        None if motion.end_weight is None else device.upload(motion.end_weight),
+        weights.curve,
     )
 
 
