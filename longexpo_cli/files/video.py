@@ -116,7 +116,7 @@ def video_info(path: Path, first: int, every: int, count: int) -> VideoInfo:
         raise UnreadableFrameError(path, f"{error}{cut}") from error
 
 
-@crash_guard.guarded()
+@crash_guard.guarded(crash_guard.VIDEO_LIMIT_S)
 def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16:
     """Return frame number (0 is the first) of a video as H W 3 RGB with square pixels, uint8 or uint16.
 
