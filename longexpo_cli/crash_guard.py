@@ -41,7 +41,9 @@ EXCEEDED = 98  # exit code of a process that ends itself, as a file exceeds the 
 LIMIT_S = 120.0  # processor seconds of one file; one of 200 million pixels takes less than 30
 VIDEO_LIMIT_S = 3600.0  # of a whole video, whose frames are looked at in turn
 _WAITING = 10.0  # times that limit, of the clock: for a disk, a network, a busy machine
-LIMIT_BYTES = 8 << 30  # by which memory may grow while a file is decoded; 200 million pixels take 4 GiB
+_PAGES = os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+# By which memory may grow while a file is decoded, and other stages work: 200 million pixels take 4 GiB.
+LIMIT_BYTES = max(8 << 30, _PAGES * mmap.PAGESIZE // 2)
 _GUARD = "LONGEXPO_GUARD"  # environment variable: a Guard as JSON
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 _MAX_STARTS = 12  # a folder with more such files is hostile, or the library is broken
@@ -318,7 +320,8 @@ def supervise(words: Sequence[str]) -> int:
             if code >= 0 and code != EXCEEDED:
                 return code
             line = watched.learn(code)
-            print(f"longexpo: {line or _ending(code)}", file=sys.stderr, flush=True)
+            if not (line and {"-q", "--quiet"} & {*words}):
+                print(f"longexpo: {line or _ending(code)}", file=sys.stderr, flush=True)
             if not line:
                 return 1
     finally:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import pictures
 from longexpo_cli.stages import load
 
@@ -67,3 +68,17 @@ def test_a_frame_that_another_program_saved_is_used(tmp_path: Path) -> None:
         write(tmp_path, n, rowsperstrip=16)
     write(tmp_path, 1, compression="lzw", predictor=True, tile=(32, 32))
     assert refused(tmp_path) == {}
+
+
+def test_zeros_in_a_jpeg_strip_are_damage(tmp_path: Path) -> None:
+    path = write(tmp_path, 0, compression="jpeg", rowsperstrip=16)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        start, length = page.dataoffsets[2], page.databytecounts[2]
+    assert pictures.read_image(path).shape == (64, 96, 3)
+    data = bytearray(path.read_bytes())
+    middle = start + length // 2
+    data[middle : middle + 120] = bytes(120)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableFrameError, match="damaged"):
+        pictures.read_image(path)

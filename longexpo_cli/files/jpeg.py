@@ -127,6 +127,15 @@ def lossless_pixels(data: bytes) -> int:
     return 0
 
 
+def piece_damage(piece: bytes, tables: bytes) -> str:
+    """Return what is wrong with a strip or tile of a TIFF that libjpeg decodes without a word, or "".
+
+    tables are those that the pieces share, a JPEG without a picture (TIFF technical note 2), or none.
+    """
+    data = tables.removesuffix(markers.END_OF_IMAGE) + piece[2:] if tables else piece
+    return _zeros(data, _read_header(data)) or _repeated_part(data)
+
+
 def require_sound_tiff(data: bytes, page: int) -> None:
     """Raise JpegError when libjpeg warns that a page of a JPEG-compressed TIFF is damaged."""
     import imagecodecs

@@ -243,7 +243,11 @@ def _decode_tiff(path: Path) -> Any:
                 raise UnreadableFrameError(path, missing)
             if int(page.compression) == _JPEG_IN_TIFF and isinstance(page.index, int):
                 _require_possible_size(path, file.filehandle.size, (page.imagelength, page.imagewidth))
-                jpeg.require_sound_tiff(path.read_bytes(), page.index)
+                data = path.read_bytes()
+                jpeg.require_sound_tiff(data, page.index)
+                for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+                    if defect := jpeg.piece_damage(data[start : start + length], page.jpegtables or b""):
+                        raise UnreadableFrameError(path, defect)
             return tiff_page.values(page)
     except UnreadableFrameError:
         raise

@@ -125,7 +125,7 @@ def facts(path: Path) -> StreamFacts:
         raise UnreadableFrameError(path, str(error)) from error
 
 
-@crash_guard.guarded()
+@crash_guard.guarded(crash_guard.VIDEO_LIMIT_S)
 def read_frame(path: Path, number: int, fields: Fields = "") -> Array8 | Array16:
     """Return frame number (0 is the first) of a video as H W 3 RGB with square pixels, uint8 or uint16.
 

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from longexpo_cli.gpu.device import choose
-from tests.fuzz.judge import judge, sound
+from tests.fuzz.judge import RECIPE_KIND, judge, judge_recipe, sound
 from tests.fuzz.mutants import KINDS
 
 _HANG_S = 60  # of one child without a line
@@ -66,7 +66,8 @@ def main() -> None:
     verdicts: list[dict[str, object]] = []
     for first in range(0, said.count, _CHUNK):
         verdicts += _run(first, min(first + _CHUNK, said.count), said.seed)
-    for kind in KINDS:
+    verdicts += [asdict(judge_recipe(number, said.seed)) for number in range(said.count // len(KINDS))]
+    for kind in (*KINDS, RECIPE_KIND):
         counts = Counter(str(verdict["outcome"]) for verdict in verdicts if verdict["kind"] == kind)
         print(f"{kind:18}", ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
     for verdict in verdicts:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +13,14 @@ from longexpo_cli.arrays import Array32, Array64
 from longexpo_cli.colour import decode
 from longexpo_cli.errors import LongexpoError, UnreadableFrameError
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import develop, load
 from longexpo_cli.survey import survey
 from longexpo_cli.types import Burst, Shot
 from longexpo_cli.watch import Watch
-from tests.fuzz.mutants import KINDS, mutant, write_burst
+from tests.fuzz.mutants import KINDS, mutant, recipe_mutant, write_burst
 
+RECIPE_KIND = "recipe"
 WRONG_LIGHT = 0.04  # of white, by which a pixel is wrong
 WRONG_PIXELS = 0.05  # of a frame
 Outcome = Literal["refused", "named", "sound", "wrong unsaid", "error"]
@@ -42,16 +45,21 @@ class Sound:
     kind: str
     paths: tuple[Path, ...]
     data: tuple[bytes, ...]
-    light: tuple[Array64, ...]
+    light: dict[tuple[Path, int], Array64]
+
+    @property
+    def source(self) -> Path:
+        """The folder of frames, or the video."""
+        return self.paths[0] if len(self.paths) == 1 else self.paths[0].parent
 
 
 def sound(folder: Path, kind: str) -> Sound:
     """Write a sound burst of one kind."""
     paths = write_burst(folder, kind)
-    burst = load.load(folder, load.Params())
-    assert not burst.refused
-    light = tuple(_light(shot) for shot in burst.shots)
-    return Sound(kind, tuple(paths), tuple(path.read_bytes() for path in paths), light)
+    burst = Sound(kind, tuple(paths), tuple(path.read_bytes() for path in paths), {})
+    found = load.load(burst.source, load.Params())
+    assert not found.refused
+    return replace(burst, light={(shot.path, shot.frame): _light(shot) for shot in found.shots})
 
 
 def judge(number: int, seed: int, bursts: dict[str, Sound], device: Device) -> Verdict:
@@ -64,7 +72,7 @@ def judge(number: int, seed: int, bursts: dict[str, Sound], device: Device) -> V
     path = burst.paths[place]
     path.write_bytes(data)
     try:
-        found = load.load(path.parent, load.Params())
+        found = load.load(burst.source, load.Params())
         found = survey(found, None, develop.Params(low_side=64), device, Watch())[0]
         return _verdict(number, kind, damage, found, burst, path)
     except LongexpoError as error:
@@ -75,17 +83,32 @@ def judge(number: int, seed: int, bursts: dict[str, Sound], device: Device) -> V
         path.write_bytes(burst.data[place])
 
 
+def judge_recipe(number: int, seed: int) -> Verdict:
+    """Damage a recipe, by number and seed, and say whether it is refused, or read as it is written again."""
+    damage, data = recipe_mutant(np.random.default_rng([seed, number, 1]))
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        Path(file.name).write_bytes(data)
+        try:
+            recipe = Recipe.from_toml(Path(file.name))
+            is_same = Recipe.from_toml(recipe.to_toml()) == recipe
+        except LongexpoError as error:
+            return Verdict(number, RECIPE_KIND, damage, "refused", text=str(error))
+        except Exception as error:  # what a user would get as a traceback
+            return Verdict(number, RECIPE_KIND, damage, "error", text=f"{type(error).__name__}: {error}")
+    return Verdict(number, RECIPE_KIND, damage, "sound" if is_same else "wrong unsaid", text=data.decode())
+
+
 def _verdict(number: int, kind: str, damage: str, found: Burst, burst: Sound, path: Path) -> Verdict:
     worst = 0.0
     for shot in found.shots:
-        right = burst.light[burst.paths.index(shot.path)]
+        right = burst.light.get((shot.path, shot.frame), np.zeros(0))
         try:
             light = _light(shot)
         except UnreadableFrameError as error:
             return Verdict(number, kind, damage, "refused", text=str(error))
         is_wrong = np.abs(light - right) > WRONG_LIGHT if light.shape == right.shape else np.ones(1, bool)
         worst = max(worst, float(is_wrong.mean()))
-    reasons = [why for other, why in found.refused if other == path]
+    reasons = [why for other, why in found.refused if other.name.startswith(path.name)]  # "a.mp4 #3"
     notes = [note for note in found.all_notes if path.name in note]
     if worst > WRONG_PIXELS:
         return Verdict(number, kind, damage, "wrong unsaid", worst, "; ".join([*reasons, *notes]))

@@ -14,10 +14,13 @@ import tifffile
 
 from longexpo_cli.arrays import Array8, Array32
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from tests import clips
 from tests.dng import START
 
 SIZE = (96, 128)
 FRAMES = 3
+VIDEOS = (".mp4",)  # one file is a burst
+VIDEO_FRAMES = 8
 Generator = np.random.Generator
 
 
@@ -54,6 +57,10 @@ def _opencv(path: Path, frame: int, *options: int, deep: bool = False) -> None:
     path.write_bytes(bytes(cv2.imencode(path.suffix, values, options)[1]))
 
 
+def _video(path: Path, frame: int) -> None:
+    clips.write(path, [_pixels(n) for n in range(VIDEO_FRAMES)], options={"qp": "8", "g": "4"})
+
+
 _RESTART = (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
 KINDS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "dng": (".dng", _dng),
@@ -68,6 +75,7 @@ KINDS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "jpeg": (".jpg", _opencv),
     "jpeg progressive": (".jpg", lambda path, n: _opencv(path, n, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)),
     "jpeg restarts": (".jpg", lambda path, n: _opencv(path, n, *_RESTART)),
+    "mp4": (".mp4", _video),
     "jpeg optimized": (".jpg", lambda path, n: _opencv(path, n, cv2.IMWRITE_JPEG_OPTIMIZE, 1)),
 }
 
@@ -76,7 +84,7 @@ def write_burst(folder: Path, kind: str) -> list[Path]:
     """Write a burst of one kind of file, and return its paths."""
     folder.mkdir(parents=True, exist_ok=True)
     ending, write = KINDS[kind]
-    paths = [folder / f"frame_{n}{ending}" for n in range(FRAMES)]
+    paths = [folder / f"frame_{n}{ending}" for n in range(1 if ending in VIDEOS else FRAMES)]
     for n, path in enumerate(paths):
         write(path, n)
     return paths
@@ -87,6 +95,24 @@ def mutant(data: bytes, generator: Generator) -> tuple[str, bytes]:
     names = list(_DAMAGES)
     name = names[int(generator.integers(len(names)))]
     return name, _DAMAGES[name](data, generator)
+
+
+RECIPE = """mode = "background"
+[select]
+trail = 12.0
+[align]
+mesh_cells = 6
+[finish]
+exposure = 0.5
+tone = "flat"
+[write]
+bits = 32
+"""
+
+
+def recipe_mutant(generator: Generator) -> tuple[str, bytes]:
+    """Return what is done to a recipe, and the recipe with that damage."""
+    return mutant(RECIPE.encode(), generator)
 
 
 def _part(data: bytes, generator: Generator) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from longexpo_cli.gpu.device import Device
-from tests.fuzz.judge import Verdict, judge, sound
+from tests.fuzz.judge import Verdict, judge, judge_recipe, sound
 from tests.fuzz.mutants import KINDS
 
 SEED = 1
@@ -34,3 +34,8 @@ def test_damage_that_changes_a_picture_is_said(verdicts: list[Verdict]) -> None:
 
 def test_damage_that_changes_little_refuses_few_frames(verdicts: list[Verdict]) -> None:
     assert sum(verdict.outcome in ("sound", "named") for verdict in verdicts) >= COUNT
+
+
+def test_damaged_recipes_are_refused_or_read_as_they_are_written() -> None:
+    verdicts = [judge_recipe(number, SEED) for number in range(300)]
+    assert {verdict.outcome for verdict in verdicts} == {"refused", "sound"}
