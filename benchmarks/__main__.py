@@ -18,6 +18,7 @@ from benchmarks import (
     peers,
     quality,
     results,
+    scale,
     speed,
     stages,
     the_print,
@@ -35,6 +36,7 @@ PARTS: dict[str, tuple[str, ModuleType]] = {
     "speed": ("Whole renders", speed),
     "stages": ("Stages", stages),
     "faults": ("Batches that are killed", faults),
+    "scale": ("Large batches", scale),
     "peers": ("Comparison with other programs", peers),
 }
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 if TYPE_CHECKING:  # --help must not import them
-    from longexpo_cli.batch import Crew, Job, Outcome
+    from longexpo_cli.batch import Job, Outcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ Examples:
 @click.option("-o", "--output", required=True, type=options.FOLDER, metavar="OUT", help="Output folder.")
 @options.also_option
 @options.workers_option
+@click.option("--scheduler", metavar="ADDRESS", help="Render on the Dask cluster of tcp://HOST:PORT.")
 @click.option("--resume", is_flag=True, help="Skip bursts whose results are whole and would be the same.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
 @click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")
@@ -48,6 +50,7 @@ def command(
     output: Path,
     also: tuple[str, ...],
     workers: int | None,
+    scheduler: str | None,
     resume: bool,
     dry_run: bool,
     log: Path | None,
@@ -63,6 +66,10 @@ def command(
     from longexpo_cli import batch
     from longexpo_cli.files import output_lock
 
+    if scheduler is not None:
+        if ctx.get_parameter_source("workers") is not ParameterSource.DEFAULT:
+            raise click.UsageError("--workers is of this machine; a cluster has the workers started for it")
+        roots, output = tuple(root.absolute() for root in roots), output.absolute()
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     keep = options.recipe_files(ctx)
     run = uuid.uuid4().hex
@@ -87,7 +94,8 @@ def command(
             _LOG.warning("%s: rendered again: %s", job.label, reason)
     if log is not None:
         log.open("a", encoding="utf-8").close()  # or it fails before the first burst
-    failed, skipped, is_logged = _render(ctx, todo, crew, log, recipe)
+    rendering = batch.run(todo, crew) if scheduler is None else _on_cluster(todo, scheduler, roots, output)
+    failed, skipped, is_logged = _render(ctx, todo, rendering, log, recipe)
     skipped += len(jobs) - len(todo)
     if ctx.obj >= 0:
         done = f"{len(jobs) - skipped - failed} rendered, {skipped} skipped, {failed} failed"
@@ -95,20 +103,27 @@ def command(
     ctx.exit(1 if failed or not is_logged else 0)
 
 
+def _on_cluster(
+    jobs: Sequence[Job], scheduler: str, roots: Sequence[Path], output: Path
+) -> Generator[Outcome]:
+    from longexpo_cli import cluster
+
+    return cluster.run(jobs, scheduler, roots, output)
+
+
 def _render(
-    ctx: click.Context, jobs: Sequence[Job], crew: Crew, log: Path | None, recipe: Recipe
+    ctx: click.Context, jobs: Sequence[Job], rendering: Generator[Outcome], log: Path | None, recipe: Recipe
 ) -> tuple[int, int, bool]:
     """Render the jobs, log and print their outcomes.
 
     Return how many failed, how many were found rendered, and whether every line of the log could be written.
     """
-    from longexpo_cli import batch
     from longexpo_cli.observers.progress import BatchProgress
 
     failed, skipped, is_logged = 0, 0, True
     costs = {job.label: job.cost.cpu_s for job in jobs if job.cost is not None}
     progress = BatchProgress([costs.get(job.label) for job in jobs], shown=ctx.obj == 0)
-    with closing(progress), closing(batch.run(jobs, crew)) as outcomes:
+    with closing(progress), closing(rendering) as outcomes:
         for outcome in outcomes:
             is_logged &= log is None or _append(log, outcome, recipe)
             with progress.above():
