@@ -33,6 +33,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "test_memory_estimate.py",
     "test_replay.py",
     "test_synth.py",
+    "test_verify_page.py",
     "vision/test_networks.py",
     "vision/test_saliency.py",
 )
