@@ -19,6 +19,7 @@ from benchmarks import (
     peers,
     quality,
     results,
+    scale,
     speed,
     stages,
     the_print,
@@ -37,6 +38,7 @@ PARTS: dict[str, tuple[str, ModuleType]] = {
     "speed": ("Whole renders", speed),
     "stages": ("Stages", stages),
     "faults": ("Batches that are killed", faults),
+    "scale": ("Large batches", scale),
     "peers": ("Comparison with other programs", peers),
 }
 

@@ -1,9 +1,10 @@
 """A batch of small bursts, some of them broken, is killed at random and resumed: is anything lost or left?
 
-Killed are the batch, one of its workers, or both, by SIGKILL; a batch whose worker alone was killed goes on
-for as long again and is then killed, too. The bursts are copies of a few, so that the pictures can be
-compared, byte for byte, with those that a batch makes of these few when nothing disturbs it. A result that is
-rendered twice changes its file between two looks at it, of which there is one after every kill.
+Killed are the batch, one of its workers, or both, by SIGKILL, some seconds after a random number of results;
+a batch whose worker alone was killed goes on for as long again and is then killed, too. The bursts are copies
+of a few, so that the pictures can be compared, byte for byte, with those that a batch makes of these few when
+nothing disturbs it. A result that is rendered twice changes its file between two looks at it, of which there
+is one after every kill.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ from longexpo_cli.synth.sensor import NOISE, Sensor
 BURSTS, BROKEN, DIFFERENT, KILLS, WORKERS = 200, 10, 6, 20, 2
 SIZE_PX = (120, 160)
 FRAMES = 4
-KILL_AFTER_S = (1.0, 20.0)  # a burst takes a few seconds
+MAX_RESULTS = (
+    15  # that a batch makes before it is killed, on average half as many: twenty times of two hundred
+)
+KILL_AFTER_S = (0.0, 4.0)  # after that, or after the start of a batch: a burst takes a few seconds
+GIVE_UP_S = 600.0
 ORPHANS_END_S = 20.0
 PICTURES = (".foreground.tif", ".foreground.jpg")
 ENDINGS = (*PICTURES, ".foreground.json")
@@ -49,7 +54,7 @@ def main() -> None:
             who = chance.choice(("batch", "worker", "both"))
             kills[who] += 1
             before = stamps(root / "killed")
-            orphans += killed(root, who, chance.uniform(*KILL_AFTER_S))
+            orphans += killed(root, who, chance.randint(0, MAX_RESULTS), chance.uniform(*KILL_AFTER_S))
             changed += different(before, stamps(root / "killed"))
         before, begin = stamps(root / "killed"), time.perf_counter()
         code = run_batch(root, "photos", "killed")
@@ -97,7 +102,7 @@ def burst_name(n: int) -> str:
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
     """Return the inode and the time of change of every file of a result that has its JSON."""
-    found = {path.name: path.stat() for path in folder.glob("b*")}
+    found = {path.name: path.stat() for path in folder.glob("b*") if path.exists()}
     stems = {name.removesuffix(ENDINGS[-1]) for name in found if name.endswith(ENDINGS[-1])}
     whole = {f"{stem}{ending}" for stem in stems for ending in ENDINGS}
     return {name: (one.st_ino, one.st_mtime_ns) for name, one in found.items() if name in whole}
@@ -135,16 +140,24 @@ def run_batch(root: Path, source: str, name: str) -> int:
     return subprocess.run(words, cwd=root, stderr=subprocess.DEVNULL, check=False).returncode
 
 
-def killed(root: Path, who: str, after_s: float) -> int:
-    """Kill a batch, a worker or both, in the end always the batch; return how many processes run on."""
+def killed(root: Path, who: str, results: int, after_s: float) -> int:
+    """Kill a batch, a worker or both, in the end always the batch; return how many processes run on.
+
+    It is killed after_s seconds after it has made some results.
+    """
     with subprocess.Popen(command("photos", "killed"), cwd=root, stderr=subprocess.DEVNULL) as running:
+        wanted, begin = len(stamps(root / "killed")) + results * len(ENDINGS), time.monotonic()
+        while len(stamps(root / "killed")) < wanted and running.poll() is None:
+            time.sleep(0.2)
+            if time.monotonic() - begin > GIVE_UP_S:
+                break
         time.sleep(after_s)
         children = processes_of(running.pid)
         workers = [child for child in children if "resource_tracker" not in words_of(child)]
         if who != "batch" and workers:
             os.kill(workers[0], signal.SIGKILL)
         if who == "worker":
-            time.sleep(after_s / 2)
+            time.sleep(after_s)
             children += processes_of(running.pid)
         running.kill()
         running.wait()

@@ -217,7 +217,7 @@ def plan(
                     device=device,
                     overwrite=overwrite or resume,
                     resume=resume,
-                    cost=burst_estimate.estimate(burst.source, burst.frames, recipe),
+                    cost=burst_estimate.estimate(burst.source, burst.frames, recipe, burst.size_px),
                 )
             )
     if not jobs:
@@ -319,7 +319,7 @@ def run(jobs: Sequence[Job], crew: Crew) -> Generator[Outcome]:
     """
     largest = max((job.cost.memory_bytes for job in jobs if job.cost is not None), default=0)
     return processes.run(
-        _render_next,
+        render_next,
         jobs,
         crew.workers,
         _died,
@@ -363,14 +363,20 @@ def _in_all(jobs: Sequence[Job], crew: Crew, factor: float) -> str:
     return f"about {logs.duration(round(seconds))}{more} by {workers}, up to {largest} each"
 
 
-def _render_next(job: Job) -> Outcome:
-    """Render a burst in a process that may have rendered others: with the kernels that it has compiled."""
+def render_next(job: Job) -> Outcome:
+    """Render a burst in a process that may have rendered others, with the kernels that it has compiled.
+
+    After one that failed they are compiled, or loaded, anew.
+    """
     forget_peak()
     try:
         device = _device(job.device)
     except LongexpoError:
         device = None  # render_one says why
-    return render_one(job, device)
+    outcome = render_one(job, device)
+    if outcome.error:
+        _device.cache_clear()
+    return outcome
 
 
 @cache

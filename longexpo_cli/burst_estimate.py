@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from longexpo_cli import memory_estimate
@@ -42,10 +43,17 @@ class Cost:
         return self.cpu_s / max(min(cores, _CORES_OF_ONE * workers), 1.0)
 
 
-def estimate(source: Path, frames: Sequence[Path], recipe: Recipe) -> Cost | None:
-    """Return the cost of a folder's frames, or of a video if there are none; None where it is not known."""
+def estimate(
+    source: Path, frames: Sequence[Path], recipe: Recipe, size_px: tuple[int, int] | None = None
+) -> Cost | None:
+    """Return the cost of a folder's frames, or of a video if there are none; None where it is not known.
+
+    size_px is the (height, width) of the frames if that is known already.
+    """
+    count = len(frames)
     try:
-        count, size_px = _contents(source, frames, recipe)
+        if size_px is None:
+            count, size_px = _contents(source, frames, recipe)
     except (LongexpoError, OSError):
         return None
     if count < 2 or min(size_px) < 2:
@@ -58,12 +66,16 @@ def cost(count: int, size_px: tuple[int, int], is_raw: bool, recipe: Recipe) -> 
     pixels = size_px[0] * size_px[1]
     low = Grid.low(*size_px, recipe.develop.low_side)
     frame_s = _FRAME_S + (_FRAME_S_PER_MP * pixels + _FRAME_S_PER_LOW_MP * low.height * low.width) / 1e6
-    shot = plain_shot(size_px, cfa="RGGB" if is_raw else None)
-    device_bytes = memory_estimate.estimate(shot, recipe, images=False).total_bytes
-    large = _LIBRARIES_BYTES + device_bytes + _HOST_BYTES_PER_PX * pixels
+    large = _LIBRARIES_BYTES + _device_bytes(size_px, is_raw, recipe) + _HOST_BYTES_PER_PX * pixels
     return Cost(
         count, size_px, _BURST_S + count * frame_s, max(large, _NETWORK_BYTES) + count * _PREVIEW_BYTES
     )
+
+
+@lru_cache  # most bursts of a batch have one size
+def _device_bytes(size_px: tuple[int, int], is_raw: bool, recipe: Recipe) -> int:
+    shot = plain_shot(size_px, cfa="RGGB" if is_raw else None)
+    return memory_estimate.estimate(shot, recipe, images=False).total_bytes
 
 
 def _contents(source: Path, frames: Sequence[Path], recipe: Recipe) -> tuple[int, tuple[int, int]]:

@@ -29,12 +29,14 @@ _MAX_NAMED = 4  # files that a message names
 class Found:
     """A burst: the folder of its frames, or a video, which has no frames.
 
-    is_part: the folder holds other bursts, too, so that the frames have to be named.
+    is_part: the folder holds other bursts, too, so that the frames have to be named. size_px is the (height,
+    width) that the first frame's tags say, None where they do not.
     """
 
     source: Path
     frames: tuple[Path, ...] = ()
     is_part: bool = False
+    size_px: tuple[int, int] | None = None
 
     @property
     def label(self) -> Path:
@@ -66,9 +68,10 @@ def bursts_under(root: Path) -> Iterator[Found]:
 
 def _bursts_in(place: Path, files: Sequence[Path], frames: Sequence[Path]) -> Iterator[Found]:
     """Yield the bursts of a folder's frames, the whole folder where it does not hold several."""
-    whole = Found(place, tuple(frames))
+    first = metadata.glance(frames[0])
+    whole = Found(place, tuple(frames), size_px=first.size_px)
     rest = _other_frames(files, frames)
-    if not rest and not _may_be_several(frames):
+    if not rest and not _may_be_several(frames, first):
         yield whole
         return
     seen = {path: metadata.glance(path) for path in (*frames, *rest)}
@@ -80,7 +83,7 @@ def _bursts_in(place: Path, files: Sequence[Path], frames: Sequence[Path]) -> It
         return
     for part in parts:
         ordered = sorted(part, key=lambda path: names.natural_key(path.name))
-        yield Found(place, tuple(ordered), is_part=True)
+        yield Found(place, tuple(ordered), is_part=True, size_px=seen[ordered[0]].size_px)
 
 
 def _other_frames(files: Sequence[Path], frames: Sequence[Path]) -> list[Path]:
@@ -91,12 +94,12 @@ def _other_frames(files: Sequence[Path], frames: Sequence[Path]) -> list[Path]:
     return others if len(others) > 1 else []
 
 
-def _may_be_several(frames: Sequence[Path]) -> bool:
+def _may_be_several(frames: Sequence[Path], first: Glance) -> bool:
     """Whether names, or cameras and times of the first and the last frame, allow for several bursts."""
     beginnings = Counter(names.beginnings([path.name for path in frames]))
     if sum(count > 1 for count in beginnings.values()) > 1:
         return True
-    first, last = metadata.glance(frames[0]), metadata.glance(frames[-1])
+    last = metadata.glance(frames[-1])
     if first.camera != last.camera or (first.taken is None) != (last.taken is None):
         return True
     if first.taken is not None and last.taken is not None:

@@ -24,6 +24,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "commands/test_replay.py",
     "commands/test_resume.py",
     "commands/test_verify.py",
+    "test_cluster.py",
     "stages/test_align.py",
     "stages/test_blur_paths.py",
     "stages/test_predict.py",
@@ -35,6 +36,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "test_privacy.py",
     "test_replay.py",
     "test_synth.py",
+    "test_verify_page.py",
     "vision/test_networks.py",
     "vision/test_saliency.py",
 )

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from longexpo_cli import options
 from longexpo_cli.recipe import Recipe
 
 if TYPE_CHECKING:  # --help must not import them
-    from longexpo_cli.batch import Crew, Job, Outcome
+    from longexpo_cli.batch import Job, Outcome
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ Examples:
 @options.also_option
 @options.report_option
 @options.workers_option
+@click.option("--scheduler", metavar="ADDRESS", help="Render on the Dask cluster of tcp://HOST:PORT.")
 @click.option("--resume", is_flag=True, help="Skip bursts whose results are whole and would be the same.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
 @click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")
@@ -50,6 +52,7 @@ def command(
     also: tuple[str, ...],
     report: bool,
     workers: int | None,
+    scheduler: str | None,
     resume: bool,
     dry_run: bool,
     log: Path | None,
@@ -65,6 +68,10 @@ def command(
     """
     from longexpo_cli import batch, batch_index
 
+    if scheduler is not None:
+        if ctx.get_parameter_source("workers") is not ParameterSource.DEFAULT:
+            raise click.UsageError("--workers is of this machine; a cluster has the workers started for it")
+        roots, output = tuple(root.absolute() for root in roots), output.absolute()
     index = output / batch_index.NAME if report else None
     jobs = batch.plan(roots, output, recipe, device=device, overwrite=overwrite, resume=resume)
     keep = options.recipe_files(ctx)
@@ -80,26 +87,36 @@ def command(
     if crew.why and ctx.obj >= 0:
         options.say(crew.why, err=True)
     if dry_run:
-        *lines, total = batch.planned_lines(jobs, reasons, resume, crew)
-        for line in lines:
-            options.say(line)
-        options.say(total, err=True)
+        _show(batch.planned_lines(jobs, reasons, resume, crew))
         return
     _tidy(jobs, reasons, resume=resume)
     if index is not None:
         batch_index.refuse_other_page(index, overwrite=overwrite)
     if log is not None:
         log.open("a", encoding="utf-8").close()  # or it fails before the first burst
-    errors, skipped, is_logged = _render(ctx, todo, crew, log, recipe)
+    rendering = batch.run(todo, crew) if scheduler is None else _on_cluster(todo, scheduler, roots, output)
+    errors, skipped, is_logged = _render(ctx, todo, rendering, log, recipe)
     if index is not None:
         batch_index.write(index, jobs, errors)
         if ctx.obj >= 0:
             options.say(index)
-    skipped += len(jobs) - len(todo)
-    if ctx.obj >= 0:
-        done = f"{len(jobs) - skipped - len(errors)} rendered, {skipped} skipped, {len(errors)} failed"
-        options.say(done, err=True)
+    _finish(ctx, len(jobs), skipped + len(jobs) - len(todo), len(errors))
     ctx.exit(1 if errors or not is_logged else 0)
+
+
+def _show(lines: Sequence[str]) -> None:
+    """Print a plan, its last line, the total, as a message."""
+    *bursts, total = lines
+    for line in bursts:
+        options.say(line)
+    options.say(total, err=True)
+
+
+def _finish(ctx: click.Context, count: int, skipped: int, failed: int) -> None:
+    """Say what became of all bursts."""
+    if ctx.obj >= 0:
+        done = f"{count - skipped - failed} rendered, {skipped} skipped, {failed} failed"
+        options.say(done, err=True)
 
 
 def _tidy(jobs: Sequence[Job], reasons: Sequence[str], *, resume: bool) -> None:
@@ -114,20 +131,27 @@ def _tidy(jobs: Sequence[Job], reasons: Sequence[str], *, resume: bool) -> None:
             _LOG.warning("%s: rendered again: %s", job.label, reason)
 
 
+def _on_cluster(
+    jobs: Sequence[Job], scheduler: str, roots: Sequence[Path], output: Path
+) -> Generator[Outcome]:
+    from longexpo_cli import cluster
+
+    return cluster.run(jobs, scheduler, roots, output)
+
+
 def _render(
-    ctx: click.Context, jobs: Sequence[Job], crew: Crew, log: Path | None, recipe: Recipe
+    ctx: click.Context, jobs: Sequence[Job], rendering: Generator[Outcome], log: Path | None, recipe: Recipe
 ) -> tuple[dict[Path, str], int, bool]:
     """Render the jobs, log and print their outcomes.
 
     Return the errors by source, how many were found rendered, and whether every line of the log was written.
     """
-    from longexpo_cli import batch
     from longexpo_cli.observers.progress import BatchProgress
 
     errors, skipped, is_logged = dict[Path, str](), 0, True
     costs = {job.label: job.cost.cpu_s for job in jobs if job.cost is not None}
     progress = BatchProgress([costs.get(job.label) for job in jobs], shown=ctx.obj == 0)
-    with closing(progress), closing(batch.run(jobs, crew)) as outcomes:
+    with closing(progress), closing(rendering) as outcomes:
         for outcome in outcomes:
             is_logged &= log is None or _append(log, outcome, recipe)
             with progress.above():

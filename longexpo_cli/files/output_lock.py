@@ -15,6 +15,7 @@ from longexpo_cli.errors import OutputError
 
 _LOG = logging.getLogger(__name__)
 _STALE_S = 86400.0  # age from which unfinished files of other results are leftovers: no render takes a day
+_WAIT_S = 0.5
 _ATTEMPTS = 10  # to open a lock file
 _UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.(part|old)")  # the names that export.atomic_set gives
 
@@ -44,6 +45,27 @@ def remove_leftovers(sidecar: Path, targets: Sequence[Path]) -> None:
     if _path(sidecar).exists():
         with contextlib.suppress(OutputError), held(sidecar, targets):  # another run may just be writing it
             pass
+
+
+def wait_until_free(sidecar: Path, most_s: float) -> None:
+    """Wait until no other run writes a result, for at most so long: held() says when that is not enough."""
+    begin = time.monotonic()
+    while _is_held(_path(sidecar)) and time.monotonic() - begin < most_s:
+        time.sleep(_WAIT_S)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether another run has a lock file; False where that cannot be told."""
+    try:
+        import fcntl
+
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return False
+    return False
 
 
 def _path(sidecar: Path) -> Path:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
-from longexpo_cli import verification
+import longexpo_cli
+from longexpo_cli import comparison_report, verification
 from longexpo_cli.commands import verify
+from longexpo_cli.gpu.device import Device
+from longexpo_cli.params import parameters
+from longexpo_cli.stages import finish, write
+from longexpo_cli.types import Photograph
 from tests.commands.conftest import Run, listing
 
 MADE = ["street.foreground.json", "street.foreground.print.tif", "street.foreground.tif"]
@@ -81,3 +88,50 @@ def test_a_folder_that_is_no_suite(run: Run, suite: Path, tmp_path: Path) -> Non
 def test_the_limits_are_those_of_the_module() -> None:
     defaults = {param.name: param.default for param in verify.command.params}
     assert (defaults["max_delta_e"], defaults["max_ev"]) == (verification.MAX_DELTA_E, verification.MAX_EV)
+
+
+class _Keep:
+    """Keeps the value that a stage returned."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.value: object = None
+
+    def on_loop(self, stage: str, steps: int) -> None:
+        """Ignored."""
+
+    def on_value(self, stage: str, value: object, index: int | None) -> None:
+        """Keep a value."""
+        self.value = value if stage == self.stage else self.value
+
+
+@pytest.mark.usefixtures("cached_networks")
+def test_one_per_cent_of_each_parameter_of_the_print_is_noticed(
+    shared_burst: Path, tmp_path: Path, one_device: Device
+) -> None:
+    """Also where the program changes and the recipe does not; lift_ev on a dark picture, which it limits."""
+    keep = _Keep("composite")
+    longexpo_cli.render(shared_burst, device=one_device, observers=[keep])
+    assert isinstance(keep.value, Photograph)
+    as_seen = keep.value
+    dark = dataclasses.replace(as_seen, light=as_seen.light / np.float32(100))
+    before = finish.Params()
+    changes = {
+        "exposure_ev": 0.0144,  # 1 % of the light
+        **{name: 1.01 * getattr(before, name) for name in ("contrast", "saturation", "sharpen", "lift_ev")},
+    }
+    assert set(changes) == {one.name for one in parameters(finish.Params) if one.type is float}
+    limits = (verification.MAX_DELTA_E, verification.MAX_EV)
+
+    def written(name: str, photograph: Photograph, params: finish.Params) -> Path:
+        path = tmp_path / f"{name}.print.tif"
+        print_ = finish.finish(one_device, photograph, params, 16)
+        write.write(print_, [write.Target(path, "print")], write.Params())
+        return path
+
+    for name, value in changes.items():
+        of = dark if name == "lift_ev" else as_seen
+        expected = written("before", of, before)
+        assert not comparison_report.judge(name, expected, written("again", of, before), limits).failures
+        after = written(name, of, dataclasses.replace(before, **{name: value}))
+        assert comparison_report.judge(name, expected, after, limits).failures, name
