@@ -52,6 +52,7 @@ class Job:
     dump: Path | None = None
     also: tuple[str, ...] = ()
     report: bool = False
+    is_preview: bool = False
     device: str = "auto"
     overwrite: bool = False
     resume: bool = False
@@ -121,6 +122,8 @@ class Job:
         asked = ("reference", "mask_frame", "points", "frames", "skip", "strict")
         values = {name: getattr(self, name) for name in asked}
         values["points"] = [dataclasses.astuple(point) for point in self.points]
+        if self.is_preview:
+            values["is_preview"] = True
         return {"longexpo": __version__, "mode": recipe.pop("mode"), "recipe": recipe, "asked": values}
 
     def why_render(self) -> str:
@@ -165,6 +168,25 @@ class Outcome:
         """Return the outcome as plain values for JSON."""
         fields = dataclasses.asdict(self)
         return fields | {"source": str(self.source), "outputs": [str(path) for path in self.outputs]}
+
+
+def preview_job(burst: Path, folder: Path | None, *, recipe: Recipe, overwrite: bool, **settings: Any) -> Job:
+    """Return the job of a preview, <burst>.<mode>.preview.jpg in a folder (None: beside the burst).
+
+    It replaces an earlier preview; settings are further fields of a Job.
+    """
+    stem = write.sidecar(burst, recipe.mode, folder).with_suffix("")
+    path = stem.with_name(f"{stem.name}.preview.jpg")
+    before = results.read(path.with_suffix(".json")) or {}
+    is_preview = bool((before.get("asked") or {}).get("is_preview"))
+    return Job(
+        source=burst,
+        output=path,
+        recipe=recipe,
+        overwrite=overwrite or is_preview,
+        is_preview=True,
+        **settings,
+    )
 
 
 def plan(
@@ -313,6 +335,7 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         strict=job.strict,
         device=device,
         print_bits=job.print_bits(),
+        is_reduced=job.is_preview,
         observers=watching,
     )
     said: dict[str, Any] = {}
