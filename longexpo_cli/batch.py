@@ -215,7 +215,10 @@ def plan(
                 )
             )
     if not jobs:
-        raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames and no video")
+        raise BurstError(
+            f"{', '.join(map(str, roots))}: no folder with two or more frames and no video; pass a folder "
+            "above them, `longexpo info FOLDER` says why one is no burst"
+        )
     return jobs
 
 

@@ -258,7 +258,12 @@ def _histogram(area: np.ndarray[Any, Any], marks: Sequence[tuple[str, float]]) -
         side = "end" if x > width * 0.7 else "start"
         y = 14 + 17 * n
         parts.append(
-            tag("path", d=f"M{x} {y + 3}V{base}", class_="mark", stroke_dasharray="4 3" if n == 0 else "none")
+            tag(
+                "path",
+                d=f"M{x} {y + 3}V{base}",
+                class_="mark",
+                stroke_dasharray="4 3" if name == "asked for" else "none",
+            )
         )
         shift = -4 if side == "end" else 4
         parts.append(tag("text", f"{_percent(value)} {name}", x=x + shift, y=y, text_anchor=side))
