@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from longexpo_cli.version import __version__
 
@@ -37,6 +37,7 @@ def render(
     strict: bool = False,
     device: str | Device = "auto",
     print_bits: Literal[8, 16] = 8,
+    is_reduced: bool = False,
     observers: Iterable[Observer] = (),
 ) -> Rendered:
     """Render a burst, a folder of frames or a video, into a long exposure; writes no file.
@@ -52,7 +53,8 @@ def render(
     the last frame to use (None: the burst's), skip frames to leave out. dark is a dark frame or a folder of
     them, whose mean is subtracted from RAW frames. strict makes an error of every dropped frame and of a
     trail that is not as asked for. device is an OpenCL device: its number, a part of its name, "auto", or a
-    Device that bursts share. observers receive every intermediate value (longexpo_cli.watch.Observer).
+    Device that bursts share. is_reduced makes a preview of 512 to 1024 pixels. observers receive every
+    intermediate value (longexpo_cli.watch.Observer).
 
     In the result print.sdr is H W 3 uint8, or uint16 with print_bits = 16, in the profile print.profile,
     print.exposure_ev is how many EV brighter than the light it is exposed, and print.light H W 3 float32,
@@ -75,12 +77,11 @@ def render(
     settings = _settings(recipe, mode)
     chosen = device if isinstance(device, Device) else choose(device)
     logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)
-    picture = None if mask is None else Path(mask)
+    picture, darkness = (None if path is None else Path(path) for path in (mask, dark))
     marks = (reference, picture, mask_frame, tuple(subject))
-    darkness = None if dark is None else Path(dark)
     said = Guidance(*marks, frames, tuple(skip), strict, darkness, tuple(files))
-    watch = Watch(*observers)
-    return pipeline.render(Path(source), settings, chosen, watch, guidance=said, print_bits=print_bits)
+    how: dict[str, Any] = {"guidance": said, "print_bits": print_bits, "is_reduced": is_reduced}
+    return pipeline.render(Path(source), settings, chosen, Watch(*observers), **how)
 
 
 def _settings(recipe: Recipe | None, mode: Mode | None) -> Recipe:

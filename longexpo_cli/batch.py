@@ -67,6 +67,7 @@ class Job:
     dump: Path | None = None
     also: tuple[str, ...] = ()
     report: bool = False
+    is_preview: bool = False
     device: str = "auto"
     overwrite: bool = False
     resume: bool = False
@@ -146,6 +147,8 @@ class Job:
         asked = ("reference", "mask_frame", "points", "frames", "skip", "strict")
         values = {name: getattr(self, name) for name in asked}
         values["points"] = [dataclasses.astuple(point) for point in self.points]
+        if self.is_preview:
+            values["is_preview"] = True
         return {"longexpo": __version__, "mode": recipe.pop("mode"), "recipe": recipe, "asked": values}
 
     def why_render(self) -> str:
@@ -192,6 +195,25 @@ class Outcome:
         return fields | {"source": str(self.source), "outputs": [str(path) for path in self.outputs]}
 
 
+def preview_job(burst: Path, folder: Path | None, *, recipe: Recipe, overwrite: bool, **settings: Any) -> Job:
+    """Return the job of a preview, <burst>.<mode>.preview.jpg in a folder (None: beside the burst).
+
+    It replaces an earlier preview; settings are further fields of a Job.
+    """
+    stem = write.sidecar(burst, recipe.mode, folder).with_suffix("")
+    path = stem.with_name(f"{stem.name}.preview.jpg")
+    before = results.read(path.with_suffix(".json")) or {}
+    is_preview = bool((before.get("asked") or {}).get("is_preview"))
+    return Job(
+        source=burst,
+        output=path,
+        recipe=recipe,
+        overwrite=overwrite or is_preview,
+        is_preview=True,
+        **settings,
+    )
+
+
 def plan(
     roots: Sequence[Path], output: Path, recipe: Recipe, *, device: str, overwrite: bool, resume: bool
 ) -> list[Job]:
@@ -221,7 +243,10 @@ def plan(
                 )
             )
     if not jobs:
-        raise BurstError(f"{', '.join(map(str, roots))}: no folder with two or more frames and no video")
+        raise BurstError(
+            f"{', '.join(map(str, roots))}: no folder with two or more frames and no video; pass a folder "
+            "above them, `longexpo info FOLDER` says why one is no burst"
+        )
     return jobs
 
 
@@ -472,6 +497,7 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         strict=job.strict,
         device=device,
         print_bits=job.print_bits(),
+        is_reduced=job.is_preview,
         observers=watching,
     )
     said: dict[str, Any] = {}

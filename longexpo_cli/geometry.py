@@ -77,6 +77,13 @@ def project(homography: Array64, at: npt.ArrayLike) -> Array64:
     return np.stack([mapped_x, mapped_y], axis=-1)
 
 
+def at_factor(homographies: Array64, factor: float) -> Array64:
+    """Return homographies ... 3 3 between pictures reduced by a factor; (x + 0.5) is divided."""
+    middle = (factor - 1) / 2
+    to_full = np.array([[factor, 0, middle], [0, factor, middle], [0, 0, 1]])
+    return np.asarray(np.linalg.inv(to_full) @ homographies @ to_full, np.float64)
+
+
 def mesh_offset(mesh: Array64, size_px: tuple[int, int], at: npt.ArrayLike) -> Array64:
     """Return the mesh's offset at full-resolution reference points ... x 2, bilinear between corners.
 

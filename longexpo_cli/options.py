@@ -424,6 +424,47 @@ workers_option = click.option(
 )
 
 
+def guidance_options(command: Command) -> Command:
+    """Add the options by which a user says which frames are used, and what the subject is."""
+    added = (
+        click.option(
+            "--reference",
+            type=FrameName(),
+            metavar="N|FILE",
+            help="Frame to align to: its number in `longexpo info`, or its name.",
+            show_default="the sharpest",
+        ),
+        click.option(
+            "--mask",
+            type=EXISTING_FILE,
+            metavar="FILE",
+            help="Picture of the subject, white on black.",
+        ),
+        click.option(
+            "--mask-frame",
+            type=FrameName(),
+            metavar="N|FILE",
+            help="Frame of --mask and --subject.",
+        ),
+        click.option(
+            "--subject",
+            "points",
+            type=SubjectPoint(),
+            multiple=True,
+            metavar="X,Y",
+            help="Point on the subject: px or %; repeatable.",
+        ),
+        click.option("--frames", type=FrameRange(), metavar="A:B", help="First and last frame to use."),
+        click.option(
+            "--skip", type=FrameName(), multiple=True, metavar="N|FILE", help="Leave a frame out; repeatable."
+        ),
+        click.option("--dark", type=EXISTING, metavar="FILE|DIR", help="Dark frames to subtract."),
+    )
+    for option in reversed(added):
+        command = option(command)
+    return command
+
+
 def comparison_options(max_delta_e: float, max_ev: float) -> Callable[[Command], Command]:
     """Return a decorator that adds the options of a comparison: its limits, by default these, and reports."""
     added = (

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli import frames, longer_exposures, memory_estimate
 from longexpo_cli.errors import LongexpoError, StrictError
-from longexpo_cli.geometry import Grid
+from longexpo_cli.files import reduced
+from longexpo_cli.geometry import Grid, at_factor
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import (
@@ -71,14 +73,15 @@ def render(
     mask: Path | None = None,
     guidance: Guidance | None = None,
     print_bits: Literal[8, 16] = 8,
+    is_reduced: bool = False,
 ) -> Rendered:
     """Render a folder of frames or a video; LongexpoError when that is not possible.
 
     guidance is what the user says about the burst; reference and mask are two of its parts. The print's
-    pixels have print_bits.
+    pixels have print_bits. is_reduced makes a preview of it: frames are reduced (files.reduced).
     """
     said = Guidance(reference=reference, mask=mask) if guidance is None else guidance
-    return Renderer(recipe, device, watch, print_bits).render(source, said)
+    return Renderer(recipe, device, watch, print_bits, is_reduced).render(source, said)
 
 
 def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
@@ -93,14 +96,40 @@ def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
         )
 
 
+def reduced_values(
+    burst: Burst, alignment: Alignment, found: Subject, factor: int, low_side: int
+) -> tuple[Burst, Alignment, Subject]:
+    """Return a burst of reduced frames, and the alignment and the subject of full ones in their pixels."""
+    if factor == 1:
+        return burst, alignment, found
+    import cv2
+
+    small = load.with_reduced_frames(burst, factor)
+    grid = Grid.low(*small.shots[0].size_px, low_side)
+    size = (grid.width, grid.height)  # the full frames' low grid may have a row and a column more
+    maps = [cv2.resize(values, size) for values in (found.weight, found.alpha, found.faces)]
+    weight, alpha, faces = (np.asarray(values, np.float32) for values in maps)
+    mapped = replace(
+        alignment,
+        size_px=small.shots[0].size_px,
+        to_frame=at_factor(alignment.to_frame, factor),
+        mesh=None if alignment.mesh is None else alignment.mesh / factor,
+    )
+    return small, mapped, replace(found, weight=weight, alpha=alpha, faces=faces, grid=grid)
+
+
 @dataclass(frozen=True, slots=True)
 class Renderer:
-    """The pipeline, with the recipe, device and observers that all its steps use; the bits of the print."""
+    """The pipeline, with the recipe, device and observers that all its steps use; the bits of the print.
+
+    is_reduced: a preview, whose second pass is of reduced frames (files.reduced); full ones decide.
+    """
 
     recipe: Recipe
     device: Device
     watch: Watch
     print_bits: Literal[8, 16] = 8
+    is_reduced: bool = False
 
     def render(self, source: Path, said: Guidance) -> Rendered:
         """Render a burst (see the function `render`)."""
@@ -109,7 +138,8 @@ class Renderer:
         burst = load.with_dark_frames(choose_frames(burst, said.frames, said.skip), said.dark)
         blur.require_consistent(recipe.blur)
         memory_estimate.require_memory(device, burst, recipe)
-        burst, previews, anchor, low = survey(burst, said.anchor, recipe.develop, device, watch)
+        factor = self.factor(burst)
+        burst, previews, anchor, low = survey(burst, said.anchor, recipe.develop, device, watch, factor)
         requested = None if said.reference is None else frame_number(burst, said.reference)
         if said.marks_subject:
             found, anchor = self.marked_subject(said, burst, previews, anchor, low)
@@ -129,6 +159,8 @@ class Renderer:
         previews.clear()
         if said.strict:
             refuse_dropped(burst, alignment)
+        full_alignment = alignment
+        burst, alignment, found = reduced_values(burst, alignment, found, factor, recipe.develop.low_side)
         reference_mosaic = develop.read(burst.shots[index])
         if index != anchor and not said.marks_subject:
             half = develop.develop(device, reference_mosaic, recipe.develop)
@@ -152,7 +184,13 @@ class Renderer:
         )
         del blurred, sharp
         result = watch("finish", finish.finish(device, photograph, recipe.finish, self.print_bits))
-        return Rendered(result, burst, found, alignment, selection, merged, predictor, trail)
+        return Rendered(result, burst, found, full_alignment, selection, merged, predictor, trail)
+
+    def factor(self, burst: Burst) -> int:
+        """Return by which factor the frames of the second pass are reduced."""
+        if not self.is_reduced:
+            return 1
+        return reduced.factor_for(burst.shots[0].size_px, self.recipe.develop.low_side)
 
     def marked_subject(
         self, said: Guidance, burst: Burst, previews: list[Preview], anchor: int, low: Frame

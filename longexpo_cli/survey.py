@@ -11,7 +11,7 @@ import numpy as np
 from longexpo_cli import frames
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import exposure
+from longexpo_cli.files import exposure, reduced
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
@@ -98,24 +98,31 @@ def choose_frames(burst: Burst, wanted: Range | None, skip: Sequence[Named]) -> 
 
 
 def survey(
-    burst: Burst, requested: int | str | None, params: develop.Params, device: Device, watch: Watch
+    burst: Burst,
+    requested: int | str | None,
+    params: develop.Params,
+    device: Device,
+    watch: Watch,
+    factor: int = 1,
 ) -> tuple[Burst, list[Preview], int, Frame]:
     """Return the burst without its unreadable frames, a preview of each frame, the anchor and its low frame.
 
     The anchor is the frame in which the subject is detected and tracking starts: the requested reference, or
     else the readable frame nearest to the middle of the burst. BurstError when fewer than two frames can be
     read or the requested one is not among them. requested is a number in the burst as loaded, unreadable
-    frames included, or a file name; the anchor counts readable frames only.
+    frames included, or a file name; the anchor counts readable frames only. With a factor above 1 the frames
+    are kept reduced by it, too, so that the second pass need not decode them (files.reduced).
     """
     count = len(burst.shots)
     wanted = count // 2 if requested is None else frame_number(burst, requested)
-    look = _look(burst, wanted, params, device, watch)
+    looking = _Looking(params, device, watch, factor)
+    look = _look(burst, wanted, looking)
     whole = _without_torn_frames(look)
     if whole is not look.burst:
         numbers = [whole.number(n) for n in range(len(whole.shots))]
         nearest = int(np.argmin(np.abs(np.subtract(numbers, burst.number(wanted))))) if numbers else 0
         distance = look.distance or int(burst.number(wanted) not in numbers)
-        look = replace(_look(whole, nearest, params, device, watch), distance=distance)
+        look = replace(_look(whole, nearest, looking), distance=distance)
     if len(look.burst.shots) < 2 or look.anchor_low is None:
         reasons = "; ".join(f"{path.name}: {why}" for path, why in look.burst.refused)
         raise BurstError(f"{burst.source}: fewer than two frames can be read ({reasons})")
@@ -125,11 +132,11 @@ def survey(
         )
     believed = _with_believed_exposures(look)
     if believed is not look.burst:
-        look = replace(_look(believed, look.anchor, params, device, watch), distance=look.distance)
+        look = replace(_look(believed, look.anchor, looking), distance=look.distance)
     look = replace(look, burst=_with_doubts(look))
     corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
-        look = _look(corrected, look.anchor, params, device, watch, is_first=False)
+        look = _look(corrected, look.anchor, looking, is_first=False)
     assert look.anchor_low is not None
     low = watch("develop", look.anchor_low, look.anchor)
     return watch("develop", look.burst), look.previews, look.anchor, low
@@ -156,16 +163,19 @@ class _Look:
     cells: list[Array32]
 
 
-def _look(
-    burst: Burst,
-    wanted: int,
-    params: develop.Params,
-    device: Device,
-    watch: Watch,
-    *,
-    is_first: bool = True,
-) -> _Look:
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """What every look uses."""
+
+    params: develop.Params
+    device: Device
+    watch: Watch
+    factor: int
+
+
+def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True) -> _Look:
     """Decode every frame once; only the first look asks what has to be corrected."""
+    params, device, watch = looking.params, looking.device, looking.watch
     count = len(burst.shots)
     shots: list[Shot] = []
     numbers: list[int] = []
@@ -179,6 +189,8 @@ def _look(
         if isinstance(mosaic, UnreadableFrameError):
             refused.append((mosaic.path, mosaic.why))
             continue
+        if looking.factor > 1:
+            reduced.keep(mosaic, looking.factor)
         half = develop.develop(device, mosaic, params)
         low = develop.low(device, half, params)
         gain = develop.preview_gain(low) if gain is None else gain

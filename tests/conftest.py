@@ -20,6 +20,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "golden",
     "commands/test_batch.py",
     "commands/test_inputs.py",
+    "commands/test_preview.py",
     "commands/test_render.py",
     "commands/test_replay.py",
     "commands/test_resume.py",

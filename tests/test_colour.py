@@ -89,3 +89,13 @@ def test_another_white_is_adapted() -> None:
     xyz = colour.xy_to_xyz(dci, (0.314, 0.351))
     ratio = (bradford @ to_xyz.sum(axis=1)) / (bradford @ xyz.sum(axis=1))
     assert np.abs(to_xyz - np.linalg.inv(bradford) @ np.diag(ratio) @ bradford @ xyz).max() < 1e-12
+
+
+def test_display_p3_is_shown_as_srgb() -> None:
+    grey = np.full((2, 3, 3), 128, np.uint8)
+    assert np.array_equal(colour.as_srgb(grey, "display-p3"), grey)
+    red = np.array([[[200, 100, 100]]], np.uint8)
+    shown = colour.as_srgb(red, "display-p3")[0, 0].astype(int)
+    assert shown[0] > 205
+    assert shown[1] < 98
+    assert colour.as_srgb(red, "srgb") is red

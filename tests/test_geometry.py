@@ -13,6 +13,7 @@ from longexpo_cli.geometry import (
     pull,
     push,
     upright,
+    upright_vectors,
     upright_view,
 )
 
@@ -97,3 +98,15 @@ def test_an_unknown_orientation_is_not_rotated(unknown: int) -> None:
     stored = np.arange(6).reshape(2, 3)
     for turn in (upright, upright_view, as_stored):
         assert np.array_equal(turn(stored, unknown), stored)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("vector", [(1, 0), (0, 1), (-1, 0), (0, -1)])
+def test_a_vector_is_turned_as_the_pixels_are(orientation: int, vector: tuple[int, int]) -> None:
+    vectors = np.zeros((5, 7, 2), np.float32)
+    vectors[2, 3] = vector
+    before, after = np.zeros((2, 5, 7), bool)
+    before[2, 3] = after[2 + vector[1], 3 + vector[0]] = True
+    start, end = (np.argwhere(upright(marked, orientation))[0] for marked in (before, after))
+    found = upright_vectors(vectors, orientation)
+    assert found[tuple(start)].tolist() == (end - start)[::-1].tolist()

@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "render": "Render bursts into long exposures.",
+    "preview": "Print a burst small and quickly, to try options.",
     "batch": "Render every burst under some folders.",
     "info": "Show what a burst contains, without rendering it.",
     "recipe": "Print a recipe: every parameter of every stage, as TOML.",

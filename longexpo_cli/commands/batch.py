@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +104,7 @@ def command(
     ctx.exit(1 if errors or not is_logged else 0)
 
 
-def _show(lines: Sequence[str]) -> None:
+def _show(lines: Iterable[str]) -> None:
     """Print a plan, its last line, the total, as a message."""
     *bursts, total = lines
     for line in bursts:

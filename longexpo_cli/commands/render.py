@@ -28,38 +28,7 @@ Examples:
 @options.also_option
 @options.report_option
 @click.option("--dump", type=options.FOLDER, metavar="DIR", help="Save every intermediate result to DIR.")
-@click.option(
-    "--reference",
-    type=options.FrameName(),
-    metavar="N|FILE",
-    help="Frame to align to: its number in `longexpo info`, or its name.",
-    show_default="the sharpest",
-)
-@click.option(
-    "--mask",
-    type=options.EXISTING_FILE,
-    metavar="FILE",
-    help="Picture of the subject, white on black.",
-)
-@click.option(
-    "--mask-frame",
-    type=options.FrameName(),
-    metavar="N|FILE",
-    help="Frame of --mask and --subject.",
-)
-@click.option(
-    "--subject",
-    "points",
-    type=options.SubjectPoint(),
-    multiple=True,
-    metavar="X,Y",
-    help="Point on the subject: px or %; repeatable.",
-)
-@click.option("--frames", type=options.FrameRange(), metavar="A:B", help="First and last frame to use.")
-@click.option(
-    "--skip", type=options.FrameName(), multiple=True, metavar="N|FILE", help="Leave a frame out; repeatable."
-)
-@click.option("--dark", type=options.EXISTING_OR_INPUT, metavar="FILE|DIR", help="Dark frames to subtract.")
+@options.guidance_options
 @options.strict_option
 @options.null_option
 @options.device_option

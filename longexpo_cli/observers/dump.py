@@ -101,7 +101,9 @@ class Dump:
         self._context = context or Context()
 
     def on_loop(self, stage: str, steps: int) -> None:
-        """Ignored: a dump needs no totals."""
+        """Forget the previews of a survey that is done again: pictures of tracks need one of each frame."""
+        if stage == "develop" and self._context.alignment is None:
+            self._context.previews.clear()
 
     def on_value(self, stage: str, value: object, index: int | None) -> None:
         """Write a value and the pictures that show it."""

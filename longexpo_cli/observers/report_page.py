@@ -12,6 +12,7 @@ import numpy as np
 from longexpo_cli import pages
 from longexpo_cli.geometry import upright, upright_vectors
 from longexpo_cli.gpu.device import Device
+from longexpo_cli.logs import printable
 from longexpo_cli.observers import decisions, pictures
 from longexpo_cli.observers.pictures import Color
 from longexpo_cli.observers.report import BIN_PERCENT, ReportKeeper
@@ -41,7 +42,9 @@ def page(
 
     command has the words that render it again, but for the recipe.
     """
-    name = document["source"].rstrip("/").rsplit("/", 1)[-1]
+    name = _last_part(document["source"].rstrip("/"))
+    if name in ("", ".", ".."):
+        name = _last_part(document["outputs"][0])
     look = {"foreground": "tripod look", "background": "panning look"}[document["mode"]]
     made: list[tuple[str, Markup | None]] = [
         ("Sharp and blurred", _compared(kept, device, recipe)),
@@ -101,7 +104,7 @@ def _notes(notes: Sequence[str]) -> Markup:
 
 
 def _files(document: Mapping[str, Any]) -> Markup:
-    names = [path.rsplit("/", 1)[-1] for path in document["outputs"]]
+    names = [_last_part(path) for path in document["outputs"]]
     items = [tag("li", pages.link(name, pages.name(name))) for name in names if not name.endswith(".html")]
     return tag("ul", *items, class_="files", aria_label="Files of this result")
 
@@ -258,7 +261,12 @@ def _histogram(area: np.ndarray[Any, Any], marks: Sequence[tuple[str, float]]) -
         side = "end" if x > width * 0.7 else "start"
         y = 14 + 17 * n
         parts.append(
-            tag("path", d=f"M{x} {y + 3}V{base}", class_="mark", stroke_dasharray="4 3" if n == 0 else "none")
+            tag(
+                "path",
+                d=f"M{x} {y + 3}V{base}",
+                class_="mark",
+                stroke_dasharray="4 3" if name == "asked for" else "none",
+            )
         )
         shift = -4 if side == "end" else 4
         parts.append(tag("text", f"{_percent(value)} {name}", x=x + shift, y=y, text_anchor=side))
@@ -326,10 +334,12 @@ def _timings(document: Mapping[str, Any]) -> Markup:
 def _recipe(recipe: Recipe, command: Sequence[str]) -> Markup:
     """Return the recipe and the command that render the picture again, to copy."""
     again = shlex.join([*command, "--recipe", "recipe.toml"])
+    is_exact = printable(again) == again
+    odd = "" if is_exact else " In it, bytes of names that are no UTF-8 are written like \\xe9: type them."
     return (
         tag("p", "Save this as recipe.toml:")
         + _to_copy("recipe", recipe.to_toml(), "the recipe")
-        + tag("p", "and render the burst again by:")
+        + tag("p", f"and render the burst again by the command below.{odd}")
         + _to_copy("command", again, "the command")
     )
 
@@ -355,6 +365,10 @@ def _figure(picture: Markup, caption: str, **attributes: str) -> Markup:
 
 def _color(pixel: Array8) -> Color:
     return int(pixel[0]), int(pixel[1]), int(pixel[2])
+
+
+def _last_part(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
 
 
 def _percent(value: float | None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import dark_frames, metadata, pictures, raw, video
+from longexpo_cli.files import dark_frames, metadata, pictures, raw, reduced, video
 from longexpo_cli.geometry import Grid, as_stored, upright
 from longexpo_cli.gpu import develop as kernels
 from longexpo_cli.gpu.device import Device
@@ -48,7 +48,7 @@ def read(shot: Shot) -> Mosaic:
 
     Decoding releases the GIL. UnreadableFrameError when the file is damaged or differs from its header.
     """
-    mosaic = _stored(shot)
+    mosaic = _stored(shot) if shot.reduced_from is None else reduced.read(shot, read)
     if shot.dark is not None:
         mosaic = dark_frames.subtract(mosaic, shot.dark)
     if shot.defects is not None:

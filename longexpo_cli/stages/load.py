@@ -28,6 +28,7 @@ from longexpo_cli.files import (
     order,
     pictures,
     raw,
+    reduced,
     video,
     votes,
 )
@@ -108,6 +109,14 @@ def with_dark_frames(burst: Burst, source: Path | None) -> Burst:
     )
     shots = [replace(shot, dark=dark, defects=hot, notes=(*shot.notes, note)) for shot in burst.shots]
     return replace(burst, shots=tuple(shots))
+
+
+def with_reduced_frames(burst: Burst, factor: int) -> Burst:
+    """Return a burst of frames reduced by a factor in each direction; with 1 the burst itself."""
+    if factor == 1:
+        return burst
+    shots = tuple(reduced.reduce_shot(shot, factor) for shot in burst.shots)
+    return replace(burst, shots=shots, brackets=tuple(reduced.reduce_shot(s, factor) for s in burst.brackets))
 
 
 def _load_folder(source: Path, params: Params, names: Sequence[str]) -> Burst:

@@ -99,3 +99,14 @@ def test_tracks_move_only_where_they_are_seen(folder: Path) -> None:
     assert seen.shape[0] == values.LOW.shape[0] * ZOOM
     assert seen.max() > 200  # a bright path on darkened grey
     assert np.median(seen) == 64
+
+
+def test_pictures_are_drawn_of_a_survey_that_was_done_again(tmp_path: Path) -> None:
+    dump = Dump(tmp_path, Recipe())
+    for _ in range(2):
+        dump.on_loop("develop", values.FRAMES)
+        for number in range(values.FRAMES):
+            dump.on_value("develop", values.preview(), number)
+    dump.on_value("track", values.TRACKS, None)
+    dump.on_value("align", values.ALIGNMENT, None)
+    assert (tmp_path / "06-align-layers.png").exists()

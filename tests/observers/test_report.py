@@ -101,6 +101,27 @@ def test_the_page_says_what_became_of_the_frames_and_how_to_repeat_it(one_device
     assert Recipe.from_toml(recipe[1].replace("&quot;", '"').replace("&#x27;", "'")) == Recipe()
 
 
+@pytest.mark.parametrize(
+    ("source", "title"), [("a/b/", "b"), (".", "out.jpg"), ("..", "out.jpg"), ("/", "out.jpg")]
+)
+def test_the_title_is_a_name(one_device: Device, source: str, title: str) -> None:
+    document = values.document() | {"source": source}
+    page = report_page.page(document, keeper(), one_device, Recipe(), COMMAND)
+    assert f"<title>{title}, tripod look</title>" in page
+    assert "type them" not in page
+
+
+def test_a_command_that_cannot_be_copied_says_so(one_device: Device) -> None:
+    assert "no UTF-8" in burst_page(one_device)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_upright(one_device: Device, orientation: int) -> None:
+    page = report_page.page(values.document(), keeper(orientation), one_device, Recipe(), COMMAND)
+    wide = re.findall(r'alt="The long exposure" width="(\d+)" height="(\d+)"', page)
+    assert wide == [("60", "40") if orientation < 5 else ("40", "60")]
+
+
 def test_a_survey_that_is_done_again_replaces_the_first() -> None:
     kept = ReportKeeper()
     for _ in range(2):
