@@ -52,9 +52,8 @@ def render(
     they were marked on; None is the reference if given, else the frame that fits. frames are the first and
     the last frame to use (None: the burst's), skip frames to leave out. dark is a dark frame or a folder of
     them, whose mean is subtracted from RAW frames. strict makes an error of every dropped frame and of a
-    trail that is not as asked for. device is an OpenCL device: its number, a part of its name, "auto", or a
-    Device that bursts share. is_reduced makes a preview of 512 to 1024 pixels. observers receive every
-    intermediate value (longexpo_cli.watch.Observer).
+    trail that is not as asked for. device is an OpenCL device: its number, part of its name, "auto", or a
+    Device. is_reduced makes a preview. observers receive every intermediate value (watch.Observer).
 
     In the result print.sdr is H W 3 uint8, or uint16 with print_bits = 16, in the profile print.profile,
     print.exposure_ev is how many EV brighter than the light it is exposed, and print.light H W 3 float32,

@@ -64,7 +64,7 @@ class Params:
     )
     accumulate: str = parameter(
         "mean",
-        "what each place keeps of all that passes",
+        "what each place keeps",
         choices=("mean", "lights", "median", "darkest"),
         alias="--accumulate",
     )

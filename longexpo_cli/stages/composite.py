@@ -89,8 +89,8 @@ FLAT_LIGHT = 0.1  # light whose noise variance is the threshold between flat are
 class Params:
     """What of the sharp exposure is shown where something moves."""
 
-    freeze: float = parameter(0.0, "part of the sharp instant that is seen", low=0, high=1, alias="--freeze")
-    subject_sharp: bool = parameter(False, "keep the subject sharp: foreground look", alias="--subject-sharp")
+    freeze: float = parameter(0.0, "part of the sharp instant seen", low=0, high=1, alias="--freeze")
+    subject_sharp: bool = parameter(False, "keep the subject sharp", alias="--subject-sharp")
 
 
 def begin(device: Device, reference: DeviceFrame, mosaic: Mosaic, low: Grid) -> ChangeAccumulator:
