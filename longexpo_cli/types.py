@@ -97,7 +97,8 @@ class Shot:
     is subtracted; line_gain then evens its light. stored_orientation is the EXIF orientation of a file whose
     pixels are stored turned against those of the other frames, else None; size_px and orientation are those
     of the others. is_dated is False where the date in the file is not believed. sensor is the kind of sensor
-    of a RAW file, "linear" where it has three colours for each pixel; "" of pictures and videos.
+    of a RAW file, "linear" where it has three colours for each pixel; "" of pictures and videos. checksum is
+    the CRC-32 of the values that were read, before dark is subtracted; None before, and where it is not used.
     """
 
     path: Path
@@ -127,6 +128,7 @@ class Shot:
     stored_orientation: int | None = None
     is_dated: bool = True
     sensor: SensorKind = ""
+    checksum: int | None = None
 
     @property
     def is_light(self) -> bool:
