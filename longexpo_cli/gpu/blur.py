@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longexpo_cli.gpu.buffers import ACCUMULATOR, BLURRED, FRAME, TANGENTS
+from longexpo_cli.gpu.buffers import BLURRED, FRAME, TANGENTS
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 
@@ -82,7 +82,7 @@ def paths(
     end_weight: DeviceArray | None = None,
     by_speed: bool = True,
 ) -> DeviceArray:
-    """Return total plus one pair's mean light times time_weight, H W 4 float32 (equations 6 and 8).
+    """Add one pair's mean light times time_weight to total, H W 4 float32, and return it (equations 6 and 8).
 
     first and second are encoded frames H W 4 half; lines 2 h w 2 float32 in low pixels; tangents 2 h w 4
     float32 (see `tangents`; each line twice makes straight paths); weight h w float32 is the first frame's
@@ -93,19 +93,17 @@ def paths(
     """
     height, width = total.shape[:2]
     low_height, low_width = weight.shape
-    result = ACCUMULATOR.allocate(device, height, width)
     (first_sampled, second_sampled), defines = device.sampled(first, second)
     device.run(
         "blur_paths",
         (width, height),
-        total=total,
         first=first_sampled,
         second=second_sampled,
         lines=lines,
         tangents=tangents,
         weight=weight,
         end_weight=end_weight or weight,
-        result=result,
+        total=total,
         width=width,
         height=height,
         low_width=low_width,
@@ -119,7 +117,7 @@ def paths(
         by_speed=int(by_speed),
         defines=defines,
     )
-    return result
+    return total
 
 
 def resolve(

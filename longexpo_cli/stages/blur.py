@@ -15,6 +15,7 @@ import numpy as np
 
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
+from longexpo_cli.gpu.buffers import ACCUMULATOR
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.types import (
@@ -58,7 +59,7 @@ def begin(device: Device, shot: Shot, low: Grid, clip_light: float, params: Para
     clip_light is the one that `encode` was called with.
     """
     grid = Grid.over(*shot.size_px, 2)
-    light = device.zeros((*grid.shape, 4), np.float32)
+    light = device.zeros(ACCUMULATOR.shape(*grid.shape), ACCUMULATOR.dtype)
     motion_px = np.zeros(low.shape, np.float32)
     return BlurAccumulator(light, grid, motion_px, low, shot, clip_light, params.soft_gamma)
 
@@ -66,7 +67,8 @@ def begin(device: Device, shot: Shot, low: Grid, clip_light: float, params: Para
 def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
     """Return the accumulator with one more pair of encoded frames; pairs come in time order.
 
-    The pair's light is integrated when its successor is added, or by `finish`.
+    The pair's light is integrated when its successor is added, or by `finish`. The sum on the device is
+    updated in place: use the returned value, not the argument.
     """
     return replace(_integrate_pending(device, total, pair.motion), pending=pair)
 
@@ -74,7 +76,7 @@ def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumula
 def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
     """Integrate the last pair and return the mean light of all pairs, with soft gamma inverted.
 
-    ValueError when no pair was added.
+    The argument's sum is updated in place. ValueError when no pair was added.
     """
     total = _integrate_pending(device, total, following=None)
     if not total.pairs:
