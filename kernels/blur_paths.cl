@@ -110,11 +110,11 @@ inline float4 weighted_sum(FRAME frame, int width, int height, float2 p, Path pa
 
 /* weight and end_weight: the first frame's at the interval's start and end. curve is that of the shutter over the
    part start..stop, its mean 1, used with SHUTTER; middle the mean time of the part's light. */
-__kernel void blur_paths(__global const float *total, FRAME first, FRAME second, __global const float *lines,
-                         __global const float *tangents, __global const float *weight,
-                         __global const float *end_weight, __global const float *curve, __global float *result,
-                         int width, int height, int low_width, int low_height, float half_per_low, float start,
-                         float stop, float middle, float time_weight, float spacing, int max_samples, int by_speed)
+__kernel void blur_paths(FRAME first, FRAME second, __global const float *lines, __global const float *tangents,
+                         __global const float *weight, __global const float *end_weight, __global const float *curve,
+                         __global float *total, int width, int height, int low_width, int low_height,
+                         float half_per_low, float start, float stop, float middle, float time_weight, float spacing,
+                         int max_samples, int by_speed)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -138,7 +138,7 @@ __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
     }
     if (is_still && here.w == 1.0f && there.w == 1.0f) { /* most pixels of many pictures */
         float second_part = second_weight / (first_weight + second_weight);
-        vstore4(before + time_weight * (here + second_part * (there - here)), at, result);
+        vstore4(before + time_weight * (here + second_part * (there - here)), at, total);
         return;
     }
     float4 base = known_light(here, there);
@@ -162,5 +162,6 @@ __kernel void blur_paths(__global const float *total, FRAME first, FRAME second,
     mean.w = 1.0f;
     float confidence = (first_weight * here.w + second_weight * there.w) / (first_weight + second_weight);
     confidence = confidence > FULL_CONFIDENCE ? 1.0f : confidence;
-    vstore4(sum.w > MIN_WEIGHT ? before + time_weight * confidence * mean : before, at, result);
+    if (sum.w > MIN_WEIGHT)
+        vstore4(before + time_weight * confidence * mean, at, total);
 }

@@ -35,11 +35,11 @@ def decode_ahead(burst: Burst, indices: Sequence[int], ahead: int) -> Iterator[t
 
 
 def in_time_order(
-    burst: Burst, indices: Sequence[int], reference: int, mosaic: Mosaic
-) -> Iterator[tuple[int, Mosaic]]:
+    burst: Burst, indices: Sequence[int], reference: int
+) -> Iterator[tuple[int, Mosaic | None]]:
     """Yield (index, mosaic) of the frames in indices and of the reference, in time order.
 
-    mosaic is the reference's, which is decoded already; of the others one is decoded ahead.
+    The reference, which the caller has decoded already, is None; of the others one is decoded ahead.
     UnreadableFrameError when a frame that the first pass could read no longer can be.
     """
     others = sorted({*indices} - {reference})
@@ -47,9 +47,9 @@ def in_time_order(
     for index, decoded in decode_ahead(burst, others, ahead=1):
         if pending and index > reference:
             pending = False
-            yield reference, mosaic
+            yield reference, None
         if isinstance(decoded, UnreadableFrameError):
             raise decoded
         yield index, decoded
     if pending:
-        yield reference, mosaic
+        yield reference, None

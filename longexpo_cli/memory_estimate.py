@@ -61,7 +61,6 @@ MOMENTS: dict[str, Counter[Buffer]] = {
     "blur a pair": _SECOND_PASS
     + Counter(
         {
-            buffers.ACCUMULATOR: 1,  # the sum with this pair
             buffers.LINES: 3,  # of this pair, the one before and the one after
             buffers.TANGENTS: 1,
             buffers.BLEND_WEIGHT: 1,

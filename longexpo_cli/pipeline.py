@@ -169,14 +169,16 @@ class Renderer:
             found = watch("subject", subject.subject(low, recipe.subject), index)
         merged = merge.frames(alignment, recipe.merge)
         longer, burst = longer_exposures.find(burst, reference_mosaic, recipe, device)
-        exposed = self.expose(burst, reference_mosaic, alignment, selection, found, merged, longer)
+        decoded = [reference_mosaic]  # popped: expose holds the only reference and frees it early
+        del reference_mosaic
+        exposed = self.expose(burst, decoded.pop(), alignment, selection, found, merged, longer)
         blurred, changed, sums, predictor, rendered_percent = exposed
         del exposed
         trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
         if said.strict and trail.note:
             raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")
         noisy = [watch("demosaic", demosaic.demosaic(device, sums, recipe.develop.highlights))]
-        del reference_mosaic, sums
+        del sums
         # Popped: denoise holds the only reference to the light and frees it early, 144 MB at 12 MP.
         sharp = watch("denoise", denoise.denoise(device, noisy.pop(), recipe.denoise))
         photograph = watch(
@@ -263,17 +265,15 @@ class Renderer:
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur, selection.pairs)
         half = develop.develop(device, reference_mosaic, recipe.develop)
         changing = composite.begin(device, half, reference_mosaic, low_grid)
-        del half
+        del half, reference_mosaic
         before: tuple[DeviceFrame, Frame] | None = None
         predictor, trail_percent = "", 0.0
-        for index, mosaic in frames.in_time_order(
-            burst, [*run, *merged], selection.reference, reference_mosaic
-        ):
-            if index in merged and index != selection.reference:
+        for index, mosaic in frames.in_time_order(burst, [*run, *merged], selection.reference):
+            if index in merged and mosaic is not None:
                 merging = merge.add(device, merging, mosaic, alignment, index)
                 watch("merge", merging, index)
             if index in run:
-                if index == selection.reference:
+                if mosaic is None:
                     half = self.aligned(changing.reference, alignment, index)
                 else:
                     half = self.aligned(develop.develop(device, mosaic, recipe.develop), alignment, index)

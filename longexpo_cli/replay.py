@@ -231,8 +231,8 @@ def _merge(saved: Saved, request: Request) -> Indexed:
     chosen = alignment.reference
     first = develop.read(burst.shots[chosen])
     total = merge.begin(request.device, first, saved.recipe.develop.highlights)
-    for index, mosaic in frames.in_time_order(burst, merge.frames(alignment, params), chosen, first):
-        if index != chosen:
+    for index, mosaic in frames.in_time_order(burst, merge.frames(alignment, params), chosen):
+        if mosaic is not None:
             total = merge.add(request.device, total, mosaic, alignment, index)
     yield None, merge.finish(request.device, total)
 

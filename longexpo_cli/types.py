@@ -98,7 +98,8 @@ class Shot:
     pixels are stored turned against those of the other frames, else None; size_px and orientation are those
     of the others. is_dated is False where the date in the file is not believed. sensor is the kind of sensor
     of a RAW file, "linear" where it has three colours for each pixel; "" of pictures and videos. reduced_from
-    is the shot as it is in its file, where this one is of a smaller size (files.reduced).
+    is the shot as it is in its file, where this one is of a smaller size (files.reduced). checksum is the
+    CRC-32 of the values that were read, before dark is subtracted; None before, and where it is not used.
     """
 
     path: Path
@@ -129,6 +130,7 @@ class Shot:
     is_dated: bool = True
     sensor: SensorKind = ""
     reduced_from: Shot | None = None
+    checksum: int | None = None
 
     @property
     def is_light(self) -> bool:

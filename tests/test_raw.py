@@ -53,6 +53,46 @@ def test_values_outlive_the_file(tmp_path: Path) -> None:
     assert all(np.array_equal(mosaic, values + np.uint16(n)) for n, mosaic in enumerate(mosaics))
 
 
+@pytest.mark.parametrize("size", [(64, 96), (65, 97)])
+def test_what_was_read_once_is_read_again_without_libraw(
+    tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, values = tmp_path / "a.dng", noisy(*size)
+    write_dng(path, values, DngMetadata(compression="ljpeg"))
+    first = raw.read_mosaic(shot(path))
+    monkeypatch.setattr(raw, "_open", None)
+    again = raw.read_mosaic(first.shot)
+    assert np.array_equal(first.values, values)
+    assert np.array_equal(again.values, values)
+    assert again.values.dtype == first.values.dtype
+    assert again.shot == first.shot
+
+
+def test_where_the_decoders_differ_libraw_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, values = tmp_path / "a.dng", noisy()
+    write_dng(path, values, DngMetadata(compression="ljpeg"))
+    first = raw.read_mosaic(shot(path))
+    monkeypatch.setattr(raw, "_plain_mosaic", lambda path, sensor: values + np.uint16(1))
+    assert np.array_equal(raw.read_mosaic(first.shot).values, values)
+
+
+def test_a_file_that_changes_between_two_passes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.dng"
+    write_dng(path, noisy(), DngMetadata(compression="ljpeg"))
+    first = raw.read_mosaic(shot(path))
+    write_dng(path, noisy() + np.uint16(1), DngMetadata(compression="ljpeg"))
+    with pytest.raises(UnreadableFrameError, match="has changed since it was read first"):
+        raw.read_mosaic(first.shot)
+
+
+def test_only_lossless_mosaics_have_a_checksum(tmp_path: Path) -> None:
+    path = tmp_path / "a.dng"
+    write_dng(path, noisy())
+    assert raw.read_mosaic(shot(path)).shot.checksum is None
+
+
 def test_each_files_own_black_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.dng"
     write_dng(path, noisy(), DngMetadata(black_dn=(64,) * 4))

@@ -199,4 +199,5 @@ def _shot_entry(shot: Shot) -> dict[str, Any]:
     fields = dataclasses.asdict(shot)
     transfer = {"curve": shot.transfer.curve, "gamma": shot.transfer.gamma}  # a table is not for reading
     matrix = shot.camera_to_working.tolist()
+    del fields["checksum"]  # that of values which are not read here
     return fields | {"path": str(shot.path), "camera_to_working": matrix, "transfer": transfer}

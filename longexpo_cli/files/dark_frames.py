@@ -101,7 +101,7 @@ def _read_mean(paths: Sequence[Path], scales: Sequence[float], shot: Shot) -> Ar
     total: Any = 0.0
     for path, scale in zip(paths, scales, strict=True):
         try:
-            mosaic = raw.read_mosaic(replace(shot, path=path))
+            mosaic = raw.read_mosaic(replace(shot, path=path, checksum=None))
         except UnreadableFrameError as error:
             raise BurstError(f"{path}: this dark frame {error.why}") from error
         values = mosaic.values.astype(np.float32)

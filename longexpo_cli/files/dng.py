@@ -27,6 +27,7 @@ _ROW_INTERLEAVE, _COLUMN_INTERLEAVE = 50975, 52547
 _OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on demosaiced values
 
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
+_LOSSLESS_JPEG = 7  # Compression
 _LOSSY_JPEG = 34892  # Compression; LibRaw applies its MapPolynomial
 _JPEG_XL = 52546  # Compression
 _FLOAT = 3  # SampleFormat
@@ -143,6 +144,12 @@ class Sensor:
         """
         is_unmapped = self.compression == _LOSSY_JPEG and not self.is_mapped
         return self.is_float or is_unmapped or self.compression == _JPEG_XL or self.fields != (1, 1)
+
+    @property
+    def is_plain_mosaic(self) -> bool:
+        """Whether LibRaw returns the values of a lossless JPEG as stored: a Bayer pattern without a table."""
+        is_stored = self.compression == _LOSSLESS_JPEG and self.fields == (1, 1) and not self.table.size
+        return is_stored and self.is_mosaic and self.samples == 1 and is_bayer(self.pattern)
 
     @property
     def is_quad(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import math
 import mmap
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -192,8 +193,22 @@ def read_mosaic(shot: Shot) -> Mosaic:
 
     H W or H W 3, uint16, or float32 for DNGs of floats. Decoding releases the GIL. UnreadableFrameError when
     the file is damaged, has no picture, or differs from the shot in size or pattern.
+
+    A lossless DNG is decoded by LibRaw, which notices most damage, and the shot that is returned has a
+    checksum. A shot that has one is decoded in a third of the time by imagecodecs, which gives the same
+    values, or else by LibRaw; UnreadableFrameError when neither gives what was read before.
     """
-    with _source(shot.path) as source:
+    mosaic = _read_mosaic(shot, quickly=shot.checksum is not None)
+    if shot.checksum in (None, mosaic.shot.checksum):
+        return mosaic
+    mosaic = _read_mosaic(shot, quickly=False)
+    if mosaic.shot.checksum != shot.checksum:
+        raise UnreadableFrameError(shot.path, "has changed since it was read first")
+    return mosaic
+
+
+def _read_mosaic(shot: Shot, *, quickly: bool) -> Mosaic:
+    with _source(shot.path, quickly=quickly) as source:
         decoded = _decode(shot.path, source)
         size_px = decoded.values.shape[:2]
         if size_px != shot.size_px:
@@ -202,9 +217,12 @@ def read_mosaic(shot: Shot) -> Mosaic:
             )
         if decoded.cfa != shot.cfa:
             raise UnreadableFrameError(shot.path, "has a different colour pattern than the rest of the burst")
-        values = np.array(decoded.values, order="C")  # a copy: closing the file frees LibRaw's memory
+        # A copy of what LibRaw decoded: closing the file frees its memory.
+        values = np.array(decoded.values, order="C", copy=source.file is not None or None)
         if (values.dtype == np.float32) != shot.is_light:
             raise UnreadableFrameError(shot.path, "has values of another type than the rest of the burst")
+    is_plain = source.sensor is not None and source.sensor.is_plain_mosaic
+    shot = replace(shot, checksum=zlib.crc32(values.data) if is_plain else None)
     white = decoded.stated_white * decoded.scale
     if not _LEAST_WHITE * white <= shot.white_dn <= white * (1 + _MAX_SPREAD):
         shot = replace(shot, white_dn=white)  # of another scale than the file that the shot was measured on
@@ -257,9 +275,12 @@ class _Decoded:
 
 
 @contextmanager
-def _source(path: Path) -> Iterator[_Source]:
-    """Open a file and unpack its values."""
+def _source(path: Path, *, quickly: bool = False) -> Iterator[_Source]:
+    """Open a file and unpack its values; quickly: where it can be, without LibRaw and what it knows."""
     sensor = _dng_sensor(path)
+    if quickly and sensor is not None and (stored := _plain_mosaic(path, sensor)) is not None:
+        yield _Source(None, stored, sensor, _Camera())
+        return
     if sensor is not None and sensor.needs_tifffile:
         try:
             yield _Source(None, tiff_dng.read(path, sensor), sensor, _Camera())
@@ -287,6 +308,20 @@ def _source(path: Path) -> Iterator[_Source]:
                 )
             sensor = None
         yield _Source(file, stored, sensor, camera)
+
+
+def _plain_mosaic(path: Path, sensor: dng.Sensor) -> Any:
+    """Return all values of a DNG with a plain Bayer mosaic, None where LibRaw has to decode it.
+
+    LibRaw also says what is wrong with what cannot be decoded.
+    """
+    if not sensor.is_plain_mosaic:
+        return None
+    _require_possible_jpegs(path, sensor.size_px[0] * sensor.size_px[1])
+    try:
+        return tiff_dng.read(path, sensor)
+    except dng.DngError:
+        return None
 
 
 def _require_possible_jpegs(path: Path, pixels: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from longexpo_cli.arrays import Array64
-from longexpo_cli.gpu.buffers import ACCUMULATOR, BLURRED, FRAME, PACKED_FRAMES, TANGENTS
+from longexpo_cli.gpu.buffers import BLURRED, FRAME, PACKED_FRAMES, TANGENTS
 from longexpo_cli.gpu.device import Device, DeviceArray
 
 MAX_MEDIAN_FRAMES = PACKED_FRAMES.planes  # MAX_FRAMES in kernels/blur_median.cl
@@ -131,20 +131,18 @@ def paths(
     by_speed: bool = True,
     middle: float | None = None,
 ) -> DeviceArray:
-    """Return total plus one pair's mean light times time_weight, H W 4 float32 (equations 6 and 8).
+    """Add one pair's mean light times time_weight to total, H W 4 float32, and return it (equations 6 and 8).
 
     Samples are at most spacing_px half-resolution pixels apart, with at most max_samples per path. by_speed
     weights them by the path's speed as well as by time. middle is the mean time of the light, that of the
     part where it is None.
     """
     height, width = total.shape[:2]
-    result = ACCUMULATOR.allocate(device, height, width)
     shared, defines = along.arguments(device)
     device.run(
         "blur_paths",
         (width, height),
         total=total,
-        result=result,
         middle=0.5 * (along.start + along.stop) if middle is None else middle,
         time_weight=time_weight,
         spacing=spacing_px,
@@ -153,7 +151,7 @@ def paths(
         defines=defines,
         **shared,
     )
-    return result
+    return total
 
 
 def extremes(

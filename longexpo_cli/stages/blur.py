@@ -22,6 +22,7 @@ from longexpo_cli.binned_noise import binned_noise
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu import blur as kernels
+from longexpo_cli.gpu.buffers import ACCUMULATOR
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
 from longexpo_cli.shutter import NAMES as SHUTTERS
@@ -120,9 +121,10 @@ def begin(
     clip_light is the one that `encode` was called with, run the pairs that will be added.
     """
     grid = Grid.over(*shot.size_px, 2)
+    light = device.zeros(ACCUMULATOR.shape(*grid.shape), ACCUMULATOR.dtype)
     motion_px = np.zeros(low.shape, np.float32)
     total = BlurAccumulator(
-        device.zeros((*grid.shape, 4), np.float32),
+        light,
         grid,
         motion_px,
         low,
@@ -146,7 +148,8 @@ def begin(
 def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumulator:
     """Return the accumulator with one more pair of encoded frames; pairs come in time order.
 
-    The pair's light is integrated when its successor is added, or by `finish`.
+    The pair's light is integrated when its successor is added, or by `finish`. The sum on the device is
+    updated in place: use the returned value, not the argument.
     """
     if total.packed is not None:
         return _with_frames(device, total, pair)
@@ -156,7 +159,8 @@ def add(device: Device, total: BlurAccumulator, pair: FramePair) -> BlurAccumula
 def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
     """Integrate the last pair and return the light of all pairs, with soft gamma inverted.
 
-    It is their mean, or what was asked for instead. ValueError when no pair was added.
+    It is their mean, or what was asked for instead. The argument's sum is updated in place. ValueError when
+    no pair was added.
     """
     total = _integrate_pending(device, total, following=None)
     if not total.pairs:

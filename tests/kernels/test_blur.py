@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyopencl as cl
 import pytest
 
 from longexpo_cli.arrays import Array
@@ -80,9 +81,11 @@ def add_pair(
     settings: PathSettings = PathSettings(),
 ) -> Array:
     """Run blur.paths: the accumulator H W 4 plus the light of one pair."""
+    sums = device.empty(total.shape, total.dtype)
+    cl.enqueue_copy(device._queue, sums.buffer, np.ascontiguousarray(total))
     result = blur.paths(
         device,
-        device.upload(total),
+        sums,
         blur.PairPaths(
             device.upload(first),
             device.upload(second),
