@@ -15,7 +15,9 @@ from tests.images import read_image
 
 pytestmark = pytest.mark.usefixtures("cached_networks")
 LOW = ("--develop-low-side", "240")  # that frames of 960 pixels are reduced to a half
-TRAIL_ERROR = 0.1  # of the length rendered: lines are predicted on frames with a little other noise
+TRAIL_ERROR = (
+    0.2  # of the length rendered: lines are predicted on frames with other noise; 16 % in the background look
+)
 TONE_ERROR, FRAMING_PX = 2.0, 0.25  # of 255, the mean; of the preview
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from longexpo_cli.arrays import Array
 from longexpo_cli.gpu import blur
-from longexpo_cli.gpu.device import Device
+from longexpo_cli.gpu.device import Device, DeviceArray
 from tests.reference import blur as reference
 from tests.tolerances import FLOAT32, HALF_RELATIVE, half_rounding, texture_rounding
 
@@ -72,6 +72,13 @@ class PathSettings:
     max_samples: int = 64
 
 
+def writable(device: Device, values: Array) -> DeviceArray:
+    """Return a copy on the device that kernels may change."""
+    copy = device.empty(values.shape, values.dtype)
+    cl.enqueue_copy(device._queue, copy.buffer, np.ascontiguousarray(values))
+    return copy
+
+
 def add_pair(
     device: Device,
     total: Array,
@@ -81,11 +88,9 @@ def add_pair(
     settings: PathSettings = PathSettings(),
 ) -> Array:
     """Run blur.paths: the accumulator H W 4 plus the light of one pair."""
-    sums = device.empty(total.shape, total.dtype)
-    cl.enqueue_copy(device._queue, sums.buffer, np.ascontiguousarray(total))
     result = blur.paths(
         device,
-        sums,
+        writable(device, total),
         blur.PairPaths(
             device.upload(first),
             device.upload(second),

@@ -10,7 +10,7 @@ import pytest
 from longexpo_cli.arrays import Array, Array64
 from longexpo_cli.gpu import blur
 from longexpo_cli.gpu.device import Device
-from tests.kernels.test_blur import SIZES, frame, low_size, random_paths
+from tests.kernels.test_blur import SIZES, frame, low_size, random_paths, writable
 from tests.reference import blur as reference
 from tests.tolerances import FLOAT32, texture_rounding
 
@@ -52,7 +52,7 @@ def test_paths_with_a_shutter_curve_are_their_twin(
 ) -> None:
     total = np.random.default_rng(4).random((*size, 4)).astype(np.float32)
     pair, twins = along(device, [frame(size, 5, True), frame(size, 6)], scale, (start, stop), CURVE)
-    result = blur.paths(device, device.upload(total), pair, 0.6, 0.8, 9, middle=0.4).get()
+    result = blur.paths(device, writable(device, total), pair, 0.6, 0.8, 9, middle=0.4).get()
     times: dict[str, Any] = {"start": start, "stop": stop, "middle": 0.4, "time_weight": 0.6}
     sampling: dict[str, Any] = {"half_per_low": scale, "spacing": 0.8, "max_samples": 9}
     truth = reference.paths(total, curve=CURVE, **times, **sampling, **twins)
