@@ -257,7 +257,10 @@ def available() -> list[Any]:
     except ImportError as error:
         raise DeviceError(f"OpenCL cannot be loaded: {error}") from error
     except cl.Error as error:
-        raise DeviceError(f"no OpenCL platform was found ({error}); pip install 'pyopencl[pocl]'") from error
+        raise DeviceError(
+            f"no OpenCL platform was found ({error}); pip install 'pyopencl[pocl]', or allow the process more "
+            "memory if it is limited"
+        ) from error
 
     def rank(device: Any) -> int:
         if device.type & cl.device_type.GPU:

@@ -72,10 +72,7 @@ def test_curves_are_closer_to_the_truth_than_lines_and_do_not_flicker(
 
 
 def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device) -> None:
-    """Uncovered background is smeared either way; with optical flow, curves still gain more than 1 dB.
-
-    With the network, straight lines are better, so that curves gain less, yet are the closest.
-    """
+    """Uncovered background is smeared either way; curves still gain 2.8 dB, and 1.2 dB with the network."""
     wheel = example(rotating_discs.two_discs(None, 40.0))
     straight_db = {}
     curved_db = {}
@@ -83,9 +80,9 @@ def test_curves_are_closer_to_the_truth_before_a_textured_ground(device: Device)
         lines = [wheel.scene.predicted_field(n, source) for n in range(PAIRS)]
         straight_db[source] = wheel.psnr(wheel.straight(device, lines))
         curved_db[source] = wheel.psnr(wheel.curved(device, lines))
-    assert curved_db["dis"] > straight_db["dis"] + 1
-    assert straight_db["network"] > straight_db["dis"]
-    assert curved_db["network"] > max(straight_db["network"] + 0.5, curved_db["dis"])
+    assert straight_db["dis"] > 35.4 and straight_db["network"] > 35.4
+    assert curved_db["dis"] > straight_db["dis"] + 2
+    assert curved_db["network"] > straight_db["network"] + 0.8
 
 
 def test_a_trail_keeps_its_light(device: Device) -> None:
