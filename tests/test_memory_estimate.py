@@ -60,7 +60,19 @@ def test_every_declared_buffer_is_counted_at_some_moment() -> None:
     declared = {name: b for name, b in vars(buffers).items() if isinstance(b, buffers.Buffer)}
     counted = {b for alive in memory_estimate.MOMENTS.values() for b in alive}
     small = {"LOW_FRAME", "ENERGY"}  # alive with one frame in the first pass, and less than a frame
-    assert {name for name, b in declared.items() if b not in counted} == small
+    kept = {"EXTREME", "PACKED_FRAMES"}  # throughout the second pass, by the accumulation (tested below)
+    assert {name for name, b in declared.items() if b not in counted} == small | kept
+
+
+@pytest.mark.parametrize(("accumulate", "bytes_per_px"), [("lights", 16), ("darkest", 16), ("median", 100)])
+def test_what_accumulations_keep_is_counted(accumulate: str, bytes_per_px: int) -> None:
+    """Of half-resolution pixels; at 12 megapixels and 30 frames a median needs less than 1 GiB."""
+    shot = load.load(SAMPLE, load.Params()).shots[0]
+    large = dataclasses.replace(shot, size_px=(3000, 4000))
+    recipe = Recipe().with_values({("blur", "accumulate"): accumulate})
+    needs = [memory_estimate.estimate(large, one, images=False).total_bytes for one in (Recipe(), recipe)]
+    assert needs[1] - needs[0] == bytes_per_px * 3_000_000
+    assert needs[1] < 1024 * MIB
 
 
 def test_twelve_megapixels_need_half_a_gigabyte_and_three_colours_more() -> None:

@@ -258,8 +258,8 @@ def available() -> list[Any]:
         raise DeviceError(f"OpenCL cannot be loaded: {error}") from error
     except cl.Error as error:
         raise DeviceError(
-            f"no OpenCL platform was found ({error}); pip install 'pyopencl[pocl]', or allow the process more "
-            "memory if it is limited"
+            f"no OpenCL platform was found ({error}); pip install 'pyopencl[pocl]', or allow the process "
+            "more memory if it is limited"
         ) from error
 
     def rank(device: Any) -> int:
