@@ -22,6 +22,7 @@ from longexpo_cli.errors import DumpError, UnreadableFrameError
 from longexpo_cli.geometry import Grid
 from longexpo_cli.gpu.device import Device, choose
 from longexpo_cli.observers.dump import RECIPE, Context, kind_of
+from longexpo_cli.pipeline import Renderer
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.stages import (
     align,
@@ -33,7 +34,6 @@ from longexpo_cli.stages import (
     finish,
     load,
     merge,
-    predict,
     reference,
     select,
     subject,
@@ -60,6 +60,7 @@ from longexpo_cli.types import (
     Tracks,
     Trail,
 )
+from longexpo_cli.watch import Watch
 
 V = TypeVar("V")
 Indexed = Iterator[tuple[int | None, object]]  # frame or pair (None: the burst) and value
@@ -239,10 +240,11 @@ def _merge(saved: Saved, request: Request) -> Indexed:
 
 def _predict(saved: Saved, request: Request) -> Indexed:
     alignment, found = saved.one("align", Alignment), saved.subject
+    renderer = Renderer(saved.recipe, request.device, Watch())
     for pair in saved.one("select", Selection).pairs:
         first, second = (saved.one("align", Frame, n) for n in (pair.first, pair.second))
         around = align.surrounding_motion(alignment, pair.first, pair.second, found)
-        yield pair.second, predict.predict(first, second, saved.recipe.predict, around)
+        yield pair.second, renderer.motion(first, second, around)
 
 
 def _blur(saved: Saved, request: Request) -> Indexed:

@@ -111,6 +111,15 @@ def test_another_recipe_makes_another_value(dumped: Saved, one_device: Device) -
     assert not np.array_equal(print_.sdr, dumped.one("finish", Print).sdr)
 
 
+@pytest.mark.parametrize(("accumulate", "source"), [("median", "none"), ("lights", "dis")])
+def test_motion_is_that_which_the_blur_asks_for(
+    dumped: Saved, one_device: Device, accumulate: str, source: str
+) -> None:
+    recipe = dumped.recipe.with_values({("blur", "shutter"): "box", ("blur", "accumulate"): accumulate})
+    fields = replay("predict", Saved(dumped.folder, recipe), one_device)
+    assert {field.source for field in fields} == {source}
+
+
 def test_a_folder_without_a_dump_is_named(tmp_path: Path) -> None:
     with pytest.raises(DumpError, match="not a folder written by --dump"):
         Saved(tmp_path)
