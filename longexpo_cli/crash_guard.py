@@ -35,6 +35,7 @@ R = TypeVar("R")
 
 COMMANDS = (
     "render",
+    "preview",
     "info",
 )  # those that decode in the process that is started; the others' workers are watched
 EXCEEDED = 98  # exit code of a process that ends itself, as a file exceeds the limits

@@ -193,6 +193,7 @@ def test_modules_in_the_folder_of_the_call_are_not_imported(tmp_path: Path, shar
 @pytest.mark.parametrize(
     ("words", "is_needed"),
     [
+        (["preview", "burst"], True),
         (["render", "a"], True),
         (["-v", "info", "a"], True),
         (["render", "--help"], False),
