@@ -22,6 +22,7 @@ from longexpo_cli.vision import optical_flow
 from longexpo_cli.vision.frame_pair import covered_by_both, fill_from_other, white_level
 from longexpo_cli.vision.motion_network import refine
 from longexpo_cli.vision.optical_flow import magnitude
+from longexpo_cli.vision.patch_matching import patch_matches
 
 MIN_MOTION_PX = 0.15  # low px; shorter lines are within the flow's error and are set to 0
 MAX_HIGHLIGHT = 4.0  # small lights may exceed the white level by this factor in the grey pictures
@@ -115,7 +116,7 @@ def _from_optical_flow(
     static = (static_residual <= noise) | ~optical_flow.changed_mask(one, two, noise)
 
     unexplained = np.where(static | ~covered, np.float32(0), smaller_residual)
-    matches = optical_flow.patch_matches(one, two, unexplained, noise)
+    matches = patch_matches(one, two, unexplained, noise)
     forward, forward_residual = optical_flow.replace_where_better(one, two, forward, matches, noise)
     backward, backward_residual = optical_flow.replace_where_better(two, one, backward, -matches, noise)
     forward_consistent = optical_flow.forward_backward_mask(forward, backward, FORWARD_BACKWARD_PX) & covered

@@ -1,7 +1,7 @@
 """Optical flow between two grey pictures, its checks, and the dominant motion.
 
-Dense inverse search (Kroeger 2016, doi:10.1007/978-3-319-46493-0_29) finds smooth motion. Small objects that
-move farther than their own size, such as lamps at night, are found by patch matching.
+Dense inverse search (Kroeger 2016, doi:10.1007/978-3-319-46493-0_29) finds smooth motion. It misses small
+objects that move farther than their own size, such as lamps at night (patch_matching.py).
 
 Pictures are H W uint8; flow is H W 2 float32, x and y in pixels: target(p + flow(p)) = source(p). Residuals
 and noise are in grey levels.
@@ -24,18 +24,6 @@ RESIDUAL_WINDOW_PX = 5  # wide enough to average noise, narrow enough to keep sm
 
 FORWARD_BACKWARD_RATIO = 0.05  # part of the flow's length that is added to the forward-backward threshold
 REPLACE_RATIO = 0.5  # of the flow's residual: a motion must leave less to replace it
-
-PATCH_RADIUS_PX = 5  # covers a lamp and some of its surroundings
-SEARCH_RADIUS_PX = 64  # largest motion that is searched for
-CELL_PX = 16  # one patch at most in each cell, so that patches are spread over the picture
-MAX_PATCHES = 24  # bounds the time of the search
-SAME_PLACE_PX = 3  # minima of the matching cost nearer than this are one minimum
-MATCH_RATIO = 0.25  # of the cost of no motion: a match must cost less
-UNIQUENESS_RATIO = 0.5  # of the cost of another place: a match that costs less is clearly better,
-SUBPIXEL_COST = 0.25  # unless the other place costs no more than this part of the median: between two pixels
-MAX_EQUAL_MATCHES = 4  # places that match equally well: of a row of lamps the nearest is meant,
-MAX_MINIMA = 16  # that are looked at, slopes of other minima among them
-NEAREST_RATIO = 2.0  # if the next is so many times as far
 
 MIN_FIT_POINTS = 16  # of the dominant motion; too few for an affine fit with outliers
 MAX_FIT_POINTS = 4000  # about, on a regular subset; bounds the time of the fit
@@ -158,102 +146,6 @@ def replace_where_better(
         flow = np.where(is_better[..., None], constant, flow)
         best = np.where(is_better, candidate, best)
     return flow, best
-
-
-def patch_matches(source: Array8, target: Array8, unexplained: Array32, noise: float) -> Array32:
-    """Return the distinct motions N 2, in whole pixels, of small or fast objects that the flow missed.
-
-    Patches around the peaks of unexplained, the flow's residual H W, are searched for in the target, and what
-    is found there is searched for in the source: both motions must agree to within 1 px.
-    """
-    differs = (np.abs(source.astype(np.int16) - target) > noise).astype(np.float32)
-    source_values = source.astype(np.float32)
-    target_values = target.astype(np.float32)
-    motions = []
-    for x, y in _residual_peaks(unexplained, 2 * noise):
-        forward = _match_patch(source_values, target_values, differs, x, y)
-        if forward is None:
-            continue
-        backward = _match_patch(target_values, source_values, differs, x + forward[0], y + forward[1])
-        if backward is None:
-            continue
-        if max(abs(forward[0] + backward[0]), abs(forward[1] + backward[1])) <= 1:
-            motions.append(forward)
-    return np.unique(np.array(motions, np.float32).reshape(-1, 2), axis=0)
-
-
-def _match_patch(
-    source: Array32, target: Array32, differs: Array32, x: int, y: int
-) -> tuple[int, int] | None:
-    """Return the motion x, y of the patch around a pixel of the source; None without a match.
-
-    The cost is the sum of squared differences over the patch's pixels that changed (differs 1). Of places
-    that match about as well, such as lamps of one kind, it is the nearest, if that is far nearer than the
-    others; else the best, if that is clearly better.
-    """
-    import cv2
-
-    top = max(y - PATCH_RADIUS_PX, 0)
-    left = max(x - PATCH_RADIUS_PX, 0)
-    patch = np.s_[top : y + PATCH_RADIUS_PX + 1, left : x + PATCH_RADIUS_PX + 1]
-    area_top = max(top - SEARCH_RADIUS_PX, 0)
-    area_left = max(left - SEARCH_RADIUS_PX, 0)
-    area_radius = PATCH_RADIUS_PX + SEARCH_RADIUS_PX + 1
-    area = target[area_top : y + area_radius, area_left : x + area_radius]
-    cost = cv2.matchTemplate(area, source[patch], cv2.TM_SQDIFF, mask=differs[patch])
-    best, static = float(cost.min()), float(cost[top - area_top, left - area_left])
-    if best > MATCH_RATIO * static:
-        return None
-    places = _matching_places(cost)
-    motions = [(area_left + x - left, area_top + y - top) for x, y in places]
-    nearest, *others = sorted(motions, key=lambda motion: float(np.hypot(*motion)))
-    if not others or np.hypot(*others[0]) >= NEAREST_RATIO * np.hypot(*nearest):
-        return nearest
-    x, y = places[0]
-    cost[_around(x, y)] = np.inf
-    return motions[0] if best <= UNIQUENESS_RATIO * cost.min() else None
-
-
-def _matching_places(cost: Array32) -> list[tuple[int, int]]:
-    """Return the places (x, y) of a matching cost that match about as well as the best, which is the first.
-
-    They are local minima, MAX_EQUAL_MATCHES of them at most.
-    """
-    import cv2
-
-    limit = max(float(cost.min()) / UNIQUENESS_RATIO, SUBPIXEL_COST * float(np.median(cost)))
-    left, places = cost.copy(), list[tuple[int, int]]()
-    for _ in range(MAX_MINIMA):
-        least, _, (x, y), _ = cv2.minMaxLoc(left)
-        if (places and least >= limit) or len(places) == MAX_EQUAL_MATCHES:
-            break
-        if least == cost[_around(x, y)].min():
-            places.append((x, y))
-        left[_around(x, y)] = np.inf
-    return places
-
-
-def _around(x: int, y: int) -> tuple[slice, slice]:
-    """Return the pixels that are the same place as one."""
-    return np.s_[
-        max(y - SAME_PLACE_PX, 0) : y + SAME_PLACE_PX + 1, max(x - SAME_PLACE_PX, 0) : x + SAME_PLACE_PX + 1
-    ]
-
-
-def _residual_peaks(unexplained: Array32, threshold: float) -> list[tuple[int, int]]:
-    """Return the pixels (x, y) of largest residual above a threshold, one per cell, largest first."""
-    height, width = unexplained.shape
-    rows = -(-height // CELL_PX)
-    columns = -(-width // CELL_PX)
-    padded = np.zeros((rows * CELL_PX, columns * CELL_PX), np.float32)
-    padded[:height, :width] = unexplained
-    cells = padded.reshape(rows, CELL_PX, columns, CELL_PX).swapaxes(1, 2).reshape(rows * columns, -1)
-    peak = cells.max(axis=1)
-    largest = np.argsort(-peak, kind="stable")[:MAX_PATCHES]
-    largest = largest[peak[largest] > threshold]
-    row, column = np.divmod(largest, columns)
-    y, x = np.divmod(cells[largest].argmax(axis=1), CELL_PX)
-    return list(zip((column * CELL_PX + x).tolist(), (row * CELL_PX + y).tolist(), strict=True))
 
 
 def dominant_motion(flow: Array32, trusted: Flags) -> Array32:

@@ -13,6 +13,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array8, Array32, Array64, Flags, Indices
 from longexpo_cli.vision import optical_flow
+from longexpo_cli.vision.patch_matching import patch_matches
 
 WINDOW_PX = 9  # side of the window of a place; movers of 0.3 % of 320 x 240 pixels are 17 wide
 MAX_PLACES = 4000  # per pair of pictures; more are thinned evenly, which bounds the time
@@ -65,7 +66,7 @@ def _flow(first: Array8, second: Array8) -> tuple[Array32, Flags]:
     static = optical_flow.residual(first, second)
     left = np.minimum(optical_flow.residual(first, second, flow), static)
     noise = max(NOISE_FACTOR * float(np.percentile(left, NOISE_PERCENTILE)), MIN_CONTRAST)
-    motions = optical_flow.patch_matches(first, second, left, noise)
+    motions = patch_matches(first, second, left, noise)
     if len(motions):
         flow, _ = optical_flow.replace_where_better(first, second, flow, motions, noise)
     return flow, optical_flow.changed_mask(first, second, noise)

@@ -8,6 +8,7 @@ import pytest
 
 from longexpo_cli.arrays import Array8, Array32
 from longexpo_cli.vision import optical_flow
+from longexpo_cli.vision.patch_matching import patch_matches
 
 MOTION = (3.0, -2.0)  # px, x and y
 
@@ -131,7 +132,7 @@ def test_a_lamp_is_found_by_patch_matching_and_replaces_the_flow() -> None:
     first = with_lamp(30, 40)
     second = with_lamp(70, 50)
     unexplained = optical_flow.residual(first, second)
-    matches = optical_flow.patch_matches(first, second, unexplained, 4.0)
+    matches = patch_matches(first, second, unexplained, 4.0)
     assert [40.0, 10.0] in matches.tolist()
     flow, residual = optical_flow.replace_where_better(first, second, constant(0, 0), matches, 4.0)
     assert np.array_equal(flow[41, 31], [40, 10])
@@ -145,7 +146,7 @@ def test_of_two_equal_lamps_neither_is_a_match() -> None:
     second[20:24, 70:74] = 250
     second[second == 250] = 230  # with the same brightness either would match exactly
     unexplained = optical_flow.residual(first, second)
-    assert optical_flow.patch_matches(first, second, unexplained, 4.0).shape == (0, 2)
+    assert patch_matches(first, second, unexplained, 4.0).shape == (0, 2)
 
 
 def test_the_dominant_motion_is_affine_and_ignores_outliers() -> None:
