@@ -64,7 +64,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def render(
-    source: Path,
+    source: Path | Burst,
     recipe: Recipe,
     device: Device,
     watch: Watch,
@@ -75,7 +75,7 @@ def render(
     print_bits: Literal[8, 16] = 8,
     is_reduced: bool = False,
 ) -> Rendered:
-    """Render a folder of frames or a video; LongexpoError when that is not possible.
+    """Render a folder of frames, a video or a loaded burst; LongexpoError when that is not possible.
 
     guidance is what the user says about the burst; reference and mask are two of its parts. The print's
     pixels have print_bits. is_reduced makes a preview of it: frames are reduced (files.reduced).
@@ -131,10 +131,11 @@ class Renderer:
     print_bits: Literal[8, 16] = 8
     is_reduced: bool = False
 
-    def render(self, source: Path, said: Guidance) -> Rendered:
+    def render(self, source: Path | Burst, said: Guidance) -> Rendered:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
-        burst = watch("load", load.load(source, recipe.load, said.files))
+        loaded = source if isinstance(source, Burst) else load.load(source, recipe.load, said.files)
+        burst = watch("load", loaded)
         burst = load.with_dark_frames(choose_frames(burst, said.frames, said.skip), said.dark)
         blur.require_consistent(recipe.blur)
         memory_estimate.require_memory(device, burst, recipe)

@@ -32,7 +32,9 @@ from longexpo_cli.geometry import Grid
 
 Mode = Literal["foreground", "background"]
 SensorKind = Literal["", "Bayer", "quad Bayer", "X-Trans", "monochrome", "linear"]
-TimestampSource = Literal["exif with fractions", "exif whole seconds", "file names", "file order", "video"]
+TimestampSource = Literal[
+    "exif with fractions", "exif whole seconds", "file names", "file order", "video", "caller"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Shot:
     of a RAW file, "linear" where it has three colours for each pixel; "" of pictures and videos. reduced_from
     is the shot as it is in its file, where this one is of a smaller size (files.reduced). checksum is the
     CRC-32 of the values that were read, before dark is subtracted; None before, and where it is not used.
+    light H W 3 float32 is that of a frame in memory, which has no file: path is only its name.
     """
 
     path: Path
@@ -131,6 +134,7 @@ class Shot:
     sensor: SensorKind = ""
     reduced_from: Shot | None = None
     checksum: int | None = None
+    light: Array32 | None = None
 
     @property
     def is_light(self) -> bool:
@@ -361,6 +365,11 @@ class Alignment:
     def kept(self, frame: int) -> bool:
         """Whether the frame may be used."""
         return not self.reject_reason[frame]
+
+    @property
+    def kept_count(self) -> int:
+        """How many frames may be used."""
+        return sum(not why for why in self.reject_reason)
 
     def mesh_of(self, frame: int) -> Array64 | None:
         """The frame's mesh, or None."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # --help must not import it
 
 _BUDGET_S = 0.75  # of one core, to read small pictures of some frames
 _GUESS_ERRS = 1.5  # factor by which a guess of the trail may be wrong
+_DARK_EV = 6.0  # exposure value at ISO 100 of lit halls; lit streets are at 3 to 5
+_STARS_S = 8.0  # exposure from which on, on a tripod in the dark, stars are what moves
+_BY_WHAT_MOVES = ("water", "waterfall", "crowd", "traffic")  # presets that small pictures do not tell apart
 _NOTABLE_SCALE = 0.03  # from which on a difference in exposure is shown: half a tenth of a stop
 
 
@@ -31,8 +34,8 @@ Examples:
 def command(burst: Path, as_json: bool) -> None:
     """Show what BURST contains (times, exposures, size, camera), the files that are skipped, and guesses.
 
-    How the camera and the scene move, and how long the trail will be, is guessed from small pictures of a few
-    frames; what is not certain is not guessed.
+    How the camera and the scene move, how long the trail will be, and which presets fit is guessed from small
+    pictures of a few frames; what is not certain is not guessed.
     """
     from longexpo_cli.files import export
     from longexpo_cli.stages import load
@@ -45,6 +48,9 @@ def command(burst: Path, as_json: bool) -> None:
     _print(found)
     for line in (_camera_line(found), _motion_line(motion, seen_in), _trail_line(found, motion)):
         click.echo(line)
+    names, why = _presets(found, motion)
+    if names:
+        click.echo(f"preset: {', '.join(names)} ({why})")
 
 
 def _print(found: Burst) -> None:
@@ -107,6 +113,28 @@ def _trail_entry(burst: Burst, motion: Motion) -> dict[str, Any]:
     return entry
 
 
+def _presets(burst: Burst, motion: Motion) -> tuple[tuple[str, ...], str]:
+    """Return the presets that fit and why; none where nothing is known of what moves."""
+    if motion.camera == "panning":
+        return ("panning",), "the camera pans"
+    first = burst.shots[0]
+    value = _exposure_value(first)
+    if value is not None and value < _DARK_EV:
+        stars = (first.exposure_s or 0.0) >= _STARS_S and motion.camera == "tripod"
+        names = ("stars",) if stars else ("lights", *_BY_WHAT_MOVES)
+        return names, f"it is dark, exposure value {value:.1f} at ISO 100; by what moves"
+    if motion.unknown or not motion.moving:
+        return (), ""
+    return _BY_WHAT_MOVES, "by what moves"
+
+
+def _exposure_value(shot: Shot) -> float | None:
+    """Return the exposure value at ISO 100, log2(N^2 / t) - log2(ISO / 100); None where it is not known."""
+    if not (shot.exposure_s and shot.iso and shot.f_number):
+        return None
+    return math.log2(shot.f_number**2 / shot.exposure_s * 100 / shot.iso)
+
+
 def _guess_entry(burst: Burst, motion: Motion, seen_in: str) -> dict[str, Any]:
     from longexpo_cli.files.camera_kind import camera_kind
 
@@ -125,6 +153,7 @@ def _guess_entry(burst: Burst, motion: Motion, seen_in: str) -> dict[str, Any]:
             "unknown": motion.unknown or None,
         },
         "trail_guess": _trail_entry(burst, motion),
+        "preset_guess": list(_presets(burst, motion)[0]),
     }
 
 
@@ -199,5 +228,5 @@ def _shot_entry(shot: Shot) -> dict[str, Any]:
     fields = dataclasses.asdict(shot)
     transfer = {"curve": shot.transfer.curve, "gamma": shot.transfer.gamma}  # a table is not for reading
     matrix = shot.camera_to_working.tolist()
-    del fields["checksum"]  # that of values which are not read here
+    del fields["checksum"], fields["light"]  # of values that are not read here, and not in memory
     return fields | {"path": str(shot.path), "camera_to_working": matrix, "transfer": transfer}

@@ -15,7 +15,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import AlignmentError
-from longexpo_cli.geometry import project
+from longexpo_cli.geometry import project, pull, push
 from longexpo_cli.gpu import align as gpu
 from longexpo_cli.gpu.device import Device, DeviceArray
 from longexpo_cli.params import parameter
@@ -97,17 +97,98 @@ def align(
     """Return the pull maps of all frames, with a residual and a reason of rejection each.
 
     previews are the frames' pictures, by which the foreground look judges its maps; without any, the tracks
-    alone decide.
+    alone decide. Where frames cannot be registered to the reference, which may be at an end of the burst, all
+    are registered to the one that shares most tracks with the others, and their maps taken from it to the
+    reference; whichever keeps more frames is returned.
 
     A rejected frame has the identity and no mesh. In the background look, frames beyond the one where the
     subject is lost are rejected too. AlignmentError when too few frames are left, when all neighbours of the
     reference are rejected, or, in the background look, when nothing is found that could stay fixed.
     """
-    trajectories = Trajectories.from_tracks(tracks, reference)
     if params.method != "auto":
         if params.method == "tripod":
+            trajectories = Trajectories.from_tracks(tracks, reference)
             _require_still(trajectories, mode, previews, params)
         return _unaligned(tracks, mode, reference)
+    pivot = _most_connected(tracks)
+    try:
+        found = _registered(tracks, mode, reference, params, previews)
+    except AlignmentError:
+        if pivot == reference:
+            raise
+        found = None
+    if found is not None and (pivot == reference or not any(found.reject_reason)):
+        return found
+    try:
+        other = seen_from(_registered(tracks, mode, pivot, params, previews), reference)
+    except AlignmentError:
+        if found is None:
+            raise
+        return found
+    return other if found is None or other.kept_count > found.kept_count else found
+
+
+def _most_connected(tracks: Tracks) -> int:
+    """Return the frame that has most tracks in common with that frame with which it has fewest."""
+    seen = tracks.seen.astype(np.float64)
+    return int((seen @ seen.T).min(axis=1).argmax())
+
+
+def seen_from(alignment: Alignment, reference: int) -> Alignment:
+    """Return an alignment in the geometry of another of its frames.
+
+    Residuals are of both maps, independent. AlignmentError when it or all of its neighbours are rejected.
+    """
+    if not alignment.kept(reference):
+        raise AlignmentError(
+            f"frame {reference}, to which the others are aligned, is rejected: "
+            f"{alignment.reject_reason[reference]}; choose another one with --reference"
+        )
+    require_enough_frames(alignment.reject_reason, reference, alignment.mode)
+    to_reference = np.asarray(np.linalg.inv(alignment.to_frame[reference]), np.float64)
+    kept = np.array([alignment.kept(n) for n in range(len(alignment.to_frame))])
+    maps = np.where(kept[:, None, None], alignment.to_frame @ to_reference, alignment.to_frame)
+    maps /= maps[:, 2:, 2:]
+    maps[reference] = np.eye(3)
+    mesh, surroundings = alignment.mesh, alignment.surroundings
+    if mesh is not None:
+        mesh = _mesh_seen_from(alignment, reference, maps)
+    if surroundings is not None:
+        surroundings = surroundings @ np.linalg.inv(surroundings[reference])
+    of_reference = np.nan_to_num(alignment.residual_px[reference])
+    residual_px = np.hypot(alignment.residual_px, of_reference)
+    residual_px[reference] = 0.0
+    return replace(
+        alignment,
+        reference=reference,
+        to_frame=maps,
+        mesh=mesh,
+        residual_px=residual_px,
+        surroundings=surroundings,
+    )
+
+
+def _mesh_seen_from(alignment: Alignment, reference: int, maps: Array64) -> Array64:
+    """Return the mesh T gh gw 2 that takes another frame's pixels where an alignment takes them."""
+    size_px, offsets = alignment.size_px, cast(Array64, alignment.mesh)
+    rows, columns = offsets.shape[1:3]
+    x, y = (
+        np.linspace(0, side, count) - 0.5 for side, count in zip(size_px[::-1], (columns, rows), strict=True)
+    )
+    corners = np.stack(np.meshgrid(x, y), axis=-1)
+    before = push(alignment.to_frame[reference], offsets[reference], size_px, corners)
+    result = np.zeros_like(offsets)
+    for n in (n for n in range(len(maps)) if n != reference and alignment.kept(n)):
+        there = pull(alignment.to_frame[n], offsets[n], size_px, before)
+        result[n] = there - project(maps[n], corners)
+    return result
+
+
+def _registered(
+    tracks: Tracks, mode: Mode, reference: int, params: Params, previews: Sequence[Preview]
+) -> Alignment:
+    """Return the frames registered to a reference (see `align`)."""
+    trajectories = Trajectories.from_tracks(tracks, reference)
     normalization = trajectories.normalization
     explained, corner_px, relative_motion, surroundings, note = None, None, None, None, ""
     frames = range(len(tracks.seen))

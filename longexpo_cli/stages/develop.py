@@ -58,7 +58,9 @@ def read(shot: Shot) -> Mosaic:
 
 
 def _stored(shot: Shot) -> Mosaic:
-    """Return a shot's sensor values as they are in its file."""
+    """Return a shot's sensor values as they are in its file, or in memory."""
+    if shot.light is not None:
+        return Mosaic(shot.light, shot)
     if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:

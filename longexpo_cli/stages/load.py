@@ -14,10 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from longexpo_cli import colour
+from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import (
     copies,
@@ -93,6 +96,70 @@ def load(source: Path, params: Params, names: Sequence[str] = ()) -> Burst:
         raise BurstError(f"{source}: no such folder or file")
     what = "is a single image" if folder.is_supported(source) else "is not a supported video"
     raise BurstError(f"{source}: {what}; pass a folder of frames or a video")
+
+
+def in_memory(
+    light: Sequence[npt.NDArray[np.floating[Any]]],
+    start_s: Sequence[float],
+    exposure_s: float | None = None,
+    space: Literal["rec2020", "srgb", "display-p3"] = "rec2020",
+    noise: NoiseProfile = _PICTURE_NOISE,
+) -> Burst:
+    """Return a burst of frames in memory: light H W 3 float, linear, 1.0 = white, in order of time.
+
+    start_s are the starts of the exposures in seconds, rising; exposure_s is the length of each, None if
+    unknown. space says which primaries the light has. noise is its variance: scale times light plus offset.
+    Arrays of contiguous float32 up to 1.0 are not copied: do not change them before the render is done. A
+    channel at 1.0 is taken for clipped, or at the brightest value of all frames if that is above. BurstError
+    for frames that do not fit together, are not linear light, or have values that are no numbers, and for
+    times that do not rise.
+    """
+    frames = [_light_of(number, values) for number, values in enumerate(light)]
+    if len(frames) < 2:
+        raise BurstError(f"frames in memory: there is {len(frames)}; a burst needs two or more")
+    if len(start_s) != len(frames):
+        raise BurstError(
+            f"frames in memory: {len(start_s)} times for {len(frames)} frames; give one for each"
+        )
+    if not np.isfinite(start_s).all() or (np.diff(start_s) <= 0).any():
+        raise BurstError("frames in memory: their times do not rise; give seconds, in order")
+    for number, frame in enumerate(frames):
+        if frame.shape != frames[0].shape:
+            other, first = (f"{values.shape[1]} x {values.shape[0]}" for values in (frame, frames[0]))
+            raise BurstError(f"frames in memory: frame {number} has {other} pixels, frame 0 has {first}")
+    white = max(1.0, *(float(frame.max()) for frame in frames))
+    shot = replace(
+        _picture_shot(
+            _FrameFile(Path("frame"), (frames[0].shape[0], frames[0].shape[1]), 1, metadata.Header())
+        ),
+        timestamp_source="caller",
+        exposure_s=exposure_s,
+        transfer=Transfer("decoded"),
+        wb_gains=(white, white, white),
+        camera_to_working=colour.between(space, "rec2020"),
+        noise=NoiseProfile(noise.scale / white, noise.offset / white**2),
+        notes=(),
+    )
+    if white > 1:
+        frames = [frame / np.float32(white) for frame in frames]
+    shots = [
+        replace(shot, path=Path(f"frame {number}"), start_s=float(time - start_s[0]), light=frame)
+        for number, (frame, time) in enumerate(zip(frames, start_s, strict=True))
+    ]
+    return Burst(Path("frames in memory"), tuple(shots), (), (), order="as given")
+
+
+def _light_of(number: int, values: npt.NDArray[Any]) -> Array32:
+    """Return a frame in memory as contiguous float32; BurstError when it is not linear light."""
+    if values.ndim != 3 or values.shape[2] != 3 or not np.issubdtype(values.dtype, np.floating):
+        raise BurstError(
+            f"frames in memory: frame {number} is {values.dtype} of shape {values.shape}; pass linear light, "
+            "H W 3 float, 1.0 = white"
+        )
+    light = np.ascontiguousarray(values, np.float32)
+    if not np.isfinite(light).all():
+        raise BurstError(f"frames in memory: frame {number} has values that are no numbers")
+    return light
 
 
 def with_dark_frames(burst: Burst, source: Path | None) -> Burst:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import AlignmentError
-from longexpo_cli.geometry import Grid, project
+from longexpo_cli.geometry import Grid, project, pull, push
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.registration import joint
-from longexpo_cli.stages.align import Params, align, surrounding_motion, warp
+from longexpo_cli.stages import develop, load, subject, track
+from longexpo_cli.stages.align import Params, align, seen_from, surrounding_motion, warp
+from longexpo_cli.survey import survey
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Subject, Tracks
+from longexpo_cli.watch import Watch
 from tests.registration.simulated_tracks import (
     CENTER,
     HEIGHT,
@@ -180,6 +184,53 @@ def test_tracks_that_start_later_align_frames_without_tracks_of_the_reference() 
         there = cohorts[-1].at_px[14][:50] - (400.0 * (14 - n), 0)
         back = project(np.asarray(np.linalg.inv(alignment.to_frame[n])), there)
         assert np.abs(sweep(n, back) - there).max() < 0.6 * SCALE
+
+
+SAMPLES = Path(__file__).parent.parent.parent / "sample_bursts"
+
+
+@pytest.mark.parametrize("name", ["traffic", "overtaking"])
+def test_a_reference_at_an_end_of_the_burst_loses_no_frames(name: str, one_device: Device) -> None:
+    burst = load.load(SAMPLES / name, load.Params())
+    burst, previews, anchor, low = survey(burst, None, develop.Params(), one_device, Watch())
+    found = subject.subject(low, subject.Params())
+    size_px = burst.shots[0].size_px
+    tracks = track.track(previews, found, anchor, "foreground", size_px, track.Params())
+    last = len(burst.shots) - 1
+    at_end, central = (align(tracks, "foreground", n, Params(), previews) for n in (last, anchor))
+    assert at_end.reference == last
+    assert at_end.reject_reason == central.reject_reason == ("",) * (last + 1)
+    corners = np.array([[0, 0], [size_px[1] - 1, 0], [0, size_px[0] - 1], [size_px[1] - 1, size_px[0] - 1]])
+    for n in range(last):
+        there = project(central.to_frame[n] @ np.linalg.inv(central.to_frame[last]), corners)
+        assert np.abs(project(at_end.to_frame[n], corners) - there).max() < 1.5
+
+
+def test_an_alignment_is_seen_from_another_frame() -> None:
+    def bent(n: int, at: Array64) -> Array64:
+        return drift(n, at) + np.stack([3 * np.sin(at[:, 1] / 900 + n), np.zeros(len(at))], axis=-1)
+
+    simulator = TrackSimulator(9, 4)
+    alignment = align(simulator.moving_layer(simulator.random_points(900), bent), "foreground", 4, Params())
+    assert alignment.mesh is not None
+    other = seen_from(alignment, 7)
+    assert (other.reference, other.kept_count) == (7, 9)
+    assert np.array_equal(other.to_frame[7], np.eye(3)) and other.residual_px[7] == 0
+    assert other.mesh is not None and not other.mesh[7].any()
+    at = np.random.default_rng(0).uniform((300, 300), (WIDTH - 300, HEIGHT - 300), (200, 2))
+    for n in range(9):
+        before = push(alignment.to_frame[7], alignment.mesh_of(7), SIZE, at)
+        there = pull(alignment.to_frame[n], alignment.mesh_of(n), SIZE, before)
+        assert np.abs(pull(other.to_frame[n], other.mesh_of(n), SIZE, at) - there).max() < 0.15
+
+
+def test_an_alignment_is_not_seen_from_a_rejected_frame() -> None:
+    simulator = TrackSimulator(9, 4)
+    tracks = simulator.moving_layer(simulator.random_points(300), drift)
+    tracks.at_px[7] += np.random.default_rng(0).normal(0, 400, tracks.at_px[7].shape)
+    alignment = align(tracks, "foreground", 4, Params())
+    with pytest.raises(AlignmentError, match="frame 7, to which the others are aligned, is rejected"):
+        seen_from(alignment, 7)
 
 
 def test_a_frame_that_went_wrong_is_dropped_and_named() -> None:
