@@ -1,4 +1,4 @@
-"""The noise of half-resolution light, from what a shot says of its samples."""
+"""The scale of noise that has a square root, and the noise of half-resolution light."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from longexpo_cli.types import Shot
 CFA_VARIANCE = (0.390625, 0.1953125, 0.390625)
 PICTURE_VARIANCE = (0.09765625,) * 3
 MIN_SCALE = 1e-9  # of the noise variance: pictures without noise have a square root, too
+MAX_OFFSET = 1.0  # light, over the scale: a noise that hardly grows with light has no square root; white is 1
 
 
 def noise_scale(shot: Shot) -> float:
-    """Return the slope of a shot's noise variance, above 0."""
-    return max(shot.noise.scale, MIN_SCALE)
+    """Return the slope of a shot's noise variance, one that has a square root.
+
+    The root of light is sqrt(light + offset / slope): with a smaller slope it would hardly depend on light.
+    """
+    gain = max(shot.wb_gains) * shot.exposure_scale
+    return max(shot.noise.scale, shot.noise.offset * gain / MAX_OFFSET, MIN_SCALE)
 
 
 def binned_noise(shot: Shot) -> tuple[Array64, Array64]:

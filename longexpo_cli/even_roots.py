@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from longexpo_cli.arrays import Array32
+from longexpo_cli.binned_noise import noise_scale
 from longexpo_cli.types import Shot
 
-MAX_OFFSET = 1.0  # light: a noise that hardly grows with light has no square root; white is 1
 ANSCOMBE = 3 / 8  # of the scale is added to the offset: the variance of roots is even down to little light
 KNEE = 0.25  # of the offset: light below black by more is noise whose root is not even
 
@@ -19,7 +19,7 @@ def root_curves(shot: Shot) -> tuple[Array32, Array32]:
     its root scale gain / 4 (root_variances).
     """
     gains = np.array(shot.wb_gains, np.float64) * shot.exposure_scale
-    scale = _scale(shot)
+    scale = noise_scale(shot)
     offset = gains * (shot.noise.offset / scale + ANSCOMBE * scale)
     knee = KNEE * offset
     to_working = np.asarray(shot.camera_to_working, np.float64)
@@ -35,10 +35,4 @@ def root_curves(shot: Shot) -> tuple[Array32, Array32]:
 def root_variances(shot: Shot) -> Array32:
     """Return the variance of the noise of a sample's root, of red, green and blue, 3 float32."""
     gains = np.array(shot.wb_gains, np.float64) * shot.exposure_scale
-    return np.asarray(_scale(shot) * gains / 4, np.float32)
-
-
-def _scale(shot: Shot) -> float:
-    """Return the scale of the noise of raw light, one that has a square root."""
-    gain = max(shot.wb_gains) * shot.exposure_scale
-    return max(shot.noise.scale, shot.noise.offset * gain / MAX_OFFSET)
+    return np.asarray(noise_scale(shot) * gains / 4, np.float32)
