@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
+from longexpo_cli import preset
 from longexpo_cli.params import Parameter
 from longexpo_cli.recipe import (
     MODE_MEANING,
@@ -54,6 +55,7 @@ COMMON = (
     "strict",
     "finish_exposure_ev",
     "write_quality",
+    "preset",
     "recipe_file",
     "overwrite",
     "device",
@@ -231,6 +233,30 @@ class DeviceName(click.ParamType):  # type: ignore[type-arg]
         return [item for item in items if str(item.value).startswith(incomplete)]
 
 
+class PresetName(click.ParamType):  # type: ignore[type-arg]
+    """The name of a preset."""
+
+    name = "preset"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the Preset; fail, with the names there are, for another one."""
+        from longexpo_cli.errors import RecipeError
+
+        if isinstance(value, preset.Preset):
+            return value
+        try:
+            return preset.find(str(value))
+        except RecipeError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the presets whose names begin with what is typed, with what they are for as help."""
+        found = preset.presets().values()
+        return [CompletionItem(p.name, help=p.purpose()) for p in found if p.name.startswith(incomplete)]
+
+
 class WorkerCount(click.ParamType):  # type: ignore[type-arg]
     """A number of processes, or "auto" for as many as the machine bears."""
 
@@ -281,13 +307,13 @@ def shown(value: bool | float | str) -> str:
 
 
 class RecipeCommand(click.Command):
-    """A command with --mode, --recipe and every stage parameter; its function receives them as `recipe`."""
+    """A command with --mode, --preset, --recipe and every stage parameter: `recipe` to its function."""
 
     def __init__(
         self, name: str | None, params: Sequence[click.Parameter] | None = None, **settings: Any
     ) -> None:
         stage_options = [StageOption(stage, parameter) for stage, parameter in declared()]
-        added = [mode_option(), recipe_option(), *stage_options]
+        added = [mode_option(), preset_option(), recipe_option(), *stage_options]
         super().__init__(name, params=[*(params or ()), *added], **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -301,8 +327,17 @@ class RecipeCommand(click.Command):
             raise click.NoSuchOption(error.option_name, message, ctx=ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command with the recipe from --recipe and the stage options; options override the file."""
+        """Run the command with the recipe of --preset or --recipe, which stage options override."""
         file: Path | None = ctx.params.pop("recipe_file")
+        named: preset.Preset | None = ctx.params.pop("preset")
+        if named is not None:
+            if file is not None:
+                raise click.UsageError(
+                    "--preset and --recipe both set every parameter; pass one of them, or change a copy of "
+                    f"the preset: longexpo recipe --preset {named.name} > FILE",
+                    ctx,
+                )
+            file = named.file
         mode = ctx.params.pop("mode")
         recipe = self.base_recipe(ctx) if file is None else Recipe.from_toml(file)
         ctx.meta[_RECIPE_FILE] = file
@@ -375,6 +410,13 @@ def mode_option() -> click.Option:
     )
 
 
+def preset_option() -> click.Option:
+    """Return --preset; None when it is not given."""
+    return click.Option(
+        ["--preset"], type=PresetName(), metavar="NAME", help="Recipe for water, crowds, stars and more."
+    )
+
+
 def recipe_option() -> click.Option:
     """Return --recipe; None when it is not given."""
     return click.Option(
@@ -431,7 +473,7 @@ def guidance_options(command: Command) -> Command:
             "--reference",
             type=FrameName(),
             metavar="N|FILE",
-            help="Frame to align to: its number in `longexpo info`, or its name.",
+            help="Frame to align to.",
             show_default="the sharpest",
         ),
         click.option(
@@ -495,7 +537,7 @@ def comparison_options(max_delta_e: float, max_ev: float) -> Callable[[Command],
 
 
 def recipe_files(ctx: click.Context) -> tuple[Path, ...]:
-    """Return the file of --recipe, if it was given."""
+    """Return the file of --recipe or --preset, if one was given."""
     file: Path | None = ctx.meta.get(_RECIPE_FILE)
     return () if file is None else (file,)
 

@@ -120,7 +120,7 @@ class Recipe:
         values: dict[tuple[str, str], Any] = {}
         for stage, table in tables.items():
             if stage not in STAGES:
-                raise RecipeError(f"{where}: there is no table [{stage}]; {_suggestion(stage, STAGES)}")
+                raise RecipeError(f"{where}: there is no table [{stage}]; {suggestion(stage, STAGES)}")
             if not isinstance(table, dict):
                 raise RecipeError(f"{where}: {stage} must be a table of parameters; write [{stage}]")
             values |= {(stage, name): value for name, value in table.items()}
@@ -133,7 +133,7 @@ class Recipe:
             params = getattr(recipe, stage)
             known = {parameter.name: parameter for parameter in parameters(params)}
             if name not in known:
-                hint = renamed_or_removed(stage, name) or _suggestion(name, known)
+                hint = renamed_or_removed(stage, name) or suggestion(name, known)
                 raise RecipeError(f"{where}: [{stage}] has no parameter {name}; {hint}")
             try:
                 checked = known[name].check(value)
@@ -202,8 +202,8 @@ def _read_toml(source: Path | str, where: str) -> dict[str, Any]:
         raise RecipeError(f"{where}: not a TOML file: {error}") from error
 
 
-def _suggestion(name: str, names: Iterable[str]) -> str:
-    """Return the nearest known name as a question, or the list of all."""
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """Return the nearest of some names as a question, or the list of all."""
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else f"choose from {', '.join(names)}"

@@ -22,6 +22,7 @@ from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
 
+from longexpo_cli.assets import user_folder
 from longexpo_cli.errors import DeviceError
 
 LOCK_TIMEOUT_S = 120.0  # a build takes a second or two; a process that hangs must not block the others
@@ -45,22 +46,11 @@ def folder() -> Path:
 
     Among temporary files for a user without a home.
     """
-    parent = _user_cache()
+    parent = user_folder("XDG_CACHE_HOME", ".cache")
     if parent is not None:
         return parent / "longexpo" / "kernels"
     user = os.geteuid() if hasattr(os, "geteuid") else "user"
     return Path(tempfile.gettempdir()) / f"longexpo-kernels-{user}"
-
-
-def _user_cache() -> Path | None:
-    """Return $XDG_CACHE_HOME, or ~/.cache where that is not absolute (XDG Base Directory Specification)."""
-    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if named.is_absolute():
-        return named
-    try:
-        return Path.home() / ".cache" if os.environ.get("HOME", "~") else None
-    except RuntimeError:  # the system does not know the user
-        return None
 
 
 @contextlib.contextmanager
@@ -72,7 +62,7 @@ def own_folder() -> Iterator[None]:
     """
     before = os.environ.get(_VARIABLE)
     os.environ[_VARIABLE] = str(_own())
-    parent = _user_cache()
+    parent = user_folder("XDG_CACHE_HOME", ".cache")
     if parent is None or not _can_write(parent / "pytools"):
         os.environ["PYOPENCL_NO_CACHE"] = (
             "1"  # else pyopencl fails where it keeps the code that calls kernels

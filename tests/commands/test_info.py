@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from longexpo_cli import preset
 from longexpo_cli.commands import info
 from longexpo_cli.stages import load
 from longexpo_cli.types import Burst
@@ -99,6 +100,35 @@ def test_a_target_is_met_where_the_guess_is_clear(
     burst = Burst(shared_burst, (None,) * 9, (), ())  # type: ignore[arg-type]
     entry = info._trail_entry(burst, Motion(camera=camera, trail_percent=percent))
     assert {name: entry[name] for name in expected} == expected
+
+
+BY_WHAT_MOVES = ["water", "waterfall", "crowd", "traffic"]
+
+
+@pytest.mark.parametrize(
+    ("motion", "exposure", "expected"),
+    [
+        (Motion("panning"), (0.01, 100.0, 2.8), ["panning"]),
+        (Motion("tripod", 0.0, 0.1), (15.0, 3200.0, 2.8), ["stars"]),
+        (Motion("hand-held", 1.0, 0.1), (0.05, 3200.0, 2.8), ["lights", *BY_WHAT_MOVES]),
+        (Motion("hand-held", 1.0, 0.1), (0.002, 100.0, 2.8), BY_WHAT_MOVES),
+        (Motion("hand-held", 1.0, 0.1), (None, None, None), BY_WHAT_MOVES),
+        (Motion("tripod", 0.0, 0.0), (0.002, 100.0, 2.8), []),
+        (Motion(unknown="too little structure"), (0.002, 100.0, 2.8), []),
+    ],
+)  # fmt: skip
+def test_proposes_presets_that_fit(
+    motion: Motion,
+    exposure: tuple[float | None, float | None, float | None],
+    expected: list[str],
+    shared_burst: Path,
+) -> None:
+    burst = load.load(shared_burst, load.Params())
+    time, iso, stop = exposure
+    first = dataclasses.replace(burst.shots[0], exposure_s=time, iso=iso, f_number=stop)
+    burst = dataclasses.replace(burst, shots=(first, *burst.shots[1:]))
+    assert info._guess_entry(burst, motion, "previews")["preset_guess"] == expected
+    assert set(expected) <= set(preset.SHIPPED)
 
 
 def test_several_bursts_are_not_guessed_from(shared_burst: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from longexpo_cli import options, recipe
+from longexpo_cli import options, preset, recipe
 from longexpo_cli.recipe import Recipe
 from tests.commands.conftest import Run, in_a_process
 
@@ -112,7 +112,7 @@ def test_help_fits_two_screens(command: str, columns: int) -> None:
 def test_help_shows_defaults_and_ranges_shortly(run: Run) -> None:
     text = " ".join(run("render", "--help").stdout.split())
     assert "Exposure compensation (EV). [0; -8 to 8]" in text
-    assert "or its name. [the sharpest]" in text
+    assert "Frame to align to. [the sharpest]" in text
     assert "JPEG, AVIF, JXL quality. [92; 1 to 100]" in text
     assert "or one file such as x.jpg. [beside the burst]" in text
     assert "default:" not in text
@@ -132,3 +132,23 @@ def test_a_shutter_curve_may_be_in_a_file(run: Run, tmp_path: Path) -> None:
     assert wrong.exit_code == 2 and "lines of a time and a weight" in wrong.stderr
     unknown = run("recipe", "--shutter", "bulb")
     assert unknown.exit_code == 2 and "must be box, front, rear" in unknown.stderr
+
+
+def test_a_preset_is_a_recipe_that_options_override(run: Run) -> None:
+    words = ("recipe", "--preset", "panning")
+    assert Recipe.from_toml(run(*words).stdout) == preset.find("panning").recipe()
+    changed = Recipe.from_toml(run(*words, "--mode", "foreground", "--trail", "3").stdout)
+    assert (changed.mode, changed.select.trail) == ("foreground", 3.0)
+
+
+def test_a_preset_beside_a_recipe_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("")
+    result = run("recipe", "--preset", "water", "--recipe", tmp_path / "my.toml")
+    assert result.exit_code == 2
+    assert "pass one of them" in result.stderr and "longexpo recipe --preset water > FILE" in result.stderr
+
+
+def test_an_unknown_preset_is_a_usage_error(run: Run) -> None:
+    result = run("recipe", "--preset", "wate")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "did you mean water?" in result.stderr
