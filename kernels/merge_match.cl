@@ -63,9 +63,17 @@ inline float noise_cost(__global const ushort *reference, int width, int height,
                         float scale, float offset)
 {
     uint sum = 0;
-    for (int j = 0; j < block; j++)
-        for (int i = 0; i < block; i++)
-            sum += reference[(size_t)clamp(top + j, 0, height - 1) * width + clamp(left + i, 0, width - 1)];
+    bool inside = left >= 0 && left + block <= width && block % 8 == 0;
+    for (int j = 0; j < block; j++) {
+        __global const ushort *row = reference + (size_t)clamp(top + j, 0, height - 1) * width;
+        for (int i = 0; inside && i < block; i += 8) {
+            uint8 d = convert_uint8(vload8(0, row + left + i));
+            uint4 e = d.lo + d.hi;
+            sum += e.x + e.y + e.z + e.w;
+        }
+        for (int i = 0; !inside && i < block; i++)
+            sum += row[clamp(left + i, 0, width - 1)];
+    }
     float count = convert_float(block * block);
     float sigma = sqrt(scale * convert_float(sum) / count + offset);
     return count * sigma * 0.79788456f * (1.0f + NOISE_SIGMAS * 0.75551063f / block);

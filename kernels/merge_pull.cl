@@ -47,7 +47,8 @@ inline float8 eight(__global const half *row, int x, int width)
     return vload8(0, found);
 }
 
-/* 8 x 8 pixels of a plane at (x, y) + displacement. */
+/* 8 x 8 pixels of a plane at (x, y) + displacement. Loading a tap's pixels anew costs less than reading vectors back
+   from where others were stored. */
 inline void full_block(__global const half *plane, int width, int height, int x, int y, float2 move, float8 *block)
 {
     float2 whole = floor(move);
@@ -58,12 +59,9 @@ inline void full_block(__global const half *plane, int width, int height, int x,
     float8 rows[8 + TAPS - 1];
     for (int j = 0; j < 8 + TAPS - 1; j++) {
         __global const half *row = plane + (size_t)clamp(top + j, 0, height - 1) * width;
-        float line[8 + TAPS - 1]; /* converted once, read at every tap */
-        vstore8(eight(row, left, width), 0, line);
-        vstore8(eight(row, left + TAPS - 1, width), 0, line + TAPS - 1);
         float8 sum = 0.0f;
         for (int k = 0; k < TAPS; k++)
-            sum += across[k] * vload8(0, line + k);
+            sum += across[k] * eight(row, left + k, width);
         rows[j] = sum;
     }
     for (int j = 0; j < 8; j++) {
@@ -101,13 +99,11 @@ inline void cell_block(__global const half *plane, int columns, int rows, float 
     float8 found[8];
     for (int j = 0; j < 8; j++) {
         __global const half *row = plane + (size_t)clamp(top + j, 0, rows - 1) * columns;
-        float line[8]; /* odd is even or even + 1 */
-        vstore8(eight(row, even, columns), 0, line);
-        float4 at_even = 0.0f, at_odd = 0.0f;
-        for (int k = 0; k < 4; k++) {
-            at_even += across[0][k] * vload4(0, line + k);
-            at_odd += across[1][k] * vload4(0, line + odd - even + k);
-        }
+        float8 seen = eight(row, even, columns), later = odd > even ? seen.s12345677 : seen;
+        float4 at_even = across[0][0] * seen.s0123 + across[0][1] * seen.s1234 + across[0][2] * seen.s2345
+                       + across[0][3] * seen.s3456;
+        float4 at_odd = across[1][0] * later.s0123 + across[1][1] * later.s1234 + across[1][2] * later.s2345
+                      + across[1][3] * later.s3456;
         found[j].even = at_even;
         found[j].odd = at_odd;
     }
