@@ -256,6 +256,8 @@ AVX512 = AVX2 | {"adx", "aes", "avx512f", "avx512bw", "avx512cd", "avx512dq", "a
         (b"skylake", AVX2, b"skylake"),
         (b"bdver2", set(), b"bdver2"),  # AVX without AVX2 has a library of its own
         (b"icelake-server", AVX512, b"icelake-server"),
+        (b"rocketlake", AVX512, b"skylake-avx512"),  # what LLVM 14 makes of Sapphire Rapids; lacks CLWB
+        (b"icelake-client", AVX512, b"skylake-avx512"),
     ],
 )
 def test_a_processor_gets_a_name_that_has_its_features(name: bytes, flags: set[str], usable: bytes) -> None:

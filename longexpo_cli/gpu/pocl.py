@@ -53,9 +53,8 @@ _LEVELS = (
     (b"x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
 )
 # Names, in LLVM 14, of the processors with all features of the one that a function library was compiled for.
-_AVX512_NAMES = {
-    *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"cannonlake", b"icelake-client"),
-    *(b"icelake-server", b"rocketlake", b"sapphirerapids", b"tigerlake"),
+_AVX512_NAMES = {  # cannonlake, icelake-client and rocketlake lack CLWB
+    *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"icelake-server", b"sapphirerapids", b"tigerlake")
 }
 _TRIAL_S = 120.0  # longer than any compiler takes that works; an aborted one ends at once
 _TRIAL = "__kernel void trial(__global float *x) { x[get_global_id(0)] += 1; }"
