@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 OUT    := out
 SAMPLES ?= synthetic=
+# Tests run in as many processes as there are cores, up to 4: each has up to 1 GB of memory. WORKERS=0 is this process.
+WORKERS ?= logical
+PARALLEL := --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
             $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 DEMOS  := $(patsubst sample_bursts/%/recipe.toml,%,$(wildcard sample_bursts/*/recipe.toml))
@@ -36,10 +39,10 @@ demo: $(READY) ## render every sample burst into out/
 	@echo "The long exposures are in $(OUT)/: open the .jpg files; .tif is HDR, .json records how each was made."
 
 quick: $(READY) ## run the tests that take little time (half a minute)
-	$(BIN)/python -m pytest -m 'not slow and not long'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not long'
 
 test: check ## run the checks, then every test
-	$(BIN)/python -m pytest --ignore tests/test_house.py
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/test_house.py
 
 coverage: $(READY) ## run every test and report the lines that none executes
 	$(BIN)/python -m coverage run -m pytest

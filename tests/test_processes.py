@@ -100,15 +100,27 @@ def between(mark: str) -> tuple[float, float]:
     return begin, time.monotonic()
 
 
-def test_jobs_that_need_more_than_the_room_wait_for_each_other() -> None:
-    def overlaps(room: float) -> bool:
+def meeting(place: str) -> bool:
+    """Return whether another job is at work while this one waits for it."""
+    (Path(place) / str(os.getpid())).touch()
+    deadline = time.monotonic() + 30
+    while len(list(Path(place).iterdir())) < 2:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_jobs_that_need_more_than_the_room_wait_for_each_other(tmp_path: Path) -> None:
+    def are_apart(room: float) -> bool:
         jobs = processes.run(between, ["a", "b"], 2, lambda job: (0.0, 0.0), need=lambda job: 2.0, room=room)
         (_, first_end), (second_begin, _) = sorted(jobs)
-        return second_begin < first_end
+        return second_begin >= first_end
 
-    assert overlaps(4.0)
-    assert not overlaps(3.0)
-    assert not overlaps(1.0)  # each needs more than there is: alone
+    place = [str(tmp_path)] * 2
+    assert all(processes.run(meeting, place, 2, lambda job: False, need=lambda job: 2.0, room=4.0))
+    assert are_apart(3.0)
+    assert are_apart(1.0)  # each needs more than there is: alone
 
 
 def test_jobs_are_taken_as_they_are_needed() -> None:
