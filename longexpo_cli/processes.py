@@ -46,15 +46,16 @@ def run(
     """
     crew = _Crew(function, is_sound, room)
     with ThreadPoolExecutor(max_workers=count) as pool:
-        waiting, pending = iter(jobs), set[Future[R]]()
+        waiting, pending = iter(jobs), list[Future[R]]()
         try:
             while True:
                 for job in itertools.islice(waiting, 2 * count - len(pending)):
-                    pending.add(pool.submit(crew.do, job, died, need(job)))
+                    pending.append(pool.submit(crew.do, job, died, need(job)))
                 if not pending:
                     break
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
+                done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                ended, pending = [f for f in pending if f in done], [f for f in pending if f not in done]
+                for future in ended:  # of those that ended together, in the order of their jobs
                     yield future.result()
         finally:
             for future in pending:
