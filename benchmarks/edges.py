@@ -93,8 +93,8 @@ def subject(length_px: float, palette: Array32, random: np.random.Generator) -> 
     return np.asarray(np.concatenate([light, alpha], -1), np.float32), np.asarray(only, np.float32)
 
 
-def edge(seed: int) -> Edge:
-    """Return a scene and its truth; the subject keeps its size and is followed roughly."""
+def edge(seed: int, sub_frames: int = SUB_FRAMES) -> Edge:
+    """Return a scene and its truth of sub_frames instants; the subject keeps its size, followed roughly."""
     random = np.random.default_rng(seed)
     grey = np.array([0.02, 0.55, 0.08, 0.35, 0.18])[random.permutation(5)]
     palette = (grey[:, None] * random.uniform(0.6, 1.4, (5, 3))).astype(np.float32)
@@ -105,7 +105,7 @@ def edge(seed: int) -> Edge:
     sprite, rods = subject(0.5 * SIZE[0], palette, random)
     mover = dataclasses.replace(world.movers[0], sprite=Layer.centred(sprite, DENSITY))
     world = dataclasses.replace(world, backdrop=backdrop, movers=(mover,))
-    truth = true_long_exposure(world, world.times_s[0], world.times_s[-1], SUB_FRAMES, 1.0, 1.0)
+    truth = true_long_exposure(world, world.times_s[0], world.times_s[-1], sub_frames, 1.0, 1.0)
     only_rods = np.concatenate([np.repeat(rods[..., None], 3, -1), rods[..., None]], -1)
     thin = dataclasses.replace(mover, sprite=Layer.centred(only_rods, DENSITY))
     mask = coverage(world, 0)

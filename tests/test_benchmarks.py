@@ -319,7 +319,7 @@ def test_a_reader_is_judged_by_its_pixels() -> None:
 
 
 def test_the_subject_before_posts_has_their_colours_and_all_areas() -> None:
-    scene = edges.edge(0)
+    scene = edges.edge(0, sub_frames=33)
     sizes = {name: int(where.sum()) for name, where in scene.areas.items()}
     assert min(sizes.values()) > 300, sizes
     assert (scene.mask[scene.areas["subject"]] > 0.999).all()

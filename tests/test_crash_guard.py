@@ -114,8 +114,8 @@ def test_workers_of_a_batch_leave_out_a_file_as_well(tmp_path: Path, shared_burs
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ("crash:read:frame_04", "it crashes its decoder (SIGSEGV)"),
-        ("abort:read_header:frame_03", "it crashes its decoder (SIGABRT)"),
+        ("crash:read_directories:frame_04", "it crashes its decoder (SIGSEGV)"),
+        ("abort:sample_key:frame_03", "it crashes its decoder (SIGABRT)"),
         ("hang:read_metadata:frame_00", "its decoder takes too much time or memory"),
     ],
 )

@@ -47,13 +47,16 @@ def test_a_burst_allocates_what_was_estimated(tmp_path: Path, coloured: bool) ->
             light = render(world, world.times_s[number], frame_camera(world, world.times_s[number]))
             path.unlink()
             cv2.imwrite(str(path.with_suffix(".png")), np.uint8(255 * np.clip(light, 0, 1) ** 0.45))
-    recipe, peaks = Recipe.from_toml("[select]\ntrail = 100"), []
+    recipe, peak, least, most = Recipe.from_toml("[select]\ntrail = 100"), 0, 1, 1
     for _ in range(3):  # uploads are freed when the kernel that reads them is done: on a busy machine, early
         device = device_of(1 << 30, 1 << 28)
         done = pipeline.render(burst, recipe, device, Watch(), reference=2, mask=tmp_path / "mask.png")
-        peaks.append(device.peak_bytes)
-    need = memory_estimate.estimate(done.burst.shots[0], recipe, images=True)
-    assert 0.98 * (need.total_bytes - memory_estimate.TABLES_BYTES) <= max(peaks) <= need.total_bytes
+        need = memory_estimate.estimate(done.burst.shots[0], recipe, images=True)
+        least, most = need.total_bytes - memory_estimate.TABLES_BYTES, need.total_bytes
+        peak = max(peak, device.peak_bytes)
+        if peak >= 0.98 * least:
+            break
+    assert 0.98 * least <= peak <= most
 
 
 def test_every_declared_buffer_is_counted_at_some_moment() -> None:

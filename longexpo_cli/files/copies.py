@@ -32,6 +32,7 @@ def find_copies(
     paths: Sequence[Path],
     taken: Sequence[datetime.datetime | None],
     pixels: Callable[[Path], bytes] = lambda path: b"",
+    samples: Sequence[bytes] = (),
 ) -> dict[int, int]:
     """Return the copies among files and the file that each is a copy of, as indices.
 
@@ -39,12 +40,13 @@ def find_copies(
     a time and the shortest name counts. Pixels are compared as they are encoded. Where names or times look
     like those of copies, `pixels` returns a digest of the decoded ones, empty for none. No file is a copy
     where all are equal, or most though taken at different or unknown times: without noise, frames of a still
-    scene are truly equal. Files that cannot be read are no copies.
+    scene are truly equal. Files that cannot be read are no copies. samples are the sample_key of each file,
+    where they are known.
     """
-    groups = _same(range(len(paths)), [_key(path, whole=False) for path in paths])
+    groups = _same(range(len(paths)), samples or [sample_key(path) for path in paths])
     found: dict[int, int] = {}
     for alike in groups:
-        for group in _same(alike, {n: _key(paths[n], whole=True) for n in alike}):
+        for group in _same(alike, {n: _key(paths[n], None, whole=True) for n in alike}):
             order = sorted(group, key=lambda n: _originality(paths[n], taken[n]))
             found |= dict.fromkeys(order[1:], order[0])
     fruitless = 0
@@ -62,6 +64,14 @@ def find_copies(
     differ = [n for n, first in found.items() if n not in unknown and taken[n] != taken[first]]
     is_still = (differ and len(differ) >= distinct) or len(unknown) > distinct or distinct == 1
     return {} if is_still else found
+
+
+def sample_key(path: Path, directories: Sequence[ifd.Directory] | None = None) -> bytes:
+    """Return a digest of samples of a file's pixels as encoded, empty for none: that of copies is the same.
+
+    directories are those of its TIFF structures, where they are read already.
+    """
+    return _key(path, directories, whole=False)
 
 
 def _suspects(
@@ -100,11 +110,11 @@ def _same(which: Sequence[int], keys: Sequence[bytes] | dict[int, bytes]) -> lis
     return [group for key, group in groups.items() if key and len(group) > 1]
 
 
-def _key(path: Path, *, whole: bool) -> bytes:
+def _key(path: Path, directories: Sequence[ifd.Directory] | None, *, whole: bool) -> bytes:
     """Return a digest of a file's pixels as encoded, of all of them or of samples; empty for none."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            ranges = _pixel_ranges(data, len(data), whole=whole)
+            ranges = _pixel_ranges(data, directories, whole=whole)
             if not whole and data[:2] != markers.JPEG_SIGNATURE:
                 ranges = sorted({*ranges[:1], *ranges[-1:], *ranges[len(ranges) // 2 :][:1]})
             digest = hashlib.blake2b(digest_size=16)
@@ -116,15 +126,17 @@ def _key(path: Path, *, whole: bool) -> bytes:
         return b""
 
 
-def _pixel_ranges(data: Data, size: int, *, whole: bool) -> list[Range]:
+def _pixel_ranges(data: Data, directories: Sequence[ifd.Directory] | None, *, whole: bool) -> list[Range]:
     """Return where the encoded pixels are, with what is needed to decode them; the whole file if unknown."""
+    size = len(data)
     if data[:2] == markers.JPEG_SIGNATURE:
         return _jpeg_ranges(data, size, whole=whole)
     if data[:8] == markers.PNG_SIGNATURE:
         chunks = markers.png_chunks(data, size)
         return [(start, start + length) for kind, start, length in chunks if kind in _PNG_PIXELS]
     if data[:4] in (b"II*\0", b"MM\0*"):
-        return _largest_picture(data) or [(0, size)]
+        found = ifd.read_directories(data) if directories is None else directories
+        return _largest_picture(found) or [(0, size)]
     return [(0, size)]
 
 
@@ -144,10 +156,10 @@ def _jpeg_ranges(data: Data, size: int, *, whole: bool) -> list[Range]:
     return []
 
 
-def _largest_picture(data: Data) -> list[Range]:
+def _largest_picture(directories: Sequence[ifd.Directory]) -> list[Range]:
     """Return the strips or tiles of the largest picture in a TIFF structure."""
     pictures: list[list[Range]] = []
-    for tags in ifd.read_directories(data):
+    for tags in directories:
         for offsets, counts in _STRIP_TAGS:
             starts, lengths = tags.get(offsets, ()), tags.get(counts, ())
             if isinstance(starts, tuple) and isinstance(lengths, tuple):

@@ -37,7 +37,12 @@ _NUMBER_FORMATS = {  # by field type
 _JPEG_OFFSET, _JPEG_BYTES = 513, 514  # JPEGInterchangeFormat and its length (Exif 2.32, 4.6.4)
 _UNKNOWN_RATIO = (0, 0)  # LensSpecification has it where a value is not known (Exif 2.32, 4.6.5)
 _BYTE_STRINGS = (ASCII, UNDEFINED)
-_RATIONAL_FORMATS = {RATIONAL: "II", SRATIONAL: "ii"}
+_RATIONALS = (RATIONAL, SRATIONAL)
+_ITEMS = {  # by field type: struct format and bytes of one value; rationals are two numbers of the format
+    **{kind: (item, struct.calcsize("=" + item)) for kind, item in _NUMBER_FORMATS.items()},
+    **dict.fromkeys(_BYTE_STRINGS, ("B", 1)),
+    **{RATIONAL: ("I", 8), SRATIONAL: ("i", 8)},
+}
 _MAX_DENOMINATOR = 10**6  # of a written rational: a microsecond for exposure times
 _BIG_TIFF_VERSION = 43
 
@@ -122,24 +127,28 @@ def read_directories(
 def _read_entries(data: Data, start: int, at: int, entries: int, order: str, layout: _Layout) -> Directory:
     """Read the entries from byte at; their offsets count from byte start."""
     directory: Directory = {}
-    for entry in range(at, at + layout.entry_bytes * entries, layout.entry_bytes):
+    own_bytes, entry_bytes = layout.offset_bytes, layout.entry_bytes
+    table = data[at : at + entry_bytes * entries]
+    table = table[: len(table) - len(table) % entry_bytes]
+    for tag, kind, count, field in struct.iter_unpack(f"{order}HH{layout.offset}{own_bytes}s", table):
+        item, item_bytes = _ITEMS.get(kind, ("", 0))
+        size = item_bytes * count
+        if not size or size > _MAX_VALUE_BYTES:
+            continue
+        source, value_at = field, 0
+        if size > own_bytes:
+            source, value_at = data, start + int.from_bytes(field, "little" if order == "<" else "big")
+        if kind in _BYTE_STRINGS:
+            directory[tag] = bytes(source[value_at : value_at + count])
+            continue
+        is_rational = kind in _RATIONALS
         try:
-            tag, kind, count = struct.unpack_from(order + "HH" + layout.offset, data, entry)
-            is_bytes = kind in _BYTE_STRINGS
-            item = "B" if is_bytes else _RATIONAL_FORMATS.get(kind) or _NUMBER_FORMATS.get(kind, "")
-            size = struct.calcsize("=" + item) * count
-            if not size or size > _MAX_VALUE_BYTES:
-                continue
-            value_at = entry + 4 + layout.offset_bytes
-            if size > layout.offset_bytes:
-                value_at = start + struct.unpack_from(order + layout.offset, data, value_at)[0]
-            if is_bytes:
-                directory[tag] = bytes(data[value_at : value_at + count])
-                continue
-            values = struct.unpack_from(order + item * count, data, value_at)
+            values = struct.unpack_from(
+                f"{order}{2 * count if is_rational else count}{item}", source, value_at
+            )
         except struct.error:
             continue
-        if kind in _RATIONAL_FORMATS:
+        if is_rational:
             pairs = zip(values[::2], values[1::2], strict=True)
             values = tuple(num / den if den else math.nan for num, den in pairs)
         directory[tag] = values
@@ -252,9 +261,9 @@ def _encode_value(kind: int, value: Any) -> tuple[int, bytes]:
     if kind == UNDEFINED:
         return len(value), value
     numbers = value if isinstance(value, tuple) else (value,)
-    if kind in _RATIONAL_FORMATS:
+    if kind in _RATIONALS:
         parts = [part for number in numbers for part in _ratio(number, kind)]
-        return len(numbers), struct.pack("<" + _RATIONAL_FORMATS[kind] * len(numbers), *parts)
+        return len(numbers), struct.pack(f"<{2 * len(numbers)}{_ITEMS[kind][0]}", *parts)
     return len(numbers), struct.pack(f"<{len(numbers)}{_NUMBER_FORMATS[kind]}", *numbers)
 
 

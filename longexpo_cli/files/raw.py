@@ -94,12 +94,17 @@ class RawHeader:
 
 
 @crash_guard.guarded()
-def read_header(path: Path, as_shot_neutral: Sequence[float] | None = None) -> RawHeader:
+def read_header(
+    path: Path,
+    as_shot_neutral: Sequence[float] | None = None,
+    directories: Sequence[ifd.Directory] | None = None,
+) -> RawHeader:
     """Return what a file says of its values, without decoding; as_shot_neutral is its DNG tag or None.
 
-    UnreadableFrameError when LibRaw does not support the file.
+    directories are those of its TIFF structures, where they are read already. UnreadableFrameError when
+    LibRaw does not support the file.
     """
-    sensor = _dng_sensor(path)
+    sensor = _dng_sensor(path, directories)
     gains = None if as_shot_neutral is None else _normalized_gains([1 / part for part in as_shot_neutral])
     if sensor is not None and sensor.needs_tifffile:
         return _dng_header(sensor, gains)
@@ -345,13 +350,14 @@ def _require_possible_jpegs(path: Path, pixels: int) -> None:
         )
 
 
-def _dng_sensor(path: Path) -> dng.Sensor | None:
-    """Return what a DNG's tags say of its values, None for other files."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            directories = ifd.read_directories(data) if data[:4] in _DNG_SIGNATURES else []
-    except (OSError, ValueError):
-        return None  # it cannot be read or is empty: LibRaw says so
+def _dng_sensor(path: Path, directories: Sequence[ifd.Directory] | None = None) -> dng.Sensor | None:
+    """Return what a DNG's tags say of its values, None for other files; directories are its own, if read."""
+    if directories is None:
+        try:
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                directories = ifd.read_directories(data) if data[:4] in _DNG_SIGNATURES else []
+        except (OSError, ValueError):
+            return None  # it cannot be read or is empty: LibRaw says so
     try:
         return dng.read(directories)
     except dng.DngError as error:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import colour
+from longexpo_cli import colour, crash_guard
 from longexpo_cli.arrays import Array32
 from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import (
@@ -76,6 +76,7 @@ class _FrameFile:
     size_px: tuple[int, int]
     max_value: int | None
     header: metadata.Header
+    sample: bytes = b""
     info: pictures.ImageInfo | None = None
     raw: raw.RawHeader | None = None
     stored_orientation: int | None = None
@@ -286,7 +287,7 @@ def _stamp(shot: Shot, header: metadata.Header) -> order.Stamp:
 def _without_copies(files: Sequence[_FrameFile]) -> tuple[list[_FrameFile], list[tuple[Path, str]]]:
     """Return the files without those that have the pixels of another, and these with the other's name."""
     times = [file.header.taken for file in files]
-    found = copies.find_copies([file.path for file in files], times, _pixels)
+    found = copies.find_copies([file.path for file in files], times, _pixels, [file.sample for file in files])
     kept = [file for n, file in enumerate(files) if n not in found]
     return kept, [(files[n].path, files[first].path.name) for n, first in sorted(found.items())]
 
@@ -377,14 +378,15 @@ def _too_few(info: video.VideoInfo) -> str:
     return "fewer than two frames that differ are selected; lower --load-video-first or --load-video-every"
 
 
+@crash_guard.guarded()  # once for all that reads the header: to note a file takes as long as to parse it
 def _inspect(path: Path, params: Params) -> _FrameFile:
     """Read the headers of a frame file; UnreadableFrameError when it is damaged or too large."""
-    header = metadata.read(path)
+    header, directories = metadata.read_directories(path)
     if header.defect:
         raise UnreadableFrameError(path, header.defect)
     max_value = info = stated = None
     if path.suffix.lower() in raw.EXTENSIONS:
-        stated = raw.read_header(path, header.as_shot_neutral)
+        stated = raw.read_header(path, header.as_shot_neutral, directories)
         sensor_px, size_px = stated.sensor_px, stated.size_px
     else:
         info = pictures.image_info(path, params.max_pixels)
@@ -398,7 +400,8 @@ def _inspect(path: Path, params: Params) -> _FrameFile:
         )
     if min(size_px) < 2:
         raise UnreadableFrameError(path, f"has only {size_px[1]} x {size_px[0]} pixels")
-    return _FrameFile(path, size_px, max_value, header, info, stated)
+    sample = copies.sample_key(path, directories)
+    return _FrameFile(path, size_px, max_value, header, sample, info, stated)
 
 
 def _require_two(source: Path, count: int, refused: Sequence[tuple[Path, str]]) -> None:

@@ -14,7 +14,8 @@ import tifffile
 
 from longexpo_cli.arrays import Array
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import folder, pictures, video
+from longexpo_cli.files import folder, ifd, pictures, video
+from longexpo_cli.files.markers import Data
 from longexpo_cli.files.order import SAME_TIMES
 from longexpo_cli.geometry import as_stored, upright
 from longexpo_cli.stages import develop, load
@@ -124,6 +125,22 @@ def test_a_burst_has_the_metadata_of_its_files(tmp_path: Path) -> None:
     assert not found.brackets
     assert not found.refused
     assert {frame.exposure_scale for frame in found.shots} == {1.0}
+
+
+def test_the_tags_of_a_frame_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(6):
+        values = np.random.default_rng(n).integers(100, 4000, (32, 48)).astype(np.uint16)
+        write_dng(tmp_path / f"{n}.dng", values, DngMetadata(NOON + datetime.timedelta(seconds=n)))
+    parsed: list[int] = []
+    parse = ifd.read_directories
+
+    def counted(data: Data, start: int = 0) -> list[ifd.Directory]:
+        parsed.append(len(data))
+        return parse(data, start)
+
+    monkeypatch.setattr(ifd, "read_directories", counted)
+    assert len(load.load(tmp_path, PARAMS).shots) == 6
+    assert len(parsed) == 6 + 2  # the pixels of one are decoded, and checked before
 
 
 def test_one_white_balance_for_the_whole_burst(tmp_path: Path) -> None:
