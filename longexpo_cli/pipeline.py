@@ -84,6 +84,11 @@ def render(
     return Renderer(recipe, device, watch, print_bits, is_reduced).render(source, said)
 
 
+def _loaded(source: Path | Burst, recipe: Recipe, said: Guidance) -> Burst:
+    """Return a burst as it is, or that of a folder or video."""
+    return source if isinstance(source, Burst) else load.load(source, recipe.load, said.files)
+
+
 def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
     """Raise StrictError when a frame was refused or dropped."""
     lost = [f"{path.name}: {why}" for path, why in burst.refused]
@@ -134,8 +139,7 @@ class Renderer:
     def render(self, source: Path | Burst, said: Guidance) -> Rendered:
         """Render a burst (see the function `render`)."""
         recipe, device, watch = self.recipe, self.device, self.watch
-        loaded = source if isinstance(source, Burst) else load.load(source, recipe.load, said.files)
-        burst = watch("load", loaded)
+        burst = watch("load", _loaded(source, recipe, said))
         burst = load.with_dark_frames(choose_frames(burst, said.frames, said.skip), said.dark)
         blur.require_consistent(recipe.blur)
         memory_estimate.require_memory(device, burst, recipe)
@@ -175,7 +179,8 @@ class Renderer:
         exposed = self.expose(burst, decoded.pop(), alignment, selection, found, merged, longer)
         blurred, changed, sums, predictor, rendered_percent = exposed
         del exposed
-        trail = watch("select", select.trail(selection, rendered_percent, blurred.low.diagonal))
+        ends = select.trail(selection, rendered_percent, blurred.low.diagonal, blurred.disputed)
+        trail = watch("select", ends)
         if said.strict and trail.note:
             raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")
         noisy = [watch("demosaic", demosaic.demosaic(device, sums, recipe.develop.highlights))]

@@ -524,7 +524,8 @@ class MotionBlur:
     flash is the part of all light that is the sharp exposure's. accumulate is blur's parameter: the light
     need not be the mean of all.
     surroundings_px H W float32 is how far the surroundings of a held subject move in all pairs together, in
-    low pixels, where nothing opposes it (MotionField); None: not known.
+    low pixels, where nothing opposes it (MotionField); None: not known. disputed is the part of the picture,
+    0..1, in which most frames show nothing in common: a median shows something that passed there.
     """
 
     light: OnDevice
@@ -537,6 +538,7 @@ class MotionBlur:
     flash: float = 0.0
     accumulate: str = "mean"
     surroundings_px: Array32 | None = None
+    disputed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,19 +260,22 @@ def pack(device: Device, frame: DeviceArray, packed: DeviceArray, plane: int, bl
 
 def median(
     device: Device, packed: DeviceArray, frames: int, near: float, clip_light: float, black: float
-) -> DeviceArray:
-    """Return the light H W 4 float32 that most of the first frames of packed N H W show.
+) -> tuple[DeviceArray, DeviceArray]:
+    """Return the light H W 4 float32 that most of the first frames of packed N H W show, and where they do.
 
     It is the mean of those within near steps, of 1023, of the median; black is that of `pack`. Channel 4 is
-    the part of the frames that cover a pixel.
+    the part of the frames that cover a pixel. The second, H W uint8, is 1 where half of these or more show
+    about that light, else 0.
     """
     height, width = packed.shape[1:]
     light = BLURRED.allocate(device, height, width)
+    agree = device.empty((height, width), np.uint8)
     device.run(
         "blur_median",
         (width, height),
         packed=packed,
         light=light,
+        agree=agree,
         width=width,
         height=height,
         frames=frames,
@@ -280,4 +283,4 @@ def median(
         clip_light=clip_light,
         black=black,
     )
-    return light
+    return light, agree

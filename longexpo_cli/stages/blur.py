@@ -165,8 +165,9 @@ def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
     total = _integrate_pending(device, total, following=None)
     if not total.pairs:
         raise ValueError("a motion blur needs at least one pair of frames")
+    disputed = 0.0
     if total.packed is not None:
-        light = _median(device, total)
+        light, disputed = _median(device, total)
     else:
         light = kernels.resolve(
             device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma, total.time_weight
@@ -192,6 +193,7 @@ def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
         flash=shutter_curve(total.shutter).flash,
         accumulate=total.accumulate,
         surroundings_px=total.surroundings_px,
+        disputed=disputed,
     )
 
 
@@ -205,14 +207,15 @@ def _with_frames(device: Device, total: BlurAccumulator, pair: FramePair) -> Blu
     return replace(total, pairs=total.pairs + 1)
 
 
-def _median(device: Device, total: BlurAccumulator) -> DeviceArray:
-    """Return the light that most of the kept frames show."""
+def _median(device: Device, total: BlurAccumulator) -> tuple[DeviceArray, float]:
+    """Return the light that most of the kept frames show, and the part of the picture where they disagree."""
     slope, _ = binned_noise(total.shot)
     black = _black(total)
     step = np.sqrt(slope.max() / total.clip_light / (1 + black)) / 2 * kernels.PACKED_STEPS
     near = max(NEAR_MEDIAN * float(step), MIN_NEAR_STEPS)
     packed = cast(DeviceArray, total.packed)
-    return kernels.median(device, packed, len(total.kept), near, total.clip_light, black)
+    light, agree = kernels.median(device, packed, len(total.kept), near, total.clip_light, black)
+    return light, 1.0 - float(agree.get().mean())
 
 
 def _black(total: BlurAccumulator) -> float:

@@ -33,6 +33,7 @@ MIN_LIFETIME = 0.5  # part of the run that a track must be seen in to count
 # many movers lines are up to a third shorter, in wide ones up to a quarter longer (benchmarks/trail.py).
 MAX_MISS = 0.5  # of the length chosen,
 MAX_MISS_PX = 1.0  # or this many low pixels, if more
+MAX_DISPUTED = 0.03  # of the picture: edges and noise of still pictures leave up to 0.02
 GAPLESS_PX = 1.0  # low pixels: two samples of a trail this near to each other leave no gap between them
 
 
@@ -141,10 +142,11 @@ def rendered_percent(motion: MotionField, pair: Pair, mode: Mode) -> float:
     return max(typical * part * to_percent, min(pair.trail_percent, GAPLESS_PX * part * to_percent))
 
 
-def trail(selection: Selection, rendered: float, low_diagonal_px: float) -> Trail:
+def trail(selection: Selection, rendered: float, low_diagonal_px: float, disputed: float = 0.0) -> Trail:
     """Return the trail asked for, chosen and rendered (percent of the diagonal), and a note if it is unmet.
 
     The trail of every frame (100 %) is never unmet. low_diagonal_px is the diagonal of the motion fields.
+    disputed is the part of a median's picture in which most frames show nothing in common (MotionBlur).
     """
     asked, chosen = selection.target_percent, selection.reached_percent
     lines = [selection.note] if asked < WHOLE_BURST and selection.note else []
@@ -152,6 +154,11 @@ def trail(selection: Selection, rendered: float, low_diagonal_px: float) -> Trai
     if asked < WHOLE_BURST and abs(rendered - chosen) > allowed:
         lines.append(
             f"the trail is rendered {rendered:.1f} % of the diagonal long where {chosen:.1f} % was chosen"
+        )
+    if disputed > MAX_DISPUTED:
+        lines.append(
+            f"in {100 * disputed:.0f} % of the picture something passes most of the time, so that the median "
+            "shows pieces of it; take more frames over a longer time"
         )
     return Trail(asked, chosen, rendered, "; ".join(lines))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array, Array64
+from longexpo_cli.arrays import Array, Array64, Flags
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
@@ -402,17 +402,19 @@ def pack(frame: Array, black: float) -> npt.NDArray[np.uint32]:
     return np.where(covered, 1 << 30 | red << 20 | green << 10 | blue, 0).astype(np.uint32)
 
 
-def median(packed: Array, near: float, clip_light: float, black: float) -> Array64:
-    """Return the light H W 4 that most of the packed frames N H W show."""
+def median(packed: Array, near: float, clip_light: float, black: float) -> tuple[Array64, Flags]:
+    """Return the light H W 4 that most of the packed frames N H W show, and where half are like it."""
     steps = np.stack([packed >> 20 & 1023, packed >> 10 & 1023, packed & 1023], axis=-1).astype(np.float64)
     covered = packed > 0
     values = np.where(covered[..., None], steps, np.nan)
     some = np.asarray(covered.any(axis=0))[..., None]
     middle = np.nanmedian(np.where(some, values, 0.0), axis=0)
-    is_near = covered & (np.abs(steps - middle).max(axis=-1) <= near)
+    apart = np.abs(steps - middle).max(axis=-1)
+    is_near = covered & (apart <= near)
+    agree = 2 * (covered & (apart <= 3 * near)).sum(axis=0) >= covered.sum(axis=0)
     light = (1 + black) * (steps / 1023) ** 2 - black
     total = is_near.sum(axis=0)[..., None]
     mean = (light * is_near[..., None]).sum(axis=0) / np.maximum(total, 1)
     mean = np.where(total > 0, mean, (1 + black) * (middle / 1023) ** 2 - black)
     result = np.concatenate([clip_light * mean, covered.mean(axis=0)[..., None]], axis=-1)
-    return np.where(some, result, 0.0)
+    return np.where(some, result, 0.0), agree

@@ -210,6 +210,8 @@ def test_a_trail_that_is_not_as_chosen_is_said() -> None:
     assert trail(short, 4.0, 400).note == "the trail reaches 4.0 %"
     whole = Selection(4, (), 100.0, 4.0, "every frame is used")
     assert trail(whole, 4.1, 400).note == trail(whole, 0.5, 400).note == ""
+    assert trail(whole, 4.1, 400, disputed=0.02).note == ""
+    assert "in 7 % of the picture something passes most of the time" in trail(whole, 4.1, 400, 0.07).note
 
 
 def test_steps_of_a_pixel_need_no_lines() -> None:
