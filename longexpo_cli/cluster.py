@@ -77,6 +77,11 @@ def _distributed() -> Any:
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """Connect to a scheduler; its client opens no port and no dashboard."""
+    how = "start one with `dask scheduler` and give the address that it prints, tcp://HOST:PORT"
+    place, _, port = address.rpartition("://")[2].rpartition(":")
+    if place and not port.isdecimal() and not port.endswith("]"):  # of an IPv6 address without a port
+        # Dask would look for it for 20 s, and say so with a traceback.
+        raise LongexpoError(f"{address}: {port} is no port of a Dask scheduler; {how}")
     distributed = _distributed()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said here, in one line
     try:
@@ -86,10 +91,7 @@ def _connected(address: str) -> Iterator[Any]:
                 address, timeout=_CONNECT_S, direct_to_workers=False, set_as_default=False
             )
     except (OSError, ValueError, TypeError) as error:
-        raise LongexpoError(
-            f"{address}: no Dask scheduler answers ({_first_line(error)}); start one with "
-            "`dask scheduler` and give the address that it prints, tcp://HOST:PORT"
-        ) from error
+        raise LongexpoError(f"{address}: no Dask scheduler answers ({_first_line(error)}); {how}") from error
     try:
         yield client
     finally:

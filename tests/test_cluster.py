@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,19 +128,22 @@ def test_a_worker_is_killed_and_one_comes_later(started: Cluster, shared_burst: 
 def test_what_is_wrong_with_a_cluster_is_said_in_one_line(
     started: Cluster, shared_burst: Path, tmp_path: Path
 ) -> None:
-    def said(address: str, *words: str) -> str:
-        root, out = shared_burst.parent, tmp_path / "out"
-        done = in_a_process("batch", root, "-o", out, "--scheduler", address, *words)
+    def said(words: tuple[str, ...]) -> str:
+        out = tmp_path / f"out{cases.index(words)}"
+        done = in_a_process("batch", shared_burst.parent, "-o", out, "--scheduler", *words)
         assert done.returncode in (1, 2)
         assert not list(out.glob("*")) if out.exists() else True
         (line,) = [line for line in done.stderr.splitlines() if line.startswith(("longexpo:", "Error:"))]
         return line
 
     nobody = started.address.rpartition(":")[0] + ":9"
-    assert f"{nobody}: no Dask scheduler answers" in said(nobody)
-    assert "start one with `dask scheduler`" in said("here:there")
-    assert "no workers; start some with `dask worker tcp://" in said(started.address)
-    assert "--workers is of this machine" in said(started.address, "--workers", "2")
+    cases = [(nobody,), ("here:there",), (started.address,), (started.address, "--workers", "2")]
+    with ThreadPoolExecutor() as together:  # most of their time is waiting
+        unanswered, unnamed, unmanned, counted = together.map(said, cases)
+    assert f"{nobody}: no Dask scheduler answers" in unanswered
+    assert "there is no port of a Dask scheduler; start one with `dask scheduler`" in unnamed
+    assert "no workers; start some with `dask worker tcp://" in unmanned
+    assert "--workers is of this machine" in counted
 
 
 def check_of(place: Path) -> cluster.Check:
