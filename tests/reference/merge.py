@@ -197,7 +197,7 @@ def _sampled(picture: Array, ys: Array, xs: Array) -> Array64:
     """Return the pixels at rows ys and columns xs, edges repeated."""
     height, width = picture.shape
     at = np.ix_(np.clip(ys, 0, height - 1), np.clip(xs, 0, width - 1))
-    return np.asarray(picture, np.float64)[at]
+    return np.asarray(picture[at], np.float64)
 
 
 def cubic(t: float) -> Array64:
@@ -339,13 +339,21 @@ def _full_block(plane: Array, y: int, x: int, move: Array64) -> Array64:
 
 def _cell_block(plane: Array, y: float, x: float, smooth: float) -> Array64:
     """Return 8 x 8 pixels of a plane of differences, the first at the cell (y, x)."""
+    (tops, down), (lefts, across) = _cell_windows(y, smooth), _cell_windows(x, smooth)
+    ys, xs = np.arange(tops[0], tops[-1] + 4), np.arange(lefts[0], lefts[-1] + 4)
+    samples = _sampled(plane, ys, xs)
     result = np.zeros((BLOCK, BLOCK))
-    for j, i in np.ndindex(BLOCK, BLOCK):
-        down, across = y + j / 2, x + i / 2
-        top, left = int(np.floor(down)), int(np.floor(across))
-        samples = _sampled(plane, top - 1 + np.arange(4), left - 1 + np.arange(4))
-        result[j, i] = cell_taps(down - top, smooth) @ samples @ cell_taps(across - left, smooth)
+    for j, i in np.ndindex(BLOCK, BLOCK):  # each of its own cells: others may have no value
+        own = samples[tops[j] - tops[0] :, lefts[i] - lefts[0] :][:4, :4]
+        result[j, i] = down[j] @ own @ across[i]
     return result
+
+
+def _cell_windows(start: float, smooth: float) -> tuple[list[int], list[Array64]]:
+    """Return the first of four cells, and their weights, of each pixel at start, start + 1/2 ..."""
+    at = [start + n / 2 for n in range(BLOCK)]
+    whole = [int(np.floor(one)) for one in at]
+    return [one - 1 for one in whole], [cell_taps(a - one, smooth) for a, one in zip(at, whole, strict=True)]
 
 
 def _cells_of(pulled: Array) -> Array64:
