@@ -10,6 +10,7 @@ WORKERS ?= logical
 PARALLEL := --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
             $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+COMPILE = $(BIN)/python -m compileall -q longexpo_cli
 DEMOS  := $(patsubst sample_bursts/%/recipe.toml,%,$(wildcard sample_bursts/*/recipe.toml))
 
 .DEFAULT_GOAL := help
@@ -25,7 +26,7 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "longexpo needs Python 3.11 or newer; say where with make PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	$(BIN)/python -m compileall -q longexpo_cli
+	$(COMPILE)
 	@touch $@
 
 hooks: $(READY) ## check every commit before git makes it (pre-commit)
@@ -39,9 +40,11 @@ demo: $(READY) ## render every sample burst into out/
 	@echo "The long exposures are in $(OUT)/: open the .jpg files; .tif is HDR, .json records how each was made."
 
 quick: $(READY) ## run the tests that take little time (half a minute)
+	$(COMPILE)
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not long'
 
 test: check ## run the checks, then every test
+	$(COMPILE)
 	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/test_house.py
 
 coverage: $(READY) ## run every test and report the lines that none executes
