@@ -147,7 +147,8 @@ def test_signals_reach_the_process_that_works(
     """A file that takes for ever is being decoded; when the watching process is killed, the other ends."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS.replace("= 2.0,", "= 60.0,"))
-    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": "hang:read_directories:frame_01"}
+    fault = "hang:read_directories:frame_01"
+    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": fault}
     command = [sys.executable, "-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/"]
     with subprocess.Popen(command, env=os.environ | names, stderr=subprocess.PIPE, text=True) as watching:
         children = Path(f"/proc/{watching.pid}/task/{watching.pid}/children")
