@@ -28,7 +28,7 @@ CONTRACTS = (
 
 # Where nothing moves: no less than where the shipped network leaves lines of 0 as they are (training/net.py).
 STILL_DIFFERENCE = 0.04  # of sRGB values 0..1, mean of 3 x 3 px: noise, flicker
-NEAR_PX = 9  # width of the surroundings in which nothing else moves
+NEAR_PX = 9  # width of the surroundings in which nothing else moves, and in which small objects keep their lines
 
 # Where the initial lines are kept. All limits are in sRGB values 0..1.
 SAMPLE_TIMES = (0.125, 0.375, 0.625, 0.875)  # between the frames, at which lines are compared with them
@@ -79,8 +79,8 @@ def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float
     """Return a pair's lines 2 H W 2 float32 (low px) and weight H W float32 0..1, refined by the network.
 
     Pixels keep the initial lines outside either frame, where bends are not known; of a network without bends
-    also where these explain the frames far better, and where a small bright light moves along them (these are
-    rare in the training data) and they explain the frames as well. Where nothing moves (see `may_move`), and
+    also where these explain the frames far better, and where a small bright light, or anything that moves
+    farther than it is wide, moves along them (these are rare in the training data). Where nothing moves (see `may_move`), and
     where paths are shorter than min_motion_px (low px), they are 0 with weight 1/2. A pair without motion is
     returned unchanged. Raises WeightsError if the network's file is missing, or has another checksum or an
     unknown contract.
@@ -99,6 +99,8 @@ def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float
     for window in moving_windows(may_move(frames, start.displacement), int(entry.metadata["multiple"])):
         at = window.rows, window.columns
         paths.put(window.inside, _refine_window(frames, initial, window), at)
+    if bends is None:
+        paths.put(passed_by_small(start.displacement), initial)
     paths.put(paths.length() < min_motion_px, still)
     for frame in (first, second):
         if frame.coverage is not None:
@@ -157,6 +159,27 @@ def may_move(frames: Array32, start: Array32) -> Flags:
     moves = (change > STILL_DIFFERENCE) | (start != 0).any(axis=(0, 3))
     near = np.ones((NEAR_PX, NEAR_PX), np.uint8)
     return np.asarray(cv2.dilate(moves.astype(np.uint8), near) > 0, np.bool_)
+
+
+def passed_by_small(lines: Array32) -> Flags:
+    """Return where something passes nearby that moves farther than it is wide, by lines 2 H W 2: H W.
+
+    The network was trained on few of these. At its coarse levels they vanish in what is behind them, and its
+    lines are shorter or gone; flow that passed its checks, and matches of patches, find them.
+    """
+    import cv2
+
+    moves = (lines != 0).any(axis=(0, 3)).astype(np.uint8)
+    count, label = cv2.connectedComponents(moves)
+    inside = label[moves > 0]
+    from_edge = np.minimum(cv2.distanceTransform(moves, cv2.DIST_L2, 5), max(moves.shape))  # without an edge: all
+    half_width = np.zeros(count)
+    np.maximum.at(half_width, inside, from_edge[moves > 0])
+    length = np.bincount(inside, magnitude(lines).max(axis=0)[moves > 0], count)
+    is_small = length > 2 * half_width * np.bincount(inside, minlength=count)
+    is_small[0] = False
+    near = np.ones((NEAR_PX, NEAR_PX), np.uint8)
+    return np.asarray(cv2.dilate(is_small[label].astype(np.uint8), near) > 0, np.bool_)
 
 
 def _refine_window(frames: Array32, initial: _Paths, window: Window) -> _Paths:

@@ -213,6 +213,49 @@ def test_equal_lines_are_no_reason_to_fall_back() -> None:
     assert not motion_network._fallback_mask(frames, lines, lines, whole(frames)).any()
 
 
+def small_and_wide(length_px: float, width_px: int) -> Array:
+    """Return lines of a bar, of that length and width, that something draws along x."""
+    lines = np.zeros((2, 60, 90, 2), np.float32)
+    lines[0, 30 : 30 + width_px, 10 : 10 + round(length_px) + width_px, 0] = -length_px
+    return np.asarray(lines - lines[::-1], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("length_px", "width_px", "is_small"),
+    [(30.0, 5, True), (9.0, 5, True), (4.0, 5, False), (30.0, 25, True), (18.0, 25, False), (0.0, 5, False)],
+)
+def test_what_moves_farther_than_it_is_wide_is_small(length_px: float, width_px: int, is_small: bool) -> None:
+    found = motion_network.passed_by_small(small_and_wide(length_px, width_px))
+    assert found[30 + width_px // 2, 12] == is_small
+    assert found[26, 20] == is_small
+    assert not found[:24].any()
+    assert not found[:, 89].any()
+
+
+def test_a_large_mover_beside_a_small_one_is_not_small() -> None:
+    lines = small_and_wide(20, 4)
+    lines[:, :22, :, 0] = np.array([-3, 3], np.float32)[:, None, None]
+    found = motion_network.passed_by_small(lines)
+    assert found[31, 20]
+    assert not found[:21].any()
+
+
+@pytest.mark.parametrize("step", [40.0, 60.0])
+def test_a_small_disc_before_texture_keeps_the_lines_of_flow(step: float) -> None:
+    """The network loses it; where flow follows it, the lines are those of flow, and nothing else near."""
+    from benchmarks import rotating_discs
+
+    wheel = rotating_discs.two_discs(None, step)
+    exact = wheel.motion_field(2).displacement[1]
+    start, lines = (wheel.predicted_field(2, name).displacement[1] for name in ("dis", "network"))
+    passes = (exact != 0).any(axis=-1)
+    passes[:, 75:] = False  # the large disc
+    assert passes.sum() > 100
+    assert np.array_equal(lines[passes], start[passes])
+    close = np.hypot(*np.moveaxis(lines - exact, -1, 0))[passes] < 1
+    assert 0.8 < close.mean() <= 1
+
+
 def test_gaps_are_filled_from_the_other_frame() -> None:
     values = np.full((2, 3), 0.5, np.float32)
     other = np.full((2, 3), 1.0, np.float32)
