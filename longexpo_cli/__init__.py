@@ -63,6 +63,7 @@ def render(
     dark: str | PathLike[str] | None = None,
     strict: bool = False,
     device: str | Device = "auto",
+    engine: str = "onnxruntime",
     print_bits: Literal[8, 16] = 8,
     is_reduced: bool = False,
     observers: Iterable[Observer] = (),
@@ -80,8 +81,8 @@ def render(
     fits. frames are the first and the last frame to use (None: the burst's), skip frames to leave out. dark
     is a dark frame or a folder of them, whose mean is subtracted from RAW frames. strict makes an error of
     every dropped frame and of a trail that is not as asked for. device is an OpenCL device: its number, part
-    of its name, "auto", or a Device. is_reduced makes a preview. observers receive every intermediate value
-    (watch.Observer).
+    of its name, "auto", or a Device. engine runs the networks: "onnxruntime" or "openvino". is_reduced makes
+    a preview. observers receive every intermediate value (watch.Observer).
 
     In the result print.sdr is H W 3 uint8, or uint16 with print_bits = 16, in the profile print.profile,
     print.exposure_ev is how many EV brighter than the light it is exposed, and print.light H W 3 float32,
@@ -90,8 +91,8 @@ def render(
 
     Raises a LongexpoError: BurstError or UnreadableFrameError when the source is not a usable burst,
     AlignmentError when its frames cannot be aligned reliably, StrictError as described, DeviceError when
-    there is no OpenCL device or it is too small, RecipeError for an unknown mode, WeightsError when a
-    network's file is missing or damaged.
+    there is no OpenCL device or it is too small, RecipeError for an unknown mode, EngineError when the engine
+    is not there, WeightsError when a network's file is missing or damaged.
     """
     from pathlib import Path
 
@@ -100,7 +101,7 @@ def render(
     from longexpo_cli.types import Burst
     from longexpo_cli.watch import Watch
 
-    settings, chosen = _settings(recipe, mode), _device(device)
+    settings, chosen = _settings(recipe, mode), _device(device, engine)
     picture, darkness = (None if path is None else Path(path) for path in (mask, dark))
     marks = (reference, picture, mask_frame, tuple(subject))
     said = Guidance(*marks, frames, tuple(skip), strict, darkness, tuple(files))
@@ -124,11 +125,14 @@ def _settings(recipe: Recipe | None, mode: Mode | None) -> Recipe:
     return settings
 
 
-def _device(device: str | Device) -> Device:
-    """Return the device that is named, or given."""
+def _device(device: str | Device, engine: str) -> Device:
+    """Return the device that is named, or given, and choose the engine of the networks."""
     import logging
 
     from longexpo_cli.gpu.device import Device, choose
+    from longexpo_cli.vision import networks
+
+    networks.choose_engine(engine)
 
     chosen = device if isinstance(device, Device) else choose(device)
     logging.getLogger(__name__).info("device: %s (%s)", chosen.name, chosen.platform)

@@ -69,6 +69,7 @@ class Job:
     report: bool = False
     is_preview: bool = False
     device: str = "auto"
+    engine: str = "onnxruntime"
     overwrite: bool = False
     resume: bool = False
     keep: tuple[Path, ...] = ()
@@ -496,6 +497,7 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         dark=job.dark,
         strict=job.strict,
         device=device,
+        engine=job.engine,
         print_bits=job.print_bits(),
         is_reduced=job.is_preview,
         observers=watching,
@@ -557,7 +559,7 @@ def _document(
     )
     document["notes"] += written.notes
     document |= {"asked": job.settings()["asked"], "files": list(written.entries)}
-    document |= {"run": job.run} if job.run else {}
+    document |= {"engine": job.engine} | ({"run": job.run} if job.run else {})
     document["inputs"] = {"sha256": results.digest(inputs), "files": list(inputs)}
     return document
 

@@ -79,6 +79,10 @@ class DumpError(LongexpoError):
     """A folder written by --dump lacks a value, or holds one that cannot be loaded."""
 
 
+class EngineError(LongexpoError):
+    """What is to run the networks is unknown or not installed."""
+
+
 class WeightsError(LongexpoError):
     """A network's file is missing, or its checksum differs from the index."""
 

@@ -26,6 +26,7 @@ from longexpo_cli.recipe import (
     declared,
     renamed_or_removed,
 )
+from longexpo_cli.vision.engines import ENGINES, require
 
 if TYPE_CHECKING:  # --help must not import them
     from longexpo_cli.batch import Outcome
@@ -450,6 +451,21 @@ device_option = click.option(
     default="auto",
     metavar="NAME",
     help="Device (see `longexpo devices`).",
+)
+
+
+def _installed_engine(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Fail once, before the first burst, where an engine is not installed."""
+    require(value)
+    return value
+
+
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    callback=_installed_engine,
+    help="Runs the networks.",
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing output files.")
 strict_option = click.option("--strict", is_flag=True, help="Fail on dropped frames and unmet trails.")

@@ -126,7 +126,7 @@ def cached_networks(monkeypatch: pytest.MonkeyPatch, _network_results: NetworkRe
     def run_once(
         name: str, inputs: Mapping[str, Array], outputs: Sequence[str], weights: Path | None = None
     ) -> list[Array]:
-        digest = hashlib.sha256(str(weights).encode())
+        digest = hashlib.sha256(f"{networks.engine()} {weights}".encode())
         for key, values in sorted(inputs.items()):
             digest.update(f"{key} {values.shape} {values.dtype}".encode())
             digest.update(values.tobytes())

@@ -222,10 +222,10 @@ def test_a_sample_burst_has_a_sound_recipe_and_an_origin(recipe: Path) -> None:
     assert re.search(r"CC0|CC BY \d|MIT|Apache-2.0", (recipe.parent / "ORIGIN.md").read_text("utf-8"))
 
 
-def test_only_the_networks_module_imports_onnxruntime() -> None:
-    pattern = re.compile(r"^\s*(import|from) onnxruntime", re.M)
+def test_only_one_module_imports_what_runs_networks() -> None:
+    pattern = re.compile(r"^\s*(import|from) (onnxruntime|openvino)", re.M)
     importers = [str(path) for path in code(*CODE) if pattern.search(text(path))]
-    assert importers == ["longexpo_cli/vision/networks.py"]
+    assert importers == ["longexpo_cli/vision/engines.py"]
 
 
 def test_the_long_tests_are_files() -> None:

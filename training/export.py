@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from longexpo_cli.arrays import Array32
-from longexpo_cli.vision import networks
+from longexpo_cli.vision import engines
 from training import quantization
 from training.models import OUTPUTS, from_checkpoint, load_checkpoint
 from training.net import MotionNet
@@ -190,7 +190,7 @@ def _inputs(net: MotionNet, size: tuple[int, int]) -> dict[str, Array32]:
 
 
 def _session(path: Path, threads: int) -> Any:
-    onnxruntime = networks.load_onnxruntime()
+    onnxruntime = engines.load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from longexpo_cli.arrays import Array32
-from longexpo_cli.vision import networks
+from longexpo_cli.vision import engines
 from training import classical, quantization
 from training.net import MotionNet, Shape
 
@@ -130,7 +130,7 @@ def predictor_of(network: Network, start: LinesStart = classical.dis) -> LinesMe
 
 
 def _onnx(path: Path, threads: int) -> Network:
-    onnxruntime = networks.load_onnxruntime()
+    onnxruntime = engines.load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -41,6 +41,7 @@ Examples:
 @click.option("--dry-run", is_flag=True, help="Print what would be done with each burst; render nothing.")
 @click.option("--log", type=options.FILE, metavar="FILE", help="Append one JSON line per burst to FILE.")
 @options.device_option
+@options.engine_option
 @options.overwrite_option
 @options.strict_option
 @click.pass_context
@@ -57,6 +58,7 @@ def command(
     dry_run: bool,
     log: Path | None,
     device: str,
+    engine: str,
     overwrite: bool,
     strict: bool,
     recipe: Recipe,
@@ -77,7 +79,8 @@ def command(
     keep = options.recipe_files(ctx)
     run = uuid.uuid4().hex
     jobs = [
-        dataclasses.replace(job, strict=strict, also=also, report=report, keep=keep, run=run) for job in jobs
+        dataclasses.replace(job, strict=strict, also=also, report=report, engine=engine, keep=keep, run=run)
+        for job in jobs
     ]
     batch.refuse_shared_targets(jobs)
     batch.refuse_inputs(jobs, [path for path in (log, index) if path is not None])

@@ -29,6 +29,7 @@ Examples:
 @options.report_option
 @options.guidance_options
 @options.device_option
+@options.engine_option
 @options.overwrite_option
 @click.pass_context
 def command(ctx: click.Context, /, *, burst: Path, output: Path | None, device: str, **settings: Any) -> None:

@@ -32,6 +32,7 @@ Examples:
 @options.strict_option
 @options.null_option
 @options.device_option
+@options.engine_option
 @options.overwrite_option
 @click.pass_context
 def command(

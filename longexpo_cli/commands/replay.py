@@ -53,6 +53,7 @@ Examples:
     help="Picture of the subject, white on black, for the stage subject.",
 )
 @options.device_option
+@options.engine_option
 def command(
     *,
     stage: str,
@@ -61,6 +62,7 @@ def command(
     reference: int | None,
     mask: Path | None,
     device: str,
+    engine: str,
     recipe: Recipe,
 ) -> None:
     """Run STAGE again on the values that `longexpo render --dump DUMP` saved, with other options.
@@ -72,8 +74,10 @@ def command(
     from longexpo_cli.gpu.device import choose
     from longexpo_cli.observers.dump import Dump
     from longexpo_cli.observers.log import Log
+    from longexpo_cli.vision import networks
     from longexpo_cli.watch import Watch
 
+    networks.choose_engine(engine)
     saved = replay.Saved(dump, recipe)
     folder = output or dump / f"replay-{stage}"
     watch = Watch(Dump(folder, recipe, saved.context(stage)), Log(dump))

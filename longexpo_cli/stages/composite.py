@@ -89,7 +89,7 @@ FLAT_LIGHT = 0.1  # light whose noise variance is the threshold between flat are
 class Params:
     """What of the sharp exposure is shown where something moves."""
 
-    freeze: float = parameter(0.0, "part of the sharp instant seen", low=0, high=1, alias="--freeze")
+    freeze: float = parameter(0.0, "part of the sharp instant", low=0, high=1, alias="--freeze")
     subject_sharp: bool = parameter(False, "keep the subject sharp", alias="--subject-sharp")
 
 

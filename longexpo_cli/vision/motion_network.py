@@ -28,7 +28,9 @@ CONTRACTS = (
 
 # Where nothing moves: no less than where the shipped network leaves lines of 0 as they are (training/net.py).
 STILL_DIFFERENCE = 0.04  # of sRGB values 0..1, mean of 3 x 3 px: noise, flicker
-NEAR_PX = 9  # width of the surroundings in which nothing else moves, and in which small objects keep their lines
+NEAR_PX = (
+    9  # width of the surroundings in which nothing else moves, and in which small objects keep their lines
+)
 
 # Where the initial lines are kept. All limits are in sRGB values 0..1.
 SAMPLE_TIMES = (0.125, 0.375, 0.625, 0.875)  # between the frames, at which lines are compared with them
@@ -80,10 +82,10 @@ def refine(first: Frame, second: Frame, start: MotionField, min_motion_px: float
 
     Pixels keep the initial lines outside either frame, where bends are not known; of a network without bends
     also where these explain the frames far better, and where a small bright light, or anything that moves
-    farther than it is wide, moves along them (these are rare in the training data). Where nothing moves (see `may_move`), and
-    where paths are shorter than min_motion_px (low px), they are 0 with weight 1/2. A pair without motion is
-    returned unchanged. Raises WeightsError if the network's file is missing, or has another checksum or an
-    unknown contract.
+    farther than it is wide, moves along them (these are rare in the training data). Where nothing moves (see
+    `may_move`), and where paths are shorter than min_motion_px (low px), they are 0 with weight 1/2. A pair
+    without motion is returned unchanged. Raises WeightsError if the network's file is missing, or has another
+    checksum or an unknown contract.
     """
     if not start.displacement.any():
         return start
@@ -172,7 +174,9 @@ def passed_by_small(lines: Array32) -> Flags:
     moves = (lines != 0).any(axis=(0, 3)).astype(np.uint8)
     count, label = cv2.connectedComponents(moves)
     inside = label[moves > 0]
-    from_edge = np.minimum(cv2.distanceTransform(moves, cv2.DIST_L2, 5), max(moves.shape))  # without an edge: all
+    from_edge = np.minimum(
+        cv2.distanceTransform(moves, cv2.DIST_L2, 5), max(moves.shape)
+    )  # without an edge: all
     half_width = np.zeros(count)
     np.maximum.at(half_width, inside, from_edge[moves > 0])
     length = np.bincount(inside, magnitude(lines).max(axis=0)[moves > 0], count)

@@ -1,12 +1,8 @@
-"""The networks in weights/: their index, their checksums, and running them.
-
-The only module that imports onnxruntime.
-"""
+"""The networks in weights/: their index, their checksums, and running them."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +14,7 @@ import numpy.typing as npt
 
 from longexpo_cli import assets, machine
 from longexpo_cli.errors import WeightsError
+from longexpo_cli.vision import engines
 
 INDEX = "index.toml"
 _REMEDY = "reinstall longexpo, or restore the file that weights/index.toml names"
@@ -96,49 +93,43 @@ def verified_file(name: str, weights: Path | None = None) -> Path:
     return entry.file
 
 
+def choose_engine(name: str) -> None:
+    """Run networks by an engine from now on, in this process; EngineError if it is not there."""
+    engines.require(name)
+    _chosen.engine = name
+
+
+def engine() -> str:
+    """Return what runs networks in this process."""
+    return _chosen.engine
+
+
 def run(
     name: str,
     inputs: Mapping[str, npt.NDArray[Any]],
     outputs: Sequence[str],
     weights: Path | None = None,
 ) -> list[npt.NDArray[Any]]:
-    """Run a network on the CPU and return the named outputs, in that order; no others are computed.
+    """Run a network on the CPU and return the named outputs, in that order.
 
-    inputs are by name and shaped as in the index. The same input gives the same bits on the same machine.
-    Raises WeightsError if the network's file is missing or has another checksum.
+    inputs are by name and shaped as in the index. The same input gives the same bits on the same machine, by
+    the same engine. Raises WeightsError if the network's file is missing or has another checksum.
     """
-    result: list[npt.NDArray[Any]] = _session(name, weights).run(list(outputs), dict(inputs))
-    return result
+    return _opened(name, weights, _chosen.engine)(inputs, outputs)
 
 
-def load_onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry disabled, and return the module.
+class _Chosen:
+    """What runs networks in this process."""
 
-    Unless the environment says otherwise, onnxruntime 1.32 keeps an event database and a device identifier
-    in the user's cache folder and contacts a server. It reads ORT_DISABLE_TELEMETRY when it is imported, so
-    that disable_telemetry_events() comes too late. A value that the user has set is kept.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
+    engine = engines.ENGINES[0]
 
-    return onnxruntime
+
+_chosen = _Chosen()
 
 
 @cache
-def _session(name: str, weights: Path | None) -> Any:
-    path = verified_file(name, weights)
-    onnxruntime = load_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = machine.cores()
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    # The arena never releases a network's working memory (450 MB for u2netp); without it a run takes 60 ms
-    # longer and releases all of it.
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 4  # not even errors, which are raised; warnings concern the file
-    # Idle workers that spin would take cores from the decoding thread that runs in parallel.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+def _opened(name: str, weights: Path | None, engine: str) -> engines.Run:
+    return engines.open_network(engine, verified_file(name, weights), machine.cores())
 
 
 def _network(name: str, table: Any, folder: Path) -> Network:

@@ -58,6 +58,18 @@ def test_background_mode_with_options_into_a_folder(run: Run, panning_burst: Pat
     assert stages == set(ORDER)
 
 
+def test_the_engine_is_recorded_and_changes_nothing_that_is_seen(
+    run: Run, shared_burst: Path, tmp_path: Path
+) -> None:
+    pictures = []
+    for engine in ("onnxruntime", "openvino"):
+        result = run("render", shared_burst, "-o", tmp_path / engine, "--engine", engine)
+        assert result.exit_code == 0, result.output
+        assert json.loads((tmp_path / engine / "street.foreground.json").read_text())["engine"] == engine
+        pictures.append(read_image(tmp_path / engine / "street.foreground.jpg").astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 3
+
+
 def test_paths_bend_by_the_lines_of_the_pairs_around(
     run: Run, shared_burst: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

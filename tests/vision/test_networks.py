@@ -6,14 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from longexpo_cli import assets
-from longexpo_cli.errors import WeightsError
-from longexpo_cli.vision import networks
+from longexpo_cli.errors import EngineError, WeightsError
+from longexpo_cli.vision import engines, networks
 
 ENTRY = """
 [motion]
@@ -50,7 +51,7 @@ def test_every_network_has_its_checksum_licence_and_card(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(networks.index()))
 def test_the_index_describes_the_inputs_and_outputs_of_the_file(name: str) -> None:
     entry = networks.network(name)
-    session = networks.load_onnxruntime().InferenceSession(entry.file, providers=["CPUExecutionProvider"])
+    session = engines.load_onnxruntime().InferenceSession(entry.file, providers=["CPUExecutionProvider"])
     for listed, actual in ((entry.inputs, session.get_inputs()), (entry.outputs, session.get_outputs())):
         shapes = {value.name: value.shape for value in actual}
         for tensor in listed:
@@ -170,10 +171,58 @@ if os.path.isdir(folder):
 def test_the_users_own_telemetry_setting_is_kept(tmp_path: Path) -> None:
     script = """
 import os
-from longexpo_cli.vision import networks
-networks.load_onnxruntime()
+from longexpo_cli.vision import engines
+engines.load_onnxruntime()
 print(os.environ["ORT_DISABLE_TELEMETRY"])
 """
     home = tmp_path / "home"
     assert run_in_empty_home(home, script).strip() == "1"
     assert run_in_empty_home(home, script, ORT_DISABLE_TELEMETRY="true").strip() == "true"
+
+
+def test_an_unknown_engine_is_an_error() -> None:
+    with pytest.raises(EngineError, match="'tensorrt'; there are onnxruntime, openvino"):
+        networks.choose_engine("tensorrt")
+
+
+def test_an_engine_that_is_not_installed_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(EngineError, match=r"pip install 'longexpo\[fast\]'"):
+        networks.choose_engine("openvino")
+
+
+@pytest.fixture
+def openvino() -> Iterator[None]:
+    networks.choose_engine("openvino")
+    yield
+    networks.choose_engine("onnxruntime")
+
+
+# Largest differences of outputs; faces are logits, motion px and weights.
+@pytest.mark.parametrize(("name", "bound"), [("motion", 0.01), ("u2netp", 1e-3), ("yunet", 1e-3)])
+def test_engines_agree(openvino: None, name: str, bound: float) -> None:
+    entry = networks.network(name)
+    rng = np.random.default_rng(7)
+    inputs = {
+        tensor.name: rng.random([640 if isinstance(side, str) else side for side in tensor.shape], np.float32)
+        for tensor in entry.inputs
+    }
+    outputs = [tensor.name for tensor in entry.outputs]
+    found, again = (networks.run(name, inputs, outputs) for _ in range(2))
+    networks.choose_engine("onnxruntime")
+    expected = networks.run(name, inputs, outputs)
+    for one, two, other in zip(found, again, expected, strict=True):
+        assert np.array_equal(one, two)
+        assert one.shape == other.shape
+        assert 0 < np.abs(one - other).max() < bound
+
+
+def test_openvino_leaves_no_file_and_opens_no_socket(tmp_path: Path) -> None:
+    script = f"from longexpo_cli.vision import networks\nnetworks.choose_engine('openvino')\n{RUN_U2NETP}"
+    log = tmp_path / "strace.txt"
+    trace = ("strace", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none", "-o", str(log))
+    log.touch()
+    may_trace = shutil.which("strace") and subprocess.run([*trace, "true"], check=False).returncode == 0
+    run_in_empty_home(tmp_path / "home", script, prefix=trace if may_trace else ())
+    assert "socket(" not in log.read_text()
+    assert list((tmp_path / "home").iterdir()) == []

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from longexpo_cli.vision import networks
+from longexpo_cli.vision import engines
 from training import export
 from training.net import MotionNet, Shape
 
@@ -47,7 +47,7 @@ def test_results_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s
     random = np.random.default_rng(1)
     inputs = {"frames": random.random((1, 6, 64, 96), np.float32)}
     inputs["init"] = 3 * random.standard_normal((1, 4, 64, 96), np.float32)
-    runtime = networks.load_onnxruntime()
+    runtime = engines.load_onnxruntime()
     results = [
         runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["lines", "weights"], inputs)
         for path in (traced, simple)
