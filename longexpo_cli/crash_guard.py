@@ -64,11 +64,12 @@ class Decoding(NamedTuple):
 
 
 class Guard(NamedTuple):
-    """What a process is told: the file of notes, "" for none, the files to refuse with reasons, whether
-    to decode one file at a time.
+    """What a process is told: the files of notes and of the trace of a crash, "" for none, the files to
+    refuse with reasons, whether to decode one file at a time.
     """
 
     notes: str
+    trace: str
     refused: Mapping[str, str]
     one_at_a_time: bool
 
@@ -160,7 +161,7 @@ def enable(guard: Guard) -> None:
         _state.alone = threading.RLock()
     with contextlib.suppress(OSError, ValueError), Path(guard.notes).open("r+b") as file:
         _state.notes = mmap.mmap(file.fileno(), 0)
-        _state.trace = Path(f"{guard.notes}.trace").open("wb")  # noqa: SIM115 - open until a crash
+        _state.trace = Path(guard.trace).open("wb")  # noqa: SIM115 - open until a crash
         faulthandler.enable(_state.trace, all_threads=True)
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
@@ -224,22 +225,33 @@ class Watched:
     def __init__(self) -> None:
         self.refused: dict[str, str] = {}
         self.one_at_a_time = False
-        try:
-            handle, self.notes = tempfile.mkstemp(prefix="longexpo-")
-            os.truncate(handle, _SLOTS * _SLOT_BYTES + _COUNTS.size)
-            os.close(handle)
-        except OSError:  # there is no folder for temporary files: nothing can be noted
-            self.notes = ""
+        self._files: list[IO[bytes]] = []
+        self.notes, self.trace = "", ""
+        with contextlib.suppress(OSError):  # there is no folder for temporary files: nothing can be noted
+            self.notes, self.trace = self._file(_SLOTS * _SLOT_BYTES + _COUNTS.size), self._file(0)
+
+    def _file(self, size: int) -> str:
+        """Return the path of a new temporary file of some bytes, which is gone when this process ends.
+
+        Where there is /proc the file has no name, so that nothing is left of a process that is killed.
+        """
+        by_number = Path(f"/proc/{os.getpid()}/fd")
+        has_numbers = by_number.is_dir()
+        file = tempfile.NamedTemporaryFile(prefix="longexpo-", delete=not has_numbers)  # noqa: SIM115 - see close
+        file.truncate(size)
+        if has_numbers:
+            Path(file.name).unlink()
+        self._files.append(file)
+        return str(by_number / str(file.fileno())) if has_numbers else file.name
 
     def state(self) -> Guard:
         """Return what the next process is told."""
-        return Guard(self.notes, dict(self.refused), self.one_at_a_time)
+        return Guard(self.notes, self.trace, dict(self.refused), self.one_at_a_time)
 
     def close(self) -> None:
-        """Delete the notes."""
-        for name in (self.notes, f"{self.notes}.trace"):
-            with contextlib.suppress(OSError):
-                Path(name).unlink(missing_ok=True)
+        """Delete the files."""
+        for file in self._files:
+            file.close()
 
     def learn(self, code: int) -> str:
         """Return what is done about a process that ended with a code, as subprocess has it; "" for nothing.
@@ -280,7 +292,7 @@ class Watched:
     def _crashed_thread(self) -> int | None:
         """Return the thread that crashed, None where it was none of Python's."""
         try:
-            found = _TRACE.search(Path(f"{self.notes}.trace").read_bytes())
+            found = _TRACE.search(Path(self.trace).read_bytes())
         except OSError:
             return None
         return None if found is None else int(found[1], 16)

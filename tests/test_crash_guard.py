@@ -148,7 +148,9 @@ def test_signals_reach_the_process_that_works(
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS.replace("= 2.0,", "= 60.0,"))
     fault = "hang:read_directories:frame_01"
+    (tmp_path / "temporary").mkdir()
     names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": fault}
+    names |= {"TMPDIR": f"{tmp_path}/temporary"}
     command = [sys.executable, "-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/"]
     with subprocess.Popen(command, env=os.environ | names, stderr=subprocess.PIPE, text=True) as watching:
         children = Path(f"/proc/{watching.pid}/task/{watching.pid}/children")
@@ -166,6 +168,7 @@ def test_signals_reach_the_process_that_works(
             time.sleep(0.05)
         assert not Path(f"/proc/{worker}").exists()
         assert watching.returncode == code
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_nothing_is_noted_where_no_process_watches(tmp_path: Path) -> None:
