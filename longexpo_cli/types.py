@@ -591,13 +591,15 @@ class Photograph:
     """The long exposure: scene-linear light H W 3 float32, working space, full resolution.
 
     keep_sharp H W float32 on the half grid is 1 where the sharp exposure is used, 0 where the blur is.
-    clip_light is the largest unclipped light.
+    clip_light is the largest unclipped light. metered h w 3 float32 are pixels of the scene, by which the
+    print is exposed; None: those of light.
     """
 
     light: Array32
     keep_sharp: Array32
     clip_light: float
     shot: Shot
+    metered: Array32 | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,10 @@ MAX_EXTREME_SAMPLES = 1024  # the same for the extremes, whose gaps would be see
 FEATHER = 0.01  # of the diagonal: width over which a frame fades out at its border, so that no edge shows
 EXTREME_SPACING_PX = 0.5  # half-resolution px: between two samples a small light may lose some of its peak
 EXTREME_MARGIN = 3.0  # standard deviations of a frame's noise: extremes of many frames are noise up to there
+MAX_EXTREME_MARGIN = 6.0  # where noise is larger than is known: that of compressed videos, resampled texture
+STILL_PERCENTILE = 95.0  # of how far extremes are from the mean where nothing moves
+STILL_STEP = 4  # half-resolution px between the pixels by which that is measured
+MIN_STILL_PIXELS = 400  # by which it can be
 NEAR_MEDIAN = 3.0  # standard deviations: frames farther from the median show something else
 MIN_NEAR_STEPS = 2.0  # of the 1023 of a value that is kept for the median: rounding
 MIN_BLACK = 1 / 64  # of clip_light: frames for the median are kept from minus this light on
@@ -173,14 +177,10 @@ def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
             device, cast(DeviceArray, total.light), total.clip_light, total.soft_gamma, total.time_weight
         )
     if total.extreme is not None:
+        extreme, is_darkest = cast(DeviceArray, total.extreme), total.accumulate == "darkest"
+        margin, noise = _extreme_margin(total, light, extreme), binned_noise(total.shot)
         light = kernels.stand_out(
-            device,
-            light,
-            cast(DeviceArray, total.extreme),
-            total.clip_light,
-            binned_noise(total.shot),
-            EXTREME_MARGIN,
-            is_darkest=total.accumulate == "darkest",
+            device, light, extreme, total.clip_light, noise, margin, is_darkest=is_darkest
         )
     return MotionBlur(
         light,
@@ -352,6 +352,29 @@ def _tangents(
 def _duration(pair: Pair) -> float:
     """Return the duration of a pair's whole interval, in median intervals."""
     return pair.time_weight / (pair.stop - pair.start)
+
+
+def _extreme_margin(total: BlurAccumulator, mean: DeviceArray, extreme: DeviceArray) -> float:
+    """Return how far, in standard deviations of a frame's noise, extremes are from the mean by noise alone.
+
+    It is measured where nothing moves, as kernels/blur_stand_out.cl has it.
+    """
+    still = total.motion_px == 0
+    step = np.s_[::STILL_STEP, ::STILL_STEP]
+    shown, passed = (values.get()[step].astype(np.float64) for values in (mean, extreme))
+    rows, columns = (
+        np.arange(side) * STILL_STEP * low // whole
+        for side, low, whole in zip(shown.shape, still.shape, total.grid.shape, strict=False)
+    )
+    of_still = still[np.ix_(rows, columns)] & (passed[..., 3] > 0)
+    if of_still.sum() < MIN_STILL_PIXELS:
+        return EXTREME_MARGIN
+    slope, offset = binned_noise(total.shot)
+    light = shown[of_still][:, :3]
+    away = np.abs(total.clip_light * passed[of_still][:, :3] - light)
+    away /= np.sqrt(np.maximum(slope * light, 0) + offset)
+    measured = float(np.percentile(away.max(axis=1), STILL_PERCENTILE))
+    return float(np.clip(measured, EXTREME_MARGIN, MAX_EXTREME_MARGIN))
 
 
 def _motion_px(motion: PairMotion) -> Array32:

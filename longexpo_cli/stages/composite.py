@@ -54,6 +54,7 @@ FEW_FRAMES = 0.25  # of those of the run: what fewer cover changes as its surrou
 CONTRAST_SIDE = 5  # low pixels
 CONTRAST_NOISE = 0.5  # of the variance of noise in a half-resolution pixel: what is left in low pixels
 SHARP_SUBJECT = (0.3, 0.5)  # alpha of a subject that is not kept sharp, and of one that is
+METERED_STEP = 4  # px between those by which the print is exposed
 INVISIBLE_DIFFERENCE = (1.0, 2.0)  # of what noise and small errors allow: the same thing, and another
 POINT_DIFFERENCE = (4.0, 6.0)  # the same for the largest of a few pixels
 POINT_VARIANCE = 0.6  # squared half-resolution pixels: variance of points over that of their gradients
@@ -249,7 +250,9 @@ def composite(
     )
     residual = kernels.subtract_detail(device, blurred, half_guide, detail, half_per_low)
     light = kernels.blend(device, exposure, residual, keep, detail, blur.low.scale)
-    return Photograph(light.get(), keep.get(), blur.clip_light, sharp.shot)
+    # The darkest that passed says little of the light of the scene: it would be brightened to be one.
+    metered = sharp.light[::METERED_STEP, ::METERED_STEP].copy() if blur.accumulate == "darkest" else None
+    return Photograph(light.get(), keep.get(), blur.clip_light, sharp.shot, metered)
 
 
 def require_subject(subject: Subject, params: Params) -> None:

@@ -102,7 +102,11 @@ def finish(device: Device, photograph: Photograph, params: Params, bits: Literal
     gain, wide = 2.0**params.exposure_ev, local_tones.wide_highlights(photograph.light)
     if params.tone != "linear":
         is_developed = photograph.shot.transfer.curve != "linear"
-        gain = exposure(pixels, params, wide * base, is_developed=is_developed)
+        metered, lit = pixels, wide
+        if photograph.metered is not None:
+            metered = sample_pixels(photograph.metered) * base
+            lit = local_tones.wide_highlights(photograph.metered)
+        gain = exposure(metered, params, lit * base, is_developed=is_developed)
     uploaded = _upload(device, photograph, params, gain)
     plan = _plan(pixels, wide, photograph.shot, params, gain, uploaded.level)
     return _printed(device, photograph, params, uploaded, plan, bits)

@@ -201,6 +201,29 @@ def test_noise_is_no_light_that_passed(device: Device, monkeypatch: pytest.Monke
     assert np.median(np.abs(result - 0.2)) < deviation.max() / 2
 
 
+@pytest.mark.parametrize(("accumulate", "sign"), [("lights", 1), ("darkest", -1)])
+def test_noise_that_is_larger_than_known_is_measured_where_nothing_moves(
+    device: Device, monkeypatch: pytest.MonkeyPatch, accumulate: str, sign: int
+) -> None:
+    """Twice the deviation, as of a compressed video: no grain, and a lamp's or a shadow's trail is whole."""
+    random, shot = np.random.default_rng(9), replace(SHOT, noise=NoiseProfile(1e-3, 1e-5))
+    monkeypatch.setattr("tests.stages.test_blur.SHOT", shot)
+    deviation = 2 * np.sqrt(binned_noise(shot)[0] * 0.4 + binned_noise(shot)[1])
+    delta = np.zeros((2, *LOW.shape, 2), np.float32)
+    delta[:, : LOW.height // 2] = moved(10).displacement[:, : LOW.height // 2]
+    motion = replace(moved(10), displacement=delta)
+    frames = []
+    for n in range(12):
+        light = 0.4 + deviation * random.normal(size=(*SIZE, 3))
+        light[4:10, 20 + 10 * n : 30 + 10 * n] = 0.4 + 0.35 * sign
+        frames.append(light)
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(11)]
+    result = render(device, frames, [motion] * 11, pairs, blur.Params(accumulate=accumulate))[1][..., :3]
+    still = result[SIZE[0] * 2 // 3 :]
+    assert np.percentile(np.abs(still - 0.4) / deviation, 99) < 2.2  # 3.5 without measuring
+    assert sign * (result[6:8, 30:125].mean() - 0.4) > 0.3
+
+
 @pytest.mark.parametrize("count", [5, 9, 40])
 def test_a_median_shows_what_is_there_most_of_the_time(device: Device, count: int) -> None:
     """Somebody is at each place in two of five frames; of forty frames twenty-five are kept."""

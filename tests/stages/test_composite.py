@@ -389,6 +389,17 @@ def test_the_sharp_exposure_is_shown_where_a_median_agrees(device: Device) -> No
     assert np.abs(result[160:] - light[160:]).max() < 1e-6
 
 
+@pytest.mark.parametrize("accumulate", ["mean", "lights", "darkest"])
+def test_what_passed_darkest_is_metered_on_the_sharp_exposure(device: Device, accumulate: str) -> None:
+    light = np.random.default_rng(3).uniform(0, 1, (*FULL.shape, 3)).astype(np.float32)
+    passed = dataclasses.replace(blur(device, motion(slice(0), 0.0), of=light), accumulate=accumulate)
+    made = composite.composite(device, passed, change(0), Frame(light, FULL, SHOT), subject(), PARAMS)
+    if accumulate == "darkest":
+        assert made.metered is not None and np.array_equal(made.metered, light[::4, ::4])
+    else:
+        assert made.metered is None
+
+
 def test_a_point_of_light_that_passed_is_shown(device: Device) -> None:
     light = np.full((*FULL.shape, 3), 0.1, np.float32)
     passed = light.copy()

@@ -39,6 +39,18 @@ def test_an_underexposed_day_comes_out_as_a_day(device: Device, under_ev: int) -
     assert 95 < np.median(shown) < 125  # 0.14 of white is 104 under the sRGB curve
 
 
+def test_what_passed_darkest_is_exposed_as_its_scene(device: Device) -> None:
+    """Half of the picture is a shadow; without metering it, the ground would be 1.5 EV brighter."""
+    scene = np.minimum(tones(0.14, 1.0), 1)
+    shaded = scene.copy()
+    shaded[:, :40] *= 0.01
+    alone = finish(device, photograph(shaded), Params(sharpen=0))
+    metered = replace(photograph(shaded), metered=np.asarray(scene, np.float32))
+    shown, expected = (finish(device, made, Params(sharpen=0)) for made in (metered, photograph(scene)))
+    assert shown.exposure_ev == pytest.approx(expected.exposure_ev)
+    assert alone.exposure_ev > shown.exposure_ev + 0.5
+
+
 def test_a_night_stays_a_night(device: Device) -> None:
     night = np.full((200, 200, 3), 0.003) * np.random.default_rng(5).uniform(0.5, 2, (200, 200, 1))
     night[90:100, 20:180] = (0.9, 0.5, 0.2)
