@@ -13,7 +13,7 @@ import pytest
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import dng, ifd, raw
+from longexpo_cli.files import dng, ifd, metadata, raw
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import demosaic, develop, load
 from longexpo_cli.synth.dng import COLOR_MATRIX
@@ -514,3 +514,40 @@ def test_thumbnails_and_masks_are_not_the_raw_picture() -> None:
     assert dng.read([preview]) is None
     assert ifd.read_directories(b"II*\0") == []
     assert colour.LINEAR.curve == "linear"
+
+
+def test_files_with_the_same_tags_are_opened_by_libraw_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gains = np.array([[1.0, 1.5], [2.0, 3.0]])
+    neutral = {50728: (5, (1, 2, 1, 1, 2, 3))}
+    tags: list[Tags] = [
+        *(neutral, neutral, {50728: (5, (1, 3, 1, 1, 2, 3))}, neutral | {50717: (4, 4000)}),
+        *(neutral | {51009: opcodes(gain_map((0, 0, HEIGHT, WIDTH), gains))}, neutral),
+        *(neutral | {50829: (4, (2, 2, HEIGHT, WIDTH))}, neutral | {254: (4, 0), 274: (3, 6)}, {}, {}),
+    ]
+    opened: list[str] = []
+    open_raw = raw._open
+
+    def counted(path: Path) -> Any:
+        opened.append(path.stem)
+        return open_raw(path)
+
+    monkeypatch.setattr(raw, "_open", counted)
+    known: dict[Any, raw.RawHeader] = {}
+    for n, some in enumerate(tags):
+        path = tmp_path / f"{n}.dng"
+        write_raw(path, VALUES, some, drop=() if some else (50728,))
+        header, directories = metadata.read_directories(path)
+        alone = raw.read_header(path, header.as_shot_neutral)
+        opened.pop()
+        assert raw.read_header(path, header.as_shot_neutral, directories, known) == alone
+    assert opened == ["0", "3", "6", "7", "8", "9"]  # those without a white balance of their tags, too
+
+
+def test_damaged_corrections_of_a_file_like_the_others_are_refused(tmp_path: Path) -> None:
+    for n in range(4):
+        tags: Tags = {51009: (7, b"\0\0\0\1damage")} if n == 2 else {}
+        write_raw(tmp_path / f"{n}.dng", VALUES + n, tags | {50728: (5, (1, 2, 1, 1, 2, 3))})
+    found = load.load(tmp_path, load.Params())
+    assert [(path.name, "opcode list" in why) for path, why in found.refused] == [("2.dng", True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from longexpo_cli.files.exposure import Exposure, match, note
@@ -29,6 +30,17 @@ def by_ev(*stops: float) -> list[Exposure]:
 def test_light_is_time_times_iso_over_aperture_squared(other: Exposure, scale: float) -> None:
     matched = match([Exposure(0.01, 100, 8)] * 3 + [other])
     assert matched.scales == pytest.approx((1, 1, 1, scale))
+
+
+def test_the_usual_exposure_is_that_which_most_frames_are_near_to() -> None:
+    rng = np.random.default_rng(5)
+    for count in range(1, 60):
+        stops = [float(stop) for stop in rng.choice([rng.uniform(-1, 1), -0.25, 0, 0.25, 0.5, 1], count)]
+        near = {stop: sum(abs(other - stop) <= 0.25 for other in stops) for stop in stops}
+        usual = min(stops, key=lambda stop: (-near[stop], stop))
+        reference = np.median([stop for stop in stops if abs(stop - usual) <= 0.25])
+        scales = match([Exposure(2.0**stop, 100, 1) for stop in stops]).scales
+        assert scales == pytest.approx([2.0 ** (reference - stop) for stop in stops])
 
 
 def test_without_exposures_nothing_is_scaled() -> None:

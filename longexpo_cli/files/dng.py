@@ -26,6 +26,17 @@ _SCALE, _CROP_ORIGIN, _CROP_SIZE, _ACTIVE_AREA = 50718, 50719, 50720, 50829
 _ROW_INTERLEAVE, _COLUMN_INTERLEAVE = 50975, 52547
 _OPCODE_LISTS = (51008, 51009, 51022)  # on stored values, on linear values, on demosaiced values
 
+# All that read() looks at.
+TAGS = frozenset(
+    {
+        *(_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, STRIP_OFFSETS, _SAMPLES),
+        *(TILE_OFFSETS, _SAMPLE_FORMAT, _CFA_DIM, _CFA_PATTERN, _DNG_VERSION, _CFA_PLANE_COLOR),
+        *(_LINEARIZATION, _BLACK_DIM, _BLACK, _BLACK_H, _BLACK_V, _WHITE, _SCALE, _CROP_ORIGIN, _CROP_SIZE),
+        *(_ACTIVE_AREA, _ROW_INTERLEAVE, _COLUMN_INTERLEAVE, *_OPCODE_LISTS),
+    }
+)
+OPCODE_LISTS = frozenset(_OPCODE_LISTS)
+
 CFA, LINEAR_RAW = 32803, 34892  # PhotometricInterpretation
 _LOSSLESS_JPEG = 7  # Compression
 _LOSSY_JPEG = 34892  # Compression; LibRaw applies its MapPolynomial

@@ -57,13 +57,26 @@ def match(exposures: Sequence[Exposure]) -> Matched:
     known = [stop for stop in stops if stop is not None]
     if not known:
         return Matched((1.0,) * len(stops), (False,) * len(stops))
-    votes = {stop: sum(abs(other - stop) <= _SAME_EXPOSURE_EV for other in known) for stop in known}
-    usual = min(known, key=lambda stop: (-votes[stop], stop))
+    usual = _usual(sorted(known))
     reference = statistics.median(stop for stop in known if abs(stop - usual) <= _SAME_EXPOSURE_EV)
     return Matched(
         tuple(1.0 if stop is None else 2.0 ** (reference - stop) for stop in stops),
         tuple(_brackets(stops, reference)),
     )
+
+
+def _usual(ranked: Sequence[float]) -> float:
+    """Return the stop that most of them are equal to, of rising ones; in a tie the lowest."""
+    first = last = most = 0  # those from first to last are equal to the stop
+    usual = ranked[0]
+    for stop in ranked:
+        while stop - ranked[first] > _SAME_EXPOSURE_EV:
+            first += 1
+        while last < len(ranked) and ranked[last] - stop <= _SAME_EXPOSURE_EV:
+            last += 1
+        if last - first > most:
+            most, usual = last - first, stop
+    return usual
 
 
 def alone(scales: Sequence[float]) -> list[tuple[int, tuple[int, ...]]]:

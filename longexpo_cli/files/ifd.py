@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, BinaryIO
+from functools import cache
+from typing import Any, BinaryIO, NamedTuple
 
 from longexpo_cli.files.markers import Data
 
@@ -50,6 +50,7 @@ _BIG_TIFF_VERSION = 43
 _MAX_DIRECTORIES = 64
 _MAX_ENTRIES = 1024  # of a directory
 _MAX_VALUE_BYTES = 1 << 22  # of an entry
+_MAX_FORMS = 256  # of directories that are kept; frames of one camera have a few
 
 Value = tuple[float, ...] | bytes
 Directory = dict[int, Value]  # as read: tag to value
@@ -59,40 +60,38 @@ Field = tuple[int, Any]
 ExtraTag = tuple[int, int, int, Any, bool]  # tifffile's: tag, type, count, value, first page only
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(NamedTuple):
     """How a directory is stored, little-endian.
 
     entry_count is the struct format of its number of entries, offset that of counts and offsets in them,
-    pointer the field type of an offset to another directory.
+    pointer the field type of an offset to another directory. offset_bytes are those of an offset, which are
+    also the bytes of a value that fits into its entry; entry_bytes are those of tag, type, count and value or
+    offset.
     """
 
     entry_count: str
     offset: str
     pointer: int
-
-    @property
-    def offset_bytes(self) -> int:
-        """Bytes of an offset, which are also the bytes of a value that fits into its entry."""
-        return struct.calcsize("<" + self.offset)
-
-    @property
-    def entry_bytes(self) -> int:
-        """Bytes of an entry: tag, type, count and value or offset."""
-        return 4 + 2 * self.offset_bytes
+    entry_count_bytes: int
+    offset_bytes: int
+    entry_bytes: int
 
 
-_CLASSIC = _Layout("H", "I", LONG)
-_BIG = _Layout("Q", "Q", LONG8)  # BigTIFF, for files beyond 4 GiB
+_CLASSIC = _Layout("H", "I", LONG, 2, 4, 12)
+_BIG = _Layout("Q", "Q", LONG8, 8, 8, 20)  # BigTIFF, for files beyond 4 GiB
 
 
 def read_directories(
-    data: Data, start: int = 0, pointers: Sequence[int] = (SUB_IFDS, EXIF_IFD, INTEROPERABILITY_IFD)
+    data: Data,
+    start: int = 0,
+    pointers: Sequence[int] = (SUB_IFDS, EXIF_IFD, INTEROPERABILITY_IFD),
+    wanted: frozenset[int] | None = None,
 ) -> list[Directory]:
     """Return the directories of the TIFF or BigTIFF structure at byte start: main, its sub-IFDs, Exif, next.
 
     pointers are the tags of directories that are read between the main ones. Numbers become tuples, ASCII and
-    UNDEFINED values bytes. Entries that cannot be read are left out.
+    UNDEFINED values bytes. Entries that cannot be read are left out, and those that are not wanted, where
+    wanted is given; pointers are always wanted.
     """
     order = "<" if data[start : start + 2] == b"II" else ">"
     found: list[Directory] = []
@@ -103,6 +102,7 @@ def read_directories(
         pending = [start + struct.unpack_from(order + layout.offset, data, start + layout.offset_bytes)[0]]
     except struct.error:
         return found
+    tags = None if wanted is None else wanted.union(pointers)
     seen: set[int] = set()
     while pending and len(found) < _MAX_DIRECTORIES:
         at = pending.pop(0)
@@ -111,48 +111,109 @@ def read_directories(
         seen.add(at)
         try:
             entries = struct.unpack_from(order + layout.entry_count, data, at)[0]
-            first = at + struct.calcsize("=" + layout.entry_count)
+            first = at + layout.entry_count_bytes
             end = first + layout.entry_bytes * entries
             following = struct.unpack_from(order + layout.offset, data, end)[0] if end < len(data) else 0
         except struct.error:
             continue
-        directory = _read_entries(data, start, first, min(entries, _MAX_ENTRIES), order, layout)
+        table = data[first : first + layout.entry_bytes * min(entries, _MAX_ENTRIES)]
+        directory = _form_of(table, order, layout, tags).read(table, data, start)
         found.append(directory)
-        offsets = [offset for tag in pointers for offset in _offsets(directory, tag)]
-        children = [start + offset for offset in offsets]
+        children = [start + offset for tag in pointers for offset in _offsets(directory, tag)]
         pending = [*children, *pending, *([start + following] if following else [])]
     return found
 
 
-def _read_entries(data: Data, start: int, at: int, entries: int, order: str, layout: _Layout) -> Directory:
-    """Read the entries from byte at; their offsets count from byte start."""
-    directory: Directory = {}
-    own_bytes, entry_bytes = layout.offset_bytes, layout.entry_bytes
-    table = data[at : at + entry_bytes * entries]
-    table = table[: len(table) - len(table) % entry_bytes]
-    for tag, kind, count, field in struct.iter_unpack(f"{order}HH{layout.offset}{own_bytes}s", table):
-        item, item_bytes = _ITEMS.get(kind, ("", 0))
-        size = item_bytes * count
-        if not size or size > _MAX_VALUE_BYTES:
-            continue
-        source, value_at = field, 0
-        if size > own_bytes:
-            source, value_at = data, start + int.from_bytes(field, "little" if order == "<" else "big")
-        if kind in _BYTE_STRINGS:
-            directory[tag] = bytes(source[value_at : value_at + count])
-            continue
-        is_rational = kind in _RATIONALS
-        try:
-            values = struct.unpack_from(
-                f"{order}{2 * count if is_rational else count}{item}", source, value_at
+class _Entry(NamedTuple):
+    """One entry of a form: its tag, the place of its first number or offset among the form's, and its value.
+
+    Of numbers in the entry itself, after is the place behind the last. Other values have the number of their
+    bytes: text and bytes, or numbers that are read by a format, pairs of them where is_rational.
+    """
+
+    tag: int
+    at: int
+    after: int
+    bytes: int = 0
+    numbers: struct.Struct | None = None
+    is_rational: bool = False
+
+
+class _Form:
+    """How the entries of a directory are stored: the same for all with the same tags, types and counts."""
+
+    def __init__(self, heads: Sequence[bytes], order: str, layout: _Layout, wanted: frozenset[int] | None):
+        """heads are tag, type and count of each entry; entries whose tag is not wanted are passed over."""
+        own_bytes = layout.offset_bytes
+        self.entries: list[_Entry] = []
+        formats, at = [order], 0
+        for head in heads:
+            tag, kind, count = struct.unpack(f"{order}HH{layout.offset}", head)
+            item, item_bytes = _ITEMS.get(kind, ("", 0))
+            size = item_bytes * count
+            if not 0 < size <= _MAX_VALUE_BYTES or (wanted is not None and tag not in wanted):
+                formats.append(f"{layout.entry_bytes}x")
+                continue
+            is_rational = kind in _RATIONALS
+            if size <= own_bytes and kind not in _BYTE_STRINGS and not is_rational:
+                formats.append(f"{len(head)}x{count}{item}{own_bytes - size}x")
+                self.entries.append(_Entry(tag, at, at + count))
+                at += count
+                continue
+            formats.append(
+                f"{len(head)}x{own_bytes}s" if size <= own_bytes else f"{len(head)}x{layout.offset}"
             )
-        except struct.error:
-            continue
-        if is_rational:
-            pairs = zip(values[::2], values[1::2], strict=True)
-            values = tuple(num / den if den else math.nan for num, den in pairs)
-        directory[tag] = values
-    return directory
+            numbers = None
+            if kind not in _BYTE_STRINGS:
+                numbers = struct.Struct(f"{order}{2 * count if is_rational else count}{item}")
+            self.entries.append(_Entry(tag, at, 0, size, numbers, is_rational))
+            at += 1
+        self._table = struct.Struct("".join(formats))
+
+    def read(self, table: bytes, data: Data, start: int) -> Directory:
+        """Return the values of a directory of this form; offsets count from byte start of data."""
+        directory: Directory = {}
+        values = self._table.unpack_from(table)
+        for tag, at, after, size, numbers, is_rational in self.entries:
+            if after:
+                directory[tag] = values[at:after]
+                continue
+            stored = values[at]
+            if isinstance(stored, int):
+                stored = data[start + stored : start + stored + size]
+            if numbers is None:
+                directory[tag] = stored[:size]
+            elif len(stored) >= size:
+                read = numbers.unpack_from(stored)
+                directory[tag] = _quotients(read) if is_rational else read
+        return directory
+
+
+_forms: dict[Hashable, _Form] = {}
+
+
+def _form_of(table: bytes, order: str, layout: _Layout, wanted: frozenset[int] | None) -> _Form:
+    """Return the form of a table of entries, which may end early."""
+    count = len(table) // layout.entry_bytes
+    heads = _heads(count, layout).unpack_from(table)
+    key = heads, order, layout, wanted
+    form = _forms.get(key)
+    if form is None:
+        if len(_forms) >= _MAX_FORMS:
+            _forms.clear()
+        form = _forms[key] = _Form(heads, order, layout, wanted)
+    return form
+
+
+@cache
+def _heads(entries: int, layout: _Layout) -> struct.Struct:
+    """Return the format of tag, type and count of so many entries."""
+    return struct.Struct(f"{layout.entry_bytes - layout.offset_bytes}s{layout.offset_bytes}x" * entries)
+
+
+def _quotients(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return tuple([num / den if den else math.nan for num, den in pairs])
 
 
 def _offsets(directory: Directory, tag: int) -> list[int]:

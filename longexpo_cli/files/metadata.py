@@ -10,8 +10,9 @@ import datetime
 import math
 import mmap
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from longexpo_cli import crash_guard
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import heif, ifd, jpeg, markers, phone_pictures
+from longexpo_cli.files import dng, heif, ifd, jpeg, markers, phone_pictures
 from longexpo_cli.files.damage import missing_pieces
 from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data
@@ -65,11 +66,23 @@ _SUBSEC_TIME_ORIGINAL = 37521
 _DNG_VERSION = 50706
 _UNIQUE_CAMERA_MODEL = 50708
 _COLOR_MATRICES = ((50722, 50779), (50721, 50778), (52531, 52529))  # ColorMatrix2, 1, 3 and their illuminants
+_MATRIX_TAGS = tuple(tag for pair in _COLOR_MATRICES for tag in pair)
 _AS_SHOT_NEUTRAL = 50728
 _AS_SHOT_WHITE_XY = 50729
 _ANALOG_BALANCE = 50727
 _BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
+
+# What is read here, and by the other readers of a file's directories (see read_directories).
+_TAGS = dng.TAGS.union(
+    (_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION, _MAKE, _MODEL, _STRIP_OFFSETS),
+    (_ORIENTATION, _SAMPLES_PER_PIXEL, _ROWS_PER_STRIP, _STRIP_BYTE_COUNTS, _DATE_TIME, _TILE_WIDTH),
+    (_TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTE_COUNTS, _EXPOSURE_TIME, _F_NUMBER, _ISO_SPEED_RATINGS),
+    (_RECOMMENDED_EXPOSURE_INDEX, _ISO_SPEED, _DATE_TIME_ORIGINAL, _OFFSET_TIME, _OFFSET_TIME_ORIGINAL),
+    (_SHUTTER_SPEED_VALUE, _APERTURE_VALUE, _SUBSEC_TIME, _SUBSEC_TIME_ORIGINAL, _DNG_VERSION),
+    (_UNIQUE_CAMERA_MODEL, _AS_SHOT_NEUTRAL, _AS_SHOT_WHITE_XY, _ANALOG_BALANCE, _BASELINE_EXPOSURE),
+    (_NOISE_PROFILE, *_MATRIX_TAGS),
+)
 
 _APEX_OVERFLOW = 40.0  # 2^40 s and f/2^20 are no exposures
 _UNCOMPRESSED = 1
@@ -129,11 +142,11 @@ def read(path: Path) -> Header:
 def read_directories(path: Path) -> tuple[Header, list[Directory] | None]:
     """Return the tags of a frame file, and the directories of one that is a TIFF; errors as of read.
 
-    The directories are for the other readers of a file's tags: to parse them takes most of a header's time.
-    They are None for a file of another format.
+    The directories are for the other readers of a file's tags, raw.read_header and copies.sample_key, and
+    have what these look at. They are None for a file of another format.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             size = file.seek(0, 2)
             if not size:
                 raise UnreadableFrameError(path, "is empty")
@@ -249,7 +262,9 @@ def _exif_in_jpeg(data: Data, start: int, size: int) -> Iterator[int]:
 
 def _directories(data: Data, size: int) -> list[Directory]:
     return [
-        directory for start in tiff_structures(data, size) for directory in ifd.read_directories(data, start)
+        directory
+        for start in tiff_structures(data, size)
+        for directory in ifd.read_directories(data, start, wanted=_TAGS)
     ]
 
 
@@ -259,7 +274,7 @@ def _header(found: list[Directory], size: int) -> Header:
         tags = directory | tags  # the first directory with a tag has priority
     taken, subseconds = _time(tags)
     orientation = _first(tags, _ORIENTATION, 0)
-    camera = _camera(_text(tags, _MAKE), _text(tags, _MODEL))
+    matrix = _color_matrix(tuple(map(tags.get, _MATRIX_TAGS)))
     iso = _positive(tags, _ISO_SPEED_RATINGS, below=_ISO_OVERFLOW)
     return Header(
         taken=taken,
@@ -269,9 +284,9 @@ def _header(found: list[Directory], size: int) -> Header:
         f_number=_positive(tags, _F_NUMBER) or _apex(tags, _APERTURE_VALUE, 0.5),
         iso=iso or _positive(tags, _RECOMMENDED_EXPOSURE_INDEX) or _positive(tags, _ISO_SPEED),
         orientation=orientation if 1 <= orientation <= 8 else None,
-        camera=camera or _text(tags, _UNIQUE_CAMERA_MODEL),
-        color_matrix=_color_matrix(tags),
-        as_shot_neutral=_as_shot_neutral(tags),
+        camera=_camera(_text(tags, _MAKE), _text(tags, _MODEL)) or _text(tags, _UNIQUE_CAMERA_MODEL),
+        color_matrix=matrix,
+        as_shot_neutral=_as_shot_neutral(tags, matrix),
         noise=_noise_profile(tags),
         baseline_ev=_baseline_ev(tags),
         defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
@@ -295,7 +310,8 @@ def _text(tags: Directory, tag: int) -> str:
 
 
 def _positive(tags: Directory, tag: int, below: float = math.inf) -> float | None:
-    value = next(iter(_numbers(tags, tag)), math.nan)
+    values = tags.get(tag)
+    value = values[0] if isinstance(values, tuple) else math.nan
     return float(value) if 0 < value < below else None
 
 
@@ -345,8 +361,13 @@ def _utc_offset(text: str) -> float | None:
     return (-1.0 if sign == "-" else 1.0) * (3600.0 * int(hours) + 60.0 * int(minutes))
 
 
-def _color_matrix(tags: Directory) -> Array64 | None:
-    """Return the DNG ColorMatrix whose calibration illuminant is nearest to D65, 3 x 3, or None."""
+@lru_cache(maxsize=64)
+def _color_matrix(stated: tuple[ifd.Value | None, ...]) -> Array64 | None:
+    """Return the DNG ColorMatrix whose calibration illuminant is nearest to D65, 3 x 3, or None.
+
+    stated are the values of _MATRIX_TAGS. The array cannot be written, as all frames of a camera have it.
+    """
+    tags = {tag: value for tag, value in zip(_MATRIX_TAGS, stated, strict=True) if value is not None}
     found: list[tuple[float, Array64]] = []
     for tag, illuminant in _COLOR_MATRICES:
         values = _numbers(tags, tag)
@@ -354,12 +375,15 @@ def _color_matrix(tags: Directory) -> Array64 | None:
             kelvin = _KELVIN.get(_first(tags, illuminant, 0))
             distance = abs(1e6 / kelvin - 1e6 / _D65_KELVIN) if kelvin else math.inf  # in mired
             found.append((distance, np.array(values, np.float64).reshape(3, 3)))
-    return min(found, key=lambda pair: pair[0])[1] if found else None
+    if not found:
+        return None
+    matrix = min(found, key=lambda pair: pair[0])[1]
+    matrix.flags.writeable = False
+    return matrix
 
 
-def _as_shot_neutral(tags: Directory) -> tuple[float, float, float] | None:
-    values = _numbers(tags, _AS_SHOT_NEUTRAL)
-    white, matrix = _numbers(tags, _AS_SHOT_WHITE_XY), _color_matrix(tags)
+def _as_shot_neutral(tags: Directory, matrix: Array64 | None) -> tuple[float, float, float] | None:
+    values, white = _numbers(tags, _AS_SHOT_NEUTRAL), _numbers(tags, _AS_SHOT_WHITE_XY)
     if not values and len(white) == 2 and min(white) > 0 and sum(white) <= 1 and matrix is not None:
         x, y = white  # DNG 1.7.1, chapter 6: the camera's colour of that white
         balance = _numbers(tags, _ANALOG_BALANCE)
@@ -375,8 +399,15 @@ def _noise_profile(tags: Directory) -> NoiseProfile | None:
     values = _numbers(tags, _NOISE_PROFILE)
     if not values or len(values) % 2 or not all(math.isfinite(value) and value >= 0 for value in values):
         return None
-    scale, offset = float(np.mean(values[::2])), float(np.mean(values[1::2]))
+    scale, offset = _mean(values[::2]), _mean(values[1::2])
     return NoiseProfile(scale, offset) if scale + offset > 0 else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    total = 0.0
+    for value in values:  # sum() rounds otherwise from Python 3.12 on
+        total += value
+    return total / len(values)
 
 
 def _baseline_ev(tags: Directory) -> float:
@@ -408,7 +439,8 @@ def _pixel_data_defect(found: list[Directory], size: int) -> str:
 
 
 def _first(tags: Directory, tag: int, default: int) -> int:
-    value = next(iter(_numbers(tags, tag)), default)
+    values = tags.get(tag)
+    value = values[0] if isinstance(values, tuple) else default
     return int(value) if math.isfinite(value) else default
 
 

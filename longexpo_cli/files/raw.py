@@ -9,7 +9,7 @@ import datetime
 import math
 import mmap
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +43,13 @@ _MARKESTEIJN_SIDE = 512  # pixels below which LibRaw refuses to do more than ave
 _NEAR_BLACK = 0.5  # of the black level: noise does not reach further down in a whole row
 _JPEG_HEADER_BYTES = 4096  # of a lossless JPEG, in which its size is
 _MAX_PROMISED = 8  # values for each pixel: four colours, and tiles that are cut by the picture's edge
+# What else than dng.TAGS may change how LibRaw reads a DNG: maker, model, sizes of strips and tiles.
+_SAME_TAGS = tuple(
+    (dng.TAGS - dng.OPCODE_LISTS - {dng.STRIP_OFFSETS, dng.TILE_OFFSETS}).union(
+        (271, 272, 274, 278, 322, 323, 50708)
+    )
+)
+_MAX_KNOWN = 64  # layouts of a folder's files: a camera has a few
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
 # Detection of clipping below the stated white level, in the histogram of one CFA position.
@@ -98,21 +105,30 @@ def read_header(
     path: Path,
     as_shot_neutral: Sequence[float] | None = None,
     directories: Sequence[ifd.Directory] | None = None,
+    known: dict[Hashable, RawHeader] | None = None,
 ) -> RawHeader:
     """Return what a file says of its values, without decoding; as_shot_neutral is its DNG tag or None.
 
-    directories are those of its TIFF structures, where they are read already. UnreadableFrameError when
-    LibRaw does not support the file.
+    directories are those of its TIFF structures, where they are read already. known gets the headers of DNGs
+    by their tags; what LibRaw says of one is what it says of others with the same tags, so that these are not
+    opened. UnreadableFrameError when LibRaw does not support the file.
     """
-    sensor = _dng_sensor(path, directories)
     gains = None if as_shot_neutral is None else _normalized_gains([1 / part for part in as_shot_neutral])
-    if sensor is not None and sensor.needs_tifffile:
+    key = None if known is None or directories is None or gains is None else _key(directories)
+    alike = None if known is None or key is None else known.get(key)
+    if alike is not None and not any(dng.OPCODE_LISTS & tags.keys() for tags in directories or ()):
+        return RawHeader(alike.sensor_px, alike.size_px, alike.black_dn, alike.white_dn, gains, alike.values)
+    sensor = _dng_sensor(path, directories)
+    if sensor is not None and (alike is not None or sensor.needs_tifffile):
         return _dng_header(sensor, gains)
     with _open(path) as file:
         gains = gains or _normalized_gains(file.camera_whitebalance)
         whole = int(file.sizes.raw_height), int(file.sizes.raw_width)
         if sensor is not None and sensor.size_px == whole:
-            return _dng_header(sensor, gains)
+            found = _dng_header(sensor, gains)
+            if known is not None and key is not None and len(known) < _MAX_KNOWN:
+                known[key] = found
+            return found
         return RawHeader(
             sensor_px=whole,
             size_px=(int(file.sizes.height), int(file.sizes.width)),
@@ -121,6 +137,14 @@ def read_header(
             gains=gains,
             values=f"{file.num_colors} colours",
         )
+
+
+def _key(directories: Sequence[ifd.Directory]) -> Hashable:
+    """Return what is the same for files whose sizes and levels are, but for lists of opcodes."""
+    return tuple(
+        (dng.STRIP_OFFSETS in tags, dng.TILE_OFFSETS in tags, *map(tags.get, _SAME_TAGS))
+        for tags in directories
+    )
 
 
 def _dng_header(sensor: dng.Sensor, gains: tuple[float, float, float] | None) -> RawHeader:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,7 +35,7 @@ from longexpo_cli.files import (
     video,
     votes,
 )
-from longexpo_cli.files.picture_colour import is_untagged
+from longexpo_cli.files.picture_colour import SRGB, is_untagged
 from longexpo_cli.geometry import upright_size
 from longexpo_cli.params import parameter
 from longexpo_cli.types import Burst, NoiseProfile, Shot, Transfer
@@ -190,9 +190,10 @@ def with_reduced_frames(burst: Burst, factor: int) -> Burst:
 def _load_folder(source: Path, params: Params, names: Sequence[str]) -> Burst:
     paths, refused = ([source / name for name in names], []) if names else _frame_files(source)
     files: list[_FrameFile] = []
+    known: dict[Hashable, raw.RawHeader] = {}
     for path in paths:
         try:
-            files.append(_inspect(path, params))
+            files.append(_inspect(path, params, known))
         except UnreadableFrameError as error:
             refused.append((path, error.why))
     _require_two(source, len(files), refused)
@@ -379,14 +380,17 @@ def _too_few(info: video.VideoInfo) -> str:
 
 
 @crash_guard.guarded()  # once for all that reads the header: to note a file takes as long as to parse it
-def _inspect(path: Path, params: Params) -> _FrameFile:
-    """Read the headers of a frame file; UnreadableFrameError when it is damaged or too large."""
+def _inspect(path: Path, params: Params, known: dict[Hashable, raw.RawHeader] | None = None) -> _FrameFile:
+    """Read the headers of a frame file; UnreadableFrameError when it is damaged or too large.
+
+    known are those of RAW files by their tags (see raw.read_header).
+    """
     header, directories = metadata.read_directories(path)
     if header.defect:
         raise UnreadableFrameError(path, header.defect)
     max_value = info = stated = None
     if path.suffix.lower() in raw.EXTENSIONS:
-        stated = raw.read_header(path, header.as_shot_neutral, directories)
+        stated = raw.read_header(path, header.as_shot_neutral, directories, known)
         sensor_px, size_px = stated.sensor_px, stated.size_px
     else:
         info = pictures.image_info(path, params.max_pixels)
@@ -602,7 +606,7 @@ def _picture_shot(file: _FrameFile) -> Shot:
         black_dn=(0.0, 0.0, 0.0),
         white_dn=float(file.max_value or 0),
         wb_gains=(1.0, 1.0, 1.0),
-        camera_to_working=colour.between("srgb", "rec2020"),
+        camera_to_working=SRGB.to_working,
         noise=_PICTURE_NOISE,
         exposure_scale=1.0,
         camera=header.camera,

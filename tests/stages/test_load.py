@@ -134,9 +134,9 @@ def test_the_tags_of_a_frame_are_parsed_once(tmp_path: Path, monkeypatch: pytest
     parsed: list[int] = []
     parse = ifd.read_directories
 
-    def counted(data: Data, start: int = 0) -> list[ifd.Directory]:
+    def counted(data: Data, start: int = 0, **options: Any) -> list[ifd.Directory]:
         parsed.append(len(data))
-        return parse(data, start)
+        return parse(data, start, **options)
 
     monkeypatch.setattr(ifd, "read_directories", counted)
     assert len(load.load(tmp_path, PARAMS).shots) == 6
