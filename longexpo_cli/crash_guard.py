@@ -96,6 +96,7 @@ class _State:
         self.free = list(range(_SLOTS))
         self.active: dict[int, _Active] = {}  # of threads
         self.trace: IO[bytes] | None = None
+        self.memory = -1  # handle of what the system says of this process's memory
 
 
 _state = _State()
@@ -163,6 +164,8 @@ def enable(guard: Guard) -> None:
         _state.notes = mmap.mmap(file.fileno(), 0)
         _state.trace = Path(guard.trace).open("wb")  # noqa: SIM115 - open until a crash
         faulthandler.enable(_state.trace, all_threads=True)
+        with contextlib.suppress(OSError):
+            _state.memory = os.open("/proc/self/statm", os.O_RDONLY)
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
 
 
@@ -212,11 +215,11 @@ def _processor_seconds(native: int) -> float:
 
 
 def _resident_bytes() -> int:
+    """Return the memory of this process; 0 where the system does not say it."""
     try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+        return int(os.pread(_state.memory, 64, 0).split()[1]) * mmap.PAGESIZE
     except (OSError, ValueError, IndexError):
         return 0
-    return pages * mmap.PAGESIZE
 
 
 class Watched:

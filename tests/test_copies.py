@@ -50,6 +50,16 @@ def test_the_same_pixels_with_other_tags_are_a_copy(tmp_path: Path, ending: str)
     assert find_copies(paths, times(0, 1, None, 2, 3, 2)) == {2: 0, 5: 3}  # the one with a time counts
 
 
+def test_links_to_a_file_are_its_copies(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{n}.dng", n) for n in range(3)]
+    for name in ("linked_0.dng", "linked_1.dng"):
+        (tmp_path / name).hardlink_to(paths[0])
+        paths.append(tmp_path / name)
+    (tmp_path / "linked_2.dng").symlink_to(paths[1])
+    paths.append(tmp_path / "linked_2.dng")
+    assert find_copies(paths, times(0, 1, 2, 0, 0, 1)) == {3: 0, 4: 0, 5: 1}
+
+
 def test_a_whole_folder_twice(tmp_path: Path) -> None:
     paths = [picture(tmp_path / f"{n}.png", n) for n in range(4)]
     paths += [picture(tmp_path / f"{n} (1).png", n) for n in range(4)]

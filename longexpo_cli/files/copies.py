@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import itertools
 import mmap
 import os
 import re
+import zlib
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from longexpo_cli.files.names import natural_key
 _SAMPLE_BYTES = 4096  # of pixel data, compared before all of it is
 _SAMPLE_AT = 1 << 16  # byte of a JPEG's scan where a second sample is
 _STRIP_TAGS = ((273, 279), (324, 325))  # offsets and byte counts of strips and tiles (TIFF 6.0)
+_TAGS = frozenset({*itertools.chain(*_STRIP_TAGS), ifd.SUB_IFDS, ifd.EXIF_IFD, ifd.INTEROPERABILITY_IFD})
+_WANTED = ifd.Wanted(_TAGS, _TAGS)
 _COPY = re.compile(  # what systems add to the name of a copy, in some languages
     r"^(copy|kopie|copie|copia) (of|von|de|di) |"
     r"( ?\(\d{1,2}\)|~\d{1,2}|[ _-]\d{1,2}|[ _-]+(copy|kopie|copie|copia)([ _-]?\(?\d{1,2}\)?)?)$"
@@ -48,7 +52,7 @@ def find_copies(
     groups = _same(range(len(paths)), samples or [sample_key(path) for path in paths])
     found: dict[int, int] = {}
     for alike in groups:
-        for group in _same(alike, {n: _key(paths[n], None, whole=True) for n in alike}):
+        for group in _same(alike, _whole_keys(alike, paths)):
             order = sorted(group, key=lambda n: _originality(paths[n], taken[n]))
             found |= dict.fromkeys(order[1:], order[0])
     fruitless = 0
@@ -112,6 +116,21 @@ def _same(which: Sequence[int], keys: Sequence[bytes] | dict[int, bytes]) -> lis
     return [group for key, group in groups.items() if key and len(group) > 1]
 
 
+def _whole_keys(which: Sequence[int], paths: Sequence[Path]) -> dict[int, bytes]:
+    """Return the digests of files' pixels; names of one file (links) are read once."""
+    keys: dict[tuple[int, int], bytes] = {}
+    found: dict[int, bytes] = {}
+    for n in which:
+        found[n] = b""
+        with contextlib.suppress(OSError):
+            status = paths[n].stat()
+            file = status.st_dev, status.st_ino
+            if file not in keys:
+                keys[file] = _key(paths[n], None, whole=True)
+            found[n] = keys[file]
+    return found
+
+
 def _key(path: Path, directories: Sequence[ifd.Directory] | None, *, whole: bool) -> bytes:
     """Return a digest of a file's pixels as encoded, of all of them or of samples; empty for none."""
     try:
@@ -139,11 +158,9 @@ def _sample_of_tiff(path: Path, directories: Sequence[ifd.Directory]) -> bytes:
         handle = file.fileno()
         if os.pread(handle, 4, 0) not in _TIFF_SIGNATURES:
             return b""
-        digest = hashlib.blake2b(digest_size=16)
-        for begin, end in _sampled(_largest_picture(directories) or [(0, os.fstat(handle).st_size)]):
-            digest.update(os.pread(handle, min(end - begin, _SAMPLE_BYTES), begin))
-            digest.update(str(end - begin).encode())
-        return digest.digest()
+        ranges = _sampled(_largest_picture(directories) or [(0, os.fstat(handle).st_size)])
+        samples = [(end - at, os.pread(handle, min(end - at, _SAMPLE_BYTES), at)) for at, end in ranges]
+        return b"".join(b"%d %d " % (length, zlib.crc32(sample)) for length, sample in samples)
 
 
 def _sampled(ranges: Sequence[Range]) -> list[Range]:
@@ -160,7 +177,7 @@ def _pixel_ranges(data: Data, directories: Sequence[ifd.Directory] | None, *, wh
         chunks = markers.png_chunks(data, size)
         return [(start, start + length) for kind, start, length in chunks if kind in _PNG_PIXELS]
     if data[:4] in _TIFF_SIGNATURES:
-        found = ifd.read_directories(data) if directories is None else directories
+        found = ifd.read_directories(data, wanted=_WANTED) if directories is None else directories
         return _largest_picture(found) or [(0, size)]
     return [(0, size)]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import Any, BinaryIO, NamedTuple
 
-from longexpo_cli.files.markers import Data
+from longexpo_cli.files.markers import Data, FileBytes
 
 # Field types (TIFF 6.0, section 2, and TIFF/EP for IFD).
 BYTE = 1
@@ -50,7 +50,8 @@ _BIG_TIFF_VERSION = 43
 _MAX_DIRECTORIES = 64
 _MAX_ENTRIES = 1024  # of a directory
 _MAX_VALUE_BYTES = 1 << 22  # of an entry
-_MAX_FORMS = 256  # of directories that are kept; frames of one camera have a few
+_MAX_TEMPLATES = 64  # of directories; frames of one camera have a few
+_MAX_TEMPLATE_BYTES = 1 << 16
 
 Value = tuple[float, ...] | bytes
 Directory = dict[int, Value]  # as read: tag to value
@@ -60,13 +61,19 @@ Field = tuple[int, Any]
 ExtraTag = tuple[int, int, int, Any, bool]  # tifffile's: tag, type, count, value, first page only
 
 
+class Wanted(NamedTuple):
+    """The tags that a reader looks at, and those of them that vary from frame to frame of one camera."""
+
+    tags: frozenset[int]
+    varying: frozenset[int]
+
+
 class _Layout(NamedTuple):
     """How a directory is stored, little-endian.
 
     entry_count is the struct format of its number of entries, offset that of counts and offsets in them,
-    pointer the field type of an offset to another directory. offset_bytes are those of an offset, which are
-    also the bytes of a value that fits into its entry; entry_bytes are those of tag, type, count and value or
-    offset.
+    pointer the field type of an offset to another directory. offset_bytes are also those of a value that fits
+    into its entry; entry_bytes are those of tag, type, count, and value or offset.
     """
 
     entry_count: str
@@ -82,138 +89,212 @@ _BIG = _Layout("Q", "Q", LONG8, 8, 8, 20)  # BigTIFF, for files beyond 4 GiB
 
 
 def read_directories(
-    data: Data,
+    data: Data | FileBytes,
     start: int = 0,
     pointers: Sequence[int] = (SUB_IFDS, EXIF_IFD, INTEROPERABILITY_IFD),
-    wanted: frozenset[int] | None = None,
+    wanted: Wanted | None = None,
 ) -> list[Directory]:
     """Return the directories of the TIFF or BigTIFF structure at byte start: main, its sub-IFDs, Exif, next.
 
     pointers are the tags of directories that are read between the main ones. Numbers become tuples, ASCII and
     UNDEFINED values bytes. Entries that cannot be read are left out, and those that are not wanted, where
-    wanted is given; pointers are always wanted.
+    wanted is given; pointers have to be among them.
     """
     order = "<" if data[start : start + 2] == b"II" else ">"
     found: list[Directory] = []
-    try:
-        layout = (
-            _BIG if struct.unpack_from(order + "H", data, start + 2)[0] == _BIG_TIFF_VERSION else _CLASSIC
-        )
-        pending = [start + struct.unpack_from(order + layout.offset, data, start + layout.offset_bytes)[0]]
-    except struct.error:
-        return found
-    tags = None if wanted is None else wanted.union(pointers)
+    layout = _BIG if _number(data, start + 2, 2, order) == _BIG_TIFF_VERSION else _CLASSIC
+    main = _number(data, start + layout.offset_bytes, layout.offset_bytes, order)
+    pending = [] if main is None else [start + main]
     seen: set[int] = set()
     while pending and len(found) < _MAX_DIRECTORIES:
         at = pending.pop(0)
         if at in seen or not start < at < len(data):
             continue
         seen.add(at)
-        try:
-            entries = struct.unpack_from(order + layout.entry_count, data, at)[0]
-            first = at + layout.entry_count_bytes
-            end = first + layout.entry_bytes * entries
-            following = struct.unpack_from(order + layout.offset, data, end)[0] if end < len(data) else 0
-        except struct.error:
+        entries = _number(data, at, layout.entry_count_bytes, order)
+        if entries is None:
             continue
-        table = data[first : first + layout.entry_bytes * min(entries, _MAX_ENTRIES)]
-        directory = _form_of(table, order, layout, tags).read(table, data, start)
+        first = at + layout.entry_count_bytes
+        end = first + layout.entry_bytes * entries
+        following = _number(data, end, layout.offset_bytes, order) if end < len(data) else 0
+        if following is None:
+            continue
+        entries = min(entries, _MAX_ENTRIES)
+        if wanted is None:
+            table = _Table(data[first : first + layout.entry_bytes * entries], first - start, order, layout)
+            directory = _values(data, start, list(table.places(None)))
+        else:
+            directory = _read_directory(data, start, first, entries, order, layout, wanted)
         found.append(directory)
         children = [start + offset for tag in pointers for offset in _offsets(directory, tag)]
         pending = [*children, *pending, *([start + following] if following else [])]
     return found
 
 
-class _Entry(NamedTuple):
-    """One entry of a form: its tag, the place of its first number or offset among the form's, and its value.
+def _number(data: Data | FileBytes, at: int, size: int, order: str) -> int | None:
+    """Return the unsigned number of size bytes at byte at; None beyond the end."""
+    stored = data[at : at + size]
+    return int.from_bytes(stored, "little" if order == "<" else "big") if len(stored) == size else None
 
-    Of numbers in the entry itself, after is the place behind the last. Other values have the number of their
-    bytes: text and bytes, or numbers that are read by a format, pairs of them where is_rational.
+
+class _Place(NamedTuple):
+    """Where an entry's value is in its structure, and how it is read: as bytes, or by numbers.
+
+    Of rationals numbers has numerators and denominators. entry is where the entry is in its table.
     """
 
     tag: int
+    entry: int
     at: int
-    after: int
-    bytes: int = 0
-    numbers: struct.Struct | None = None
-    is_rational: bool = False
+    size: int
+    numbers: struct.Struct | None
+    is_rational: bool
+
+    def value(self, stored: bytes) -> Value | None:
+        """Return the value of its bytes; None for numbers of which bytes are missing."""
+        if self.numbers is None:
+            return stored
+        if len(stored) < self.size:
+            return None
+        values = self.numbers.unpack(stored)
+        if not self.is_rational:
+            return values
+        pairs = zip(values[::2], values[1::2], strict=True)
+        return tuple([num / den if den else math.nan for num, den in pairs])
 
 
-class _Form:
-    """How the entries of a directory are stored: the same for all with the same tags, types and counts."""
+class _Table(NamedTuple):
+    """The entries of a directory, which are at byte at of its structure, and how they are stored."""
 
-    def __init__(self, heads: Sequence[bytes], order: str, layout: _Layout, wanted: frozenset[int] | None):
-        """heads are tag, type and count of each entry; entries whose tag is not wanted are passed over."""
-        own_bytes = layout.offset_bytes
-        self.entries: list[_Entry] = []
-        formats, at = [order], 0
-        for head in heads:
-            tag, kind, count = struct.unpack(f"{order}HH{layout.offset}", head)
+    entries: bytes
+    at: int
+    order: str
+    layout: _Layout
+
+    def places(self, tags: frozenset[int] | None) -> Iterator[_Place]:
+        """Yield where the values of the entries of some tags are, or of all."""
+        own_bytes, entry_bytes = self.layout.offset_bytes, self.layout.entry_bytes
+        fields = f"{self.order}HH{self.layout.offset}{own_bytes}s"
+        whole = len(self.entries) - len(self.entries) % entry_bytes
+        for n, (tag, kind, count, field) in enumerate(struct.iter_unpack(fields, self.entries[:whole])):
             item, item_bytes = _ITEMS.get(kind, ("", 0))
             size = item_bytes * count
-            if not 0 < size <= _MAX_VALUE_BYTES or (wanted is not None and tag not in wanted):
-                formats.append(f"{layout.entry_bytes}x")
+            if (tags is not None and tag not in tags) or not 0 < size <= _MAX_VALUE_BYTES:
                 continue
+            at = self.at + (n + 1) * entry_bytes - own_bytes
+            if size > own_bytes:
+                at = int.from_bytes(field, "little" if self.order == "<" else "big")
             is_rational = kind in _RATIONALS
-            if size <= own_bytes and kind not in _BYTE_STRINGS and not is_rational:
-                formats.append(f"{len(head)}x{count}{item}{own_bytes - size}x")
-                self.entries.append(_Entry(tag, at, at + count))
-                at += count
-                continue
-            formats.append(
-                f"{len(head)}x{own_bytes}s" if size <= own_bytes else f"{len(head)}x{layout.offset}"
-            )
             numbers = None
             if kind not in _BYTE_STRINGS:
-                numbers = struct.Struct(f"{order}{2 * count if is_rational else count}{item}")
-            self.entries.append(_Entry(tag, at, 0, size, numbers, is_rational))
-            at += 1
-        self._table = struct.Struct("".join(formats))
+                numbers = _numbers(f"{self.order}{2 * count if is_rational else count}{item}")
+            yield _Place(tag, n * entry_bytes, at, size, numbers, is_rational)
 
-    def read(self, table: bytes, data: Data, start: int) -> Directory:
-        """Return the values of a directory of this form; offsets count from byte start of data."""
-        directory: Directory = {}
-        values = self._table.unpack_from(table)
-        for tag, at, after, size, numbers, is_rational in self.entries:
-            if after:
-                directory[tag] = values[at:after]
-                continue
-            stored = values[at]
-            if isinstance(stored, int):
-                stored = data[start + stored : start + stored + size]
-            if numbers is None:
-                directory[tag] = stored[:size]
-            elif len(stored) >= size:
-                read = numbers.unpack_from(stored)
-                directory[tag] = _quotients(read) if is_rational else read
+
+@lru_cache(maxsize=1024)
+def _numbers(numbers: str) -> struct.Struct:
+    return struct.Struct(numbers)
+
+
+class _Template:
+    """A directory by which others of its layout are read: of these, only values that vary are decoded.
+
+    All bytes on which the other values depend are the same in them, from the first entry to the last value.
+    Offsets are the template's, shifted as the directory is.
+    """
+
+    def __init__(
+        self, table: _Table, places: Sequence[_Place], wanted: Wanted, block: bytes, directory: Directory
+    ) -> None:
+        """block has the table and all values of the directory, whose places are given."""
+        head, own_bytes = table.layout.entry_bytes - table.layout.offset_bytes, table.layout.offset_bytes
+        same = bytearray(len(block))  # 0xff where bytes have to be the same
+        for entry in range(0, len(table.entries), table.layout.entry_bytes):
+            (tag,) = struct.unpack_from(f"{table.order}H", table.entries, entry)
+            length = head if tag in wanted.tags else 2
+            same[entry : entry + length] = b"\xff" * length
+        offsets, fields, end = [], table.order, 0
+        for place in places:
+            field = place.entry + head
+            if place.size > own_bytes:
+                offsets.append(place.at)
+                fields += f"{field - end}x{table.layout.offset}"
+                end = field + own_bytes
+            if place.tag not in wanted.varying:
+                begin = place.at - table.at
+                same[begin : begin + place.size] = b"\xff" * place.size
+        self.size, self.misses = (
+            len(block),
+            0,
+        )  # directories, since one was read, that were laid out otherwise
+        self._at, self._offsets, self._fields = table.at, tuple(offsets), struct.Struct(fields)
+        self._same = int.from_bytes(same, "little")
+        self._bytes = int.from_bytes(block, "little") & self._same
+        self._values = {tag: value for tag, value in directory.items() if tag not in wanted.varying}
+        self._varying = [
+            (place, place.at - table.at, place.at - table.at + place.size)
+            for place in places
+            if place.tag in wanted.varying
+        ]
+
+    def read(self, block: bytes, at: int) -> Directory | None:
+        """Return the values of a directory at byte at of its structure; None where it is laid out otherwise.
+
+        block are the bytes there, as many as the template's.
+        """
+        if int.from_bytes(block, "little") & self._same != self._bytes:
+            return None
+        shift, offsets = at - self._at, self._offsets
+        if shift:
+            offsets = tuple([offset + shift for offset in offsets])
+        if self._fields.unpack_from(block) != offsets:
+            return None
+        directory = self._values.copy()
+        for place, begin, end in self._varying:
+            value = place.value(block[begin:end])
+            if value is not None:
+                directory[place.tag] = value
         return directory
 
 
-_forms: dict[Hashable, _Form] = {}
+_templates: dict[Hashable, _Template] = {}  # the newest of directories with as many entries
 
 
-def _form_of(table: bytes, order: str, layout: _Layout, wanted: frozenset[int] | None) -> _Form:
-    """Return the form of a table of entries, which may end early."""
-    count = len(table) // layout.entry_bytes
-    heads = _heads(count, layout).unpack_from(table)
-    key = heads, order, layout, wanted
-    form = _forms.get(key)
-    if form is None:
-        if len(_forms) >= _MAX_FORMS:
-            _forms.clear()
-        form = _forms[key] = _Form(heads, order, layout, wanted)
-    return form
+def _read_directory(
+    data: Data | FileBytes, start: int, first: int, entries: int, order: str, layout: _Layout, wanted: Wanted
+) -> Directory:
+    """Return the wanted values of a directory, whose entries begin at byte first; by a template that fits."""
+    key = entries, order, layout, wanted
+    template, misses = _templates.get(key), 0
+    if template is not None:
+        block = data[first : first + template.size]
+        directory = template.read(block, first - start) if len(block) == template.size else None
+        misses = template.misses = 0 if directory is not None else template.misses + 1
+        if directory is not None:
+            return directory
+    table = _Table(data[first : first + layout.entry_bytes * entries], first - start, order, layout)
+    places = list(table.places(wanted.tags))
+    directory = _values(data, start, places)
+    # To make a template takes as long as to read ten directories: where none fits, fewer and fewer are made.
+    if len(directory) == len(places) > 0 and misses & (misses - 1) == 0:
+        end = max(layout.entry_bytes * entries, *(place.at + place.size - table.at for place in places))
+        block = data[first : first + end] if end <= _MAX_TEMPLATE_BYTES else b""
+        if len(block) == end and all(place.at >= table.at for place in places):
+            if len(_templates) >= _MAX_TEMPLATES:
+                _templates.clear()
+            template = _templates[key] = _Template(table, places, wanted, block, directory)
+            template.misses = misses
+    return directory
 
 
-@cache
-def _heads(entries: int, layout: _Layout) -> struct.Struct:
-    """Return the format of tag, type and count of so many entries."""
-    return struct.Struct(f"{layout.entry_bytes - layout.offset_bytes}s{layout.offset_bytes}x" * entries)
-
-
-def _quotients(numbers: tuple[float, ...]) -> tuple[float, ...]:
-    pairs = zip(numbers[::2], numbers[1::2], strict=True)
-    return tuple([num / den if den else math.nan for num, den in pairs])
+def _values(data: Data | FileBytes, start: int, places: Sequence[_Place]) -> Directory:
+    """Return the values at places that count from byte start, without those of which bytes are missing."""
+    directory: Directory = {}
+    for place in places:
+        value = place.value(data[start + place.at : start + place.at + place.size])
+        if value is not None:
+            directory[place.tag] = value
+    return directory
 
 
 def _offsets(directory: Directory, tag: int) -> list[int]:

@@ -23,7 +23,7 @@ from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import dng, heif, ifd, jpeg, markers, phone_pictures
 from longexpo_cli.files.damage import missing_pieces
 from longexpo_cli.files.ifd import Directory
-from longexpo_cli.files.markers import Data
+from longexpo_cli.files.markers import Data, FileBytes
 from longexpo_cli.types import NoiseProfile
 
 _TIFF_SIGNATURES = (  # TIFF, BigTIFF, Panasonic, Olympus
@@ -73,15 +73,31 @@ _ANALOG_BALANCE = 50727
 _BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
 
+_VARYING = frozenset(
+    {
+        *(_STRIP_OFFSETS, _STRIP_BYTE_COUNTS, _TILE_OFFSETS, _TILE_BYTE_COUNTS, _DATE_TIME, _EXPOSURE_TIME),
+        *(_F_NUMBER, _ISO_SPEED_RATINGS, _RECOMMENDED_EXPOSURE_INDEX, _ISO_SPEED, _DATE_TIME_ORIGINAL),
+        *(_OFFSET_TIME, _OFFSET_TIME_ORIGINAL, _SHUTTER_SPEED_VALUE, _APERTURE_VALUE, _SUBSEC_TIME),
+        *(
+            _ORIENTATION,
+            _SUBSEC_TIME_ORIGINAL,
+            _AS_SHOT_NEUTRAL,
+            _AS_SHOT_WHITE_XY,
+            _BASELINE_EXPOSURE,
+            _NOISE_PROFILE,
+        ),
+        *(ifd.SUB_IFDS, ifd.EXIF_IFD, ifd.INTEROPERABILITY_IFD),
+    }
+)
 # What is read here, and by the other readers of a file's directories (see read_directories).
-_TAGS = dng.TAGS.union(
-    (_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION, _MAKE, _MODEL, _STRIP_OFFSETS),
-    (_ORIENTATION, _SAMPLES_PER_PIXEL, _ROWS_PER_STRIP, _STRIP_BYTE_COUNTS, _DATE_TIME, _TILE_WIDTH),
-    (_TILE_LENGTH, _TILE_OFFSETS, _TILE_BYTE_COUNTS, _EXPOSURE_TIME, _F_NUMBER, _ISO_SPEED_RATINGS),
-    (_RECOMMENDED_EXPOSURE_INDEX, _ISO_SPEED, _DATE_TIME_ORIGINAL, _OFFSET_TIME, _OFFSET_TIME_ORIGINAL),
-    (_SHUTTER_SPEED_VALUE, _APERTURE_VALUE, _SUBSEC_TIME, _SUBSEC_TIME_ORIGINAL, _DNG_VERSION),
-    (_UNIQUE_CAMERA_MODEL, _AS_SHOT_NEUTRAL, _AS_SHOT_WHITE_XY, _ANALOG_BALANCE, _BASELINE_EXPOSURE),
-    (_NOISE_PROFILE, *_MATRIX_TAGS),
+_WANTED = ifd.Wanted(
+    _VARYING.union(
+        dng.TAGS,
+        (_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION, _MAKE, _MODEL),
+        (_SAMPLES_PER_PIXEL, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION),
+        (_UNIQUE_CAMERA_MODEL, _ANALOG_BALANCE, *_MATRIX_TAGS),
+    ),
+    _VARYING,
 )
 
 _APEX_OVERFLOW = 40.0  # 2^40 s and f/2^20 are no exposures
@@ -150,12 +166,14 @@ def read_directories(path: Path) -> tuple[Header, list[Directory] | None]:
             size = file.seek(0, 2)
             if not size:
                 raise UnreadableFrameError(path, "is empty")
+            head = FileBytes(file.fileno(), size)
+            if head[0:4] in _TIFF_SIGNATURES:
+                found = ifd.read_directories(head, wanted=_WANTED)
+                return _header(found, size), found
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                found = _directories(data, size)
-                is_tiff = data[:4] in _TIFF_SIGNATURES
+                return _header(_directories(data, size), size), None
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
-    return _header(found, size), found if is_tiff else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +282,7 @@ def _directories(data: Data, size: int) -> list[Directory]:
     return [
         directory
         for start in tiff_structures(data, size)
-        for directory in ifd.read_directories(data, start, wanted=_TAGS)
+        for directory in ifd.read_directories(data, start, wanted=_WANTED)
     ]
 
 
