@@ -113,7 +113,8 @@ def guarded(limit_s: float | None = None) -> Callable[[Callable[P, R]], Callable
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(function)
         def noting(*arguments: P.args, **named: P.kwargs) -> R:
-            if _state.notes is None and not _state.refused:
+            is_noted = _state.notes is None or threading.get_ident() in _state.active
+            if is_noted and not _state.refused:
                 return function(*arguments, **named)
             first: Any = arguments[0]
             with _noted(first if isinstance(first, Path) else first.path, limit_s or LIMIT_S):

@@ -114,8 +114,8 @@ def test_workers_of_a_batch_leave_out_a_file_as_well(tmp_path: Path, shared_burs
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ("crash:read_directories:frame_04", "it crashes its decoder (SIGSEGV)"),
-        ("abort:sample_key:frame_03", "it crashes its decoder (SIGABRT)"),
+        ("crash:read_tags:frame_04", "it crashes its decoder (SIGSEGV)"),
+        ("abort:_inspect:frame_03", "it crashes its decoder (SIGABRT)"),
         ("hang:read_metadata:frame_00", "its decoder takes too much time or memory"),
     ],
 )
@@ -147,7 +147,7 @@ def test_signals_reach_the_process_that_works(
     """A file that takes for ever is being decoded; when the watching process is killed, the other ends."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS.replace("= 2.0,", "= 60.0,"))
-    fault = "hang:read_directories:frame_01"
+    fault = "hang:read_tags:frame_01"
     (tmp_path / "temporary").mkdir()
     names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": fault}
     names |= {"TMPDIR": f"{tmp_path}/temporary"}

@@ -7,14 +7,13 @@ import datetime
 import hashlib
 import itertools
 import mmap
-import os
 import re
 import zlib
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
 from longexpo_cli.files import ifd, markers
-from longexpo_cli.files.markers import Data
+from longexpo_cli.files.markers import Data, FileBytes
 from longexpo_cli.files.names import natural_key
 
 _SAMPLE_BYTES = 4096  # of pixel data, compared before all of it is
@@ -72,12 +71,21 @@ def find_copies(
     return {} if is_still else found
 
 
-def sample_key(path: Path, directories: Sequence[ifd.Directory] | None = None) -> bytes:
-    """Return a digest of samples of a file's pixels as encoded, empty for none: that of copies is the same.
+def sample_key(path: Path) -> bytes:
+    """Return a digest of samples of a file's encoded pixels, empty for none; that of copies is the same."""
+    return _key(path, whole=False)
 
-    directories are those of its TIFF structures, where they are read already.
-    """
-    return _key(path, directories, whole=False)
+
+def sample_of_tiff(data: FileBytes, directories: Sequence[ifd.Directory]) -> bytes:
+    """Return the same of a TIFF with these directories, but nothing for a BigTIFF."""
+    if data[0:4] not in _TIFF_SIGNATURES:
+        return b""
+    try:
+        ranges = _sampled(_largest_picture(directories) or [(0, len(data))])
+        samples = [(end - at, data[at : min(end, at + _SAMPLE_BYTES)]) for at, end in ranges]
+        return b"".join([b"%d %d " % (length, zlib.crc32(sample)) for length, sample in samples])
+    except (OSError, ValueError, OverflowError):  # unreadable: said where its pixels are
+        return b""
 
 
 def _suspects(
@@ -126,18 +134,16 @@ def _whole_keys(which: Sequence[int], paths: Sequence[Path]) -> dict[int, bytes]
             status = paths[n].stat()
             file = status.st_dev, status.st_ino
             if file not in keys:
-                keys[file] = _key(paths[n], None, whole=True)
+                keys[file] = _key(paths[n], whole=True)
             found[n] = keys[file]
     return found
 
 
-def _key(path: Path, directories: Sequence[ifd.Directory] | None, *, whole: bool) -> bytes:
+def _key(path: Path, *, whole: bool) -> bytes:
     """Return a digest of a file's pixels as encoded, of all of them or of samples; empty for none."""
     try:
-        if directories and not whole and (sample := _sample_of_tiff(path, directories)):
-            return sample
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            ranges = _pixel_ranges(data, directories, whole=whole)
+            ranges = _pixel_ranges(data, whole=whole)
             if not whole and data[:2] != markers.JPEG_SIGNATURE:
                 ranges = _sampled(ranges)
             digest = hashlib.blake2b(digest_size=16)
@@ -145,22 +151,8 @@ def _key(path: Path, directories: Sequence[ifd.Directory] | None, *, whole: bool
                 digest.update(data[begin:end] if whole else data[begin : min(end, begin + _SAMPLE_BYTES)])
                 digest.update(b"" if data[:2] == markers.JPEG_SIGNATURE else str(end - begin).encode())
             return digest.digest() if ranges else b""
-    except (OSError, ValueError, OverflowError):  # unreadable or empty: said where its header is read
+    except (OSError, ValueError):  # unreadable or empty: said where its header is read
         return b""
-
-
-def _sample_of_tiff(path: Path, directories: Sequence[ifd.Directory]) -> bytes:
-    """Return the digest of samples of a TIFF's pixels, nothing for a BigTIFF; may raise OSError.
-
-    To read them takes a third of the time that it takes to map a file.
-    """
-    with path.open("rb", buffering=0) as file:
-        handle = file.fileno()
-        if os.pread(handle, 4, 0) not in _TIFF_SIGNATURES:
-            return b""
-        ranges = _sampled(_largest_picture(directories) or [(0, os.fstat(handle).st_size)])
-        samples = [(end - at, os.pread(handle, min(end - at, _SAMPLE_BYTES), at)) for at, end in ranges]
-        return b"".join(b"%d %d " % (length, zlib.crc32(sample)) for length, sample in samples)
 
 
 def _sampled(ranges: Sequence[Range]) -> list[Range]:
@@ -168,7 +160,7 @@ def _sampled(ranges: Sequence[Range]) -> list[Range]:
     return sorted({*ranges[:1], *ranges[-1:], *ranges[len(ranges) // 2 :][:1]})
 
 
-def _pixel_ranges(data: Data, directories: Sequence[ifd.Directory] | None, *, whole: bool) -> list[Range]:
+def _pixel_ranges(data: Data, *, whole: bool) -> list[Range]:
     """Return where the encoded pixels are, with what is needed to decode them; the whole file if unknown."""
     size = len(data)
     if data[:2] == markers.JPEG_SIGNATURE:
@@ -177,8 +169,7 @@ def _pixel_ranges(data: Data, directories: Sequence[ifd.Directory] | None, *, wh
         chunks = markers.png_chunks(data, size)
         return [(start, start + length) for kind, start, length in chunks if kind in _PNG_PIXELS]
     if data[:4] in _TIFF_SIGNATURES:
-        found = ifd.read_directories(data, wanted=_WANTED) if directories is None else directories
-        return _largest_picture(found) or [(0, size)]
+        return _largest_picture(ifd.read_directories(data, wanted=_WANTED)) or [(0, size)]
     return [(0, size)]
 
 

@@ -126,7 +126,9 @@ def read_directories(
         else:
             directory = _read_directory(data, start, first, entries, order, layout, wanted)
         found.append(directory)
-        children = [start + offset for tag in pointers for offset in _offsets(directory, tag)]
+        children = [
+            start + offset for tag in pointers if tag in directory for offset in _offsets(directory, tag)
+        ]
         pending = [*children, *pending, *([start + following] if following else [])]
     return found
 
@@ -157,10 +159,12 @@ class _Place(NamedTuple):
         if len(stored) < self.size:
             return None
         values = self.numbers.unpack(stored)
-        if not self.is_rational:
-            return values
-        pairs = zip(values[::2], values[1::2], strict=True)
-        return tuple([num / den if den else math.nan for num, den in pairs])
+        return _quotients(values) if self.is_rational else values
+
+
+def _quotients(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return tuple([num / den if den else math.nan for num, den in pairs])
 
 
 class _Table(NamedTuple):
@@ -232,7 +236,13 @@ class _Template:
         self._bytes = int.from_bytes(block, "little") & self._same
         self._values = {tag: value for tag, value in directory.items() if tag not in wanted.varying}
         self._varying = [
-            (place, place.at - table.at, place.at - table.at + place.size)
+            (
+                place.tag,
+                place.at - table.at,
+                place.at - table.at + place.size,
+                place.numbers,
+                place.is_rational,
+            )
             for place in places
             if place.tag in wanted.varying
         ]
@@ -250,10 +260,13 @@ class _Template:
         if self._fields.unpack_from(block) != offsets:
             return None
         directory = self._values.copy()
-        for place, begin, end in self._varying:
-            value = place.value(block[begin:end])
-            if value is not None:
-                directory[place.tag] = value
+        for tag, begin, end, numbers, is_rational in self._varying:
+            stored = block[begin:end]
+            if numbers is None:
+                directory[tag] = stored
+            else:
+                values = numbers.unpack(stored)
+                directory[tag] = _quotients(values) if is_rational else values
         return directory
 
 

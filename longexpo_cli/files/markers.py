@@ -18,7 +18,7 @@ END_OF_BLOCK = 0  # symbol of a Huffman table for AC coefficients (T.81, F.1.2.2
 _NOT_FRAME_HEADERS = (0xC4, 0xC8, 0xCC)  # DHT, JPG, DAC: in the range SOF0..SOF15, but no frame headers
 
 
-_BLOCK_BYTES = 4096
+_BLOCK_BYTES = 8192
 
 
 class FileBytes:

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from longexpo_cli import crash_guard
 from longexpo_cli.arrays import Array64
 from longexpo_cli.errors import UnreadableFrameError
-from longexpo_cli.files import dng, heif, ifd, jpeg, markers, phone_pictures
+from longexpo_cli.files import copies, dng, heif, ifd, jpeg, markers, phone_pictures
 from longexpo_cli.files.damage import missing_pieces
 from longexpo_cli.files.ifd import Directory
 from longexpo_cli.files.markers import Data, FileBytes
@@ -73,6 +74,10 @@ _ANALOG_BALANCE = 50727
 _BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
 
+_SIZE_TAGS = (
+    *(_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION, _SAMPLES_PER_PIXEL, _ROWS_PER_STRIP),
+    *(_TILE_WIDTH, _TILE_LENGTH),
+)
 _VARYING = frozenset(
     {
         *(_STRIP_OFFSETS, _STRIP_BYTE_COUNTS, _TILE_OFFSETS, _TILE_BYTE_COUNTS, _DATE_TIME, _EXPOSURE_TIME),
@@ -89,12 +94,11 @@ _VARYING = frozenset(
         *(ifd.SUB_IFDS, ifd.EXIF_IFD, ifd.INTEROPERABILITY_IFD),
     }
 )
-# What is read here, and by the other readers of a file's directories (see read_directories).
+# What is read here, and by the other readers of a file's directories (see Tags).
 _WANTED = ifd.Wanted(
     _VARYING.union(
         dng.TAGS,
-        (_SUBFILE_TYPE, _WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION, _MAKE, _MODEL),
-        (_SAMPLES_PER_PIXEL, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH, _DNG_VERSION),
+        (_SUBFILE_TYPE, *_SIZE_TAGS, _MAKE, _MODEL, _DNG_VERSION),
         (_UNIQUE_CAMERA_MODEL, _ANALOG_BALANCE, *_MATRIX_TAGS),
     ),
     _VARYING,
@@ -108,6 +112,7 @@ _MAX_PADDING_BYTES = 16 << 20  # and of tiles that the picture fills in part
 _MAX_BASELINE_EV = 10.0  # larger values are damaged
 _ISO_OVERFLOW = 65535  # ISOSpeedRatings has 16 bits; this value refers to newer tags (Exif 2.32, 4.6.5)
 
+_UTC_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)")
 _PLAIN_TIME = re.compile("([0-9]{4}):" + ":".join(["([0-9]{2})"] * 2) + " " + ":".join(["([0-9]{2})"] * 3))
 
 # Correlated colour temperature, in kelvin, of an EXIF light source (DNG 1.7, CalibrationIlluminant1).
@@ -151,16 +156,24 @@ class Header:
 
 def read(path: Path) -> Header:
     """Return the tags of a frame file of any format; UnreadableFrameError when the file cannot be opened."""
-    return read_directories(path)[0]
+    return read_tags(path).header
+
+
+class Tags(NamedTuple):
+    """What the structure of a frame file says.
+
+    directories are those of a TIFF, with what the other readers of a file's tags look at, None for a file of
+    another format. sample is copies.sample_of_tiff of a TIFF.
+    """
+
+    header: Header
+    directories: list[Directory] | None = None
+    sample: bytes = b""
 
 
 @crash_guard.guarded()
-def read_directories(path: Path) -> tuple[Header, list[Directory] | None]:
-    """Return the tags of a frame file, and the directories of one that is a TIFF; errors as of read.
-
-    The directories are for the other readers of a file's tags, raw.read_header and copies.sample_key, and
-    have what these look at. They are None for a file of another format.
-    """
+def read_tags(path: Path) -> Tags:
+    """Return the tags of a frame file, and what else is read while it is open; errors as of read."""
     try:
         with path.open("rb", buffering=0) as file:
             size = file.seek(0, 2)
@@ -169,9 +182,9 @@ def read_directories(path: Path) -> tuple[Header, list[Directory] | None]:
             head = FileBytes(file.fileno(), size)
             if head[0:4] in _TIFF_SIGNATURES:
                 found = ifd.read_directories(head, wanted=_WANTED)
-                return _header(found, size), found
+                return Tags(_header(found, size), found, copies.sample_of_tiff(head, found))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _header(_directories(data, size), size), None
+                return Tags(_header(_directories(data, size), size))
     except OSError as error:
         raise UnreadableFrameError(path, f"cannot be read ({error.strerror or error})") from error
 
@@ -372,7 +385,7 @@ def _digits(tags: Directory, tag: int) -> str:
 
 def _utc_offset(text: str) -> float | None:
     """Return the seconds of an OffsetTime such as "+02:00" (Exif 2.32, 4.6.5), or None."""
-    found = re.fullmatch(r"([+-])(\d\d):?(\d\d)", "+00:00" if text == "Z" else text)
+    found = _UTC_OFFSET.fullmatch("+00:00" if text == "Z" else text) if text else None
     if found is None:
         return None
     sign, hours, minutes = found.groups()
@@ -436,49 +449,60 @@ def _baseline_ev(tags: Directory) -> float:
 
 def _pixel_data_defect(found: list[Directory], size: int) -> str:
     """Return why the pixel data of a main picture in a DNG of size bytes cannot be used, or ""."""
-    main = [tags for tags in found if not next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)]
-    if not any(tag in tags for tags in main for tag in (_TILE_OFFSETS, _STRIP_OFFSETS)):
+    main = [
+        tags
+        for tags in found
+        if (_TILE_OFFSETS in tags or _STRIP_OFFSETS in tags) and not any(_numbers(tags, _SUBFILE_TYPE)[:1])
+    ]
+    if not main:
         return "does not say where its picture is: it has no offsets of strips or tiles"
-    for tags in found:
+    for tags in main:
         starts = _numbers(tags, _TILE_OFFSETS) or _numbers(tags, _STRIP_OFFSETS)
         counts = _numbers(tags, _TILE_BYTE_COUNTS) or _numbers(tags, _STRIP_BYTE_COUNTS)
-        is_preview = next(iter(_numbers(tags, _SUBFILE_TYPE)), 0)
-        if not starts or is_preview:
+        if not starts:
             continue
-        missing = missing_pieces(starts, counts, _strips_or_tiles(tags), _uncompressed_bytes(tags), size)
+        expected = _expected(_TILE_OFFSETS in tags, tuple(map(tags.get, _SIZE_TAGS)))
+        missing = missing_pieces(starts, counts, expected.pieces, expected.least_bytes, size)
         if missing:
             return missing
-        if sum(counts) > _MAX_EXPANSION * _decoded_bytes(tags) + _MAX_PADDING_BYTES:
+        if sum(counts) > expected.most_bytes:
             return f"is damaged: {int(sum(counts))} bytes are said to hold its picture, far more than it has"
-        is_lossless_jpeg = _first(tags, _COMPRESSION, _UNCOMPRESSED) == _LOSSLESS_JPEG
-        if is_lossless_jpeg and _first(tags, _TILE_WIDTH, 0) > _first(tags, _WIDTH, 0):
+        if expected.has_wide_tiles:
             return "has a lossless JPEG tile wider than its picture, which LibRaw decodes wrongly"
     return ""
+
+
+class _Expected(NamedTuple):
+    """How many strips or tiles hold a picture, and how many bytes; whether tiles are wider than it is."""
+
+    pieces: int
+    least_bytes: int
+    most_bytes: int
+    has_wide_tiles: bool
+
+
+@lru_cache(maxsize=64)
+def _expected(is_tiled: bool, stated: tuple[ifd.Value | None, ...]) -> _Expected:
+    """Return what to expect of a picture by its values of _SIZE_TAGS."""
+    tags = {tag: value for tag, value in zip(_SIZE_TAGS, stated, strict=True) if value is not None}
+    width = _first(tags, _WIDTH, 0)
+    height = _first(tags, _LENGTH, 0)
+    pieces = -(-height // max(_first(tags, _ROWS_PER_STRIP, height), 1))
+    if is_tiled:
+        tile_width = max(_first(tags, _TILE_WIDTH, width), 1)
+        tile_height = max(_first(tags, _TILE_LENGTH, height), 1)
+        pieces = -(-width // tile_width) * -(-height // tile_height)
+    compression = _first(tags, _COMPRESSION, _UNCOMPRESSED)
+    decoded = width * height * _first(tags, _BITS_PER_SAMPLE, 8) * _first(tags, _SAMPLES_PER_PIXEL, 1) // 8
+    return _Expected(
+        pieces,
+        decoded if compression == _UNCOMPRESSED else 0,
+        _MAX_EXPANSION * decoded + _MAX_PADDING_BYTES,
+        compression == _LOSSLESS_JPEG and _first(tags, _TILE_WIDTH, 0) > width,
+    )
 
 
 def _first(tags: Directory, tag: int, default: int) -> int:
     values = tags.get(tag)
     value = values[0] if isinstance(values, tuple) else default
     return int(value) if math.isfinite(value) else default
-
-
-def _strips_or_tiles(tags: Directory) -> int:
-    """Return how many strips or tiles a picture of this size is divided into."""
-    width = _first(tags, _WIDTH, 0)
-    height = _first(tags, _LENGTH, 0)
-    if _TILE_OFFSETS in tags:
-        tile_width = max(_first(tags, _TILE_WIDTH, width), 1)
-        tile_height = max(_first(tags, _TILE_LENGTH, height), 1)
-        return -(-width // tile_width) * -(-height // tile_height)
-    return -(-height // max(_first(tags, _ROWS_PER_STRIP, height), 1))
-
-
-def _uncompressed_bytes(tags: Directory) -> int:
-    """Return the bytes an uncompressed picture needs; 0 for a compressed one."""
-    return _decoded_bytes(tags) if _first(tags, _COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED else 0
-
-
-def _decoded_bytes(tags: Directory) -> int:
-    """Return the bytes that a picture has when it is not compressed."""
-    bits = _first(tags, _BITS_PER_SAMPLE, 8) * _first(tags, _SAMPLES_PER_PIXEL, 1)
-    return _first(tags, _WIDTH, 0) * _first(tags, _LENGTH, 0) * bits // 8

@@ -172,8 +172,7 @@ def _order_with_times(stamps: Sequence[Stamp]) -> Order:
     notes += more
     strays = tuple(
         (n, "has no usable time, and the file names do not say where it belongs")
-        for n in range(len(names))
-        if n not in frames
+        for n in sorted({*range(len(names))}.difference(frames))
     )
     misdated = tuple(n for n in frames if reading.seconds[n] is not None and seconds[n] is None)
     times = _filled([seconds[n] for n in frames])

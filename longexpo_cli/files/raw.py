@@ -49,6 +49,7 @@ _SAME_TAGS = tuple(
         (271, 272, 274, 278, 322, 323, 50708)
     )
 )
+_HAS_TAGS = (dng.STRIP_OFFSETS, dng.TILE_OFFSETS, *dng.OPCODE_LISTS)  # whose values vary
 _MAX_KNOWN = 64  # layouts of a folder's files: a camera has a few
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
@@ -105,29 +106,31 @@ def read_header(
     path: Path,
     as_shot_neutral: Sequence[float] | None = None,
     directories: Sequence[ifd.Directory] | None = None,
-    known: dict[Hashable, RawHeader] | None = None,
+    known: dict[Hashable, RawHeader | None] | None = None,
 ) -> RawHeader:
     """Return what a file says of its values, without decoding; as_shot_neutral is its DNG tag or None.
 
     directories are those of its TIFF structures, where they are read already. known gets the headers of DNGs
-    by their tags; what LibRaw says of one is what it says of others with the same tags, so that these are not
-    opened. UnreadableFrameError when LibRaw does not support the file.
+    by their tags, for others with the same ones, which LibRaw need not open; None where they have opcodes,
+    which are looked at in every file. UnreadableFrameError when LibRaw does not support the file.
     """
     gains = None if as_shot_neutral is None else _normalized_gains([1 / part for part in as_shot_neutral])
     key = None if known is None or directories is None or gains is None else _key(directories)
     alike = None if known is None or key is None else known.get(key)
-    if alike is not None and not any(dng.OPCODE_LISTS & tags.keys() for tags in directories or ()):
+    if alike is not None:
         return RawHeader(alike.sensor_px, alike.size_px, alike.black_dn, alike.white_dn, gains, alike.values)
     sensor = _dng_sensor(path, directories)
-    if sensor is not None and (alike is not None or sensor.needs_tifffile):
+    is_known = known is not None and key in known
+    if sensor is not None and (is_known or sensor.needs_tifffile):
         return _dng_header(sensor, gains)
     with _open(path) as file:
         gains = gains or _normalized_gains(file.camera_whitebalance)
         whole = int(file.sizes.raw_height), int(file.sizes.raw_width)
         if sensor is not None and sensor.size_px == whole:
             found = _dng_header(sensor, gains)
-            if known is not None and key is not None and len(known) < _MAX_KNOWN:
-                known[key] = found
+            if known is not None and key is not None and directories and len(known) < _MAX_KNOWN:
+                has_opcodes = any(dng.OPCODE_LISTS & tags.keys() for tags in directories)
+                known[key] = None if has_opcodes else found
             return found
         return RawHeader(
             sensor_px=whole,
@@ -140,11 +143,8 @@ def read_header(
 
 
 def _key(directories: Sequence[ifd.Directory]) -> Hashable:
-    """Return what is the same for files whose sizes and levels are, but for lists of opcodes."""
-    return tuple(
-        (dng.STRIP_OFFSETS in tags, dng.TILE_OFFSETS in tags, *map(tags.get, _SAME_TAGS))
-        for tags in directories
-    )
+    """Return what is the same for files whose sizes and levels are, but for what opcodes change."""
+    return tuple([(*map(tags.get, _SAME_TAGS), *map(tags.__contains__, _HAS_TAGS)) for tags in directories])
 
 
 def _dng_header(sensor: dng.Sensor, gains: tuple[float, float, float] | None) -> RawHeader:

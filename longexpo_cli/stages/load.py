@@ -190,7 +190,7 @@ def with_reduced_frames(burst: Burst, factor: int) -> Burst:
 def _load_folder(source: Path, params: Params, names: Sequence[str]) -> Burst:
     paths, refused = ([source / name for name in names], []) if names else _frame_files(source)
     files: list[_FrameFile] = []
-    known: dict[Hashable, raw.RawHeader] = {}
+    known: dict[Hashable, raw.RawHeader | None] = {}
     for path in paths:
         try:
             files.append(_inspect(path, params, known))
@@ -380,12 +380,14 @@ def _too_few(info: video.VideoInfo) -> str:
 
 
 @crash_guard.guarded()  # once for all that reads the header: to note a file takes as long as to parse it
-def _inspect(path: Path, params: Params, known: dict[Hashable, raw.RawHeader] | None = None) -> _FrameFile:
+def _inspect(
+    path: Path, params: Params, known: dict[Hashable, raw.RawHeader | None] | None = None
+) -> _FrameFile:
     """Read the headers of a frame file; UnreadableFrameError when it is damaged or too large.
 
     known are those of RAW files by their tags (see raw.read_header).
     """
-    header, directories = metadata.read_directories(path)
+    header, directories, sample = metadata.read_tags(path)
     if header.defect:
         raise UnreadableFrameError(path, header.defect)
     max_value = info = stated = None
@@ -404,7 +406,7 @@ def _inspect(path: Path, params: Params, known: dict[Hashable, raw.RawHeader] | 
         )
     if min(size_px) < 2:
         raise UnreadableFrameError(path, f"has only {size_px[1]} x {size_px[0]} pixels")
-    sample = copies.sample_key(path, directories)
+    sample = sample or copies.sample_key(path)
     return _FrameFile(path, size_px, max_value, header, sample, info, stated)
 
 
