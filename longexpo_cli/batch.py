@@ -512,11 +512,13 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
     def page(made: Mapping[str, Any]) -> str:
         return report_page.page(made, shown, device, job.recipe, job.command())
 
+    stale = _stale(job)
     beside = write.Sidecar(job.sidecar(), document, page)
     metadata_of = output_metadata(done, job.recipe)
     written = write.write(
         done.print, job.pictures(), job.recipe.write, metadata_of, keeper.plates(), beside=beside
     )
+    _remove(stale)
     for entry in said["verdicts"]:
         number = "" if entry["number"] is None else f" {entry['number']}"
         _LOG.info("%s: frame%s %s: %s, %s", job.label.name, number, *(entry[key] for key in _VERDICT))
@@ -529,6 +531,32 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         seconds=clock.seconds,
         stages=tuple((stage, entry.seconds) for stage, entry in clock.spent.items()),
     )
+
+
+def _stale(job: Job) -> list[tuple[Path, bool]]:
+    """Return what a result that is replaced has and the new one will not, and whether it was left unchanged.
+
+    The plates, pages and pictures that were asked for then do not belong to the new picture. What the job
+    reads is not among them, as a mask that an earlier render wrote.
+    """
+    found = results.left_over(job.sidecar(), job.targets())
+    read = {path.resolve() for path in job.kept()} if found else set()
+    return [(path, is_unchanged) for path, is_unchanged in found if path.resolve() not in read]
+
+
+def _remove(stale: Sequence[tuple[Path, bool]]) -> None:
+    """Remove the files of a result that was replaced, but name those that were changed since."""
+    for path, is_unchanged in stale:
+        if not is_unchanged:
+            _LOG.warning("%s: is of the result that was replaced; it was changed since, and is left", path)
+            continue
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            why = error.strerror or error
+            _LOG.warning("%s: is of the result that was replaced, and cannot be removed (%s)", path, why)
+        else:
+            _LOG.info("%s: removed, as it is of the result that was replaced", path)
 
 
 def _document(

@@ -100,6 +100,25 @@ def _names(document: Mapping[str, Any] | None) -> set[str]:
     return {os.path.basename(name) for name in outputs if isinstance(name, str)}  # noqa: PTH119 - not a path
 
 
+def left_over(sidecar: Path, paths: Sequence[Path]) -> list[tuple[Path, bool]]:
+    """Return the files of a result that are not among paths, and whether each is as the result's JSON says.
+
+    They are those that would stay beside a result of these paths which replaces it. Files are looked for
+    beside the JSON only, among those with its name.
+    """
+    known = _by_name((read(sidecar) or {}).get("files"))
+    begin, kept = f"{printable(sidecar.stem)}.", {printable(path.name) for path in (*paths, sidecar)}
+    found: list[tuple[Path, bool]] = []
+    for name, file in known.items():
+        ending = name.removeprefix(begin)
+        if ending == name or name in kept or "/" in ending or os.sep in ending:
+            continue
+        path = sidecar.with_name(f"{sidecar.stem}.{ending}")
+        if path.is_file():
+            found.append((path, not _change(file, path)))
+    return found
+
+
 def why_not_whole(document: Mapping[str, Any] | None, paths: Sequence[Path]) -> str:
     """Return why the files of a result are not all there as its JSON says, "" when they are."""
     if document is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from longexpo_cli.files import output_lock
+from longexpo_cli.files import output_lock, results
 from tests.commands.conftest import Run, listing
 
 PICTURES = ("street.foreground.jpg", "street.foreground.tif")
@@ -198,6 +198,38 @@ def test_a_reader_that_ends_does_not_end_the_batch(place: Path) -> None:
         assert batch.wait(120) == 0
     assert [Path(json.loads(line)["source"]).name for line in log.read_text().splitlines()] == ["a", "street"]
     assert len(listing(place / "new")) == 6
+
+
+def test_what_only_the_replaced_result_had_is_removed_but_not_what_was_changed_or_is_read(
+    run: Run, place: Path
+) -> None:
+    street, out = place / "photos" / "street", place / "out"
+    words = ("render", street, "-o", out, "--overwrite", "--reference", "1")
+    assert run(*words, "--report", "--also", "png,mask,sharp").exit_code == 0
+    (out / "street.foreground.note.txt").write_text("of nobody")
+    png, mask = out / "street.foreground.png", out / "street.foreground.mask.png"
+    os.utime(out / "street.foreground.html", ns=(1, 1))  # copied: of another time, and the same
+    png.write_bytes(png.read_bytes() + b"edited")
+    again = run(*words, "--mask", mask, "--also", "sharp")
+    assert again.exit_code == 0, again.stderr
+    assert f"{png}: is of the result that was replaced; it was changed since, and is left" in again.stderr
+    kept = ["street.foreground.mask.png", "street.foreground.note.txt", "street.foreground.png"]
+    assert listing(out) == sorted([*SET, *kept, "street.foreground.sharp.tif"])
+    document = json.loads((out / SET[1]).read_text())
+    assert sorted(entry["name"] for entry in document["files"]) == sorted(
+        [*PICTURES, kept[0].replace("mask.png", "sharp.tif")]
+    )
+
+
+def test_a_result_removes_only_files_of_its_own_name(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.jpg", "a.html"):
+        (tmp_path / name).write_bytes(b"x")
+    names = ["b.jpg", "../a.html", "a.../a.html", "a.html", "a.jpg", "a.json", "a.gone.png", "", "a."]
+    status = (tmp_path / "a.html").stat()
+    files = [{"name": name, "bytes": 1, "mtime_ns": status.st_mtime_ns} for name in names]
+    (tmp_path / "a.json").write_text('{\n  "longexpo": 1, "files": ' + json.dumps(files) + "}")
+    found = results.left_over(tmp_path / "a.json", [tmp_path / "a.jpg"])
+    assert found == [(tmp_path / "a.html", True)]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
