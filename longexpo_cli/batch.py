@@ -519,9 +519,7 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         done.print, job.pictures(), job.recipe.write, metadata_of, keeper.plates(), beside=beside
     )
     _remove(stale)
-    for entry in said["verdicts"]:
-        number = "" if entry["number"] is None else f" {entry['number']}"
-        _LOG.info("%s: frame%s %s: %s, %s", job.label.name, number, *(entry[key] for key in _VERDICT))
+    _log_verdicts(job, said["verdicts"])
     return Outcome(
         job.label,
         (*written.paths, job.sidecar()),
@@ -531,6 +529,12 @@ def _render_alone(job: Job, device: Device, observers: Sequence[Observer]) -> Ou
         seconds=clock.seconds,
         stages=tuple((stage, entry.seconds) for stage, entry in clock.spent.items()),
     )
+
+
+def _log_verdicts(job: Job, verdicts: Sequence[Mapping[str, Any]]) -> None:
+    for entry in verdicts:
+        number = "" if entry["number"] is None else f" {entry['number']}"
+        _LOG.info("%s: frame%s %s: %s, %s", job.label.name, number, *(entry[key] for key in _VERDICT))
 
 
 def _stale(job: Job) -> list[tuple[Path, bool]]:

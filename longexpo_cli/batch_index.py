@@ -32,10 +32,11 @@ def refuse_other_page(path: Path, *, overwrite: bool) -> None:
             raise OutputError(f"{path}: is not a page of longexpo; move it, or use --overwrite to replace it")
 
 
-def write(path: Path, jobs: Sequence[Job], errors: Mapping[Path, str]) -> None:
+def write(path: Path, jobs: Sequence[Job], errors: Mapping[Path, str], undone: int = 0) -> None:
     """Write the page on the jobs of a batch; errors are those of the bursts that failed, by source.
 
-    Bursts that were rendered before, and skipped, are in it as well. OutputError when it cannot be written.
+    Bursts that were rendered before, and skipped, are in it as well; undone is how many are not, as the batch
+    was interrupted. OutputError when it cannot be written.
     """
     most_bytes = max(_LEAST_BYTES, _PICTURES_BYTES // max(len(jobs), 1))
     failed = [job for job in jobs if job.label in errors]
@@ -43,7 +44,8 @@ def write(path: Path, jobs: Sequence[Job], errors: Mapping[Path, str]) -> None:
         _failed(job, errors[job.label]) if job in failed else _rendered(job, path.parent, most_bytes)
         for job in jobs
     ]
-    said = f"{len(jobs) - len(failed)} of {len(jobs)} bursts rendered, {len(failed)} failed."
+    said = f"{len(jobs) - len(failed)} of {len(jobs) + undone} bursts rendered, {len(failed)} failed."
+    said += f" {undone} not done: the batch was interrupted." if undone else ""
     text = pages.page(
         f"{len(jobs)} bursts, {jobs[0].recipe.mode} look" if jobs else "No bursts",
         tag("p", said),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import uuid
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from longexpo_cli import options
+from longexpo_cli.errors import LongexpoError, user_message
 from longexpo_cli.recipe import Recipe
 
 if TYPE_CHECKING:  # --help must not import them
@@ -98,13 +100,53 @@ def command(
     if log is not None:
         log.open("a", encoding="utf-8").close()  # or it fails before the first burst
     rendering = batch.run(todo, crew) if scheduler is None else _on_cluster(todo, scheduler, roots, output)
-    errors, skipped, is_logged = _render(ctx, todo, rendering, log, recipe)
-    if index is not None:
-        batch_index.write(index, jobs, errors)
-        if ctx.obj >= 0:
-            options.say(index)
-    _finish(ctx, len(jobs), skipped + len(jobs) - len(todo), len(errors))
-    ctx.exit(1 if errors or not is_logged else 0)
+    done = _Done({job.label for job in jobs} - {job.label for job in todo})
+    with _page_at_the_end(ctx, index, jobs, done):
+        _render(ctx, todo, rendering, log, recipe, done)
+    _finish(ctx, len(jobs), done.skipped + len(jobs) - len(todo), len(done.errors))
+    ctx.exit(1 if done.errors or not done.is_logged else 0)
+
+
+@dataclasses.dataclass(slots=True)
+class _Done:
+    """The bursts that are done, by their labels, the errors of those that failed, and how many were skipped.
+
+    is_logged is whether every line of the log was written.
+    """
+
+    bursts: set[Path]
+    errors: dict[Path, str] = dataclasses.field(default_factory=dict)
+    skipped: int = 0
+    is_logged: bool = True
+
+
+@contextlib.contextmanager
+def _page_at_the_end(
+    ctx: click.Context, index: Path | None, jobs: Sequence[Job], done: _Done
+) -> Iterator[None]:
+    """Write the page on a batch after the block, also where this is interrupted and bursts are done."""
+    try:
+        yield
+    except BaseException:  # interrupted, or the cluster is lost
+        try:
+            if done.bursts:
+                _write_index(ctx, index, jobs, done)
+        except (LongexpoError, OSError) as error:
+            _LOG.error("%s", user_message(error))
+        raise
+    _write_index(ctx, index, jobs, done)
+
+
+def _write_index(ctx: click.Context, index: Path | None, jobs: Sequence[Job], done: _Done) -> None:
+    """Write the page on the bursts that are done, where one is asked for, and print its path."""
+    from longexpo_cli import batch_index
+
+    if index is None:
+        return
+    finished = [job for job in jobs if job.label in done.bursts]
+    batch_index.write(index, finished, done.errors, len(jobs) - len(finished))
+    if ctx.obj >= 0:
+        options.say(index)
 
 
 def _show(lines: Iterable[str]) -> None:
@@ -143,27 +185,28 @@ def _on_cluster(
 
 
 def _render(
-    ctx: click.Context, jobs: Sequence[Job], rendering: Generator[Outcome], log: Path | None, recipe: Recipe
-) -> tuple[dict[Path, str], int, bool]:
-    """Render the jobs, log and print their outcomes.
-
-    Return the errors by source, how many were found rendered, and whether every line of the log was written.
-    """
+    ctx: click.Context,
+    jobs: Sequence[Job],
+    rendering: Generator[Outcome],
+    log: Path | None,
+    recipe: Recipe,
+    done: _Done,
+) -> None:
+    """Render the jobs, log and print their outcomes, and note in done what became of each."""
     from longexpo_cli.observers.progress import BatchProgress
 
-    errors, skipped, is_logged = dict[Path, str](), 0, True
     costs = {job.label: job.cost.cpu_s for job in jobs if job.cost is not None}
     progress = BatchProgress([costs.get(job.label) for job in jobs], shown=ctx.obj == 0)
     with closing(progress), closing(rendering) as outcomes:
         for outcome in outcomes:
-            is_logged &= log is None or _append(log, outcome, recipe)
+            done.bursts.add(outcome.source)
+            if outcome.error:
+                done.errors[outcome.source] = outcome.error
+            done.skipped += outcome.is_skipped
+            done.is_logged &= log is None or _append(log, outcome, recipe)
             with progress.above():
                 options.report(outcome, ctx.obj)
             progress.done(costs.get(outcome.source))
-            if outcome.error:
-                errors[outcome.source] = outcome.error
-            skipped += outcome.is_skipped
-    return errors, skipped, is_logged
 
 
 def _append(log: Path, outcome: Outcome, recipe: Recipe) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -183,6 +184,29 @@ def test_two_runs_with_one_output_agree(run: Run, place: Path) -> None:
 def longexpo(place: Path, *words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "longexpo_cli", "batch", str(place / "photos"), "-o", str(place / "new")]
     return subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_batch_that_is_ended_has_a_page_on_what_is_done(
+    place: Path, number: signal.Signals, code: int
+) -> None:
+    for name in ("a", "b", "c", "d"):
+        shutil.copytree(place / "photos" / "street", place / "photos" / name)
+    new = place / "new"
+    with longexpo(place, "--report", "--workers", "1") as batch:
+        assert batch.stdout is not None
+        first = batch.stdout.readline().decode()
+        batch.send_signal(number)
+        printed, errors = batch.communicate(timeout=60)
+    assert batch.returncode == code
+    assert errors.endswith(b"longexpo: interrupted; no partial files left\n")
+    assert first.startswith(str(new / "a.foreground."))
+    assert printed.decode().splitlines()[-1] == str(new / "index.html")
+    page = (new / "index.html").read_text()
+    said = re.search(r"(\d) of 5 bursts rendered, 0 failed. (\d) not done: the batch was interrupted", page)
+    assert said is not None
+    assert 1 <= int(said[1]) == 5 - int(said[2]) <= len(list(new.glob("*.json"))) < 5
+    assert 'href="a.foreground.html"' in page
 
 
 def test_a_reader_that_ends_does_not_end_the_batch(place: Path) -> None:
