@@ -17,10 +17,13 @@ from pathlib import Path
 import distributed
 import pytest
 
-from longexpo_cli import cluster
+from longexpo_cli import batch, cluster
 from longexpo_cli.files import output_lock
+from longexpo_cli.recipe import Recipe
+from longexpo_cli.stages import write
 from longexpo_cli.version import __version__
 from tests.commands.conftest import in_a_process, listing
+from tests.dng import tiny_burst
 
 START_S = 60.0
 ENDINGS = ("jpg", "json", "tif")
@@ -123,6 +126,57 @@ def test_a_worker_is_killed_and_one_comes_later(started: Cluster, shared_burst: 
             assert (out / f"b{n}.foreground.{ending}").read_bytes() == same
     again = in_a_process(*words, "--resume")
     assert "0 rendered, 6 skipped, 1 failed" in again.stderr
+
+
+def test_bursts_that_fail_are_named_and_leave_their_worker_usable(
+    started: Cluster, shared_burst: Path, tmp_path: Path
+) -> None:
+    root, out, log = tmp_path / "photos", tmp_path / "out", tmp_path / "log.jsonl"
+    write_bursts(root, shared_burst, 1)
+    for name in ("a_cut", "c_damaged"):
+        shutil.copytree(root / "b0", root / name)
+        for frame in (root / name).iterdir():
+            data = bytearray(frame.read_bytes())
+            frame.write_bytes(data[:3000] if name == "a_cut" else data[:2000] + bytes(15_000) + data[17_000:])
+    tiny_burst(root / "b_large", height=160, width=200)
+    tiny_burst(root / "d_unlike", height=120, width=160, compression="ljpeg")
+    shutil.copytree(root / "b0", root / "e_good")
+    (root / "b0").rename(root / "f_good")
+    started.add_worker()
+    started.wait_for(1)
+    words = ("batch", root, "-o", out, "--scheduler", started.address, "--log", log, "--max-pixels", "20000")
+    done = in_a_process(*words)
+    assert done.returncode == 1, done.stderr
+    assert "2 rendered, 0 skipped, 4 failed" in done.stderr
+    whys = {"a_cut": "truncated", "b_large": "max_pixels", "c_damaged": "damaged", "d_unlike": "aligned"}
+    lines = {Path(line["source"]).name: line for line in map(json.loads, log.read_text().splitlines())}
+    assert list(lines) == [*whys, "e_good", "f_good"]  # by one worker, in order
+    for name, why in whys.items():
+        assert lines[name]["error"].startswith(f"{root / name}: ")
+        assert why in lines[name]["error"]
+        assert f"longexpo: {lines[name]['error']}\n" in done.stderr
+    assert started.workers[0].poll() is None
+    assert listing(out) == [f"{name}_good.foreground.{end}" for name in "ef" for end in ENDINGS]
+    again = in_a_process(*words, "--resume")  # what fails once more does not hinder what is left
+    assert "0 rendered, 2 skipped, 4 failed" in again.stderr
+
+
+def test_memory_that_ran_out_is_said_and_the_next_burst_is_rendered(
+    shared_burst: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = batch.Job(shared_burst, tmp_path, Recipe())
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write", exhausted)
+        failed = cluster.render(job)
+    assert failed.error.startswith(f"{shared_burst}: ")
+    assert "memory" in failed.error
+    assert listing(tmp_path) == []
+    assert not cluster.render(job).error
+    assert listing(tmp_path) == [f"{shared_burst.name}.foreground.{end}" for end in ENDINGS]
 
 
 def test_what_is_wrong_with_a_cluster_is_said_in_one_line(
