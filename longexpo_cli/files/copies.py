@@ -157,6 +157,8 @@ def _key(path: Path, *, whole: bool) -> bytes:
 
 def _sampled(ranges: Sequence[Range]) -> list[Range]:
     """Return the first, the middle and the last of some ranges."""
+    if len(ranges) < 2:
+        return [*ranges]
     return sorted({*ranges[:1], *ranges[-1:], *ranges[len(ranges) // 2 :][:1]})
 
 
@@ -194,7 +196,7 @@ def _largest_picture(directories: Sequence[ifd.Directory]) -> list[Range]:
     pictures: list[list[Range]] = []
     for tags in directories:
         for offsets, counts in _STRIP_TAGS:
-            starts, lengths = tags.get(offsets, ()), tags.get(counts, ())
+            starts, lengths = tags.get(offsets), tags.get(counts)
             if isinstance(starts, tuple) and isinstance(lengths, tuple):
                 pairs = zip(starts, lengths, strict=False)
                 pictures.append([(int(start), int(start + length)) for start, length in pairs])

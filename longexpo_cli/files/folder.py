@@ -47,6 +47,7 @@ _PICTURE_TYPES = {
     "jpeg": pictures.JPEG,
     "webp": phone_pictures.WEBP,
 }  # preferred first
+_TYPE_OF_EXTENSION = {extension: kind for kind, known in _PICTURE_TYPES.items() for extension in known}
 
 
 def frames_in(folder: Path) -> list[Path]:
@@ -112,13 +113,17 @@ def chosen_frames(files: Sequence[Path]) -> list[Path]:
     best_raw = sorted(raw_types, key=lambda kind: -len(by_type[kind]))[:1]
     preferred = [*best_raw, *(kind for kind in _PICTURE_TYPES if kind in by_type)]
     most = max(preferred, key=lambda kind: len(by_type[kind]))
-    stems = {picture_name(path) for path in by_type[most]}
     for kind in preferred:
         is_numerous = 2 * len(by_type[kind]) >= len(by_type[most])
-        shared = sum(picture_name(path) in stems for path in by_type[kind])
-        if is_numerous and (kind in raw.EXTENSIONS or 2 * shared >= len(by_type[kind])):
+        if is_numerous and (kind in raw.EXTENSIONS or _share_names(by_type[kind], by_type[most])):
             return sorted(by_type[kind], key=lambda path: natural_key(path.name))
     raise AssertionError(most)  # the most frequent type shares all its names with itself
+
+
+def _share_names(some: Sequence[Path], others: Sequence[Path]) -> bool:
+    """Whether half of some files or more have the name of a picture among others."""
+    names = {picture_name(path) for path in others}
+    return 2 * sum(picture_name(path) in names for path in some) >= len(some)
 
 
 def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -129,12 +134,14 @@ def unused_files(files: Sequence[Path], frames: Sequence[Path]) -> list[tuple[Pa
     if not frames:
         return []
     frame_type = _file_type(frames[0])
+    others = [path for path in files if _file_type(path) != frame_type]
+    if not others:
+        return []
     stems = {picture_name(path) for path in frames}
     unused: list[tuple[Path, str]] = []
     written = results_among(files)
-    for path in sorted(files, key=lambda path: natural_key(path.name)):
-        is_sidecar = path.suffix.lower() in _SIDECARS or path in written
-        if is_sidecar or _file_type(path) == frame_type:
+    for path in sorted(others, key=lambda path: natural_key(path.name)):
+        if path.suffix.lower() in _SIDECARS or path in written:
             continue
         is_companion = picture_name(path) in stems
         if path.suffix.lower() in clip.EXTENSIONS:
@@ -172,4 +179,4 @@ def is_supported(path: Path) -> bool:
 def _file_type(path: Path) -> str:
     """Return "tiff", "png" or "jpeg", and for other files the lower-case extension."""
     extension = path.suffix.lower()
-    return next((kind for kind, known in _PICTURE_TYPES.items() if extension in known), extension)
+    return _TYPE_OF_EXTENSION.get(extension, extension)

@@ -227,25 +227,16 @@ class _Template:
             if place.tag not in wanted.varying:
                 begin = place.at - table.at
                 same[begin : begin + place.size] = b"\xff" * place.size
-        self.size, self.misses = (
-            len(block),
-            0,
-        )  # directories, since one was read, that were laid out otherwise
+        self.size = len(block)
+        self.misses = 0  # directories that were laid out otherwise, since one was not
         self._at, self._offsets, self._fields = table.at, tuple(offsets), struct.Struct(fields)
         self._same = int.from_bytes(same, "little")
         self._bytes = int.from_bytes(block, "little") & self._same
         self._values = {tag: value for tag, value in directory.items() if tag not in wanted.varying}
-        self._varying = [
-            (
-                place.tag,
-                place.at - table.at,
-                place.at - table.at + place.size,
-                place.numbers,
-                place.is_rational,
-            )
-            for place in places
-            if place.tag in wanted.varying
-        ]
+        self._varying = []
+        for tag, _, at, size, numbers, is_rational in places:
+            if tag in wanted.varying:
+                self._varying.append((tag, at - table.at, at - table.at + size, numbers, is_rational))
 
     def read(self, block: bytes, at: int) -> Directory | None:
         """Return the values of a directory at byte at of its structure; None where it is laid out otherwise.

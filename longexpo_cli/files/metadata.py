@@ -234,7 +234,7 @@ def _glance(data: mmap.mmap, size: int) -> Glance:
         taken=None if taken is None else taken.replace(microsecond=0),
         subseconds=subseconds,
         offset_s=_utc_offset(_text(tags, _OFFSET_TIME_ORIGINAL) or _text(tags, _OFFSET_TIME)),
-        camera=_camera(_text(tags, _MAKE), _text(tags, _MODEL)) or _text(tags, _UNIQUE_CAMERA_MODEL),
+        camera=_camera(tags.get(_MAKE), tags.get(_MODEL), tags.get(_UNIQUE_CAMERA_MODEL)),
         size_px=largest if min(largest) > 0 else None,
     )
 
@@ -315,7 +315,7 @@ def _header(found: list[Directory], size: int) -> Header:
         f_number=_positive(tags, _F_NUMBER) or _apex(tags, _APERTURE_VALUE, 0.5),
         iso=iso or _positive(tags, _RECOMMENDED_EXPOSURE_INDEX) or _positive(tags, _ISO_SPEED),
         orientation=orientation if 1 <= orientation <= 8 else None,
-        camera=_camera(_text(tags, _MAKE), _text(tags, _MODEL)) or _text(tags, _UNIQUE_CAMERA_MODEL),
+        camera=_camera(tags.get(_MAKE), tags.get(_MODEL), tags.get(_UNIQUE_CAMERA_MODEL)),
         color_matrix=matrix,
         as_shot_neutral=_as_shot_neutral(tags, matrix),
         noise=_noise_profile(tags),
@@ -324,10 +324,16 @@ def _header(found: list[Directory], size: int) -> Header:
     )
 
 
-def _camera(make: str, model: str) -> str:
-    """Return a camera's name; most models begin with their maker, some with its first word."""
+@lru_cache(maxsize=64)
+def _camera(*stated: ifd.Value | None) -> str:
+    """Return a camera's name by its maker, its model, and what it is called where there is neither.
+
+    Most models begin with their maker, some with its first word.
+    """
+    make, model, unique = map(_decoded, stated)
     first = make.split(maxsplit=1)[0].lower() if make else ""
-    return model if model.lower().startswith(first) and model else f"{make} {model}".strip()
+    name = model if model.lower().startswith(first) and model else f"{make} {model}".strip()
+    return name or unique
 
 
 def _numbers(tags: Directory, tag: int) -> tuple[float, ...]:
@@ -336,7 +342,10 @@ def _numbers(tags: Directory, tag: int) -> tuple[float, ...]:
 
 
 def _text(tags: Directory, tag: int) -> str:
-    value = tags.get(tag, b"")
+    return _decoded(tags.get(tag))
+
+
+def _decoded(value: ifd.Value | None) -> str:
     return value.split(b"\0")[0].decode("utf-8", "replace").strip() if isinstance(value, bytes) else ""
 
 
@@ -348,7 +357,8 @@ def _positive(tags: Directory, tag: int, below: float = math.inf) -> float | Non
 
 def _apex(tags: Directory, tag: int, power: float) -> float | None:
     """Return 2^(power x value) of an APEX value (Exif 2.32, annex C), or None."""
-    value = next(iter(_numbers(tags, tag)), math.nan)
+    values = tags.get(tag)
+    value = values[0] if isinstance(values, tuple) else math.nan
     return float(2.0 ** (power * value)) if abs(value) < _APEX_OVERFLOW else None
 
 

@@ -50,6 +50,7 @@ _SAME_TAGS = tuple(
     )
 )
 _HAS_TAGS = (dng.STRIP_OFFSETS, dng.TILE_OFFSETS, *dng.OPCODE_LISTS)  # whose values vary
+_KEY_TAGS = frozenset((*_SAME_TAGS, *_HAS_TAGS))
 _MAX_KNOWN = 64  # layouts of a folder's files: a camera has a few
 _DNG_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF
 
@@ -144,7 +145,13 @@ def read_header(
 
 def _key(directories: Sequence[ifd.Directory]) -> Hashable:
     """Return what is the same for files whose sizes and levels are, but for what opcodes change."""
-    return tuple([(*map(tags.get, _SAME_TAGS), *map(tags.__contains__, _HAS_TAGS)) for tags in directories])
+    return tuple(
+        [
+            (*map(tags.get, _SAME_TAGS), *map(tags.__contains__, _HAS_TAGS))
+            for tags in directories
+            if not _KEY_TAGS.isdisjoint(tags)
+        ]
+    )
 
 
 def _dng_header(sensor: dng.Sensor, gains: tuple[float, float, float] | None) -> RawHeader:
