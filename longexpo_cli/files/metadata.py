@@ -163,12 +163,14 @@ class Tags(NamedTuple):
     """What the structure of a frame file says.
 
     directories are those of a TIFF, with what the other readers of a file's tags look at, None for a file of
-    another format. sample is copies.sample_of_tiff of a TIFF.
+    another format. sample is copies.sample_of_tiff of a TIFF. has_odd_times is
+    whether a time in it is none, as where the values of its tags are damaged.
     """
 
     header: Header
     directories: list[Directory] | None = None
     sample: bytes = b""
+    has_odd_times: bool = False
 
 
 @crash_guard.guarded()
@@ -182,7 +184,8 @@ def read_tags(path: Path) -> Tags:
             head = FileBytes(file.fileno(), size)
             if head[0:4] in _TIFF_SIGNATURES:
                 found = ifd.read_directories(head, wanted=_WANTED)
-                return Tags(_header(found, size), found, copies.sample_of_tiff(head, found))
+                sample = copies.sample_of_tiff(head, found)
+                return Tags(_header(found, size), found, sample, any(map(_has_odd_times, found)))
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return Tags(_header(_directories(data, size), size))
     except OSError as error:
@@ -374,6 +377,14 @@ def _time(tags: Directory) -> tuple[datetime.datetime | None, str]:
             return taken + datetime.timedelta(seconds=int(digits) / 10 ** len(digits)), digits
         return taken, ""
     return None, ""
+
+
+def _has_odd_times(tags: Directory) -> bool:
+    """Whether a directory has a time that is none, or a fraction of a second that is no number."""
+    for tag in (_DATE_TIME_ORIGINAL, _DATE_TIME):
+        if tag in tags and not _PLAIN_TIME.fullmatch(_text(tags, tag)):
+            return True
+    return any(tag in tags and not _digits(tags, tag) for tag in (_SUBSEC_TIME_ORIGINAL, _SUBSEC_TIME))
 
 
 def _date_time(text: str) -> datetime.datetime:

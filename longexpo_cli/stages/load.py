@@ -387,12 +387,14 @@ def _inspect(
 
     known are those of RAW files by their tags (see raw.read_header).
     """
-    header, directories, sample = metadata.read_tags(path)
+    header, directories, sample, has_odd_times = metadata.read_tags(path)
     if header.defect:
         raise UnreadableFrameError(path, header.defect)
     max_value = info = stated = None
     if path.suffix.lower() in raw.EXTENSIONS:
-        stated = raw.read_header(path, header.as_shot_neutral, directories, known)
+        # LibRaw reads the values of more tags, and knows more of their damage: a file with some is opened.
+        alike = None if has_odd_times else known
+        stated = raw.read_header(path, header.as_shot_neutral, directories, alike)
         sensor_px, size_px = stated.sensor_px, stated.size_px
     else:
         info = pictures.image_info(path, params.max_pixels)

@@ -14,7 +14,7 @@ import tifffile
 
 from longexpo_cli.arrays import Array
 from longexpo_cli.errors import BurstError, UnreadableFrameError
-from longexpo_cli.files import folder, ifd, pictures, video
+from longexpo_cli.files import folder, ifd, pictures, raw, video
 from longexpo_cli.files.markers import Data
 from longexpo_cli.files.order import SAME_TIMES
 from longexpo_cli.geometry import as_stored, upright
@@ -141,6 +141,29 @@ def test_the_tags_of_a_frame_are_parsed_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(ifd, "read_directories", counted)
     assert len(load.load(tmp_path, PARAMS).shots) == 6
     assert len(parsed) == 6 + 2  # the pixels of one are decoded, and checked before
+
+
+def test_a_file_whose_tags_have_damaged_values_is_looked_at_by_libraw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the tags of the others, but their values are noise."""
+    burst(tmp_path)
+    path = tmp_path / "frame2.dng"
+    data = bytearray(path.read_bytes())
+    at = data.index(b"2024:", 1000)
+    data[at:] = np.random.default_rng(3).integers(128, 256, len(data) - at, np.uint8).tobytes()
+    path.write_bytes(data)
+    seen: list[str] = []
+    open_raw = raw._open
+
+    def noted(one: Path) -> Any:
+        seen.append(one.stem)
+        return open_raw(one)
+
+    monkeypatch.setattr(raw, "_open", noted)
+    load.load(tmp_path, PARAMS)
+    assert "frame2" in seen
+    assert "frame3" not in seen
 
 
 def test_one_white_balance_for_the_whole_burst(tmp_path: Path) -> None:
