@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from longexpo_cli.files import markers
 
 _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")  # chunks without which pixels are wrong
 _UNCOMPRESSED = 1
+_LZW, _PACK_BITS = 5, 32773  # Compression of TIFFs: those without a checksum
+_REVERSED_BITS = 2  # FillOrder
+_MOST_ODD_PIECES = (
+    0.5  # of the strips or tiles of a page; where more are of another length, its writer pads them
+)
 _NO_DATA = (127, 128, 129)  # what JPEG decoders leave where there is no data: mid-grey in every channel
 _MIN_ZERO_PX = 128  # in a row
 _MIN_GREY_ROWS = 8  # a row of JPEG blocks
@@ -68,6 +74,47 @@ def missing_pieces(
     return ""
 
 
+def uneven_pieces(page: Any, file: Any, decoders: Any) -> str:
+    """Return which strips or tiles of a TIFF's page have more or fewer bytes than their rows, or "".
+
+    page is tifffile's, file its filehandle, decoders its functions by Compression. A wrong bit in data of LZW
+    or PackBits stands for a longer or a shorter run, which shifts all rows behind it, and decoders fill up or
+    cut what does not fit. A last strip may be as long as the others.
+    """
+    if int(page.compression) not in (_LZW, _PACK_BITS) or int(page.fillorder) == _REVERSED_BITS:
+        return ""
+    decode = decoders[int(page.compression)]
+    wanted = _bytes_of_pieces(page)
+    pieces = list(zip(page.dataoffsets, page.databytecounts, strict=True))[: len(wanted)]
+    with ThreadPoolExecutor() as pool:  # the decoders release the GIL
+        lengths = list(pool.map(lambda data: len(decode(data)), _read_pieces(file, pieces)))
+    odd = [n for n, length in enumerate(lengths) if length not in (wanted[n], wanted[0])]
+    if not odd or len(odd) > _MOST_ODD_PIECES * len(lengths):
+        return ""
+    return (
+        f"is damaged: strip or tile {odd[0]} of its picture has {lengths[odd[0]]} bytes, not {wanted[odd[0]]}"
+    )
+
+
+def _read_pieces(file: Any, pieces: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    for at, length in pieces:
+        file.seek(at)
+        yield file.read(length)
+
+
+def _bytes_of_pieces(page: Any) -> list[int]:
+    """Return the bytes of each strip or tile of a page, uncompressed."""
+    samples = 1 if int(page.planarconfig) == 2 else int(page.samplesperpixel)
+    width = int(page.tilewidth if page.is_tiled else page.imagewidth)
+    per_row = -(-width * samples * _bits_per_sample(page) // 8)
+    if page.is_tiled:
+        return [per_row * int(page.tilelength)] * _pieces(page)
+    height = int(page.imagelength)
+    rows = min(max(int(page.rowsperstrip or height), 1), height)
+    of_plane = [min(rows, height - first) * per_row for first in range(0, height, rows)]
+    return of_plane * (_pieces(page) // len(of_plane))
+
+
 def grey_from(values: Array8) -> int:
     """Return the first of the last rows of a picture H W C that are plain mid-grey; 0 where there are none.
 
@@ -111,6 +158,10 @@ def _pieces(page: Any) -> int:
 
 
 def _uncompressed_bytes(page: Any) -> int:
+    per_row = -(-int(page.imagewidth) * int(page.samplesperpixel) * _bits_per_sample(page) // 8)
+    return int(page.imagelength) * per_row
+
+
+def _bits_per_sample(page: Any) -> int:
     bits: int | Sequence[int] = page.bitspersample
-    per_sample = max(bits) if isinstance(bits, Sequence) else int(bits)
-    return int(page.imagelength) * (-(-int(page.imagewidth) * int(page.samplesperpixel) * per_sample // 8))
+    return max(bits) if isinstance(bits, Sequence) else int(bits)

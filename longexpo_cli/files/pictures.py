@@ -241,6 +241,8 @@ def _decode_tiff(path: Path) -> Any:
             page = tiff_page.picture(file)
             if missing := damage.tiff_damage(page, file.filehandle.size):
                 raise UnreadableFrameError(path, missing)
+            if uneven := damage.uneven_pieces(page, file.filehandle, tifffile.TIFF.DECOMPRESSORS):
+                raise UnreadableFrameError(path, uneven)
             if int(page.compression) == _JPEG_IN_TIFF and isinstance(page.index, int):
                 _require_possible_size(path, file.filehandle.size, (page.imagelength, page.imagewidth))
                 data = path.read_bytes()

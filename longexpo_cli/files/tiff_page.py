@@ -30,7 +30,7 @@ _SEPARATE = 2  # PlanarConfiguration
 _COLOUR_TAGS = (318, 319)  # WhitePoint, PrimaryChromaticities
 _EXIF_COLOUR_TAGS = {"ColorSpace": 40961}
 _PROFILE = 34675
-_TRAILING_BYTES = 16  # padding has fewer
+_TRAILING_BYTES = 16  # padding has fewer, all of them 0
 _STORAGE = {  # tags that say how values are stored; tables of JPEGs may change with their contents
     **{"Compression": 259, "PhotometricInterpretation": 262, "FillOrder": 266, "SamplesPerPixel": 277},
     **{"RowsPerStrip": 278, "PlanarConfiguration": 284, "Predictor": 317, "TileWidth": 322},
@@ -109,11 +109,13 @@ def structure(file: Any, page: Any) -> dict[str, str]:
     found |= {names[tag.code]: str(tag.value) for tag in page.tags if tag.code in names}
     pieces = sorted(zip(page.dataoffsets, page.databytecounts, strict=False))
     overlap = any(after < start + length for (start, length), (after, _) in itertools.pairwise(pieces))
-    trailing = file.filehandle.size - _end(file)
+    end, size = _end(file), file.filehandle.size
+    file.filehandle.seek(min(end, size))
+    is_padding = size - end < _TRAILING_BYTES and not file.filehandle.read(_TRAILING_BYTES).strip(b"\0")
     return found | {
         "byte order": file.byteorder,
         "pieces": "overlapping" if overlap else "apart",
-        "bytes behind the picture": "some" if trailing >= _TRAILING_BYTES else "none",
+        "bytes behind the picture": "none" if is_padding else "some",
     }
 
 

@@ -25,6 +25,7 @@ _TIMES_OTHERS = 10.0
 _BLOCK_PX = 32
 _SAMPLED = 8  # rows and columns apart, at which a block is looked at first
 _LEAST_BLOCKS = 0.02  # of the frame's
+_MOSTLY = 0.8  # of the frame; less leaves blocks that are not beside those of one value
 _BRIGHTEST = 0.5  # of the range: brighter blocks may be clipped
 _WHITE = 0.98  # of the range
 _LEAST_WHITE_PART = 0.08  # of the frame
@@ -128,7 +129,9 @@ def _torn_part(n: int, evidence: Sequence[Evidence], greys: Sequence[Array8]) ->
     differs = np.abs(_light(greys[n], own.shape) - usual)
     if torn.mean() < _LEAST_BLOCKS or np.median(differs[torn]) < _DIFFERS:
         return 0.0
-    rest = differs[~torn]
+    rest = differs[~_with_edges(torn)]
+    if not rest.size and torn.mean() < _MOSTLY:
+        rest = differs[~torn]
     return float(torn.mean()) if not rest.size or np.median(rest) < _MOST_DIFFER else 0.0
 
 
@@ -146,8 +149,6 @@ def _white_part(n: int, evidence: Sequence[Evidence], greys: Sequence[Array8]) -
 
     A flash makes the rest brighter as well, and what is lit too much is so in the next frame, elsewhere.
     """
-    import cv2
-
     own = evidence[n].white
     others = [m for m in range(len(evidence)) if m != n and evidence[m].only is None]
     if not own.size or own.mean() < _LEAST_WHITE_PART or not others:
@@ -156,10 +157,16 @@ def _white_part(n: int, evidence: Sequence[Evidence], greys: Sequence[Array8]) -
         return 0.0
     usual = np.median([_light(greys[m], own.shape) for m in others], axis=0)
     differs = np.abs(_light(greys[n], own.shape) - usual)
-    edges = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0  # blocks that are white in part
-    rest = differs[~edges]
+    rest = differs[~_with_edges(own)]
     is_clear = np.median(differs[own]) >= _DIFFERS and rest.size and np.median(rest) < _SAME
     return float(own.mean()) if is_clear else 0.0
+
+
+def _with_edges(blocks: Flags) -> Flags:
+    """Return blocks and those around them, which may have the same value in part."""
+    import cv2
+
+    return np.asarray(cv2.dilate(blocks.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
 
 
 def _light(grey: Array8, shape: tuple[int, ...]) -> Array32:

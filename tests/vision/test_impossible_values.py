@@ -45,6 +45,16 @@ def filled(value: float, top: int = 0, bottom: int = 96, left: int = 0, right: i
     return damage
 
 
+def filled_but_for_a_corner(value: float) -> Damage:
+    def damage(stored: Array) -> Array:
+        result = np.full_like(stored, value)
+        result[:32, :32] = stored[:32, :32]
+        result[:8, 32:64] = stored[:8, 32:64]
+        return result
+
+    return damage
+
+
 def random(top: int) -> Damage:
     noise = np.random.default_rng(1).integers(0, 65536, SIZE).astype(np.uint16)
     return lambda stored: np.vstack([stored[:top], noise[top:]])
@@ -75,6 +85,7 @@ IMPOSSIBLE: dict[str, Damage] = {
     "half ones": filled(65535, right=64),
     "lower half of one value": filled(1000, top=48),
     "lower half ones": filled(65535, top=48),
+    "black but for a tile and a part of the next": filled_but_for_a_corner(BLACK),
     "a tile of black": filled(BLACK, 32, 64, 32, 96),
     "a tile of ones": filled(65535, 32, 64, 32, 96),
     "memory that was never written": random(0),
