@@ -22,6 +22,7 @@ from longexpo_cli.vision import (
     flicker,
     impossible_values,
     shifted_values,
+    torn_parts,
 )
 from longexpo_cli.watch import Watch
 
@@ -221,6 +222,11 @@ def _without_torn_frames(look: _Look) -> Burst:
     for n, part in shifted_values.judge(look.cells):
         where = f"from {part:.0%} of its height down" if part else "everywhere"
         reasons.setdefault(n, f"is damaged: {where} its values are shifted against the other frames'")
+    for n, part in _torn_parts(look, [n for n in range(len(burst.shots)) if n not in reasons]):
+        reasons[n] = (
+            f"is damaged: {part:.0%} of it show something else than the frames before and after, "
+            "with straight edges along rows or columns"
+        )
     if not reasons:
         return burst
     kept = [n for n in range(len(burst.shots)) if n not in reasons]
@@ -230,6 +236,24 @@ def _without_torn_frames(look: _Look) -> Burst:
         numbers=tuple(burst.number(n) for n in kept),
         refused=(*burst.refused, *((burst.shots[n].path, reasons[n]) for n in sorted(reasons))),
     )
+
+
+def _torn_parts(look: _Look, whole: Sequence[int]) -> list[tuple[int, float]]:
+    """Return which of the frames that seem whole are torn, and how much of each; suspects are read again."""
+    shots = [look.burst.shots[n] for n in whole]
+    if any(shot.timestamp_source in ("video", "caller") for shot in shots):
+        return []
+    found = []
+    for n in torn_parts.suspects([look.previews[m].grey for m in whole]):
+        try:
+            own, before, after = (
+                torn_parts.planes(develop.read(shots[m])) for m in (n, *torn_parts.around(n, len(shots)))
+            )
+        except UnreadableFrameError:
+            continue  # the second pass says so
+        if part := torn_parts.torn_part(own, before, after):
+            found.append((whole[n], part))
+    return found
 
 
 def _with_doubts(look: _Look) -> Burst:
