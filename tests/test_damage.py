@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import struct
 import zlib
@@ -20,6 +21,7 @@ from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import jpeg, pictures
 from longexpo_cli.stages import develop, load
 from longexpo_cli.synth.dng import DngMetadata, write_dng
+from tests.dng import START
 from tests.images import read_image
 
 SAMPLINGS = {"411": 0x411111, "420": 0x221111, "422": 0x211111, "440": 0x121111, "444": 0x111111}
@@ -341,3 +343,43 @@ def test_a_lost_row_and_a_dark_sky_are_no_damage(tmp_path: Path) -> None:
     path.unlink()
     assert refusal(tmp_path, lost_row) == ""
     assert refusal(tmp_path, dark) == ""
+
+
+def exif_burst(folder: Path) -> list[Path]:
+    """Write a burst of DNGs with Exif data behind their pictures."""
+    paths = [folder / f"frame_{n}.dng" for n in range(3)]
+    values = np.random.default_rng(1).integers(100, 3000, (96, 128)).astype(np.uint16)
+    for n, path in enumerate(paths):
+        write_dng(path, np.roll(values, n), DngMetadata(start=START + datetime.timedelta(seconds=n / 8)))
+    return paths
+
+
+def refused(folder: Path) -> dict[str, str]:
+    return {path.name: why for path, why in load.load(folder, load.Params()).refused}
+
+
+@pytest.mark.parametrize("lost", [2, 20, 999])
+def test_a_dng_that_lacks_bytes_before_its_exif_data_is_refused(tmp_path: Path, lost: int) -> None:
+    paths = exif_burst(tmp_path)
+    assert refused(tmp_path) == {}
+    data = paths[1].read_bytes()
+    paths[1].write_bytes(data[:15000] + data[15000 + lost :])
+    assert list(refused(tmp_path)) == ["frame_1.dng"]
+
+
+def test_a_writer_whose_exif_data_cannot_be_found_is_read(tmp_path: Path) -> None:
+    """What all frames lack tells nothing of one, and a file without Exif data does not say that it has."""
+    for path in exif_burst(tmp_path):
+        data = path.read_bytes()
+        path.write_bytes(with_entry(data, 34665, 8, 9))
+    assert refused(tmp_path) == {}
+    for path in exif_burst(tmp_path)[:1]:
+        data = path.read_bytes()
+        path.write_bytes(with_entry(data, 34665, 0, 34664))
+    assert refused(tmp_path) == {}
+
+
+def test_a_dng_that_does_not_say_its_bits_is_refused(tmp_path: Path) -> None:
+    path = exif_burst(tmp_path)[2]
+    path.write_bytes(with_entry(path.read_bytes(), 258, 0, 1))
+    assert "BitsPerSample" in refused(tmp_path)["frame_2.dng"]

@@ -57,6 +57,7 @@ _F_NUMBER = 33437
 _ISO_SPEED_RATINGS = 34855
 _RECOMMENDED_EXPOSURE_INDEX = 34866
 _ISO_SPEED = 34867
+_EXIF_VERSION = 36864
 _DATE_TIME_ORIGINAL = 36867
 _OFFSET_TIME = 36880
 _OFFSET_TIME_ORIGINAL = 36881
@@ -74,6 +75,7 @@ _ANALOG_BALANCE = 50727
 _BASELINE_EXPOSURE = 50730
 _NOISE_PROFILE = 51041
 
+_EXIF_TAGS = (_EXIF_VERSION, _EXPOSURE_TIME, _ISO_SPEED_RATINGS, _DATE_TIME_ORIGINAL)  # most have all of them
 _SIZE_TAGS = (
     *(_WIDTH, _LENGTH, _BITS_PER_SAMPLE, _COMPRESSION, _SAMPLES_PER_PIXEL, _ROWS_PER_STRIP),
     *(_TILE_WIDTH, _TILE_LENGTH),
@@ -99,7 +101,7 @@ _WANTED = ifd.Wanted(
     _VARYING.union(
         dng.TAGS,
         (_SUBFILE_TYPE, *_SIZE_TAGS, _MAKE, _MODEL, _DNG_VERSION),
-        (_UNIQUE_CAMERA_MODEL, _ANALOG_BALANCE, *_MATRIX_TAGS),
+        (_UNIQUE_CAMERA_MODEL, _ANALOG_BALANCE, *_MATRIX_TAGS, *_EXIF_TAGS),
     ),
     _VARYING,
 )
@@ -131,7 +133,8 @@ class Header:
     orientation is 1..8. color_matrix is the DNG
     ColorMatrix (XYZ to camera) whose illuminant is nearest to D65, as_shot_neutral the camera's R, G, B of a
     white object, baseline_ev the DNG BaselineExposure. defect is why the file's pixel data cannot be used
-    ("is truncated ...").
+    ("is truncated ..."). lost_exif: there is no Exif data where the file says that it is, as where bytes
+    before it are lost.
     """
 
     taken: datetime.datetime | None = None
@@ -147,6 +150,7 @@ class Header:
     noise: NoiseProfile | None = None
     baseline_ev: float = 0.0
     defect: str = ""
+    lost_exif: bool = False
 
     @property
     def has_subseconds(self) -> bool:
@@ -324,6 +328,7 @@ def _header(found: list[Directory], size: int) -> Header:
         noise=_noise_profile(tags),
         baseline_ev=_baseline_ev(tags),
         defect=_pixel_data_defect(found, size) if _DNG_VERSION in tags else "",
+        lost_exif=ifd.EXIF_IFD in tags and not any(tag in tags for tag in _EXIF_TAGS),
     )
 
 
@@ -482,6 +487,8 @@ def _pixel_data_defect(found: list[Directory], size: int) -> str:
         counts = _numbers(tags, _TILE_BYTE_COUNTS) or _numbers(tags, _STRIP_BYTE_COUNTS)
         if not starts:
             continue
+        if _BITS_PER_SAMPLE not in tags:
+            return "does not say how many bits the values of its picture have (BitsPerSample)"
         expected = _expected(_TILE_OFFSETS in tags, tuple(map(tags.get, _SIZE_TAGS)))
         missing = missing_pieces(starts, counts, expected.pieces, expected.least_bytes, size)
         if missing:

@@ -42,6 +42,7 @@ from longexpo_cli.types import Burst, NoiseProfile, Shot, Transfer
 
 _MAX_NAMED = 4  # files that an error message names
 
+_NO_EXIF = "is damaged: its Exif data is not where it says; bytes before it may be lost"
 _DEFAULT_ISO = 100.0  # of a RAW file without an ISO tag
 _CUT_LIGHT = f"light above {pictures.MAX_WHITE_LIGHT:g} times white is cut"
 
@@ -513,7 +514,7 @@ def _with_common_tags(
             f"{source}: frames differ in their {agreed.tie}, and no majority of them agrees; "
             "move those of another burst, or damaged ones, into their own folder"
         )
-    odd = dict(agreed.odd)
+    odd = dict.fromkeys(_displaced(files), _NO_EXIF) | dict(agreed.odd)
     neutral: tuple[float, float, float] | None = None
     if agreed.gains is not None:
         red, green, blue = agreed.gains
@@ -532,7 +533,13 @@ def _with_common_tags(
         for n, file in enumerate(files)
     ]
     kept = [file for n, file in enumerate(common) if n not in odd]
-    return kept, [(files[n].path, why) for n, why in agreed.odd], agreed.notes
+    return kept, [(files[n].path, why) for n, why in sorted(odd.items())], agreed.notes
+
+
+def _displaced(files: Sequence[_FrameFile]) -> list[int]:
+    """Return the files without Exif data where they say that it is, if others have theirs."""
+    lost = [n for n, file in enumerate(files) if file.header.lost_exif]
+    return lost if 2 * len(lost) < len(files) else []
 
 
 def _stated(file: _FrameFile, stated: raw.RawHeader) -> votes.Stated:
