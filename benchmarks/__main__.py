@@ -17,6 +17,7 @@ from benchmarks import (
     looks,
     paths,
     peers,
+    processor_kinds,
     quality,
     results,
     scale,
@@ -38,6 +39,7 @@ PARTS: dict[str, tuple[str, ModuleType]] = {
     "speed": ("Whole renders", speed),
     "stages": ("Stages", stages),
     "faults": ("Batches that are killed", faults),
+    "kinds": ("Other kinds of processors", processor_kinds),
     "scale": ("Large batches", scale),
     "peers": ("Comparison with other programs", peers),
 }

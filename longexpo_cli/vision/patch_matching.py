@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from longexpo_cli.arrays import Array8, Array32
 
@@ -108,26 +109,30 @@ def _alike(places: Sequence[Array32]) -> list[Motion | None]:
     MIN_ALIKE others must have it. Of motions that half as many have, as in a row of lamps, the shortest is
     meant, if the next is far longer.
     """
-    motions = list[Motion | None]()
-    for n, own in enumerate(places):
-        motions.append(None)
-        others = [place for k, place in enumerate(places) if k != n and len(place)]
-        support = np.array([_support(motion, others) for motion in own], np.int64)
-        shared = own[support >= max(MIN_ALIKE, 0.5 * support.max(initial=0))]
+    motions: list[Motion | None] = [None] * len(places)
+    for n, support in _supports(places).items():
+        shared = places[n][support >= max(MIN_ALIKE, 0.5 * support.max(initial=0))]
         if not len(shared):
             continue
         length = np.hypot(*shared.T)
         shortest = shared[int(length.argmin())]
         apart = np.hypot(*(shared - shortest).T) > 2 * ALIKE_PX
         if length[apart].min(initial=np.inf) >= NEAREST_RATIO * length.min():
-            motions[-1] = (int(shortest[0]), int(shortest[1]))
+            motions[n] = (int(shortest[0]), int(shortest[1]))
     return motions
 
 
-def _support(motion: Array32, others: Sequence[Array32]) -> int:
-    """Return how many of other patches' possible motions, N 2 each, include one like a motion."""
-    reach = ALIKE_PX + ALIKE_RATIO * float(np.hypot(*motion))
-    return sum(bool((np.hypot(*(place - motion).T) <= reach).any()) for place in others)
+def _supports(places: Sequence[Array32]) -> dict[int, npt.NDArray[np.int64]]:
+    """Return, for patches with possible motions N 2, how many other patches have one like each of these: N."""
+    having = [n for n, place in enumerate(places) if len(place)]
+    if not having:
+        return {}
+    ends = np.cumsum([len(places[n]) for n in having])
+    every = np.concatenate([places[n] for n in having])
+    reach = ALIKE_PX + ALIKE_RATIO * np.hypot(*every.T)
+    is_like = np.hypot(*np.moveaxis(every - every[:, None], -1, 0)) <= reach[:, None]
+    patches = np.logical_or.reduceat(is_like, [0, *ends[:-1]], axis=1).sum(axis=1)  # with the own
+    return dict(zip(having, np.split(patches - 1, ends[:-1]), strict=True))
 
 
 def _possible_motions(pictures: _Pictures, x: int, y: int) -> Array32:
