@@ -123,7 +123,7 @@ def _alike(places: Sequence[Array32]) -> list[Motion | None]:
 
 
 def _supports(places: Sequence[Array32]) -> dict[int, npt.NDArray[np.int64]]:
-    """Return, for patches with possible motions N 2, how many other patches have one like each of these: N."""
+    """Return how many other patches have a motion like each possible one, N 2, of a patch: N, by patch."""
     having = [n for n, place in enumerate(places) if len(place)]
     if not having:
         return {}
