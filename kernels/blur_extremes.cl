@@ -6,7 +6,13 @@
 
    b is the light at the pixel itself, g = min(4 W_i(s), 1) keeps away light of a frame that does not show what is
    at the pixel then, and c is the shutter's weight of the instant over its largest, peak that of the part's largest.
-   Samples without coverage do not count. Channel 4 of extreme is 1 once a sample was seen. */
+   Samples without coverage do not count. Channel 4 of extreme is 1 once a sample was seen.
+
+   The brightest is looked for by Catmull-Rom, down columns and then across, clamped to the two pixels in the middle
+   of the four; but above these by up to an eighth of what both outer ones are lower: the peak of a light as small
+   as a pixel is between pixels. Beside an edge nothing is above the pixels: no bright rim. Nothing gets brighter than
+   clip_light that was not. Samples that cannot be brighter than what was seen, those of the darkest, and where one
+   of the 16 pixels is not fully covered, are bilinear. */
 
 #include "paths.cl"
 
@@ -14,12 +20,56 @@
 #define MIN_COVERAGE 0.5f
 /* A frame of this weight, of 1, counts fully. */
 #define FULL_WEIGHT 0.25f
+/* Catmull-Rom halfway between two equal pixels whose neighbours are 0 is 1 + 1/8 of them. */
+#define PEAK 0.125f
+/* By which the peak may exceed the bilinear sample: 1.156 in each direction, a quarter of a pixel from a point. */
+#define MOST_PEAK 1.35f
 
 /* Soft gamma undone: v 0..1. */
 inline float4 decoded(float4 g, float k)
 {
     float4 bounded = clamp(g, 0.0f, 1.0f);
     return k == 1.0f ? g : g <= 0.0f ? g * k : bounded / (bounded + (1.0f - bounded) / k);
+}
+
+/* Between b and c at u in 0..1, of four pixels (or columns of four) in a row. */
+#define PEAKED(type, name) \
+    inline type name(type a, type b, type c, type d, float u) \
+    { \
+        float u2 = u * u, u3 = u2 * u; \
+        type light = (-0.5f * u3 + u2 - 0.5f * u) * a + (1.5f * u3 - 2.5f * u2 + 1.0f) * b \
+                   + (-1.5f * u3 + 2.0f * u2 + 0.5f * u) * c + (0.5f * u3 - 0.5f * u2) * d; \
+        type low = fmin(b, c), high = fmax(b, c); \
+        type peak = fmin(high + PEAK * fmax(high - fmax(a, d), 0.0f), fmax(high, 1.0f)); \
+        return clamp(light, low, peak); \
+    }
+PEAKED(float4, peaked)
+PEAKED(float16, peaked_columns)
+
+/* Four pixels in a row from (x, y) on, edges clamped. */
+inline float16 row_of_four(FRAME frame, int width, int height, int x, int y)
+{
+    y = clamp(y, 0, height - 1);
+#ifndef LONGEXPO_IMAGES
+    if (x >= 0 && x + 3 < width)
+        return vload_half16(0, frame + 4 * ((size_t)y * width + x));
+#endif
+    int last = width - 1;
+    return (float16)(pixel4(frame, width, clamp(x, 0, last), y), pixel4(frame, width, clamp(x + 1, 0, last), y),
+                     pixel4(frame, width, clamp(x + 2, 0, last), y), pixel4(frame, width, clamp(x + 3, 0, last), y));
+}
+
+/* Light and confidence at a place inside the frame. */
+inline float4 peaked_sample(FRAME frame, int width, int height, float2 at)
+{
+    float2 whole = floor(at), part = at - whole;
+    int x = (int)whole.x - 1, y = (int)whole.y - 1;
+    float16 r0 = row_of_four(frame, width, height, x, y), r1 = row_of_four(frame, width, height, x, y + 1);
+    float16 r2 = row_of_four(frame, width, height, x, y + 2), r3 = row_of_four(frame, width, height, x, y + 3);
+    if (any(fmin(fmin(r0, r1), fmin(r2, r3)).s37bf < 1.0f))
+        return sample4(frame, width, height, at.x, at.y);
+    float16 column = peaked_columns(r0, r1, r2, r3, part.y);
+    return peaked(column.s0123, column.s4567, column.s89ab, column.scdef, part.x);
 }
 
 /* extreme with the samples of one path. */
@@ -35,7 +85,11 @@ inline float4 passing(float4 extreme, FRAME frame, int width, int height, float2
         if (light.w < MIN_COVERAGE)
             continue;
         float share = fmin(weight.scale * (weight.level + s * weight.slope) / FULL_WEIGHT, 1.0f);
-        float4 v = peak * weight_of_instant(shutter, n) * (base + share * (decoded(light / light.w, k) - base));
+        float scale = peak * weight_of_instant(shutter, n);
+        float4 most = scale * (base + share * (decoded(MOST_PEAK * light / light.w, k) - base));
+        if (!is_darkest && any(floor(at) != at) && (extreme.w == 0.0f || any(most.xyz > extreme.xyz)))
+            light = peaked_sample(frame, width, height, at);
+        float4 v = scale * (base + share * (decoded(light / light.w, k) - base));
         v = extreme.w == 0.0f ? v : is_darkest ? fmin(extreme, v) : fmax(extreme, v);
         extreme = (float4)(v.xyz, 1.0f);
     }

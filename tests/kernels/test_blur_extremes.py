@@ -96,6 +96,32 @@ def test_extremes_are_their_twin(
     assert truth[..., 3].any() or size == (1, 1)
 
 
+@pytest.mark.parametrize("at", [0.0, 0.25, 0.5])
+def test_the_peak_of_a_small_light_is_found_between_pixels_and_edges_have_no_rim(
+    device: Device, at: float
+) -> None:
+    """A Gaussian lamp of 1 px that moves by whole pixels, and an edge, seen at any place between pixels."""
+    size = (24, 120)
+    rows, columns = np.indices(size)
+    frames = []
+    for step in (0, 20):
+        lamp = np.exp(-((columns - 40 - at - step) ** 2 + (rows - 7 - at) ** 2) / 2)
+        light = 0.5 + 0.4 * lamp + 0.2 * (rows >= 16)
+        frames.append(np.concatenate([np.repeat(light[..., None], 3, -1), np.ones((*size, 1))], -1))
+    lines = np.zeros((2, *size, 2), np.float32)
+    lines[..., 0] = np.array([-20, 20], np.float32)[:, None, None]
+    pictures = [device.upload(picture.astype(np.float16)) for picture in frames]
+    weights = device.upload(np.full(size, 0.5, np.float32))
+    paths = device.upload(lines), device.upload(np.tile(lines, 2))
+    pair = blur.PairPaths(*pictures, *paths, weights, 1.0, 0.0, 1.0, weights, None)
+    extreme = device.zeros((*size, 4), np.float32)
+    blur.extremes(device, extreme, pair, 0.25, 200, 1.0, is_darkest=False)
+    found = extreme.get()[..., 0] - 0.5
+    assert found[7, 42:58].max() == pytest.approx(0.4 * np.exp(-(at**2) / 2), rel=0.06)
+    assert found[18:, 30:90].max() < 0.2 + 2e-3
+    assert found[18:, 30:90].min() > 0.2 - 2e-3
+
+
 def test_an_extreme_only_grows(device: Device) -> None:
     size = (23, 71)
     pair, _ = along(device, [frame(size, 5), frame(size, 6)], 1, (0.0, 1.0), None)

@@ -327,6 +327,34 @@ def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Ar
     return np.where(covered, light, 0.0)
 
 
+def peaked(a: Array64, b: Array64, c: Array64, d: Array64, u: Array64) -> Array64:
+    """Return Catmull-Rom between b and c, above them by an eighth of what a and d both are lower at most."""
+    weights = (
+        -0.5 * u**3 + u**2 - 0.5 * u,
+        1.5 * u**3 - 2.5 * u**2 + 1,
+        -1.5 * u**3 + 2 * u**2 + 0.5 * u,
+        0.5 * u**3 - 0.5 * u**2,
+    )
+    light = sum(weight * pixel for weight, pixel in zip(weights, (a, b, c, d), strict=True))
+    low, high = np.minimum(b, c), np.maximum(b, c)
+    above = np.minimum(high + np.maximum(high - np.maximum(a, d), 0) / 8, np.maximum(high, 1))
+    return np.asarray(np.clip(light, low, above), np.float64)
+
+
+def peaked_sample(frame: Array64, x: Array64, y: Array64) -> Array64:
+    """Return a frame H W 4 at places, as kernels/blur_extremes.cl interpolates it."""
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    u, v = (x - left)[..., None], (y - top)[..., None]
+    height, width = frame.shape[:2]
+    pixels = [
+        [frame[np.clip(top + j, 0, height - 1), np.clip(left + i, 0, width - 1)] for j in range(-1, 3)]
+        for i in range(-1, 3)
+    ]
+    least = np.min(pixels, axis=(0, 1))[..., 3:]
+    light = peaked(*(peaked(*column, v) for column in pixels), u)
+    return np.where(least < 1, bilinear(frame, x, y), light)
+
+
 def extremes(
     extreme: Array,
     first: Array,
@@ -362,7 +390,7 @@ def extremes(
             s = begin + (sample + 0.5) * (stops - begin) / samples
             offset = path(line[n], end[n], s)
             x, y = columns + offset[..., 0], rows + offset[..., 1]
-            light = bilinear(frame, x, y)
+            light = bilinear(frame, x, y) if is_darkest else peaked_sample(frame, x, y)
             inside = (x >= 0) & (y >= 0) & (x <= first.shape[1] - 1) & (y <= first.shape[0] - 1)
             seen = inside & (light[..., 3] >= 0.5) & (sample < samples)
             share = np.minimum((ends[0] + s[..., None] * (ends[1] - ends[0])) / FULL_WEIGHT, 1)
