@@ -110,10 +110,10 @@ def test_the_peak_of_a_small_light_is_found_between_pixels_and_edges_have_no_rim
         frames.append(np.concatenate([np.repeat(light[..., None], 3, -1), np.ones((*size, 1))], -1))
     lines = np.zeros((2, *size, 2), np.float32)
     lines[..., 0] = np.array([-20, 20], np.float32)[:, None, None]
-    pictures = [device.upload(picture.astype(np.float16)) for picture in frames]
+    one, two = (device.upload(picture.astype(np.float16)) for picture in frames)
     weights = device.upload(np.full(size, 0.5, np.float32))
     paths = device.upload(lines), device.upload(np.tile(lines, 2))
-    pair = blur.PairPaths(*pictures, *paths, weights, 1.0, 0.0, 1.0, weights, None)
+    pair = blur.PairPaths(one, two, *paths, weights, 1.0, 0.0, 1.0, weights, None)
     extreme = device.zeros((*size, 4), np.float32)
     blur.extremes(device, extreme, pair, 0.25, 200, 1.0, is_darkest=False)
     found = extreme.get()[..., 0] - 0.5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -327,15 +329,16 @@ def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Ar
     return np.where(covered, light, 0.0)
 
 
-def peaked(a: Array64, b: Array64, c: Array64, d: Array64, u: Array64) -> Array64:
-    """Return Catmull-Rom between b and c, above them by an eighth of what a and d both are lower at most."""
+def peaked(four: Sequence[Array64], u: Array64) -> Array64:
+    """Return Catmull-Rom between the inner two, above these by an eighth of what both outer ones are lower."""
+    a, b, c, d = four
     weights = (
         -0.5 * u**3 + u**2 - 0.5 * u,
         1.5 * u**3 - 2.5 * u**2 + 1,
         -1.5 * u**3 + 2 * u**2 + 0.5 * u,
         0.5 * u**3 - 0.5 * u**2,
     )
-    light = sum(weight * pixel for weight, pixel in zip(weights, (a, b, c, d), strict=True))
+    light = sum(weight * pixel for weight, pixel in zip(weights, four, strict=True))
     low, high = np.minimum(b, c), np.maximum(b, c)
     above = np.minimum(high + np.maximum(high - np.maximum(a, d), 0) / 8, np.maximum(high, 1))
     return np.asarray(np.clip(light, low, above), np.float64)
@@ -351,7 +354,7 @@ def peaked_sample(frame: Array64, x: Array64, y: Array64) -> Array64:
         for i in range(-1, 3)
     ]
     least = np.min(pixels, axis=(0, 1))[..., 3:]
-    light = peaked(*(peaked(*column, v) for column in pixels), u)
+    light = peaked([peaked(column, v) for column in pixels], u)
     return np.where(least < 1, bilinear(frame, x, y), light)
 
 
