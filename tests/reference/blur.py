@@ -330,7 +330,7 @@ def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Ar
 
 
 def peaked(four: Sequence[Array64], u: Array64) -> Array64:
-    """Return Catmull-Rom between the inner two, above these by an eighth of what both outer ones are lower."""
+    """Return Catmull-Rom between the inner two, above them by an eighth of what both outer ones are lower."""
     a, b, c, d = four
     weights = (
         -0.5 * u**3 + u**2 - 0.5 * u,
