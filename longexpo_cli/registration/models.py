@@ -40,9 +40,12 @@ def basis(model: MotionModel) -> Array64:
     return _SUBSPACE[model]
 
 
-def jacobian(homography: Array64, xy: Array64) -> Array64:
-    """Return N 2 8, the derivative of the projected points with respect to the eight parameters."""
-    mapped = project(homography, xy)
+def jacobian(homography: Array64, xy: Array64, mapped: Array64 | None = None) -> Array64:
+    """Return N 2 8, the derivative of the projected points with respect to the eight parameters.
+
+    mapped are the projected points N 2, if they are known.
+    """
+    mapped = project(homography, xy) if mapped is None else mapped
     w = xy @ homography[2, :2] + homography[2, 2]
     point = np.column_stack([xy, np.ones(len(xy))]) / w[:, None]
     result = np.zeros((len(xy), 2, 8))
@@ -52,19 +55,48 @@ def jacobian(homography: Array64, xy: Array64) -> Array64:
     return result
 
 
-def fit(model: MotionModel, source: Array64, target: Array64, weight: Array64, initial: Array64) -> Array64:
+def linear_jacobian(model: MotionModel, xy: Array64) -> Array64:
+    """Return N 2 K, the derivative with respect to the degrees of freedom of a model whose maps are affine."""
+    result = np.zeros((len(xy), 2, len(_SUBSPACE[model])))
+    x, y = xy[:, 0], xy[:, 1]
+    if model == "similarity":
+        result[:, 0, 0], result[:, 0, 1], result[:, 0, 2] = x, -y, 1
+        result[:, 1, 0], result[:, 1, 1], result[:, 1, 3] = y, x, 1
+    elif model == "translation":
+        result[:, 0, 0] = result[:, 1, 1] = 1
+    elif model == "affine":
+        result[:, 0, 0], result[:, 0, 1], result[:, 0, 2] = x, y, 1
+        result[:, 1, 3], result[:, 1, 4], result[:, 1, 5] = x, y, 1
+    return result
+
+
+def fit(
+    model: MotionModel,
+    source: Array64,
+    target: Array64,
+    weight: Array64,
+    initial: Array64,
+    linear: Array64 | None = None,
+) -> Array64:
     """Return the 3x3 map of a model that takes source to target with the least weighted squared distance.
 
-    Gauss-Newton steps from an initial map; only the homography is not linear in p.
+    Gauss-Newton steps from an initial map of the model; only the homography is not linear in p. linear is the
+    linear_jacobian of another model, if it is known.
     """
-    homography = initial
+    if model == "identity":
+        return initial
+    homography, weights = initial, np.repeat(weight, 2)[:, None]
     basis = _SUBSPACE[model]
+    if linear is None and model != "homography":
+        linear = linear_jacobian(model, source)
     for _ in range(HOMOGRAPHY_STEPS if model == "homography" else 1):
-        rows = jacobian(homography, source).reshape(-1, 8) @ basis.T
-        weighted = rows * np.repeat(weight, 2)[:, None]
+        mapped = project(homography, source)
+        rows = jacobian(homography, source, mapped) if linear is None else linear
+        rows = rows.reshape(-1, len(basis))
+        weighted = rows * weights
         normal = weighted.T @ rows
         normal += (RELATIVE_DAMPING * np.trace(normal) + MIN_DIAGONAL) * np.eye(len(basis))
-        step = np.linalg.solve(normal, weighted.T @ (target - project(homography, source)).ravel())
+        step = np.linalg.solve(normal, weighted.T @ (target - mapped).ravel())
         homography = homography + np.append(basis.T @ step, 0.0).reshape(3, 3)
     return homography
 
@@ -82,11 +114,14 @@ def fit_irls(
     Iteratively reweighted least squares with Geman and McClure's weight.
     """
     homography = np.eye(3)
+    if model == "identity":
+        return homography
+    linear = None if model == "homography" else linear_jacobian(model, source)
     for iteration in range(IRLS_ITERATIONS):
         distance = distances(homography, source, target)
         scale = irls_scale(distance, weight, inlier_distance, iteration)
         robust_weight = weight * geman_mcclure_weight((distance / scale) ** 2)
-        homography = fit(model, source, target, robust_weight, homography)
+        homography = fit(model, source, target, robust_weight, homography, linear)
     return homography
 
 
