@@ -56,7 +56,7 @@ def jacobian(homography: Array64, xy: Array64, mapped: Array64 | None = None) ->
 
 
 def linear_jacobian(model: MotionModel, xy: Array64) -> Array64:
-    """Return N 2 K, the derivative with respect to the degrees of freedom of a model whose maps are affine."""
+    """Return N 2 K, the derivative with respect to the degrees of freedom of a model with affine maps."""
     result = np.zeros((len(xy), 2, len(_SUBSPACE[model])))
     x, y = xy[:, 0], xy[:, 1]
     if model == "similarity":
