@@ -1,7 +1,7 @@
 """The libraries that run networks on the processor: ONNX Runtime, and OpenVINO where it is installed.
 
-The only module that imports them. OpenVINO is optional (`pip install 'longexpo[fast]'`): for a pair of frames of
-512 x 384 px it takes .42 processor seconds instead of .61 (Xeon with AVX-512), but .7 s to start, and 60 MB.
+The only module that imports them. OpenVINO is optional (`pip install 'longexpo[fast]'`): for a pair of frames
+of 512 x 384 px it takes .42 processor seconds instead of .61 (Xeon, AVX-512), but .7 s to start, and 60 MB.
 """
 
 from __future__ import annotations
