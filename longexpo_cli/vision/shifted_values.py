@@ -26,6 +26,9 @@ _SPREAD = 2.5  # of 255, the median deviation of a row from its median; what mov
 _LEAST_TOLD = 3.0  # of 255, by which bright and dark values must differ under a factor of light
 _MOST_TOLD = 0.25  # of that, by which they may differ under a shift
 _CLIPPED = 5  # of 255, from black or white
+_LARGE_SHIFT = 40.0  # cuts off so much that rows do not tell,
+_CUT = 24  # of 255: cells nearer than this to black or white may be cut off in part,
+_UNCUT = 0.15  # of the cells of a colour, which must not be
 _MOST_ROWS = 0.8  # of the rows on each side are as they should be
 _LEAST_ROWS = 0.1  # of all, on each side
 
@@ -73,6 +76,8 @@ def _shifted_from(own: Array32, before: Array32, after: Array32) -> int | None:
     # The row before is shifted in part, as a block in its midst is the first one.
     scores = [is_same[: row - 1].mean() + is_shifted[row:].mean() for row in rows] or [0.0]
     row = margin + int(np.argmax(scores))
+    if _is_cut_off(own, usual, others):
+        return 0
     if is_shifted.mean() >= _MOST_ROWS and np.median(size) >= _WHOLE_SHIFT:
         row = 0
     elif is_same[: row - 1].mean() < _MOST_ROWS or is_shifted[row:].mean() < _MOST_ROWS:
@@ -87,12 +92,30 @@ def _shifted_from(own: Array32, before: Array32, after: Array32) -> int | None:
     return row if channels.size and all(is_one_number) else None
 
 
+def _is_cut_off(own: Array32, usual: Array32, others: Array32) -> bool:
+    """Whether a whole frame is shifted by so much that a large part of it is black or white."""
+    is_shifted = []
+    for k in range(own.shape[-1]):
+        is_whole = (own[..., k] > _CUT) & (own[..., k] < 255 - _CUT)
+        if is_whole.mean() < _UNCUT:
+            return False
+        differs = (own - usual)[is_whole, k]
+        shift = float(np.median(differs))
+        spread = float(np.median(np.abs(differs - shift)))
+        if spread > _SPREAD or abs(float(np.median(others[is_whole, k]))) > _SAME:
+            return False
+        is_shifted.append(abs(shift) >= _LARGE_SHIFT and _is_one_number(usual[is_whole, k], differs, shift))
+    return any(is_shifted)
+
+
 def _is_shift(own: Array32, usual: Array32, differs: Array32, shift: float) -> bool:
-    """Whether bright and dark values differ by one number, where a factor of light would tell them apart."""
+    """Whether enough values are not cut off, and these differ by one number."""
     is_whole = (own > _CLIPPED) & (own < 255 - _CLIPPED)
-    light, differs = usual[is_whole], differs[is_whole]
-    if is_whole.mean() < _STILL:
-        return False
+    return bool(is_whole.mean() >= _STILL) and _is_one_number(usual[is_whole], differs[is_whole], shift)
+
+
+def _is_one_number(light: Array32, differs: Array32, shift: float) -> bool:
+    """Whether bright and dark values differ by one number, where a factor of light would tell them apart."""
     dark, bright = (float(value) for value in np.percentile(light, (100 / 3, 200 / 3)))
     is_dark, is_bright = light <= dark, light >= bright
     range_dn = float(np.median(light[is_bright]) - np.median(light[is_dark]))

@@ -88,3 +88,22 @@ def test_a_jpeg_with_one_wrong_difference_is_passed_over(one_device: Device, tmp
     burst = load.load(tmp_path, load.Params())
     found, *_ = survey(burst, None, develop.Params(low_side=64), one_device, Watch())
     assert [(path.name, "shifted" in why) for path, why in found.refused] == [("f3.jpg", True)]
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("by", [(-67, -67, -66), (-100, -100, -100), (90, 90, 90), (-60, 5, 70), (0, 0, -80)])
+def test_a_shift_that_cuts_off_much_of_a_frame_is_found(by: Channels, place: int) -> None:
+    frames = [scene(n) for n in range(5)]
+    frames[place] = shifted(frames[place], 0, by)
+    frames[place][:8, :32] = frames[1][:8, :32]  # blocks before the damage
+    assert judged(frames) == [(place, 0.0)]
+
+
+@pytest.mark.parametrize("gain", [(0.05,) * 3, (0.3,) * 3, (3.0,) * 3, (8.0,) * 3, (0.2, 1.0, 4.0)])
+def test_light_that_cuts_off_much_of_a_frame_is_no_shift(gain: Channels) -> None:
+    frames = [scene(n) for n in range(5)]
+    frames[2] = relit(frames[2], 0, gain)
+    assert judged(frames) == []
+    hazy = np.asarray(np.clip(60 + 0.75 * scene(2).astype(np.float32), 0, 255), np.uint8)  # stray light
+    frames[2] = hazy
+    assert judged(frames) == []
