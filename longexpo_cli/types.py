@@ -380,7 +380,8 @@ class Alignment:
 class Pair:
     """Two neighbouring frames of the run, and the part start..stop (0..1) of their interval to render.
 
-    time_weight is the pair's weight in the exposure: (stop - start) * duration / median duration.
+    time_weight is the pair's weight in the exposure: (stop - start) * duration / median duration, 1 for the
+    duration of a pause.
     trail_percent is how much longer the part makes the trail, in percent of the diagonal.
     """
 

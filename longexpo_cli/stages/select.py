@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array64, Flags
 from longexpo_cli.errors import BurstError
 from longexpo_cli.geometry import push
 from longexpo_cli.params import parameter
@@ -34,6 +34,9 @@ MIN_LIFETIME = 0.5  # part of the run that a track must be seen in to count
 MAX_MISS = 0.5  # of the length chosen,
 MAX_MISS_PX = 1.0  # or this many low pixels, if more
 MAX_DISPUTED = 0.03  # of the picture: edges and noise of still pictures leave up to 0.02
+MAX_PAUSE = (
+    4.0  # usual intervals; in a longer one what moves is lost, and its two frames would outweigh all others
+)
 GAPLESS_PX = 1.0  # low pixels: two samples of a trail this near to each other leave no gap between them
 
 
@@ -89,29 +92,34 @@ def select(
     kept frame and note says what was reached. left_out is how many frames of the burst are not among these.
     Where a shutter curve names an instant, the reference is at that part of the run: from 0 it grows forward
     only, to 1 backward only, unless every frame is wanted and none is flashed. With wants_every_frame a trail
-    of no length in particular is that of the whole burst. BurstError when no frame is on that side.
+    of no length in particular is that of the whole burst. In pauses longer than MAX_PAUSE the shutter counts
+    as closed: such a pair weighs as much as a usual one, is crossed last, and the note says so. BurstError
+    when no frame is on that side.
     """
     target = params.trail or (WHOLE_BURST if wants_every_frame else TRAIL_TARGETS[alignment.mode].length)
     kept = [n for n in range(len(alignment.reject_reason)) if alignment.kept(n)]
     interval = relative_intervals(start_s)
-    lengths = _lengths(tracks, alignment, kept, interval, previews)
+    durations = np.array([interval[a:b].sum() for a, b in itertools.pairwise(kept)])
+    lengths = _lengths(tracks, alignment, kept, durations, previews)
+    pauses = durations > MAX_PAUSE
     start = kept.index(alignment.reference)
     instant = None if curve is None else curve.instant
     is_one_sided = curve is not None and (curve.flash > 0 or target < WHOLE_BURST)
     pairs: list[Pair] = []
     reached = 0.0
-    for first, last, forward in _growing_runs(start, len(kept), instant, is_one_sided):
+    for first, last, forward in _growing_runs(start, pauses, instant, is_one_sided):
         before, reached = reached, lengths.percent(first, last)
         added = last - 1 if forward else first
         earlier = kept[added]
         later = kept[added + 1]
-        light = interval[earlier:later].sum()
+        light = 1.0 if pauses[added] else float(durations[added])
         if target < WHOLE_BURST and reached >= target:
             part = float(np.clip((target - before) / (reached - before), MIN_PART, 1))
             begin, end = (0.0, part) if forward else (1 - part, 1.0)
-            pairs.append(Pair(earlier, later, begin, end, float(part * light), target - before))
-            return Selection(alignment.reference, _in_time_order(pairs), target, target, "")
-        pairs.append(Pair(earlier, later, 0.0, 1.0, float(light), reached - before))
+            pairs.append(Pair(earlier, later, begin, end, part * light, target - before))
+            note = _pause_note(pairs, interval, start_s)
+            return Selection(alignment.reference, _in_time_order(pairs), target, target, note)
+        pairs.append(Pair(earlier, later, 0.0, 1.0, light, reached - before))
     if not pairs:
         raise BurstError(
             f"the shutter asks for frames {'after' if instant == 0 else 'before'} the reference, frame "
@@ -124,6 +132,7 @@ def select(
     note = f"every frame but the {' and the '.join(lost)} is used" if lost else "every frame is used"
     if target < WHOLE_BURST:
         note = f"the trail reaches {reached:.1f} % of the diagonal, {target:g} % was asked for: {note}"
+    note = "; ".join(filter(None, (note, _pause_note(pairs, interval, start_s))))
     return Selection(alignment.reference, _in_time_order(pairs), target, reached, note)
 
 
@@ -169,13 +178,12 @@ class _Lengths(Protocol):
 
 
 def _lengths(
-    tracks: Tracks, alignment: Alignment, kept: list[int], interval: Array64, previews: Sequence[Preview]
+    tracks: Tracks, alignment: Alignment, kept: list[int], durations: Array64, previews: Sequence[Preview]
 ) -> _Lengths:
     """Return what measures the trail of a run: the pictures if there are any, else the tracks."""
     target = TRAIL_TARGETS[alignment.mode]
     if not previews:
         return _TrackLengths.of(tracks, alignment, kept, target.percentile)
-    durations = np.array([interval[a:b].sum() for a, b in itertools.pairwise(kept)])
     return PictureLengths(previews, alignment, kept, durations, target.share)
 
 
@@ -218,14 +226,17 @@ class _TrackLengths:
 
 
 def _growing_runs(
-    start: int, count: int, instant: float | None, is_one_sided: bool
+    start: int, pauses: Flags, instant: float | None, is_one_sided: bool
 ) -> Iterator[tuple[int, int, bool]]:
-    """Yield first, last and whether it grew forward, of each run.
+    """Yield first, last and whether it grew forward, of each run; pauses flags the intervals of the K frames.
 
     Without an instant it grows forward to the end, then backward. With one, the reference stays as near to
-    that part of the run as it can; where runs are one-sided, it stays at 0 or 1.
+    that part of the run as it can; where runs are one-sided, it stays at 0 or 1. Otherwise a pause is crossed
+    when no frame on the other side of the run is nearer in time than a pause.
     """
     first = last = start
+    count = len(pauses) + 1
+    is_free = instant is None or not (is_one_sided and instant in (0, 1))
     while first > 0 or last < count - 1:
         forward = instant is None or (last - start) < (1 - instant) * (last - first + 1)
         if forward and last == count - 1:
@@ -236,6 +247,8 @@ def _growing_runs(
             if instant == 1 and is_one_sided:
                 return
             forward = True
+        if is_free and first > 0 and last < count - 1 and pauses[last if forward else first - 1]:
+            forward ^= not pauses[first - 1 if forward else last]
         first, last = (first, last + 1) if forward else (first - 1, last)
         yield first, last, forward
 
@@ -246,6 +259,19 @@ def relative_intervals(start_s: Sequence[float]) -> Array64:
     if not len(steps) or not np.isfinite(steps).all() or steps.min() <= 0:
         return np.ones(len(steps))
     return np.asarray(steps / np.median(steps), np.float64)
+
+
+def _pause_note(pairs: Sequence[Pair], interval: Array64, start_s: Sequence[float]) -> str:
+    """Return that the run spans pauses in which nothing is exposed, "" where it spans none."""
+    spans = [
+        (pair.first, pair.second) for pair in pairs if interval[pair.first : pair.second].sum() > MAX_PAUSE
+    ]
+    if not spans:
+        return ""
+    longest = max(start_s[second] - start_s[first] for first, second in spans)
+    what = "a pause" if len(spans) == 1 else f"{len(spans)} pauses"
+    upto = "" if len(spans) == 1 else "up to "
+    return f"the trail spans {what} of {upto}{longest:.2g} s, in which the shutter counts as closed"
 
 
 def _in_time_order(pairs: list[Pair]) -> tuple[Pair, ...]:

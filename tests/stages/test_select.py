@@ -102,6 +102,47 @@ def test_dropped_frames_are_stepped_over_with_their_time() -> None:
     assert chosen.reached_percent == pytest.approx(10)
 
 
+def _paused(after: int, usual: float) -> list[float]:
+    """Return eleven times, 1/30 s apart but for a pause of so many usual intervals after a frame."""
+    return list((np.arange(11) + (usual - 1) * (np.arange(11) > after)) / 30)
+
+
+@pytest.mark.parametrize(("usual", "weight"), [(1.5, 1.5), (3.9, 3.9), (4.1, 1), (10, 1), (300, 1)])
+@pytest.mark.parametrize("after", [0, 4, 5, 9])
+def test_in_a_pause_the_shutter_counts_as_closed(after: int, usual: float, weight: float) -> None:
+    every = select(_tracks(25), _still("foreground"), _paused(after, usual), Params(trail=100))
+    assert [p.time_weight for p in every.pairs if p.first != after] == pytest.approx([1] * 9)
+    assert next(p.time_weight for p in every.pairs if p.first == after) == pytest.approx(weight)
+    assert ("a pause of" in every.note) == (weight == 1)
+    dropped = _still("foreground", dropped=(6, 7, 8, 9))
+    assert select(_tracks(25), dropped, SECONDS, Params(trail=100)).pairs[-1].time_weight == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "trail_percent", "frames"),
+    [
+        (7, 20, (3, 4, 5, 6, 7)),
+        (7, 35, (0, 1, 2, 3, 4, 5, 6, 7)),
+        (7, 40, (0, 1, 2, 3, 4, 5, 6, 7, 8)),
+        (5, 10, (3, 4, 5)),
+        (3, 25, (5, 6, 7, 8, 9, 10)),
+        (3, 40, (2, 3, 4, 5, 6, 7, 8, 9, 10)),
+    ],
+)
+def test_a_pause_is_crossed_last(after: int, trail_percent: float, frames: tuple[int, ...]) -> None:
+    chosen = select(_tracks(25), _still("foreground"), _paused(after, 8), Params(trail=trail_percent))
+    assert chosen.frames == frames
+    spans = frames[0] <= after < frames[-1]
+    assert ("a pause of" in chosen.note) == spans
+    assert ("a pause of" in trail(chosen, trail_percent, 250).note) == spans
+
+
+def test_a_flash_crosses_a_pause_to_its_own_side() -> None:
+    front = select(_tracks(25), _still("foreground"), _paused(6, 8), Params(trail=20), curve=curve("front"))
+    assert front.frames == (5, 6, 7, 8, 9)
+    assert [p.time_weight for p in front.pairs] == pytest.approx([1, 1, 1, 1])
+
+
 def test_a_clock_that_stands_still_means_even_intervals() -> None:
     chosen = select(_tracks(5), _still("foreground"), [0.0] * 11, Params())
     assert [p.time_weight for p in chosen.pairs] == [1.0] * 10
