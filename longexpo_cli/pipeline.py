@@ -93,7 +93,7 @@ def refuse_dropped(burst: Burst, alignment: Alignment) -> None:
     """Raise StrictError when a frame was refused or dropped."""
     lost = [f"{path.name}: {why}" for path, why in burst.refused]
     for shot, why in zip(burst.shots, alignment.reject_reason, strict=True):
-        lost += [f"{shot.path.name}: {why}"] if why else []
+        lost += [f"{shot.name}: {why}"] if why else []
     if lost:
         raise StrictError(
             f"{burst.source}: {len(lost)} of the frames cannot be used ({'; '.join(lost)}); leave them out "
@@ -225,7 +225,7 @@ class Renderer:
             anchor = fitting.frame
             if not fitting.is_fitted:
                 kind = "mask" if said.mask is not None else "--subject"
-                name = burst.shots[anchor].path.name
+                name = burst.shots[anchor].name
                 _LOG.warning(
                     "the %s is applied to %s; name the frame it was marked on with --mask-frame", kind, name
                 )
@@ -235,7 +235,7 @@ class Renderer:
             drawn = None if said.points else picture
             low = self.low_of(burst, anchor, low)
             found = subject.from_points(points, low, greys, anchor, params, drawn)
-        drawn_on = burst.shots[anchor].path.name
+        drawn_on = burst.shots[anchor].name
         return replace(found, note=f"{found.note}, as marked on {drawn_on}"), anchor
 
     def low_of(self, burst: Burst, index: int, low: Frame) -> Frame:

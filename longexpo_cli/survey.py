@@ -269,7 +269,7 @@ def _with_doubts(look: _Look) -> Burst:
         return look.burst
     shots = list(look.burst.shots)
     for n, doubt in doubts.items():
-        note = f"{shots[n].path.name}: {doubt}; leave it out with --skip if it is damaged"
+        note = f"{shots[n].name}: {doubt}; leave it out with --skip if it is damaged"
         shots[n] = replace(shots[n], notes=(*shots[n].notes, note))
     return replace(look.burst, shots=tuple(shots))
 
@@ -290,7 +290,7 @@ def _with_believed_exposures(look: _Look) -> Burst:
                 exposure_s=like.exposure_s,
                 iso=like.iso,
                 f_number=like.f_number,
-                notes=(*shots[n].notes, f"{shots[n].path.name} is exposed like the others, not as it says"),
+                notes=(*shots[n].notes, f"{shots[n].name} is exposed like the others, not as it says"),
             )
     if all(new is old for new, old in zip(shots, burst.shots, strict=True)):
         return burst

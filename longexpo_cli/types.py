@@ -137,6 +137,11 @@ class Shot:
     light: Array32 | None = None
 
     @property
+    def name(self) -> str:
+        """The frame's file, and of a video the frame's number in it: its frames share one file."""
+        return f"{self.path.name} #{self.frame}" if self.timestamp_source == "video" else self.path.name
+
+    @property
     def is_light(self) -> bool:
         """Whether the frame is decoded to float32 light, 1.0 = white_dn, whatever is stored."""
         return self.transfer.curve == "decoded"
@@ -341,8 +346,8 @@ class Alignment:
     In the background look explained T is how still, 0..1, each frame's map keeps what of the subject is still
     in most frames, and relative_motion how far the subject moves against its surroundings, as a fraction of
     the diagonal, NaN where these show no motion; surroundings T 3 3 are the maps of these, like to_frame, NaN
-    for frames in which they are not known, or None. note says how it was told that the camera stood still, ""
-    when the frames were aligned.
+    for frames in which they are not known, or None. note says how it was told that the camera stood still, or
+    that nothing shows whether what is held stands still, else "".
     """
 
     mode: Mode

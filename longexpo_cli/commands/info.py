@@ -207,8 +207,7 @@ def _shot_line(shot: Shot) -> str:
     iso += "" if shot.f_number is None else f", f/{shot.f_number:.3g}"
     if abs(shot.exposure_scale - 1) > _NOTABLE_SCALE:
         iso += f", {-math.log2(shot.exposure_scale):+.1f} EV"
-    name = f"{shot.path.name} #{shot.frame}" if shot.timestamp_source == "video" else shot.path.name
-    return f"{name}  {shot.start_s:.3f} s  {exposure}{iso}"
+    return f"{shot.name}  {shot.start_s:.3f} s  {exposure}{iso}"
 
 
 def _burst_entry(burst: Burst) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def notes(
         for name, is_used, why in brackets(burst)
     ]
     for n, shot in enumerate(burst.shots):
-        lines += [] if alignment.kept(n) else [f"{shot.path.name} was dropped: {alignment.reject_reason[n]}"]
+        lines += [] if alignment.kept(n) else [f"{shot.name} was dropped: {alignment.reject_reason[n]}"]
     lines += burst.all_notes
     lines += [alignment.note, doubt(alignment)]
     lines += [subject.note, trail.note or selection.note]

@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array64, Flags
 from longexpo_cli.errors import AlignmentError
 from longexpo_cli.geometry import project, pull, push
 from longexpo_cli.gpu import align as gpu
@@ -32,6 +32,7 @@ from longexpo_cli.registration.frame_rejection import (
     reject_reason,
     require_enough_frames,
 )
+from longexpo_cli.registration.lone_layer import COIN_TOSS, lone_part
 from longexpo_cli.registration.mesh import fit_mesh
 from longexpo_cli.registration.motion_segmentation import segment_background
 from longexpo_cli.registration.near_layer import find_depths
@@ -53,7 +54,7 @@ from longexpo_cli.registration.tripod import (
     shows_still_ground,
     still_layer,
 )
-from longexpo_cli.registration.trust import Picture
+from longexpo_cli.registration.trust import EXPLAINED_PX, Picture
 from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Subject, SurroundingMotion, Tracks
 
 TRIPOD_PX = 2.0  # full px, one half-resolution px: corners of frames from a tripod are within this
@@ -228,7 +229,22 @@ def _registered(
         if surroundings is None
         else np.stack([normalization.map_px(m) for m in surroundings]),
     )
-    return replace(found, confidence=alignment_confidence(found, tracks.scale))
+    found = replace(found, confidence=alignment_confidence(found, tracks.scale))
+    if mode == "background" or note or explained is None:
+        return found
+    return _doubted(found, lone_part(registration, explained, reasons))
+
+
+def _doubted(found: Alignment, lone: float | None) -> Alignment:
+    """Return an alignment that says that it holds a lone thing on that part of the picture, if it does."""
+    if lone is None:
+        return found
+    confidence = None if found.confidence is None else min(found.confidence, COIN_TOSS)
+    note = (
+        f"all texture is on one thing on {lone:.0%} of the picture: nothing shows whether it stands still or "
+        "moves; if it moves, mark it with --mask and say --align tripod"
+    )
+    return replace(found, confidence=confidence, note=note)
 
 
 def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
@@ -327,8 +343,9 @@ def _register_foreground(
         if not note:
             reasons = _reasons(registration, params.residual_px, "foreground")
             explained = evidence.explained(registration) if evidence else None
-            if explained is not None and without is not None:
-                reasons = _unexplained(explained, without, reasons, trajectories.reference)
+            if evidence is not None and explained is not None and without is not None:
+                moves = _moves(evidence, registration)
+                reasons = _unexplained(explained, without, moves, reasons, trajectories.reference)
             require_enough_frames(reasons, trajectories.reference, "foreground")
             return _Foreground(registration, reasons, explained)
     except AlignmentError as error:
@@ -350,12 +367,21 @@ def _reasons(registration: Registration, max_residual_px: float, mode: Mode) -> 
     return tuple(reject_reason(registration, n, residual[n], max_residual_px, mode) for n in frames)
 
 
+def _moves(evidence: Evidence, registration: Registration) -> Flags:
+    """Return T whether a map takes a corner farther than what counts as explained; False where unknown."""
+    height, width = evidence.grid.shape
+    corners = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)], np.float64)
+    away = [np.hypot(*(project(m, corners) - corners).T).max() for m in evidence.low_maps(registration)]
+    return np.asarray(np.array(away) > EXPLAINED_PX, np.bool_)
+
+
 def _unexplained(
-    explained: Array64, without: Array64, reasons: tuple[str, ...], reference: int
+    explained: Array64, without: Array64, moves: Flags, reasons: tuple[str, ...], reference: int
 ) -> tuple[str, ...]:
     """Return reasons with those frames rejected whose maps explain less than no map, or next to nothing.
 
-    explained T is the share of the picture that each map explains, without T the same without any map.
+    explained T is the share of the picture that each map explains, without T the same without any map. A map
+    that hardly moves (moves T) is not worse than none: it only smooths, by interpolation.
     """
     result = list(reasons)
     for n, why in enumerate(reasons):
@@ -363,7 +389,7 @@ def _unexplained(
             continue
         if explained[n] < MIN_EXPLAINED:
             result[n] = f"its map explains only {100 * explained[n]:.1f} % of the picture"
-        elif explained[n] < without[n] - MIN_EXPLAINED:
+        elif moves[n] and explained[n] < without[n] - MIN_EXPLAINED:
             result[n] = "its map explains less of the picture than no alignment"
     return tuple(result)
 

@@ -16,6 +16,7 @@ from longexpo_cli.observers.clock import Clock
 from longexpo_cli.recipe import STAGES, Recipe
 from longexpo_cli.registration.confidence import LOW_CONFIDENCE
 from longexpo_cli.stages import ORDER
+from longexpo_cli.types import TimestampSource
 from tests.observers import values
 
 
@@ -66,6 +67,19 @@ def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
         "no times: file order is used",
         "the burst is too short",
     ]
+
+
+def test_dropped_frames_of_a_video_are_told_apart() -> None:
+    video = [replace(shot, path=Path("a.mp4"), frame=2 * n) for n, shot in enumerate(values.SHOTS)]
+    alignment = replace(values.ALIGNMENT, reject_reason=("", "far", "far"))
+
+    def said(source: TimestampSource) -> list[str]:
+        burst = replace(values.BURST, shots=tuple(replace(shot, timestamp_source=source) for shot in video))
+        lines = sidecar.notes(burst, values.SUBJECT, alignment, values.SELECTION, values.TRAIL)
+        return [line for line in lines if "dropped" in line]
+
+    assert said("video") == ["a.mp4 #2 was dropped: far", "a.mp4 #4 was dropped: far"]
+    assert said("file order") == ["a.mp4 was dropped: far"]
 
 
 def test_a_low_confidence_is_a_note_and_a_high_one_is_not() -> None:

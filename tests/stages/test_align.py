@@ -13,11 +13,13 @@ from longexpo_cli.errors import AlignmentError
 from longexpo_cli.geometry import Grid, project, pull, push
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.registration import joint
+from longexpo_cli.registration.evidence import Evidence
+from longexpo_cli.registration.trajectories import Registration, Trajectories
 from longexpo_cli.stages import develop, load, subject, track
-from longexpo_cli.stages.align import Params, align, seen_from, surrounding_motion, warp
+from longexpo_cli.stages.align import Params, _moves, _unexplained, align, seen_from, surrounding_motion, warp
 from longexpo_cli.survey import survey
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Alignment, DeviceFrame, Mode, Subject, Tracks
+from longexpo_cli.types import Alignment, DeviceFrame, Mode, Preview, Subject, Tracks
 from longexpo_cli.watch import Watch
 from tests.registration.simulated_tracks import (
     CENTER,
@@ -417,3 +419,29 @@ def test_a_tripod_is_believed_where_nothing_moved_and_refused_where_the_camera_d
         align(_burst(drift), "foreground", 4, Params(method="tripod"))
     with pytest.raises(AlignmentError, match="camera that moves"):
         align(_burst(still), "background", 4, Params(method="tripod"))
+
+
+@pytest.mark.parametrize(
+    ("away", "explained", "rejected"),
+    [
+        (0.3, 0.85, False),
+        (0.9, 0.85, False),
+        (1.1, 0.85, True),
+        (8.0, 0.85, True),
+        (8.0, 0.88, False),
+        (0.3, 0.03, True),
+    ],
+)
+def test_a_map_that_hardly_moves_is_as_good_as_none(away: float, explained: float, rejected: bool) -> None:
+    points = Trajectories.from_tracks(_burst(still), 4)
+    grid = Grid(SCALE, HEIGHT // SCALE, WIDTH // SCALE)
+    previews = [Preview(np.zeros(grid.shape, np.uint8), np.zeros(grid.shape, np.float16), grid)] * 9
+    maps = np.tile(np.eye(3), (9, 1, 1))
+    maps[1, 0, 2] = away * SCALE / 2 / points.normalization.diagonal_px
+    maps[2] = np.nan
+    evidence = Evidence.of(previews, points)
+    moves = _moves(evidence, replace(Registration.initial(points), maps=maps))
+    assert not moves[[0, 2]].any()
+    shares = np.full(9, explained)
+    why = _unexplained(shares, np.full(9, 0.91), moves, ("",) * 9, 4)
+    assert bool(why[1]) is rejected
