@@ -32,7 +32,12 @@ class LayerFit:
     @property
     def often(self) -> Array32:
         """Return in which part H W of the frames that show a pixel it is explained."""
-        return np.asarray(self.explained.sum(0) / np.maximum(self.valid.sum(0), 1), np.float32)
+        return self.often_in(np.ones(len(self.maps), np.bool_))
+
+    def often_in(self, chosen: Flags) -> Array32:
+        """Return the same H W of some of the compared frames, flags F."""
+        shown = np.maximum(self.valid[chosen].sum(0), 1)
+        return np.asarray(self.explained[chosen].sum(0) / shown, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from longexpo_cli.registration.evidence import Evidence
 from longexpo_cli.registration.occlusion import OFTEN, compare
 from longexpo_cli.registration.still_layer import MIN_OWN, Layer, own_shares
 from longexpo_cli.registration.trajectories import Registration, Trajectories
-from longexpo_cli.registration.trust import EXPLAINED_PX, NOISE_LEFT, Picture, misfit_px, texture
+from longexpo_cli.registration.trust import EXPLAINED_PX, NOISE_LEFT, WINDOW_PX, Picture, misfit_px, texture
 
 # A map is the identity if it moves its own tracks by no more than the error of tracking (in low pixels), and
 # this many times the standard deviation of a map of eight parameters.
@@ -26,7 +26,10 @@ DEVIATIONS = 3.0
 PARAMETERS = 8.0
 MIN_AREA = 0.01  # of the picture: less that agrees with the identity may be a lens's dust or a caption
 OPENING_PX = 5  # side of the square by which thin things, as the edges of black bars, are taken away
-BUMPED = 0.5  # of what stands still: a frame that shows less of it in place was taken after a bump
+BUMPED = 0.5  # of the part in place in most frames: one that has less of what stands was taken after a bump
+MOST = 0.75  # of the frames have at most as much in place as what a bumped one is compared with
+
+MIN_PLACES = 10 * WINDOW_PX**2  # pixels: of ten windows that agree, half may not do so by chance
 
 MIN_DARK_AREA = 0.03  # of the picture must be dark ground that stands:
 NEIGHBOURHOOD_PX = 31  # low pixels: side of the surroundings
@@ -76,16 +79,21 @@ def still_layer(evidence: Evidence, still: Registration, layers: Sequence[Layer]
 
 
 def bumped(evidence: Evidence, still: Registration) -> Flags:
-    """Return in which frames T what stands still (the identity's) is not in its place."""
-    own = evidence.fit(still).often >= OFTEN
+    """Return in which frames T what stands still (the identity's) is not in its place.
+
+    What stands is told by the other frames: noise that agrees by chance would be in place in those that tell,
+    and in no others.
+    """
+    fit, compared = evidence.fit(still), np.array(evidence.frames)
     reference = evidence.pictures[evidence.reference]
-    result = np.zeros(len(evidence.pictures), np.bool_)
-    for n, picture in enumerate(evidence.pictures):
-        misfit, valid = misfit_px(reference, picture, np.eye(3), evidence.energy)
-        shown = own & valid
-        in_place = float((misfit[shown] < EXPLAINED_PX).mean()) if shown.any() else 1.0
-        result[n] = n != evidence.reference and in_place < BUMPED
-    return result
+    in_place = np.ones(len(evidence.pictures))
+    others = np.delete(np.arange(len(in_place)), evidence.reference)
+    for n in others:
+        misfit, valid = misfit_px(reference, evidence.pictures[n], np.eye(3), evidence.energy)
+        shown = (fit.often_in(compared != n) >= OFTEN) & valid
+        in_place[n] = float((misfit[shown] < EXPLAINED_PX).mean()) if shown.sum() >= MIN_PLACES else 1.0
+    usual = np.quantile(in_place[others], MOST) if len(others) else 1.0
+    return np.asarray(in_place < BUMPED * usual, np.bool_)
 
 
 def shows_still_ground(evidence: Evidence, moving: Registration) -> bool:

@@ -117,6 +117,18 @@ def test_a_frame_after_a_bump_is_found() -> None:
     assert bumped(evidence, _identity(points)).tolist() == [n == 6 for n in range(FRAMES)]
 
 
+@pytest.mark.parametrize("contrast", [30, 12, 6, 3, 0])
+@pytest.mark.parametrize("after", [None, 2, 13])
+def test_noise_is_no_bump_in_frames_that_are_not_compared(contrast: float, after: int | None) -> None:
+    lights = [90 + _texture(2, contrast) if contrast else np.full((HEIGHT, WIDTH), 90, np.float32)] * 20
+    if after is not None:
+        lights[after] = _shifted(lights[after], 3, 2)
+    evidence, points = evidence_of(_greys(lights, 8), REFERENCE, SCALE)
+    found = np.flatnonzero(bumped(evidence, identity(points, points.normalization.low_px))).tolist()
+    assert found == [] or (after is not None and found == [after])
+    assert found or after is None or contrast < 12
+
+
 def _water(hand: float) -> list[Array32]:
     """Return a bank of light that stays, under waves that are new in every frame."""
     shake = np.random.default_rng(5).normal(0, 1, (FRAMES, 2))
