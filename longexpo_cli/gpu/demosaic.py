@@ -76,7 +76,7 @@ def demosaic_band(
     gain = inverse * wb_gains_by_position(shot)
     band = linearize(device, values, rim, first - PAD, rows + 2 * PAD, red, black, gain, colour)
     differences = color_differences(device, band, red)
-    chroma = green(device, differences, gradients(device, differences), red)
+    chroma = green(device, band, differences, gradients(device, differences), red)
     interpolate(device, band, chroma, rim, merged, light, first, red, colour)
 
 
@@ -150,13 +150,16 @@ def gradients(device: Device, differences: DeviceArray) -> DeviceArray:
     return result
 
 
-def green(device: Device, differences: DeviceArray, gradients: DeviceArray, red: int) -> DeviceArray:
+def green(
+    device: Device, band: DeviceArray, differences: DeviceArray, gradients: DeviceArray, red: int
+) -> DeviceArray:
     """Return green minus the measured colour at red and blue pixels, h w float32."""
     rows, width = differences.shape[:2]
     chroma = CHROMA.allocate(device, rows, width)
     device.run(
         "demosaic_green",
         (width, rows),
+        band=band,
         differences=differences,
         gradients=gradients,
         chroma=chroma,

@@ -44,8 +44,8 @@ def test_every_step_of_the_demosaic_is_its_twin(
     assert np.abs(differences_64 - twin.color_differences(linear, red)).max() <= LARGE
     gradients = kernels.gradients(device, differences)
     assert np.abs(gradients.get() - twin.gradients(differences_64)).max() <= 4 * LARGE
-    chroma = kernels.green(device, differences, gradients, red)
-    expected_chroma = twin.green(differences_64, gradients.get().astype(np.float64), red)
+    chroma = kernels.green(device, band, differences, gradients, red)
+    expected_chroma = twin.green(linear, differences_64, gradients.get().astype(np.float64), red)
     assert np.abs(chroma.get() - expected_chroma).max() <= LARGE
     light = device.zeros((*size, 3), np.float32)
     others = displaced(size)

@@ -91,8 +91,11 @@ def gradients(differences: Array64) -> Array64:
     return _zero_border(np.stack(sums, -1), 2)
 
 
-def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-5) -> Array64:
-    """Return green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2."""
+def green(band: Array64, differences: Array64, gradients: Array64, red: int, floor: float = 1e-5) -> Array64:
+    """Return green minus the measured colour at red and blue: four directions weighted by 1 / gradient^2.
+
+    At a peak of the measured colour green is limited by its four neighbours.
+    """
     weights, values = [], []
     for axis, direction in ((0, 1), (0, -1), (1, 1), (1, -1)):
         taps = [np.roll(gradients[..., 1 - axis], n * direction, axis) for n in range(5)]
@@ -100,6 +103,11 @@ def green(differences: Array64, gradients: Array64, red: int, floor: float = 1e-
         weights.append(1 / (np.sum(taps, axis=0) + floor) ** 2)
         values.append(np.mean(means, axis=0))
     chroma = np.sum(np.array(weights) * values, axis=0) / np.sum(weights, axis=0)
+    around = [np.roll(band, n, axis) for n in (1, -1) for axis in (0, 1)]
+    most = np.maximum(np.max(around, axis=0), 0)
+    peak = band > most
+    limit = most * (1 + 1.5 * most / np.where(peak, band, 1)) + 0.05 - band
+    chroma = np.where(peak, np.minimum(chroma, limit), chroma)
     return _zero_border(np.where(is_green(chroma.shape, red), 0.0, chroma), 4)
 
 

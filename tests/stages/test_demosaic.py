@@ -146,3 +146,31 @@ def test_clipping_draws_no_line_into_smooth_light(device: Device, noise: str, cf
     for balance, angle in (("daylight", 0.0), ("daylight", 2.6), ("tungsten", 0.4), ("tungsten", np.pi / 2)):
         full, half, truth = print_contours.contour(device, name, balance, cfa, given, angle, 25)
         assert max(full, half) < truth + 0.015
+
+
+@pytest.mark.parametrize("cfa", CFAS)
+@pytest.mark.parametrize("blur_px", [0.5, 0.8, 1.2])
+@pytest.mark.parametrize(
+    ("hue", "most"),
+    [((1.0, 0.05, 0.04), 0.055), ((1.0, 0.15, 0.1), 0.065), ((0.04, 0.1, 1.0), 0.065), ((1, 1, 1), 0.035)],
+)
+def test_small_lamps_show_no_lattice(
+    device: Device, hue: tuple[float, float, float], most: float, blur_px: float, cfa: str
+) -> None:
+    """A saturated dot has no green at its red pixels; a white one, as small, has all of it."""
+    gains = np.array([2.0, 1.0, 1.6])
+    shot = replace(SHOT, wb_gains=tuple(gains), cfa=cfa)
+    y, x = np.indices((320, 320))
+    for radius in (1.2, 2, 3):
+        errors = []
+        for down, right in ((0, 0), (8, 0), (0, 8), (12, 4)):
+            disc = (np.hypot(y - 160 - down, x - 160 - right) < 8 * radius).astype(np.float64)
+            light = cv2.GaussianBlur(
+                cv2.resize(disc, (40, 40), interpolation=cv2.INTER_AREA), (0, 0), blur_px
+            )
+            truth = light[..., None] * hue * gains * 0.9 + 0.005
+            mosaic = Mosaic(mosaic_of(truth / gains, cfa).astype(np.float32), shot)
+            found = demosaic.demosaic(device, mosaic, PARAMS.highlights).light
+            roots = np.sqrt(np.maximum(found, 0)) - np.sqrt(truth)
+            errors.append(np.sqrt(np.mean(roots[12:28, 12:28] ** 2)))
+        assert np.mean(errors) < most
