@@ -8,6 +8,8 @@ SAMPLES ?= synthetic=
 # Tests run in as many processes as there are cores, up to 4: each has up to 1 GB of memory. WORKERS=0 is this process.
 WORKERS ?= logical
 PARALLEL := --numprocesses $(WORKERS) --maxprocesses 4 --dist worksteal
+# With the bytecode of the tests, of which pytest rewrites the assertions, kept: without, that takes seconds a process.
+TESTS   = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,\
             $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
 COMPILE = $(BIN)/python -m compileall -q longexpo_cli
@@ -41,11 +43,11 @@ demo: $(READY) ## render every sample burst into out/
 
 quick: $(READY) ## run the tests that take little time (a minute)
 	$(COMPILE)
-	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow and not long'
+	$(TESTS) $(PARALLEL) -m 'not slow and not long'
 
 test: check ## run the checks, then every test
 	$(COMPILE)
-	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/test_house.py
+	$(TESTS) $(PARALLEL) --ignore tests/test_house.py
 
 coverage: $(READY) ## run every test and report the lines that none executes
 	$(BIN)/python -m coverage run -m pytest
@@ -56,7 +58,7 @@ check: $(READY) ## lint, format, types, import contracts, house rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/test_house.py
+	$(TESTS) tests/test_house.py
 
 sizes: $(READY) ## report lines and tokens a line of every file
 	$(BIN)/python -m benchmarks.sizes

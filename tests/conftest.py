@@ -60,14 +60,26 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "vision/test_networks.py",
     "vision/test_saliency.py",
 )
+QUICK = "not slow and not long"  # of `make quick`
 
 NetworkResults = dict[tuple[str, tuple[str, ...], str], list[Array]]
+
+
+@cache
+def _is_long(path: Path) -> bool:
+    return any(path.is_relative_to(HERE / name) for name in LONG)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what `make quick` leaves out."""
+    is_left_out = config.option.markexpr == QUICK and _is_long(collection_path)
+    return True if is_left_out else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of the files and folders in LONG."""
     for item in items:
-        if any(item.path.is_relative_to(HERE / name) for name in LONG):
+        if _is_long(item.path):
             item.add_marker("long")
 
 
