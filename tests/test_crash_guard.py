@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 from longexpo_cli import crash_guard
+from tests import worlds
 
 ROOT = Path(__file__).parent.parent
-# Runs when Python starts: a fault in the first Python function of this name that opens the file.
+# Runs when Python starts: faults in the first Python function of this name that opens the file.
 FAULTS = """
 import ctypes, os, sys, threading
 from longexpo_cli import crash_guard
 
 crash_guard.LIMIT_S, crash_guard.LIMIT_BYTES = 2.0, 1 << 28
-kind, function, name = os.environ["FAULT"].split(":")
+faults = [fault.split(":") for fault in os.environ["FAULTS"].split()]
 
 def spin():
     while True:
@@ -45,47 +46,46 @@ DO["library"] = in_another_thread
 
 def hook(event, arguments):
     is_decoding = threading.get_ident() in crash_guard._state.active
-    if event != "open" or name not in str(arguments[0]) or not is_decoding:
-        return
-    frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != function:
-        frame = frame.f_back
-    if frame is not None:
-        DO[kind]()
+    for kind, function, name in faults if event == "open" and is_decoding else ():
+        frame = sys._getframe() if name in str(arguments[0]) else None
+        while frame is not None and frame.f_code.co_name != function:
+            frame = frame.f_back
+        if frame is not None:
+            DO[kind]()
 
 sys.addaudithook(hook)
 """
 
 
-def run(folder: Path, fault: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run longexpo with a fault, "kind:function:file"."""
+def run(folder: Path, faults: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run longexpo with faults, each "kind:function:file"."""
     (folder / "site").mkdir(exist_ok=True)
     (folder / "site" / "sitecustomize.py").write_text(FAULTS)
-    names = {"PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}", "FAULT": fault}
+    names = {"PYTHONPATH": f"{folder / 'site'}{os.pathsep}{ROOT}", "FAULTS": faults}
     command = [sys.executable, "-m", "longexpo_cli", *map(str, words)]
     return subprocess.run(
         command, env=os.environ | names, capture_output=True, text=True, timeout=300, check=False
     )
 
 
-@pytest.mark.parametrize(
-    ("fault", "why"),
-    [
-        ("crash:read_mosaic", "crashes its decoder (SIGSEGV)"),
-        ("library:read_mosaic", "crashes its decoder (SIGABRT)"),
-        ("hang:read_mosaic", "takes too much time or memory"),
-        ("bomb:read_mosaic", "takes too much time or memory"),
-    ],
-)
-def test_a_file_that_ends_its_decoder_costs_one_frame(
-    tmp_path: Path, shared_burst: Path, fault: str, why: str
-) -> None:
-    words = ("render", shared_burst, "-o", f"{tmp_path / 'out'}/")
-    found = run(tmp_path, f"{fault}:frame_02.dng", *words)
+def test_files_that_end_their_decoder_cost_one_frame_each(tmp_path: Path) -> None:
+    burst = worlds.write_frames(tmp_path / "street", "foreground", (120, 160), 7)
+    whys = {
+        "crash": "crashes its decoder (SIGSEGV)",
+        "library": "crashes its decoder (SIGABRT)",
+        "hang": "takes too much time or memory",
+        "bomb": "takes too much time or memory",
+    }
+    names = [f"frame_{n:02}.dng" for n in range(1, 5)]
+    faults = " ".join(f"{kind}:read_mosaic:{name}" for kind, name in zip(whys, names, strict=True))
+    found = run(tmp_path, faults, "render", burst, "-o", f"{tmp_path / 'out'}/")
     assert found.returncode == 0, found.stderr
     document = json.loads((tmp_path / "out" / "street.foreground.json").read_text())
-    assert [(one["file"], why in one["why"]) for one in document["refused"]] == [("frame_02.dng", True)]
-    assert "frame_02.dng: it" in found.stderr
+    refused = {one["file"]: one["why"] for one in document["refused"]}
+    assert list(refused) == names
+    for name, why in zip(names, whys.values(), strict=True):
+        assert why in refused[name]
+        assert f"{name}: it" in found.stderr
 
 
 def test_bursts_that_are_done_are_not_done_again(tmp_path: Path, shared_burst: Path) -> None:
@@ -111,27 +111,23 @@ def test_workers_of_a_batch_leave_out_a_file_as_well(tmp_path: Path, shared_burs
     assert (tmp_path / "out" / "street.foreground.jpg").exists()
 
 
-@pytest.mark.parametrize(
-    ("fault", "why"),
-    [
-        ("crash:read_tags:frame_04", "it crashes its decoder (SIGSEGV)"),
-        ("abort:_inspect:frame_03", "it crashes its decoder (SIGABRT)"),
-        ("hang:read_metadata:frame_00", "its decoder takes too much time or memory"),
-    ],
-)
-def test_info_names_a_file_that_ends_its_decoder(
-    tmp_path: Path, shared_burst: Path, fault: str, why: str
-) -> None:
-    found = run(tmp_path, fault, "info", shared_burst)
+def test_info_names_files_that_end_their_decoder(tmp_path: Path, shared_burst: Path) -> None:
+    whys = {
+        "crash:read_tags:frame_04": "it crashes its decoder (SIGSEGV)",
+        "abort:_inspect:frame_03": "it crashes its decoder (SIGABRT)",
+        "hang:read_metadata:frame_00": "its decoder takes too much time or memory",
+    }
+    found = run(tmp_path, " ".join(whys), "info", shared_burst)
     assert found.returncode == 0
-    assert f"{fault.rpartition(':')[2]}.dng: is damaged: {why}" in found.stdout
+    for fault, why in whys.items():
+        assert f"{fault.rpartition(':')[2]}.dng: is damaged: {why}" in found.stdout
 
 
 def test_a_crash_that_no_file_explains_is_one_line(tmp_path: Path, shared_burst: Path) -> None:
     (tmp_path / "site").mkdir()
     faults = FAULTS.replace("threading.get_ident() in", "threading.get_ident() not in")
     (tmp_path / "site" / "sitecustomize.py").write_text(faults)
-    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": "abort:input_entry:frame_01"}
+    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULTS": "abort:input_entry:frame_01"}
     command = [sys.executable, "-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/"]
     found = subprocess.run(command, env=os.environ | names, capture_output=True, text=True, check=False)
     assert found.returncode == 1
@@ -149,7 +145,7 @@ def test_signals_reach_the_process_that_works(
     (tmp_path / "site" / "sitecustomize.py").write_text(FAULTS.replace("= 2.0,", "= 60.0,"))
     fault = "hang:read_tags:frame_01"
     (tmp_path / "temporary").mkdir()
-    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULT": fault}
+    names = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT}", "FAULTS": fault}
     names |= {"TMPDIR": f"{tmp_path}/temporary"}
     command = [sys.executable, "-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/"]
     with subprocess.Popen(command, env=os.environ | names, stderr=subprocess.PIPE, text=True) as watching:
