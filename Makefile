@@ -41,7 +41,7 @@ demo: $(READY) ## render every sample burst into out/
 	done
 	@echo "The long exposures are in $(OUT)/: open the .jpg files; .tif is HDR, .json records how each was made."
 
-quick: $(READY) ## run the tests that take little time (a minute)
+quick: $(READY) ## run the tests that take little time (half a minute)
 	$(COMPILE)
 	$(TESTS) $(PARALLEL) -m 'not slow and not long'
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from longexpo_cli.arrays import Array
-from longexpo_cli.gpu.device import Device, available
+from longexpo_cli.gpu import device as device_module
+from longexpo_cli.gpu.device import Device, available, choose
 from longexpo_cli.vision import networks
 from tests import worlds
 
 HERE = Path(__file__).parent
-LONG = (  # most of the time: kernels against their twins, whole renders, networks, synthetic bursts
+# Most of the time: kernels against their twins, whole renders, networks, synthetic bursts. In other files,
+# the tests that look at many pictures have the marker themselves.
+LONG = (
     "commands/test_batch.py",
     "commands/test_completion.py",
     "commands/test_info.py",
@@ -31,6 +34,7 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "registration/test_motion_gate.py",
     "registration/test_still_layer.py",
     "registration/test_subject_refinement.py",
+    "registration/test_subject_tracking.py",
     "stages/test_align.py",
     "stages/test_blur.py",
     "stages/test_blur_paths.py",
@@ -54,11 +58,15 @@ LONG = (  # most of the time: kernels against their twins, whole renders, networ
     "test_synth.py",
     "test_verify_page.py",
     "vision/test_flicker.py",
+    "vision/test_impossible_values.py",
     "vision/test_motion_contract.py",
     "vision/test_motion_guess.py",
     "vision/test_motion_network.py",
     "vision/test_networks.py",
+    "vision/test_patch_matching.py",
     "vision/test_saliency.py",
+    "vision/test_shifted_values.py",
+    "vision/test_torn_parts.py",
 )
 QUICK = "not slow and not long"  # of `make quick`
 
@@ -108,6 +116,17 @@ def device(request: pytest.FixtureRequest) -> Device:
 def one_device() -> Device:
     """Return the device that is chosen by default, for tests of what does not depend on the device."""
     return _device(0)
+
+
+@cache
+def _chosen(selector: str) -> Device:
+    return choose(selector)
+
+
+@pytest.fixture
+def kept_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the command line use a device again: to load its kernels takes as long as a small render."""
+    monkeypatch.setattr(device_module, "choose", lambda selector="auto": _chosen(selector))
 
 
 @pytest.fixture(scope="session")

@@ -28,22 +28,22 @@ LIMIT_BYTES = 2 << 30  # of a process that must not read it
 LIMIT_S = 20
 
 
-def read_all(folder: Path) -> str:
-    """Return what the frames of a folder are when a process with little memory reads them, a word each."""
+def read_all(*folders: Path) -> str:
+    """Return what the frames of folders are when a process with little memory reads them, a word each."""
     script = (
         "import sys; from pathlib import Path\n"
         "from longexpo_cli.errors import UnreadableFrameError\n"
         "from longexpo_cli.stages import develop, load\n"
-        "burst = load.load(Path(sys.argv[1]), load.Params())\n"
-        "print(*(f'{path.name}:refused' for path, why in burst.refused))\n"
-        "for shot in burst.shots:\n"
+        "bursts = [load.load(Path(name), load.Params()) for name in sys.argv[1:]]\n"
+        "print(*(f'{path.name}:refused' for burst in bursts for path, why in burst.refused))\n"
+        "for shot in [shot for burst in bursts for shot in burst.shots]:\n"
         "    try:\n"
         "        print(f'{shot.path.name}:{develop.read(shot).values.size}')\n"
         "    except UnreadableFrameError as error:\n"
         "        print(f'{shot.path.name}:refused')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(folder)],
+        [sys.executable, "-c", script, *map(str, folders)],
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -58,31 +58,36 @@ def patched(data: bytes, at: int, part: bytes) -> bytes:
     return data[:at] + part + data[at + len(part) :]
 
 
-@pytest.mark.parametrize("which", [0, 1])
-def test_a_lossless_jpeg_of_impossible_size_is_refused_at_once(tmp_path: Path, which: int) -> None:
-    paths = tiny_burst(tmp_path, compression="ljpeg")
-    data = paths[which].read_bytes()
-    at = data.index(b"\xff\xc3") + 5
-    paths[which].write_bytes(patched(data, at, struct.pack(">HH", 60000, 60000)))
-    assert f"{paths[which].name}:refused" in read_all(tmp_path)
+def test_a_lossless_jpeg_of_impossible_size_is_refused_at_once(tmp_path: Path) -> None:
+    folders = (tmp_path / "first", tmp_path / "second")
+    for which, folder in enumerate(folders):
+        paths = tiny_burst(folder, compression="ljpeg")
+        data = paths[which].read_bytes()
+        at = data.index(b"\xff\xc3") + 5
+        paths[which].write_bytes(patched(data, at, struct.pack(">HH", 60000, 60000)))
+    refused = [word for word in read_all(*folders).split() if word.endswith(":refused")]
+    assert sorted(refused) == ["frame_00.dng:refused", "frame_01.dng:refused"]
 
 
-@pytest.mark.parametrize("ending", [".jpg", ".png", ".tif", ".webp", ".dng"])
-def test_a_sparse_file_of_gigabytes_is_not_read(tmp_path: Path, ending: str) -> None:
-    for n in range(3):
-        path = tmp_path / f"f{n}{ending}"
-        values = np.random.default_rng(n).integers(0, 255, (64, 96, 3)).astype(np.uint8)
-        if ending == ".tif":
-            tifffile.imwrite(path, values, photometric="rgb")
-        elif ending == ".dng":
-            write_raw(path, (values[..., 0].astype(np.uint16) + 100), {})
-        else:
-            cv2.imwrite(str(path), values)
-    with (tmp_path / f"f1{ending}").open("r+b") as file:
-        file.truncate(LARGE_BYTES)
-    found = read_all(tmp_path)
-    assert f"f0{ending}:{64 * 96 * (1 if ending == '.dng' else 3)}" in found
-    assert f"f1{ending}:" in found
+def test_sparse_files_of_gigabytes_are_not_read(tmp_path: Path) -> None:
+    endings = ("jpg", "png", "tif", "webp", "dng")
+    for ending in endings:
+        (tmp_path / ending).mkdir()
+        for n in range(3):
+            path = tmp_path / ending / f"f{n}.{ending}"
+            values = np.random.default_rng(n).integers(0, 255, (64, 96, 3)).astype(np.uint8)
+            if ending == "tif":
+                tifffile.imwrite(path, values, photometric="rgb")
+            elif ending == "dng":
+                write_raw(path, (values[..., 0].astype(np.uint16) + 100), {})
+            else:
+                cv2.imwrite(str(path), values)
+        with (tmp_path / ending / f"f1.{ending}").open("r+b") as file:
+            file.truncate(LARGE_BYTES)
+    found = read_all(*(tmp_path / ending for ending in endings))
+    for ending in endings:
+        assert f"f0.{ending}:{64 * 96 * (1 if ending == 'dng' else 3)}" in found
+        assert f"f1.{ending}:" in found
 
 
 def test_strips_that_are_said_to_hold_gigabytes_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -45,9 +46,24 @@ def code(*folders: str) -> list[Path]:
     return [path for path in files() if path.parts[0] in folders and path.suffix in {".py", ".cl"}]
 
 
+@cache
 def text(path: Path) -> str:
     """Return a file's text."""
     return (ROOT / path).read_text("utf-8")
+
+
+def tree(path: Path) -> ast.Module:
+    """Return what a file of Python says."""
+    return ast.parse(text(path))
+
+
+def statements(body: ast.AST) -> Iterator[ast.stmt]:
+    """Return every statement in it, without going through expressions, which are most of a tree."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for part in getattr(body, name, ()):
+            if isinstance(part, ast.stmt):
+                yield part
+            yield from statements(part)
 
 
 def declared_by(module: ModuleType) -> list[Parameter]:
@@ -97,14 +113,14 @@ def test_the_pipeline_reads_in_order() -> None:
 
 @pytest.mark.parametrize("path", [path for path in code(*CODE) if path.suffix == ".py"], ids=str)
 def test_functions_fit_on_a_screen(path: Path) -> None:
-    functions = [n for n in ast.walk(ast.parse(text(path))) if isinstance(n, ast.FunctionDef)]
+    functions = [node for node in statements(tree(path)) if isinstance(node, ast.FunctionDef)]
     lengths = {f.name: (f.end_lineno or f.lineno) - f.lineno + 1 for f in functions}
     assert not {name: lines for name, lines in lengths.items() if lines > FUNCTION_LINES}
 
 
 def imported(path: Path) -> set[str]:
     """Return the top-level packages that a file imports."""
-    nodes = list(ast.walk(ast.parse(text(path))))
+    nodes = list(statements(tree(path)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return {name.split(".")[0] for name in names}
@@ -132,7 +148,7 @@ def test_a_kernel_has_its_caller_its_twin_and_its_tests(kernel: str) -> None:
 
 def caller_of(kernel: str, path: Path) -> str:
     """Return the name of the one function in a file that runs a kernel; its twin has the same name."""
-    functions = [node for node in ast.parse(text(path)).body if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in tree(path).body if isinstance(node, ast.FunctionDef)]
     names = {
         f.name for f in functions for n in ast.walk(f) if isinstance(n, ast.Constant) and n.value == kernel
     }

@@ -209,6 +209,7 @@ def written(path: Path, light: Any, shot: Shot = SHOT, given: OutputMetadata = M
         return first | {f"raw {tag.name}": tag.value for tag in tiff.pages[0].pages[0].tags}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(40, 64), (22, 1000), (600, 530), (1025, 513), (512, 512)])
 @pytest.mark.parametrize("highest", [0.8, 1.7, 6.0])
 def test_a_dng_holds_the_light_in_camera_colours(

@@ -71,6 +71,7 @@ def colour(shot: Shot) -> Array64:
     return np.asarray(own.camera_to_working @ balanced)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("count", "place"), PLACES)
 @pytest.mark.parametrize("what", WRONG)
 def test_one_frames_wrong_tag_changes_no_light(tmp_path: Path, what: str, count: int, place: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from longexpo_cli import options, preset, recipe
 from longexpo_cli.recipe import Recipe
-from tests.commands.conftest import Run, in_a_process
+from tests.commands.conftest import Run
 
 
 def test_prints_the_defaults(run: Run) -> None:
@@ -103,8 +103,9 @@ def test_help_puts_common_options_first_and_groups_the_others(run: Run) -> None:
 
 @pytest.mark.parametrize("columns", [80, 110])
 @pytest.mark.parametrize("command", ["render", "batch", "replay", "recipe"])
-def test_help_fits_two_screens(command: str, columns: int) -> None:
-    lines = in_a_process(command, "--help", COLUMNS=str(columns)).stdout.splitlines()
+def test_help_fits_two_screens(run: Run, monkeypatch: pytest.MonkeyPatch, command: str, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run(command, "--help").stdout.splitlines()
     assert max(map(len, lines)) <= columns
     assert len(lines) <= 100
 

@@ -18,6 +18,7 @@ from longexpo_cli.watch import Watch
 from tests.images import read_image
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cached_networks")
 def test_the_plates_compose_the_photograph(device: Device, shared_burst: Path, tmp_path: Path) -> None:
     keeper = PlateKeeper({"sharp", "streaks", "mask"})

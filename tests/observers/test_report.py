@@ -144,6 +144,7 @@ def test_a_line_counts_by_its_length_through_the_whole_run(part: float, weight: 
     assert np.flatnonzero(motion.area).tolist() == [expected]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("cached_networks")
 def test_what_stands_still_is_printed_alike_on_both_sides(one_device: Device, shared_burst: Path) -> None:
     kept = ReportKeeper()

@@ -137,6 +137,7 @@ def test_a_coloured_lamp_keeps_its_hue_on_lit_ground(
         assert kept > 0.15
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["white", "warm lamp", "blue LED", "red LED"])
 @pytest.mark.parametrize("cfa", CFAS)
 @pytest.mark.parametrize("noise", print_contours.NOISES)

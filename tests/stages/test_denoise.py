@@ -61,6 +61,7 @@ def test_strength_nothing_and_light_without_noise_change_nothing(device: Device)
     assert denoise.denoise(device, clean, DEFAULT) is clean
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cfa", ["RGGB", "BGGR", "GRBG", "GBRG"])
 @pytest.mark.parametrize("level", [0.02, 0.2, 0.8])
 def test_an_even_wall_is_even_and_as_bright(device: Device, cfa: str, level: float) -> None:

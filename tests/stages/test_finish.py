@@ -216,6 +216,7 @@ def test_the_flat_tone_has_less_contrast(device: Device) -> None:
     assert 0.6 * natural < flat < 0.92 * natural
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [(0.1, 0.9), (0.9, 0.1)])
 @pytest.mark.parametrize(("share", "size"), [(0.05, (300, 450)), (0.25, (300, 450)), (0.12, (450, 300))])
 def test_a_room_against_the_light_is_visible_and_its_window_not_burnt(
@@ -231,6 +232,7 @@ def test_a_room_against_the_light_is_visible_and_its_window_not_burnt(
     assert print_tones.detail(light, made, pane) > 0.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.1, 0.4, 0.6])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_room_six_stops_under_its_window_is_visible_however_large_the_window(
@@ -245,6 +247,7 @@ def test_a_room_six_stops_under_its_window_is_visible_however_large_the_window(
     assert detail > 0.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", [1.0, 3.0])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_night_is_printed_by_one_curve(device: Device, level: float, seed: int) -> None:

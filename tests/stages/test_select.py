@@ -202,6 +202,7 @@ NONE = np.zeros((FRAMES, 0), np.float32)
 NO_TRACKS = Tracks(np.zeros((FRAMES, 0, 2)), NONE > 0, NONE[0], NONE, (480, 640), 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("radius", [8.6, 30.0])  # 0.3 and 4 % of the picture
 @pytest.mark.parametrize("speed", [0.3, 1.0, 5.0])
 def test_pictures_show_the_trail_of_movers_of_any_size_and_speed(radius: float, speed: float) -> None:
@@ -214,6 +215,7 @@ def test_pictures_show_the_trail_of_movers_of_any_size_and_speed(radius: float, 
     assert chosen.note == ""
 
 
+@pytest.mark.long
 def test_slow_motion_is_not_dropped_and_still_pictures_have_no_trail() -> None:
     times = [float(n) for n in range(FRAMES)]
     slow = select(NO_TRACKS, _aligned(), times, Params(), _previews(0.3, 20))
@@ -222,6 +224,7 @@ def test_slow_motion_is_not_dropped_and_still_pictures_have_no_trail() -> None:
     assert still.reached_percent == 0
 
 
+@pytest.mark.long
 def test_dropped_frames_and_uneven_times_keep_the_length() -> None:
     times = [0.0, 1, 2, 3, 4, 5, 6, 7, 8]
     chosen = select(NO_TRACKS, _aligned(dropped=(2, 6)), times, Params(), _previews(2.0, 20))
@@ -255,6 +258,7 @@ def test_a_trail_that_is_not_as_chosen_is_said() -> None:
     assert "in 7 % of the picture something passes most of the time" in trail(whole, 4.1, 400, 0.07).note
 
 
+@pytest.mark.long
 def test_steps_of_a_pixel_need_no_lines() -> None:
     one_pixel = 100 / GRID.diagonal
     slow = Pair(0, 1, 0.0, 1.0, 1.0, 0.4 * one_pixel)

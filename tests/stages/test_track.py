@@ -63,6 +63,7 @@ def _errors(tracks: Tracks, shifts: Array64, anchor: int, frame: int) -> Array64
     return np.hypot(*(moved + shifts[frame] - shifts[anchor]).T)
 
 
+@pytest.mark.long
 def test_drift_does_not_add_up() -> None:
     random = np.random.default_rng(1)
     shifts = random.normal(0, 3, (9, 2)).cumsum(0)
@@ -134,6 +135,7 @@ def test_no_more_points_than_asked_for() -> None:
     assert 330 < tracks.seen.shape[1] < 470
 
 
+@pytest.mark.long
 def test_what_leaves_is_replaced_and_takes_its_neighbours_weight() -> None:
     shifts = np.stack([np.linspace(0, 330, 11), np.zeros(11)], -1)
     texture = _texture(right=350)
