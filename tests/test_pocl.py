@@ -132,7 +132,7 @@ def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(tmp_pa
     """They load and run kernels, for two sizes, while others compile the same ones."""
     cache, kernels = tmp_path / "longexpo" / "kernels", tmp_path / "sources"
     kernels.mkdir()
-    for n in range(4):
+    for n in range(3):
         source = SOURCE.replace("root", f"root_{n}").replace("0.1f", f"{n}.0f")
         (kernels / f"root_{n}.cl").write_text(source)
     command = [sys.executable, "-c", CHILD, str(kernels)]
@@ -141,13 +141,13 @@ def test_processes_that_start_on_an_empty_cache_do_not_disturb_each_other(tmp_pa
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(command, env=os.environ | folders, stdout=subprocess.PIPE, text=True)
 
-    processes = [start() for _ in range(4)]
+    processes = [start() for _ in range(3)]
     results = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4
+    assert [process.returncode for process in processes] == [0] * 3
     assert len(set(results)) == 1
-    assert len(results[0].splitlines()) == 8
+    assert len(results[0].splitlines()) == 6
     kept = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
-    assert sorted(path.suffix for path in kept) == ["", *[".bin"] * 4, *[".so"] * 8]
+    assert sorted(path.suffix for path in kept) == ["", *[".bin"] * 3, *[".so"] * 6]
     assert not any(path.is_dir() for path in kept)  # the folders that PoCL had are gone
     again = start()
     assert again.communicate(timeout=300)[0] == results[0]
@@ -177,6 +177,7 @@ def test_the_folder_of_a_killed_process_is_deleted_later(tmp_path: Path) -> None
 @pytest.mark.parametrize("ending", [".bin", "-64-1-1-goffs0.so"])
 def test_other_bytes_behind_a_checksum_are_not_loaded(found: Any, tmp_path: Path, ending: str) -> None:
     """The checksum is of the name as well, so that what belongs to another program is told."""
+    rooted(found, tmp_path / "first")  # PoCL's first binary of a program differs from those of later builds
     plain = rooted(found, tmp_path)
     (binary,) = binaries(tmp_path)
     whole = binary.read_bytes()
