@@ -122,7 +122,8 @@ def require_owned(path: Path) -> None:
 
 def program_folders() -> set[Path]:
     """Return the folders in which PoCL has unpacked or compiled programs, of this process."""
-    return {path for path in _own().glob("??/*") if path.is_dir()}
+    parts = [part.path for part in os.scandir(_own()) if len(part.name) == 2 and part.is_dir()]
+    return {Path(found.path) for part in parts for found in os.scandir(part) if found.is_dir()}
 
 
 def adopt(binary: Path, kernel: str, before: set[Path]) -> bool:
