@@ -120,7 +120,7 @@ def one_device() -> Device:
 
 @cache
 def _chosen(selector: str) -> Device:
-    return choose(selector)
+    return _device(0) if selector == "auto" else choose(selector)
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ def device_of(memory_bytes: int, max_buffer_bytes: int) -> Device:
 @pytest.mark.parametrize("coloured", [False, True])
 def test_a_burst_allocates_what_was_estimated(tmp_path: Path, coloured: bool) -> None:
     """The peak is the demosaic of the sharp exposure or, with three colours per pixel, the blur of a pair."""
-    world = worlds.handheld(size_px=(240, 320))
-    burst, mask = tmp_path / "burst", np.zeros((240, 320), np.uint8)
+    world = worlds.handheld(size_px=(180, 240))
+    burst, mask = tmp_path / "burst", np.zeros((180, 240), np.uint8)
     burst.mkdir()
-    mask[100:140, 100:200] = 255  # spares the network
+    mask[75:105, 75:150] = 255  # spares the network
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
     for number, path in enumerate(write_frames(burst, world, Sensor(), 0)):
         if coloured:

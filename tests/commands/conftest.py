@@ -18,7 +18,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(kept_devices: None) -> Run:
+def run(kept_devices: None, cached_networks: None) -> Run:
     """Return a function that runs longexpo with some arguments; unexpected exceptions are raised."""
 
     def run_with(*arguments: str | Path) -> Result:

@@ -55,7 +55,7 @@ def test_says_what_kind_of_frames_these_are(run: Run, shared_burst: Path) -> Non
 
 
 def test_guesses_what_a_render_measures(run: Run, tmp_path: Path) -> None:
-    burst = worlds.write_frames(tmp_path / "hand", "foreground", (480, 640), 7)
+    burst = worlds.write_frames(tmp_path / "hand", "foreground", (360, 480), 7)
     found = json.loads(run("info", burst, "--json").stdout)
     rendered = run("render", burst, "-o", tmp_path / "out")
     assert rendered.exit_code == 0, rendered.output

@@ -15,7 +15,11 @@ from longexpo_cli.gpu.device import Device, available, kernel_source
 from longexpo_cli.gpu.signature import Parameter, Signature, parse
 
 # Files without an underscore in their names (common, paths) hold what kernels share.
-KERNELS = sorted(path.stem for path in (Path(__file__).parents[2] / "kernels").glob("*_*.cl"))
+FOLDER = Path(__file__).parents[2] / "kernels"
+KERNELS = sorted(path.stem for path in FOLDER.glob("*_*.cl"))
+COMMON = (FOLDER / "common.cl").read_text("utf-8")
+# Those that sample frames; for the others LONGEXPO_IMAGES changes nothing, and compiling takes its time.
+SAMPLING = [kernel for kernel in KERNELS if kernel_source(kernel).count("FRAME ") > COMMON.count("FRAME ")]
 # One choice for every macro that callers define.
 DEFINES = (
     *("VALUE=ushort", "LEVELS=65536", "PAD=12", "KNEE=5e-4f"),
@@ -47,8 +51,11 @@ def arguments(device: Device, declared: Signature, kind: type = int) -> dict[str
     return given
 
 
-@pytest.mark.parametrize("defines", [DEFINES, IMAGES], ids=["buffers", "images"])
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(
+    ("kernel", "defines"),
+    [*((kernel, DEFINES) for kernel in KERNELS), *((kernel, IMAGES) for kernel in SAMPLING)],
+    ids=[*(f"{kernel}-buffers" for kernel in KERNELS), *(f"{kernel}-images" for kernel in SAMPLING)],
+)
 def test_the_signature_is_the_compilers(kernel: str, defines: tuple[str, ...]) -> None:
     options = ["-w", "-cl-std=CL1.2", "-cl-kernel-arg-info", *(f"-D{define}" for define in defines)]
     program = cl.Program(cl.Context([available()[0]]), kernel_source(kernel)).build(options)
