@@ -165,6 +165,7 @@ def test_bursts_that_fail_are_named_and_leave_their_worker_usable(
     assert "0 rendered, 2 skipped, 4 failed" in again.stderr
 
 
+@pytest.mark.usefixtures("cached_networks")
 def test_memory_that_ran_out_is_said_and_the_next_burst_is_rendered(
     shared_burst: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_file_that_cannot_be_read_is_named(one_device: Device, usual: Path, tm
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("cached_networks")
 def test_the_sharp_exposure_gains_light_and_the_result_says_so(
     one_device: Device, usual: Path, tmp_path: Path
 ) -> None:
