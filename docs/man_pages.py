@@ -52,7 +52,9 @@ def main() -> None:
 
 def _page(command: click.Command, words: str, summary: str) -> str:
     """Return the page of a command, in the macros of man(7)."""
-    with click.Context(command, info_name=words) as context:
+    # click makes a command's option for help once, with the names that the first context has.
+    names = longexpo.context_settings["help_option_names"]
+    with click.Context(command, info_name=words, help_option_names=names) as context:
         paragraphs = re.sub("[\b\f]", "", command.help or "").strip().split("\n\n")
         usage = " ".join(command.collect_usage_pieces(context))
         title = words.replace(" ", "-")
