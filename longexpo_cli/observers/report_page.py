@@ -74,10 +74,10 @@ def _facts(document: Mapping[str, Any]) -> Markup:
     """Return the figures at the top."""
     trail, confidence = document["trail"], document["confidence"]["alignment"]
     trust = "unsure" if confidence is not None and confidence < LOW_CONFIDENCE else "good"
-    used = len(document["frames"])
+    used, seconds = len(document["frames"]), document["exposure_s"]
     pairs: list[tuple[str, Content]] = [
         ("Frames used", f"{used} of {len(document['verdicts'])}"),
-        ("Time of the trail", f"{document['exposure_s']:.3g} s"),
+        ("Time of the trail", "unknown" if seconds is None else f"{seconds:.3g} s"),
         ("Light gathered", "unknown" if document["light_s"] is None else f"{document['light_s']:.3g} s"),
         (
             "Trail",

@@ -48,7 +48,7 @@ def document(
         "recipe": settings,
         "device": {"name": device.name, "platform": device.platform, "peak_bytes": device.peak_bytes},
         "predictor": predictor,
-        "exposure_s": exposure_s,
+        "exposure_s": None if shots[0].timestamp_source == "file order" else exposure_s,
         "light_s": light_s,
         "reference": selection.reference,
         "reference_file": shots[selection.reference].path.name,

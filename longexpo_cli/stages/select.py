@@ -117,7 +117,7 @@ def select(
             part = float(np.clip((target - before) / (reached - before), MIN_PART, 1))
             begin, end = (0.0, part) if forward else (1 - part, 1.0)
             pairs.append(Pair(earlier, later, begin, end, part * light, target - before))
-            note = _pause_note(pairs, interval, start_s)
+            note = _pause_note(pairs, interval)
             return Selection(alignment.reference, _in_time_order(pairs), target, target, note)
         pairs.append(Pair(earlier, later, 0.0, 1.0, light, reached - before))
     if not pairs:
@@ -132,7 +132,7 @@ def select(
     note = f"every frame but the {' and the '.join(lost)} is used" if lost else "every frame is used"
     if target < WHOLE_BURST:
         note = f"the trail reaches {reached:.1f} % of the diagonal, {target:g} % was asked for: {note}"
-    note = "; ".join(filter(None, (note, _pause_note(pairs, interval, start_s))))
+    note = "; ".join(filter(None, (note, _pause_note(pairs, interval))))
     return Selection(alignment.reference, _in_time_order(pairs), target, reached, note)
 
 
@@ -261,17 +261,20 @@ def relative_intervals(start_s: Sequence[float]) -> Array64:
     return np.asarray(steps / np.median(steps), np.float64)
 
 
-def _pause_note(pairs: Sequence[Pair], interval: Array64, start_s: Sequence[float]) -> str:
-    """Return that the run spans pauses in which nothing is exposed, "" where it spans none."""
-    spans = [
-        (pair.first, pair.second) for pair in pairs if interval[pair.first : pair.second].sum() > MAX_PAUSE
-    ]
-    if not spans:
+def _pause_note(pairs: Sequence[Pair], interval: Array64) -> str:
+    """Return that the run spans pauses in which nothing is exposed, "" where it spans none.
+
+    They are told in usual intervals: frames may have no times.
+    """
+    lengths = [float(interval[pair.first : pair.second].sum()) for pair in pairs]
+    pauses = [length for length in lengths if length > MAX_PAUSE]
+    if not pauses:
         return ""
-    longest = max(start_s[second] - start_s[first] for first, second in spans)
-    what = "a pause" if len(spans) == 1 else f"{len(spans)} pauses"
-    upto = "" if len(spans) == 1 else "up to "
-    return f"the trail spans {what} of {upto}{longest:.2g} s, in which the shutter counts as closed"
+    what = "a pause of" if len(pauses) == 1 else f"{len(pauses)} pauses of up to"
+    return (
+        f"the trail spans {what} {max(pauses):.2g} times the usual interval, in which the shutter counts as "
+        "closed"
+    )
 
 
 def _in_time_order(pairs: list[Pair]) -> tuple[Pair, ...]:

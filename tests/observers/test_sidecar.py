@@ -69,6 +69,16 @@ def test_notes_are_not_repeated(document: dict[str, Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("source", "seconds"), [("file order", None), ("file names", 0.075), ("video", 0.075)]
+)
+def test_without_times_the_time_of_the_trail_is_not_known(
+    source: TimestampSource, seconds: float | None
+) -> None:
+    shots = tuple(replace(shot, timestamp_source=source) for shot in values.SHOTS)
+    assert values.document(replace(values.BURST, shots=shots))["exposure_s"] == seconds
+
+
 def test_dropped_frames_of_a_video_are_told_apart() -> None:
     video = [replace(shot, path=Path("a.mp4"), frame=2 * n) for n, shot in enumerate(values.SHOTS)]
     alignment = replace(values.ALIGNMENT, reject_reason=("", "far", "far"))
