@@ -172,13 +172,14 @@ def _load_stage(saved: Saved, request: Request) -> Indexed:
 
 def _develop(saved: Saved, request: Request) -> Indexed:
     burst, params, gain = saved.burst, saved.recipe.develop, None
+    quiet = develop.quietest(burst.shots)
     for index, mosaic in frames.decode_ahead(burst, range(len(burst.shots)), ahead=1):
         if isinstance(mosaic, UnreadableFrameError):
             raise mosaic
         half = develop.develop(request.device, mosaic, params)
         low = develop.low(request.device, half, params)
         gain = develop.preview_gain(low) if gain is None else gain
-        yield index, develop.preview(request.device, low, half, gain)
+        yield index, develop.preview(request.device, low, half, gain, quiet)
 
 
 def _subject(saved: Saved, request: Request) -> Indexed:

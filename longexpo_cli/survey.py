@@ -186,6 +186,7 @@ def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True
     sensor, light, blank = defects.begin(count), list[flicker.Profile](), list[Flags]()
     impossible, cells = list[impossible_values.Evidence](), list[Array32]()
     watch.on_loop("develop", count)
+    quiet = develop.quietest(burst.shots)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
         if isinstance(mosaic, UnreadableFrameError):
             refused.append((mosaic.path, mosaic.why))
@@ -205,7 +206,7 @@ def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True
             cells.append(shifted_values.find(mosaic))
         shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
-        previews.append(watch("develop", develop.preview(device, low, half, gain), index))
+        previews.append(watch("develop", develop.preview(device, low, half, gain, quiet), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
     return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank, impossible, cells)
 

@@ -6,11 +6,14 @@ The arithmetic is in kernels/develop_*.cl; this file calls the kernels in order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from longexpo_cli.arrays import Array32
+from longexpo_cli.binned_noise import binned_noise
 from longexpo_cli.colour import LUMINANCE
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import dark_frames, metadata, pictures, raw, reduced, video
@@ -120,16 +123,34 @@ def preview_gain(low: Frame) -> float:
     return _PREVIEW_WHITE / max(bright, 1e-4)
 
 
-def preview(device: Device, low: Frame, half: DeviceFrame, gain: float) -> Preview:
+def quietest(shots: Sequence[Shot]) -> Shot:
+    """Return the shot whose light, brought to the brightness of the others, has the least noise."""
+    return min(shots, key=lambda shot: float(binned_noise(shot)[0].sum()))
+
+
+def preview(device: Device, low: Frame, half: DeviceFrame, gain: float, quiet: Shot | None = None) -> Preview:
     """Return a frame's preview: grey = 255 sqrt(gain * luminance), and the gradient energy.
 
-    gain is `preview_gain` of the burst's first frame, the same for all of them.
+    gain is `preview_gain` of the burst's first frame, the same for all of them. quiet is the burst's quietest
+    shot: what a frame has more noise than it is taken off its energy, or a dark frame would be the sharpest.
     """
     light: Any = half.light
     luminance = np.maximum(low.light @ LUMINANCE.astype(np.float32), 0)
     grey = np.rint(255 * np.sqrt(np.minimum(luminance * np.float32(gain), 1))).astype(np.uint8)
     energy = kernels.energy(device, light, low.grid.scale // half.grid.scale, _DARK).get()
+    if quiet is not None:
+        energy = np.maximum(energy - _excess_energy(low, quiet), 0).astype(np.float16)
     return Preview(grey, np.array(energy), low.grid)
+
+
+def _excess_energy(low: Frame, quiet: Shot) -> Array32:
+    """Return the gradient energy H W that a frame has by having more noise than a quiet shot of its light."""
+    (slope, offset), (less, lower) = binned_noise(low.shot), binned_noise(quiet)
+    light = np.maximum(low.light, 0).astype(np.float64)
+    variance = (light * (slope - less) + (offset - lower)) @ np.square(LUMINANCE)
+    luminance = light @ LUMINANCE
+    both = 2 * 2 * np.maximum(variance, 0)  # a difference has the noise of two pixels; there are two of them
+    return np.asarray(both / (np.square(luminance) + _DARK**2), np.float32)
 
 
 def clip_light(burst: Burst) -> float:

@@ -121,6 +121,28 @@ def test_previews_share_a_gain_and_rank_sharpness(device: Device) -> None:
     assert dark.energy.astype(float).mean() == pytest.approx(sharp.energy.astype(float).mean(), rel=0.05)
 
 
+@pytest.mark.parametrize("stops", [1, 2, 3, 4])
+@pytest.mark.parametrize("noise", [1e-5, 1e-4, 1e-3])
+def test_a_dark_frame_is_not_sharper_for_its_noise(device: Device, noise: float, stops: float) -> None:
+    truth = np.repeat(cv2.GaussianBlur(photo(256, 320), (0, 0), 3.0)[..., 1:2] * 0.6, 3, axis=-1)
+
+    def energy(stops: float, blur: float, quiet: bool) -> float:
+        shot = replace(SHOT, noise=NoiseProfile(noise, noise / 100), exposure_scale=2.0**stops)
+        raw = cv2.GaussianBlur(truth, (0, 0), blur)[..., 0] / 2**stops
+        raw += np.sqrt(noise * raw + noise / 100) * np.random.default_rng(2).standard_normal(raw.shape)
+        values = np.clip(np.rint(raw * 65535), 0, 65535).astype(np.uint16)
+        half = develop.develop(device, Mosaic(values, shot), PARAMS)
+        low = develop.low(device, half, replace(PARAMS, low_side=40))
+        least = develop.quietest([shot, replace(shot, exposure_scale=1.0)]) if quiet else None
+        return float(develop.preview(device, low, half, 1.0, least).energy.astype(np.float64).mean())
+
+    bright = energy(0, 0.1, True)
+    assert bright == energy(0, 0.1, False)
+    added = energy(stops, 0.1, False) - bright
+    assert abs(energy(stops, 0.1, True) - bright) < 0.5 * added + 0.02 * bright
+    assert energy(stops, 0.1, True) > energy(stops, 6.0, True)
+
+
 def test_preview_gain_of_darkness_is_bounded() -> None:
     dark = Frame(np.full((4, 4, 3), -0.01, np.float32), Grid(8, 4, 4), SHOT)
     assert 0 < develop.preview_gain(dark) <= 9000
