@@ -164,11 +164,31 @@ def _unopposed(along: Array32, static_residual: Array32, noise: float) -> Flags:
 
 
 def _field(motion: Array32, covered: Flags, dominant: Array32, grid: Grid) -> MotionField:
-    """Return the lines of a motion H W 2, the dominant one where a frame does not cover the pixel."""
-    motion = _median_3x3(np.where(covered[..., None], motion, dominant))
+    """Return the lines of a motion H W 2; where a frame does not cover the pixel, they are `_beyond`."""
+    motion = _median_3x3(np.where(covered[..., None], motion, _beyond(motion, covered, dominant)))
     motion[magnitude(motion) < MIN_MOTION_PX] = 0
     weight = np.full(motion.shape[:2], 0.5, np.float32)
     return MotionField(np.stack([-motion, motion]), weight, grid, "dis")
+
+
+def _beyond(motion: Array32, covered: Flags, dominant: Array32) -> Array32:
+    """Return the motion H W 2 outside what both frames cover.
+
+    It is that of the nearest covered pixel where this is not farther than it moves, for what passes there
+    comes from outside or goes there; else the dominant motion. By that alone a strip at the border would stay
+    sharp beside streaks.
+    """
+    import cv2
+
+    if covered.all() or not covered.any():
+        return np.broadcast_to(dominant, motion.shape)
+    away, labels = cv2.distanceTransformWithLabels(
+        (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_label = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    of_label[labels[covered]] = motion[covered]
+    nearest = of_label[labels]
+    return np.where((away <= magnitude(nearest))[..., None], nearest, dominant)
 
 
 def _restored(refined: MotionField, lines: MotionField, where: Flags) -> MotionField:

@@ -191,3 +191,27 @@ def test_tiny_and_black_pictures_have_no_lines(size: tuple[int, int]) -> None:
     assert lines.displacement.dtype == lines.blend_weight.dtype == np.float32
     assert lines.source == "dis"
     assert (lines.displacement == 0).all()
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.0, 3.5, 9.0, 30.0])
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_what_moves_goes_on_beyond_what_both_frames_cover_as_far_as_it_moves(side: str, speed: float) -> None:
+    covered = np.ones((48, 64), np.bool_)
+    strip = {
+        "left": np.s_[:, :12],
+        "right": np.s_[:, -12:],
+        "top": np.s_[:12],
+        "bottom": np.s_[-12:],
+    }[side]
+    covered[strip] = False
+    motion = np.zeros((48, 64, 2), np.float32)
+    motion[covered] = speed * np.array([0.6, -0.8])
+    dominant = np.full((48, 64, 2), 0.25, np.float32)
+    found = predict._beyond(motion, covered, dominant)
+    away = np.arange(1, 13)
+    if side in ("left", "top"):
+        away = away[::-1]
+    away = away[:, None] if side in ("top", "bottom") else away[None, :]
+    near = np.broadcast_to(away <= speed, found[strip].shape[:2])
+    wanted = np.where(near[..., None], np.float32(speed) * np.array([0.6, -0.8]), 0.25)
+    assert np.allclose(found[strip], wanted, atol=1e-5)
