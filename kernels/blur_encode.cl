@@ -8,14 +8,15 @@
    divide to the mean weighted by confidence. v 0 -> 0, 1 -> 1, slope 1/k at 0 and k at 1.
 
    Confidence is channel 4 (coverage: 1 known, 0 unknown), feathered towards the edge of the frame, so that no
-   step shows where one frame of many ends: with m the mean coverage at TAPS points on each side, up to feather away,
+   step shows where one frame of many ends: with d the least distance to what is not covered to the left, the right,
+   above and below,
 
-     confidence = coverage MIN_CONFIDENCE^(2 (1 - min(m_x, m_y)))
+     confidence = coverage (MIN_CONFIDENCE + (1 - MIN_CONFIDENCE) smoothstep(0, feather, d)),
 
-   Points outside the picture repeat its edge, so the picture's own edge is not feathered. The covered area is
-   convex: where the four corners of the square of points are covered, all of it is, and nothing is feathered. Covered
-   all around, or feather 0 -> 1 exactly; beside a straight edge m = 1/2 -> MIN_CONFIDENCE. */
-#define TAPS 8
+   which is level at both ends. Points outside the picture repeat its edge, so the picture's own edge is not feathered.
+   The covered area is convex: where the four corners of the square of points are covered, all of it is, and nothing
+   is feathered; and the distance is found by halving. Covered all around, or feather 0 -> 1 exactly. */
+
 #define MIN_CONFIDENCE 0.02f
 
 /* Channel 4 of a pixel; coordinates outside are clamped to the edge. */
@@ -25,15 +26,19 @@ inline float coverage_at(__global const half *light, int width, int height, int 
     return vload_half(4 * at + 3, light);
 }
 
-/* Mean of channel 4 at TAPS points each way from (x, y), up to (dx, dy) away. */
-inline float mean_coverage(__global const half *light, int width, int height, int x, int y, float dx, float dy)
+/* How many pixels are covered from (x, y) on in a direction of length 1, at most feather; the last by its part. */
+inline float covered_px(__global const half *light, int width, int height, int x, int y, int dx, int dy, int feather)
 {
-    float sum = 0.0f;
-    for (int n = 1; n <= TAPS; n++) {
-        int i = (int)rint(dx * n / TAPS), j = (int)rint(dy * n / TAPS);
-        sum += coverage_at(light, width, height, x - i, y - j) + coverage_at(light, width, height, x + i, y + j);
+    int covered = 0, bare = feather;
+    if (coverage_at(light, width, height, x + feather * dx, y + feather * dy) > 0.0f)
+        return feather;
+    while (bare - covered > 1) {
+        int middle = (covered + bare) / 2;
+        bool is_covered = coverage_at(light, width, height, x + middle * dx, y + middle * dy) > 0.0f;
+        covered = is_covered ? middle : covered;
+        bare = is_covered ? bare : middle;
     }
-    return fmin(sum / (2 * TAPS), 1.0f);
+    return covered + coverage_at(light, width, height, x + covered * dx, y + covered * dy);
 }
 
 inline float soft_gamma(float v, float k)
@@ -59,9 +64,12 @@ __kernel void blur_encode(__global const half *light, __global half *encoded, in
                          fmin(coverage_at(light, width, height, x - feather_px, y + feather_px),
                               coverage_at(light, width, height, x + feather_px, y + feather_px)));
     if (confidence > 0.0f && feather >= 1.0f && corners < 1.0f) {
-        float mean = fmin(mean_coverage(light, width, height, x, y, feather, 0.0f),
-                          mean_coverage(light, width, height, x, y, 0.0f, feather));
-        confidence *= mean < 1.0f ? exp2(2.0f * (1.0f - mean) * log2(MIN_CONFIDENCE)) : 1.0f;
+        float across = fmin(covered_px(light, width, height, x, y, -1, 0, feather_px),
+                            covered_px(light, width, height, x, y, 1, 0, feather_px));
+        float down = fmin(covered_px(light, width, height, x, y, 0, -1, feather_px),
+                          covered_px(light, width, height, x, y, 0, 1, feather_px));
+        float inside = smoothstep(0.0f, (float)feather_px, fmin(across, down));
+        confidence *= MIN_CONFIDENCE + (1.0f - MIN_CONFIDENCE) * inside;
     }
     float4 g = (float4)(soft_gamma(v.x / clip_light, k), soft_gamma(v.y / clip_light, k),
                         soft_gamma(v.z / clip_light, k), 1.0f);

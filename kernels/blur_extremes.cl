@@ -17,7 +17,7 @@
 #include "paths.cl"
 
 /* Samples with less coverage than this are of a frame's border. */
-#define MIN_COVERAGE 0.5f
+#define MIN_COVERAGE 0.15f
 /* A frame of this weight, of 1, counts fully. */
 #define FULL_WEIGHT 0.25f
 /* Catmull-Rom halfway between two equal pixels whose neighbours are 0 is 1 + 1/8 of them. */

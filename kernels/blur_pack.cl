@@ -3,7 +3,7 @@
 
    Roots of light are as noisy in shadows as in lights (Anscombe 1948, doi:10.1093/biomet/35.3-4.246); black is the
    offset of the noise over its slope. */
-#define MIN_COVERAGE 0.5f
+#define MIN_COVERAGE 0.15f
 
 __kernel void blur_pack(__global const half *frame, __global uint *packed, int width, int height, int plane, float black)
 {

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array, Array64, Flags
+from longexpo_cli.arrays import Array, Array64, Flags, Indices
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
-TAPS = 8
 MIN_CONFIDENCE = 0.02
+MIN_COVERAGE = 0.15  # of a sample of the extremes and the median
 MIN_LENGTH = 0.5
 TANGENT_TAPS = 64
 ARC_HEIGHT = 0.5
@@ -42,24 +42,34 @@ def inverse_soft_gamma(g: Array64, k: float) -> Array64:
 def confidence(coverage: Array64, feather: float) -> Array64:
     """Feather coverage H W towards the edges of the covered area inside the picture, over feather pixels."""
     rows, columns = np.indices(coverage.shape)
-    means = []
-    for dx, dy in ((feather, 0.0), (0.0, feather)):
-        taps = np.zeros_like(coverage)
-        for n in range(1, TAPS + 1):
-            i, j = int(np.rint(dx * n / TAPS)), int(np.rint(dy * n / TAPS))
-            taps += coverage[np.maximum(rows - j, 0), np.maximum(columns - i, 0)]
-            taps += coverage[
-                np.minimum(rows + j, len(coverage) - 1), np.minimum(columns + i, coverage.shape[1] - 1)
-            ]
-        means.append(np.minimum(taps / (2 * TAPS), 1))
     reach = int(np.rint(feather))
     above, below = np.maximum(rows - reach, 0), np.minimum(rows + reach, len(coverage) - 1)
     left, right = np.maximum(columns - reach, 0), np.minimum(columns + reach, coverage.shape[1] - 1)
     corners = np.min(
         [coverage[above, left], coverage[above, right], coverage[below, left], coverage[below, right]], axis=0
     )
-    feathered = coverage * MIN_CONFIDENCE ** (2 * (1 - np.minimum(*means)))
-    return np.where(corners < 1, feathered, coverage)
+    away = [covered_px(coverage, dx, dy, reach) for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1))]
+    part = np.clip(np.min(away, axis=0) / reach, 0, 1)
+    inside = part**2 * (3 - 2 * part)
+    return np.where(corners < 1, coverage * (MIN_CONFIDENCE + (1 - MIN_CONFIDENCE) * inside), coverage)
+
+
+def covered_px(coverage: Array64, dx: int, dy: int, reach: int) -> Array64:
+    """Return how many pixels are covered in a direction, at most reach; the last by its part."""
+    rows, columns = np.indices(coverage.shape)
+
+    def at(away: Indices) -> Array64:
+        y, x = rows + away * dy, columns + away * dx
+        return coverage[np.clip(y, 0, coverage.shape[0] - 1), np.clip(x, 0, coverage.shape[1] - 1)]
+
+    covered, bare = np.zeros(coverage.shape, np.int64), np.full(coverage.shape, reach)
+    for _ in range(reach):
+        middle = (covered + bare) // 2
+        is_open, is_covered = bare - covered > 1, at(middle) > 0
+        covered = np.where(is_open & is_covered, middle, covered)
+        bare = np.where(is_open & ~is_covered, middle, bare)
+    distance = covered + at(covered)
+    return np.where(at(np.full(coverage.shape, reach)) > 0, reach, distance)
 
 
 def encode(light: Array, clip_light: float, k: float, feather: float = 0.0) -> Array64:
@@ -395,9 +405,9 @@ def extremes(
             x, y = columns + offset[..., 0], rows + offset[..., 1]
             light = bilinear(frame, x, y) if is_darkest else peaked_sample(frame, x, y)
             inside = (x >= 0) & (y >= 0) & (x <= first.shape[1] - 1) & (y <= first.shape[0] - 1)
-            seen = inside & (light[..., 3] >= 0.5) & (sample < samples)
+            seen = inside & (light[..., 3] >= MIN_COVERAGE) & (sample < samples)
             share = np.minimum((ends[0] + s[..., None] * (ends[1] - ends[0])) / FULL_WEIGHT, 1)
-            v = inverse_soft_gamma(light[..., :3] / np.maximum(light[..., 3:], 0.5), k)
+            v = inverse_soft_gamma(light[..., :3] / np.maximum(light[..., 3:], MIN_COVERAGE), k)
             instant = np.interp((sample + 0.5) / samples, np.linspace(0, 1, len(instants)), instants)
             v = peak * instant[..., None] * (base + share * (v - base))
             farther = np.minimum(result[..., :3], v) if is_darkest else np.maximum(result[..., :3], v)
@@ -426,8 +436,8 @@ def stand_out(
 def pack(frame: Array, black: float) -> npt.NDArray[np.uint32]:
     """Return a frame H W 4 as H W uint32: ten bits a colour of the root of v + black, a bit for coverage."""
     v = frame.astype(np.float64)
-    covered = v[..., 3] >= 0.5
-    light = v[..., :3] / np.maximum(v[..., 3:], 0.5)
+    covered = v[..., 3] >= MIN_COVERAGE
+    light = v[..., :3] / np.maximum(v[..., 3:], MIN_COVERAGE)
     root = np.sqrt(np.clip((light + black) / (1 + black), 0, 1))
     red, green, blue = np.floor(1023 * root + 0.5).astype(np.uint32).transpose(2, 0, 1)
     return np.where(covered, 1 << 30 | red << 20 | green << 10 | blue, 0).astype(np.uint32)
