@@ -43,7 +43,7 @@ from longexpo_cli.types import (
 SPACING_PX = 1.0  # half-resolution px between samples along a path; with more, small lights look dotted
 MAX_SAMPLES = 256  # per path of a pair; motion over more half-resolution px is sampled more coarsely
 MAX_EXTREME_SAMPLES = 1024  # the same for the extremes, whose gaps would be seen
-FEATHER = 0.04  # of the diagonal: width over which a frame fades out at its border; with less, an edge shows
+FEATHER = 0.015  # of the diagonal: width over which a frame fades out at its border; with less, an edge shows
 EXTREME_SPACING_PX = 0.5  # half-resolution px: between two samples a small light may lose some of its peak
 EXTREME_MARGIN = 3.0  # standard deviations of a frame's noise: extremes of many frames are noise up to there
 MAX_EXTREME_MARGIN = 6.0  # where noise is larger than is known: that of compressed videos, resampled texture
