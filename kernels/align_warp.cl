@@ -13,14 +13,6 @@
 
    Coverage is bilinear, times 1 inside the frame falling to 0 one pixel outside; light is 0 where coverage is. */
 
-/* The 4 weights of Catmull-Rom at fraction u in 0..1 between the second and the third sample. */
-inline float4 catmull_rom(float u)
-{
-    float u2 = u * u, u3 = u2 * u;
-    return (float4)(-0.5f * u3 + u2 - 0.5f * u, 1.5f * u3 - 2.5f * u2 + 1.0f,
-                    -1.5f * u3 + 2.0f * u2 + 0.5f * u, 0.5f * u3 - 0.5f * u2);
-}
-
 /* Four neighbouring pixels of row y, edges clamped. */
 inline float16 fetch_row(__global const half *frame, int width, int height, int x, int y)
 {

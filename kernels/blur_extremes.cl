@@ -36,9 +36,8 @@ inline float4 decoded(float4 g, float k)
 #define PEAKED(type, name) \
     inline type name(type a, type b, type c, type d, float u) \
     { \
-        float u2 = u * u, u3 = u2 * u; \
-        type light = (-0.5f * u3 + u2 - 0.5f * u) * a + (1.5f * u3 - 2.5f * u2 + 1.0f) * b \
-                   + (-1.5f * u3 + 2.0f * u2 + 0.5f * u) * c + (0.5f * u3 - 0.5f * u2) * d; \
+        float4 weight = catmull_rom(u); \
+        type light = weight.x * a + weight.y * b + weight.z * c + weight.w * d; \
         type low = fmin(b, c), high = fmax(b, c); \
         type peak = fmin(high + PEAK * fmax(high - fmax(a, d), 0.0f), fmax(high, 1.0f)); \
         return clamp(light, low, peak); \

@@ -9,6 +9,14 @@ inline float4 fetch4(__global const half *frame, int width, int height, int x, i
     return vload_half4((size_t)y * width + x, frame);
 }
 
+/* The 4 weights of Catmull-Rom at fraction u in 0..1 between the second and the third sample. */
+inline float4 catmull_rom(float u)
+{
+    float u2 = u * u, u3 = u2 * u;
+    return (float4)(-0.5f * u3 + u2 - 0.5f * u, 1.5f * u3 - 2.5f * u2 + 1.0f,
+                    -1.5f * u3 + 2.0f * u2 + 0.5f * u, 0.5f * u3 - 0.5f * u2);
+}
+
 /* A frame that is sampled between its pixels: FRAME frame. With LONGEXPO_IMAGES it is an image, interpolated by
    the texture unit with positions rounded to 1/256 of a pixel; else a buffer, interpolated here. Either way
    edges are clamped, an integer position gives that pixel, and equal pixels give their value to within a

@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longexpo_cli.arrays import Array
+from longexpo_cli.files import raw
 from longexpo_cli.gpu import device as device_module
 from longexpo_cli.gpu.device import Device, available, choose
 from longexpo_cli.vision import networks
@@ -110,6 +112,20 @@ def _device(number: int) -> Device:
 def device(request: pytest.FixtureRequest) -> Device:
     """Every OpenCL device present, one test each."""
     return _device(request.param)
+
+
+@pytest.fixture
+def opened_raw_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names, without endings, of the files that LibRaw opens from now on, as it does."""
+    opened: list[str] = []
+    open_raw = raw._open
+
+    def noted(path: Path) -> Any:
+        opened.append(path.stem)
+        return open_raw(path)
+
+    monkeypatch.setattr(raw, "_open", noted)
+    return opened
 
 
 @pytest.fixture(scope="session")

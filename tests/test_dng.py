@@ -517,7 +517,7 @@ def test_thumbnails_and_masks_are_not_the_raw_picture() -> None:
 
 
 def test_files_with_the_same_tags_are_opened_by_libraw_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, opened_raw_files: list[str]
 ) -> None:
     gains = np.array([[1.0, 1.5], [2.0, 3.0]])
     neutral = {50728: (5, (1, 2, 1, 1, 2, 3))}
@@ -526,23 +526,16 @@ def test_files_with_the_same_tags_are_opened_by_libraw_once(
         *(neutral | {51009: opcodes(gain_map((0, 0, HEIGHT, WIDTH), gains * n))} for n in (1, 2)),
         *(neutral | {50829: (4, (2, 2, HEIGHT, WIDTH))}, neutral | {254: (4, 0), 274: (3, 6)}, {}, {}),
     ]
-    opened: list[str] = []
-    open_raw = raw._open
-
-    def counted(path: Path) -> Any:
-        opened.append(path.stem)
-        return open_raw(path)
-
-    monkeypatch.setattr(raw, "_open", counted)
     known: dict[Any, raw.RawHeader | None] = {}
     for n, some in enumerate(tags):
         path = tmp_path / f"{n}.dng"
         write_raw(path, VALUES, some, drop=() if some else (50728,))
         header, directories = metadata.read_tags(path)[:2]
         alone = raw.read_header(path, header.as_shot_neutral)
-        opened.pop()
+        opened_raw_files.pop()
         assert raw.read_header(path, header.as_shot_neutral, directories, known) == alone
-    assert opened == ["0", "3", "4", "6", "7", "8", "9"]  # those without a white balance of their tags, too
+    # Those without a white balance of their tags, too.
+    assert opened_raw_files == ["0", "3", "4", "6", "7", "8", "9"]
 
 
 def test_damaged_corrections_of_a_file_like_the_others_are_refused(tmp_path: Path) -> None:

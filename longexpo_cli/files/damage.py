@@ -17,9 +17,8 @@ _PNG_PIXELS = (b"IHDR", b"PLTE", b"IDAT")  # chunks without which pixels are wro
 _UNCOMPRESSED = 1
 _LZW, _PACK_BITS = 5, 32773  # Compression of TIFFs: those without a checksum
 _REVERSED_BITS = 2  # FillOrder
-_MOST_ODD_PIECES = (
-    0.5  # of the strips or tiles of a page; where more are of another length, its writer pads them
-)
+# Of the strips or tiles of a page; where more are of another length, its writer pads them.
+_MOST_ODD_PIECES = 0.5
 _NO_DATA = (127, 128, 129)  # what JPEG decoders leave where there is no data: mid-grey in every channel
 _MIN_ZERO_PX = 128  # in a row
 _MIN_GREY_ROWS = 8  # a row of JPEG blocks

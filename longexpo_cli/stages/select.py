@@ -34,9 +34,8 @@ MIN_LIFETIME = 0.5  # part of the run that a track must be seen in to count
 MAX_MISS = 0.5  # of the length chosen,
 MAX_MISS_PX = 1.0  # or this many low pixels, if more
 MAX_DISPUTED = 0.03  # of the picture: edges and noise of still pictures leave up to 0.02
-MAX_PAUSE = (
-    4.0  # usual intervals; in a longer one what moves is lost, and its two frames would outweigh all others
-)
+# Usual intervals; in a longer one what moves is lost, and its two frames would outweigh all others.
+MAX_PAUSE = 4.0
 GAPLESS_PX = 1.0  # low pixels: two samples of a trail this near to each other leave no gap between them
 
 

@@ -28,9 +28,7 @@ CONTRACTS = (
 
 # Where nothing moves: no less than where the shipped network leaves lines of 0 as they are (training/net.py).
 STILL_DIFFERENCE = 0.04  # of sRGB values 0..1, mean of 3 x 3 px: noise, flicker
-NEAR_PX = (
-    9  # width of the surroundings in which nothing else moves, and in which small objects keep their lines
-)
+NEAR_PX = 9  # width of the surroundings in which nothing else moves, and small things keep their lines
 
 # Where the initial lines are kept. All limits are in sRGB values 0..1.
 SAMPLE_TIMES = (0.125, 0.375, 0.625, 0.875)  # between the frames, at which lines are compared with them
@@ -159,8 +157,7 @@ def may_move(frames: Array32, start: Array32) -> Flags:
     inside = cv2.boxFilter(np.ones_like(change), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
     change = cv2.boxFilter(change, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT) / inside
     moves = (change > STILL_DIFFERENCE) | (start != 0).any(axis=(0, 3))
-    near = np.ones((NEAR_PX, NEAR_PX), np.uint8)
-    return np.asarray(cv2.dilate(moves.astype(np.uint8), near) > 0, np.bool_)
+    return _nearby(moves)
 
 
 def passed_by_small(lines: Array32) -> Flags:
@@ -174,16 +171,22 @@ def passed_by_small(lines: Array32) -> Flags:
     moves = (lines != 0).any(axis=(0, 3)).astype(np.uint8)
     count, label = cv2.connectedComponents(moves)
     inside = label[moves > 0]
-    from_edge = np.minimum(
-        cv2.distanceTransform(moves, cv2.DIST_L2, 5), max(moves.shape)
-    )  # without an edge: all
+    # Where all moves there is no edge, and distances are infinite.
+    from_edge = np.minimum(cv2.distanceTransform(moves, cv2.DIST_L2, 5), max(moves.shape))
     half_width = np.zeros(count)
     np.maximum.at(half_width, inside, from_edge[moves > 0])
     length = np.bincount(inside, magnitude(lines).max(axis=0)[moves > 0], count)
     is_small = length > 2 * half_width * np.bincount(inside, minlength=count)
     is_small[0] = False
+    return _nearby(is_small[label])
+
+
+def _nearby(where: Flags) -> Flags:
+    """Return where flags H W are set in the surroundings."""
+    import cv2
+
     near = np.ones((NEAR_PX, NEAR_PX), np.uint8)
-    return np.asarray(cv2.dilate(is_small[label].astype(np.uint8), near) > 0, np.bool_)
+    return np.asarray(cv2.dilate(where.astype(np.uint8), near) > 0, np.bool_)
 
 
 def _refine_window(frames: Array32, initial: _Paths, window: Window) -> _Paths:

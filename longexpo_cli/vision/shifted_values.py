@@ -76,7 +76,7 @@ def _shifted_from(own: Array32, before: Array32, after: Array32) -> int | None:
     # The row before is shifted in part, as a block in its midst is the first one.
     scores = [is_same[: row - 1].mean() + is_shifted[row:].mean() for row in rows] or [0.0]
     row = margin + int(np.argmax(scores))
-    if _is_cut_off(own, usual, others):
+    if _is_cut_off(own, usual, differs, others):
         return 0
     if is_shifted.mean() >= _MOST_ROWS and np.median(size) >= _WHOLE_SHIFT:
         row = 0
@@ -92,19 +92,19 @@ def _shifted_from(own: Array32, before: Array32, after: Array32) -> int | None:
     return row if channels.size and all(is_one_number) else None
 
 
-def _is_cut_off(own: Array32, usual: Array32, others: Array32) -> bool:
+def _is_cut_off(own: Array32, usual: Array32, differs: Array32, others: Array32) -> bool:
     """Whether a whole frame is shifted by so much that a large part of it is black or white."""
     is_shifted = []
     for k in range(own.shape[-1]):
         is_whole = (own[..., k] > _CUT) & (own[..., k] < 255 - _CUT)
         if is_whole.mean() < _UNCUT:
             return False
-        differs = (own - usual)[is_whole, k]
-        shift = float(np.median(differs))
-        spread = float(np.median(np.abs(differs - shift)))
+        of_whole = differs[is_whole, k]
+        shift = float(np.median(of_whole))
+        spread = float(np.median(np.abs(of_whole - shift)))
         if spread > _SPREAD or abs(float(np.median(others[is_whole, k]))) > _SAME:
             return False
-        is_shifted.append(abs(shift) >= _LARGE_SHIFT and _is_one_number(usual[is_whole, k], differs, shift))
+        is_shifted.append(abs(shift) >= _LARGE_SHIFT and _is_one_number(usual[is_whole, k], of_whole, shift))
     return any(is_shifted)
 
 

@@ -27,7 +27,7 @@ def warp(frame: Array64, at: Array64) -> Array64:
     height, width, _ = frame.shape
     whole = np.floor(at).astype(int)
     part = at - whole
-    weight = _catmull_rom(part)  # H W 2 4
+    weight = catmull_rom(part)  # H W 2 4
     total = np.zeros_like(frame)
     for j in range(4):
         for i in range(4):
@@ -56,7 +56,7 @@ def _pixel(frame: Array64, x: npt.NDArray[np.int_], y: npt.NDArray[np.int_]) -> 
     return frame[np.clip(y, 0, frame.shape[0] - 1), np.clip(x, 0, frame.shape[1] - 1)]
 
 
-def _catmull_rom(u: Array64) -> Array64:
+def catmull_rom(u: Array64) -> Array64:
     """Return the weights of the four neighbours at fraction u (Keys 1981, a = -1/2)."""
     return np.stack(
         [

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array, Array64, Flags, Indices
+from tests.reference.align import catmull_rom
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
@@ -342,12 +343,7 @@ def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Ar
 def peaked(four: Sequence[Array64], u: Array64) -> Array64:
     """Return Catmull-Rom between the inner two, above them by an eighth of what both outer ones are lower."""
     a, b, c, d = four
-    weights = (
-        -0.5 * u**3 + u**2 - 0.5 * u,
-        1.5 * u**3 - 2.5 * u**2 + 1,
-        -1.5 * u**3 + 2 * u**2 + 0.5 * u,
-        0.5 * u**3 - 0.5 * u**2,
-    )
+    weights = np.moveaxis(catmull_rom(u), -1, 0)
     light = sum(weight * pixel for weight, pixel in zip(weights, four, strict=True))
     low, high = np.minimum(b, c), np.maximum(b, c)
     above = np.minimum(high + np.maximum(high - np.maximum(a, d), 0) / 8, np.maximum(high, 1))

@@ -142,6 +142,16 @@ def test_a_run_leaves_no_files_in_the_users_folders(tmp_path: Path) -> None:
     assert list((tmp_path / "home").iterdir()) == []
 
 
+def sockets_opened_by(script: str, folder: Path) -> str:
+    """Return what strace says of the sockets of a script that runs in folder/home; "" without strace."""
+    log = folder / "strace.txt"
+    trace = ("strace", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none", "-o", str(log))
+    log.touch()
+    may_trace = shutil.which("strace") and subprocess.run([*trace, "true"], check=False).returncode == 0
+    run_in_empty_home(folder / "home", script, prefix=trace if may_trace else ())
+    return log.read_text()
+
+
 def test_a_run_opens_no_socket(tmp_path: Path) -> None:
     """strace sees every thread; without it only sockets of Python itself and those still open are seen.
 
@@ -160,12 +170,7 @@ if os.path.isdir(folder):
         path = os.path.join(folder, name)
         assert not (os.path.islink(path) and os.readlink(path).startswith("socket:")), path
 """
-    log = tmp_path / "strace.txt"
-    trace = ("strace", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none", "-o", str(log))
-    log.touch()
-    may_trace = shutil.which("strace") and subprocess.run([*trace, "true"], check=False).returncode == 0
-    run_in_empty_home(tmp_path / "home", script, prefix=trace if may_trace else ())
-    assert "socket(" not in log.read_text()
+    assert "socket(" not in sockets_opened_by(script, tmp_path)
 
 
 def test_the_users_own_telemetry_setting_is_kept(tmp_path: Path) -> None:
@@ -222,10 +227,5 @@ def test_engines_agree(openvino: None, name: str, bound: float) -> None:
 
 def test_openvino_leaves_no_file_and_opens_no_socket(tmp_path: Path) -> None:
     script = f"from longexpo_cli.vision import networks\nnetworks.choose_engine('openvino')\n{RUN_U2NETP}"
-    log = tmp_path / "strace.txt"
-    trace = ("strace", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none", "-o", str(log))
-    log.touch()
-    may_trace = shutil.which("strace") and subprocess.run([*trace, "true"], check=False).returncode == 0
-    run_in_empty_home(tmp_path / "home", script, prefix=trace if may_trace else ())
-    assert "socket(" not in log.read_text()
+    assert "socket(" not in sockets_opened_by(script, tmp_path)
     assert list((tmp_path / "home").iterdir()) == []
