@@ -67,7 +67,8 @@ def _stored(shot: Shot) -> Mosaic:
     if shot.timestamp_source == "video":
         values: Any = video.read_frame(shot.path, shot.frame, shot.fields)
     elif shot.path.suffix.lower() in raw.EXTENSIONS:
-        if defect := metadata.lossless_jpeg_damage(shot.path):
+        # Values with a checksum are compared with what was read when the file was looked at.
+        if shot.checksum is None and (defect := metadata.lossless_jpeg_damage(shot.path)):
             raise UnreadableFrameError(shot.path, defect)
         return raw.read_mosaic(shot)
     else:
