@@ -9,6 +9,7 @@ frames again and accumulates their light. Memory does not grow with the burst ex
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,7 +17,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli import frames, longer_exposures, memory_estimate
+from longexpo_cli import frames, longer_exposures, malloc, memory_estimate
 from longexpo_cli.errors import LongexpoError, StrictError
 from longexpo_cli.files import reduced
 from longexpo_cli.geometry import Grid, at_factor
@@ -41,6 +42,7 @@ from longexpo_cli.stages import (
 from longexpo_cli.survey import Guidance, choose_frames, frame_number, survey
 from longexpo_cli.types import (
     Alignment,
+    BlurAccumulator,
     Burst,
     Change,
     DeviceFrame,
@@ -50,6 +52,7 @@ from longexpo_cli.types import (
     Mosaic,
     MotionBlur,
     MotionField,
+    Pair,
     PairMotion,
     Preview,
     Rendered,
@@ -121,6 +124,26 @@ def reduced_values(
         mesh=None if alignment.mesh is None else alignment.mesh / factor,
     )
     return small, mapped, replace(found, weight=weight, alpha=alpha, faces=faces, grid=grid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Two encoded frames, the second one's index, and their motion, which another thread estimates."""
+
+    pair: Pair
+    index: int
+    first: DeviceFrame
+    second: DeviceFrame
+    motion: Future[MotionField]
+
+
+@dataclass(frozen=True, slots=True)
+class _Streaks:
+    """The light of the pairs so far, their motion's estimator, and the trail in percent of the diagonal."""
+
+    light: BlurAccumulator
+    predictor: str = ""
+    trail_percent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +280,10 @@ class Renderer:
     ) -> tuple[MotionBlur, Change, Merged, str, float]:
         """Second pass: return blur and change of the run, merged frames, motion estimator, trail.
 
-        longer are merged as well. The trail is the length that was rendered, in percent of the diagonal.
+        longer are merged as well. The trail is the length that was rendered, in percent of the diagonal. A
+        pair's motion is estimated on the CPU while the frame after it is decoded, merged and developed.
         """
+        malloc.release_free()
         recipe, device, watch = self.recipe, self.device, self.watch
         pairs = {pair.second: pair for pair in selection.pairs}
         clip_light, run = develop.clip_light(burst), selection.frames
@@ -273,34 +298,47 @@ class Renderer:
         changing = composite.begin(device, half, reference_mosaic, low_grid)
         del half, reference_mosaic
         before: tuple[DeviceFrame, Frame] | None = None
-        predictor, trail_percent = "", 0.0
-        for index, mosaic in frames.in_time_order(burst, [*run, *merged], selection.reference):
-            if index in merged and mosaic is not None:
-                merging = merge.add(device, merging, mosaic, alignment, index)
-                watch("merge", merging, index)
-            if index in run:
+        streaks, waiting = _Streaks(blurring), list[_Waiting]()
+        del blurring
+        with ThreadPoolExecutor(max_workers=1) as estimator:
+            for index, mosaic in frames.in_time_order(burst, [*run, *merged], selection.reference):
+                if index in merged and mosaic is not None:
+                    merging = merge.add(device, merging, mosaic, alignment, index)
+                    watch("merge", merging, index)
+                if index not in run:
+                    continue
                 if mosaic is None:
                     half = self.aligned(changing.reference, alignment, index)
                 else:
                     half = self.aligned(develop.develop(device, mosaic, recipe.develop), alignment, index)
                     changing = composite.add(device, changing, half)
                 low = watch("align", develop.low(device, half, recipe.develop), index)
+                streaks = self.streaked(streaks, waiting)
                 here = blur.encode(device, half, clip_light, recipe.blur), low
                 del half
                 if before is not None and index in pairs:
                     around = align.surrounding_motion(alignment, pairs[index].first, index, found)
-                    motion = watch("predict", self.motion(before[1], here[1], around), index)
-                    pair = FramePair(PairMotion(pairs[index], motion), before[0], here[0])
-                    blurring = watch("blur", blur.add(device, blurring, pair), index)
-                    trail_percent += select.rendered_percent(motion, pairs[index], recipe.mode)
-                    predictor = motion.source
+                    motion = estimator.submit(self.motion, before[1], low, around)
+                    waiting.append(_Waiting(pairs[index], index, before[0], here[0], motion))
                 before = here
+            streaks = self.streaked(streaks, waiting)
         for extra in longer:
-            mosaic = develop.read(extra.shot)
-            merging = merge.add(device, merging, mosaic, extra.alignment, 1)
-        blurred = watch("blur", blur.finish(device, blurring))
+            merging = merge.add(device, merging, develop.read(extra.shot), extra.alignment, 1)
+        blurred = watch("blur", blur.finish(device, streaks.light))
         changed = watch("composite", composite.finish(changing))
-        return blurred, changed, watch("merge", merge.finish(device, merging)), predictor, trail_percent
+        sums = watch("merge", merge.finish(device, merging))
+        return blurred, changed, sums, streaks.predictor, streaks.trail_percent
+
+    def streaked(self, streaks: _Streaks, waiting: list[_Waiting]) -> _Streaks:
+        """Return the streaks with the light of the pairs that wait, which is none of them afterwards."""
+        while waiting:
+            one = waiting.pop(0)
+            motion = self.watch("predict", one.motion.result(), one.index)
+            pair = FramePair(PairMotion(one.pair, motion), one.first, one.second)
+            light = self.watch("blur", blur.add(self.device, streaks.light, pair), one.index)
+            percent = select.rendered_percent(motion, one.pair, self.recipe.mode)
+            streaks = _Streaks(light, motion.source, streaks.trail_percent + percent)
+        return streaks
 
     def motion(self, first: Frame, second: Frame, around: SurroundingMotion | None) -> MotionField:
         """Return the motion between two frames, as the blur asks for it."""

@@ -28,10 +28,21 @@ def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
                 and (int(page.imagelength), int(page.imagewidth)) == sensor.size_px
                 and int(page.subfiletype) == 0
             ]
-            values = raws[0].asarray()
+            values = _values(file, raws[0])
     except Exception as error:  # tifffile and its codecs raise errors of many types
         raise dng.DngError(f"cannot be decoded ({error})") from error
     if values.shape[:2] != sensor.size_px:
         raise dng.DngError(f"has pixels of unsupported shape {values.shape}")
     values = dng.deinterleaved(values, sensor.fields)
     return np.asarray(values, np.float32) if sensor.is_float else dng.linearized(values, sensor)
+
+
+def _values(file: Any, page: Any) -> npt.NDArray[Any]:
+    """Return the values of a page; those of a single piece are not copied into another array."""
+    if len(page.dataoffsets) != 1 or page.is_tiled or page.jpegtables is not None:
+        return np.asarray(page.asarray())
+    decode = page.decode  # made when it is asked for, which moves the place in the file
+    (start,), (count,) = page.dataoffsets, page.databytecounts
+    file.filehandle.seek(start)
+    values, _, _ = decode(file.filehandle.read(count), 0)
+    return np.asarray(values).reshape(page.shape)
