@@ -6,6 +6,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY longexpo_cli ./longexpo_cli
 COPY kernels ./kernels
+COPY presets ./presets
 COPY weights ./weights
 COPY docs/man ./docs/man
 RUN pip install --no-cache-dir . && rm -rf /source

@@ -218,6 +218,15 @@ def test_help_has_a_place_for_every_option() -> None:
     assert set(COMMON) <= {option.name for option in options_table.options_of("render")}
 
 
+def test_the_dockerfile_copies_what_the_package_is_built_from() -> None:
+    project = tomllib.loads(text(Path("pyproject.toml")))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {"pyproject.toml", project["project"]["readme"], "LICENSE"}
+    needed |= {*wheel["packages"], *wheel["force-include"], *wheel["shared-data"]}
+    lines = [line.split()[1:-1] for line in text(Path("Dockerfile")).splitlines() if line.startswith("COPY ")]
+    assert {name for names in lines for name in names} == needed
+
+
 def test_every_network_is_in_the_index_with_checksum_and_licence() -> None:
     weights = ROOT / "weights"
     index = tomllib.loads(text(Path("weights/index.toml")))

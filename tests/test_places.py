@@ -151,6 +151,32 @@ def test_a_linker_that_fails_is_an_error(tmp_path: Path, shared_burst: Path, tex
     assert b"apt install binutils" in line
 
 
+# A linker without the files of libc6-dev: the C library is only where a folder of ours links to it.
+BARE_LINKER = """#!/bin/sh
+for word in "$@"; do
+  case "$word" in -L*linked) test -e "${word#-L}/libc.so" && exec LINKER "$@" ;; esac
+done
+echo "ld: cannot find -lc: No such file or directory" >&2
+exit 1
+"""
+
+
+def test_a_linker_without_the_files_for_compilers_is_shown_the_c_library(
+    tmp_path: Path, shared_burst: Path
+) -> None:
+    text = BARE_LINKER.replace("LINKER", shutil.which("ld") or "")
+    names = {"HOME": str(tmp_path), "XDG_CACHE_HOME": None, "PATH": linker(tmp_path / "bin", text)}
+    found = run("-c", KERNEL, names=names)
+    assert (found.returncode, found.stdout, found.stderr) == (0, b"420.0\n", b"")
+    text = text.replace("linked", "nowhere")
+    (tmp_path / "bin" / "ld").write_text(text)
+    names["XDG_CACHE_HOME"] = str(tmp_path / "other")
+    found = run("-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/", names=names)
+    assert found.returncode == 1
+    assert b"cannot find -lc" in found.stderr
+    assert b"libc6-dev" in found.stderr
+
+
 def test_no_linker_and_no_driver_are_errors(tmp_path: Path, shared_burst: Path) -> None:
     words = ("-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/")
     for names, remedy in (

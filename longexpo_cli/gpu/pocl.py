@@ -1,6 +1,8 @@
 """Workarounds for PoCL 3.0, the OpenCL driver for CPUs that pip installs, and a cache of its binaries.
 
 Linker: PoCL calls the system linker `ld` and aborts the process if there is none, so this is checked first.
+It links with the C library by the name that libc6-dev gives it, which only compilers need otherwise: where
+that is missing, the linker is shown a folder with such a link to the library that this process uses.
 
 Processor name: PoCL 3.0 asks LLVM 14 for the name of the processor, which is wrong for processors newer
 than LLVM 14. Some (AMD family 26) are called "generic", which the compiler inside PoCL then rejects
@@ -56,6 +58,9 @@ _LEVELS = (
 _AVX512_NAMES = {  # cannonlake, icelake-client and rocketlake lack CLWB
     *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"icelake-server", b"sapphirerapids", b"tigerlake")
 }
+_MAPS = Path("/proc/self/maps")
+_C_LIBRARY = re.compile(r"/libc(\.so\.6|-2\.\d+\.so)$")  # the latter up to glibc 2.33
+_LIBRARY_PATH = "LIBRARY_PATH"  # of clang, which PoCL links by: folders that the linker looks into
 _TRIAL_S = 120.0  # longer than any compiler takes that works; an aborted one ends at once
 _TRIAL = "__kernel void trial(__global float *x) { x[get_global_id(0)] += 1; }"
 _AVX2_NAMES = {b"haswell", b"broadwell", b"skylake", b"alderlake"}
@@ -189,12 +194,31 @@ def _load(context: Any, cl_device: Any, path: Path, kernel: str) -> Any:
 
 @cache
 def require_compiler() -> None:
-    """Raise DeviceError where PoCL aborts the process that compiles, as another process tries."""
+    """Raise DeviceError where PoCL aborts the process that compiles, as another process tries.
+
+    Where the linker misses only the C library, it is told where that is, as long as this process runs.
+    """
+    done = _try_to_compile()
+    if done is not None and done.returncode and b"-lc" in done.stderr and _show_c_library():
+        done = _try_to_compile()
+    if done is None or not done.returncode:
+        return
+    lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+    said = next((line for line in lines if "ld: " in line or line.startswith("error")), lines[-1])
+    raise DeviceError(
+        f"OpenCL on the CPU (PoCL) cannot compile ({_ending(done.returncode)}: {said}): see that the "
+        "linker `ld` works (apt install binutils libc6-dev), that memory is left, and that programs may run "
+        f"from {pocl_cache.folder()}"
+    )
+
+
+def _try_to_compile() -> subprocess.CompletedProcess[bytes] | None:
+    """Return how a process ended that compiled a kernel, None where that was not to be tried."""
     package = str(Path(__file__).parents[2])
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     code = "from longexpo_cli.gpu import pocl; pocl.compile_trial()"
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-P", "-c", code],
             capture_output=True,
             timeout=_TRIAL_S,
@@ -203,15 +227,29 @@ def require_compiler() -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         _LOG.info("PoCL: its compiler was not tried (%s)", error)
-        return
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        said = next((line for line in lines if line.startswith("error")), lines[-1])
-        raise DeviceError(
-            f"OpenCL on the CPU (PoCL) cannot compile ({_ending(done.returncode)}: {said}): see that the "
-            "linker `ld` works (apt install binutils), that memory is left, and that programs may run from "
-            f"{pocl_cache.folder()}"
-        )
+        return None
+
+
+def _show_c_library() -> bool:
+    """Have the linker look for libc.so where a link of that name leads to glibc; whether there is one."""
+    library = _c_library()
+    folder = None if library is None else pocl_cache.linked("libc.so", library)
+    if folder is None:
+        return False
+    before = os.environ.get(_LIBRARY_PATH)
+    os.environ[_LIBRARY_PATH] = os.pathsep.join(filter(None, (str(folder), before)))
+    _LOG.info("PoCL: the linker finds libc.so in %s", folder)
+    return True
+
+
+def _c_library() -> Path | None:
+    """Return the file of glibc in this process, None where that is not known."""
+    try:
+        lines = _MAPS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    found = (line.split(maxsplit=5)[-1] for line in lines if _C_LIBRARY.search(line))
+    return next((Path(name) for name in found), None)
 
 
 def _ending(code: int) -> str:

@@ -105,6 +105,18 @@ def _own() -> Path:
     )
 
 
+def linked(name: str, target: Path) -> Path | None:
+    """Return a folder with a link of a name to a file, or None; the folder goes with the process."""
+    try:
+        made = _own() / "linked"
+        made.mkdir(exist_ok=True)
+        (made / name).unlink(missing_ok=True)
+        (made / name).symlink_to(target)
+    except OSError:
+        return None
+    return made
+
+
 def _can_write(path: Path) -> bool:
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from longexpo_cli import machine
 from longexpo_cli.arrays import Array8, Array64, Flags
 from longexpo_cli.geometry import pull
 from longexpo_cli.registration.trail import typical_length
@@ -38,7 +40,10 @@ class PictureLengths:
     def percent(self, first: int, last: int) -> float:
         """Return the sum of the trails of the pairs in a run of kept frames, in percent of the diagonal."""
         to_percent = 100 / self.previews[0].grid.diagonal
-        return to_percent * math.fsum(self._pair_px(pair) for pair in range(first, last))
+        # OpenCV releases the interpreter's lock.
+        with ThreadPoolExecutor(max_workers=machine.cores()) as pool:
+            lengths = list(pool.map(self._pair_px, range(first, last)))
+        return to_percent * math.fsum(lengths)
 
     def _pair_px(self, pair: int) -> float:
         """Return how far what moves goes in a pair, from pictures far enough apart to measure it."""
