@@ -3,6 +3,10 @@
 A defect is at the same place of the sensor in every frame, whatever lies there, and it is one photosite wide:
 the image of the smallest light is not, as the lens and the filter on the sensor spread it over several. The
 search is a fold over the frames; only the candidates of the two frames that are searched are kept.
+
+What stays in place is not yet a defect: the texture of a subject that the camera follows, and edges along
+which things move, do so too. So the surroundings of a candidate are compared as well; where they stay, it
+must be as narrow as one of a burst from a tripod.
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ _MAX_MEDIAN_SPREAD = 0.15  # where the camera moves: some of those around may be
 _OF_TEXTURE = 2.0
 _OF_LEVEL = 0.5
 _LEAST_ALONE = 0.03  # of the range, the same
+_STAYS = 0.2  # mean likeness of what surrounds a candidate to that in other frames: it stays in place, too
+_CUT = 5  # of the samples around, at either end: they may be defects
 _MOVES_PX = 2.0  # full px; the image of a small light is about as wide
 _MOTION_FRAMES = 8  # that are compared
 _MAX_DEFECTS = 2e-3  # of the pixels; more are not those of a sensor
@@ -41,6 +47,7 @@ _MAX_CANDIDATES = 15_000  # of one frame, for each sign: those that differ most 
 _BAND_ROWS = 64  # that are searched at once
 _REACH = 6  # samples of the same colour, in any direction, that repair one
 _AROUND = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x)
+_SURROUNDINGS = tuple((y, x) for y in range(-3, 4) for x in range(-3, 4) if y or x)
 
 _SEGMENTS = 16  # of a column, each judged by itself: a line may be dead from some row on
 _SEGMENT_ROWS = 48  # of a segment that are looked at
@@ -58,7 +65,9 @@ class Evidence:
 
     at N 2 are their places (y, x); is_hot N whether they are brighter than their neighbours. tests and hits
     N count the frames in which they could and did show; excess N is the sum of what they differ by, spread N
-    8 that of the pixels around them. lines are the same for columns (0) and rows (1): segment and position.
+    8 that of the pixels around them. signs N 48 are those of the texture around in the frame in which they
+    were found, stays N the sum of their likeness to those of other frames. lines are the same for columns (0)
+    and rows (1): segment and position.
     """
 
     frames: int
@@ -71,6 +80,8 @@ class Evidence:
     excess: Array64 = field(default_factory=lambda: np.zeros(0))
     speck: Array64 = field(default_factory=lambda: np.zeros(0))
     spread: Array64 = field(default_factory=lambda: np.zeros((0, 8)))
+    signs: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, len(_SURROUNDINGS)), np.int8))
+    stays: Array64 = field(default_factory=lambda: np.zeros(0))
     lines: tuple[Places, Places] = field(default_factory=lambda: (_no_lines(), _no_lines()))
 
     @property
@@ -110,8 +121,8 @@ def add(evidence: Evidence, mosaic: Mosaic) -> Evidence:
 def finish(evidence: Evidence, camera_moves: bool) -> Places | None:
     """Return the defects N 2 (y, x), in the order of the rows, or None.
 
-    camera_moves: the scene moves on the sensor by more than a light is wide, so that what stays in place is
-    a defect, however wide it is. Without that, a light may stay in place, too.
+    camera_moves: the scene moves on the sensor by more than a light is wide, so that what stays in place
+    while its surroundings do not is a defect, however wide it is. Without that, a light may stay, too.
     """
     shot = evidence.shot
     if shot is None or evidence.seen < 2:
@@ -127,6 +138,8 @@ def finish(evidence: Evidence, camera_moves: bool) -> Places | None:
     alone &= (mean > speck) & (mean > _LEAST_ALONE * _range(shot)[1])
     alone &= evidence.tests >= _HITS * evidence.seen
     beside_others = around[:, 3:5].mean(axis=1) < _MAX_MEDIAN_SPREAD
+    others = np.maximum(evidence.tests - 1, 1)
+    beside_others &= evidence.stays < _STAYS * others
     found = evidence.at[lasting & (alone | (camera_moves & beside_others))]
     if len(found) > _MAX_DEFECTS * shot.size_px[0] * shot.size_px[1]:
         found = found[:0]
@@ -215,7 +228,8 @@ def _with_candidates(evidence: Evidence, values: npt.NDArray[Any], shot: Shot) -
         places = _beyond_pairs(plane, step, is_hot, least)
         places = places[~np.isin(_keys(places, width), known)]
         excess, level, _ = _differences(plane, places, np.full(len(places), is_hot), step)
-        evidence = _extended(evidence, places[excess > _threshold(shot, level)], is_hot)
+        places = places[excess > _threshold(shot, level)]
+        evidence = _extended(evidence, places, _texture_signs(values, places, step), is_hot)
     return evidence
 
 
@@ -279,7 +293,7 @@ def _beyond(plane: npt.NDArray[Any], step: int, is_hot: bool) -> npt.NDArray[Any
     return result
 
 
-def _extended(evidence: Evidence, places: Places, is_hot: bool) -> Evidence:
+def _extended(evidence: Evidence, places: Places, signs: npt.NDArray[np.int8], is_hot: bool) -> Evidence:
     count = len(places)
     zeros = np.zeros(count, np.int32)
     return replace(
@@ -291,6 +305,8 @@ def _extended(evidence: Evidence, places: Places, is_hot: bool) -> Evidence:
         excess=np.concatenate([evidence.excess, np.zeros(count)]),
         speck=np.concatenate([evidence.speck, np.zeros(count)]),
         spread=np.concatenate([evidence.spread, np.zeros((count, 8))]),
+        signs=np.concatenate([evidence.signs, signs]),
+        stays=np.concatenate([evidence.stays, np.zeros(count)]),
     )
 
 
@@ -306,6 +322,9 @@ def _tested(evidence: Evidence, values: npt.NDArray[Any], shot: Shot) -> Evidenc
     hit = shows & (excess > least)
     tests, hits = evidence.tests + shows, evidence.hits + hit
     keep = tests - hits <= (1 - _HITS) * evidence.frames
+    alike = np.zeros(len(shows))
+    compared = keep & shows & (evidence.tests > 0)  # 0 in the frame in which it was found
+    alike[compared] = _likeness(evidence.signs[compared], _texture_signs(values, evidence.at[compared], step))
     return replace(
         evidence,
         at=evidence.at[keep],
@@ -315,6 +334,8 @@ def _tested(evidence: Evidence, values: npt.NDArray[Any], shot: Shot) -> Evidenc
         excess=(evidence.excess + np.where(shows, excess, 0))[keep],
         speck=(evidence.speck + np.where(shows, speck, 0))[keep],
         spread=(evidence.spread + np.where(shows[:, None], spread, 0))[keep],
+        signs=evidence.signs[keep],
+        stays=(evidence.stays + alike)[keep],
     )
 
 
@@ -330,6 +351,27 @@ def _differences(
     ring = np.sort(_samples(values, at, tuple((step * y, step * x) for y, x in _AROUND)), axis=1)
     excess = np.where(is_hot, here - ring[:, -2], ring[:, 1] - here)
     return excess, ring[:, 3:5].mean(axis=1), ring[:, -1] - ring[:, 0]
+
+
+def _texture_signs(values: npt.NDArray[Any], at: Places, step: int) -> npt.NDArray[np.int8]:
+    """Return N 48 whether samples of the same colour around are above the plane through them (1) or not (-1).
+
+    Shading alone, which looks the same when it moves, is such a plane; the outermost values may be defects.
+    """
+    around = _samples(values, at, tuple((step * y, step * x) for y, x in _SURROUNDINGS))
+    around = around.astype(np.float32)
+    ordered = np.sort(around, axis=1)
+    around = np.clip(around, ordered[:, _CUT : _CUT + 1], ordered[:, -1 - _CUT : -_CUT])
+    across = np.array(_SURROUNDINGS, np.float32)
+    around -= around.mean(axis=1, keepdims=True)
+    around -= (around @ across) @ across.T / np.square(across[:, 0]).sum()
+    return np.sign(around).astype(np.int8)
+
+
+def _likeness(first: npt.NDArray[np.int8], second: npt.NDArray[np.int8]) -> Array64:
+    """Return N the covariance of signs N K: 0 of independent ones, at most 1 of equal ones."""
+    products = (first * second).mean(axis=1)
+    return np.asarray(products - first.mean(axis=1) * second.mean(axis=1), np.float64)
 
 
 def _spread(values: npt.NDArray[Any], at: Places) -> Array64:

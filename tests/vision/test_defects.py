@@ -11,8 +11,11 @@ import pytest
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array, Array16
 from longexpo_cli.geometry import Grid
+from longexpo_cli.synth.render import frame_camera, render
+from longexpo_cli.synth.scenes import SHAKE_PX, world_for
+from longexpo_cli.synth.sensor import Sensor, record
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Mosaic, NoiseProfile, Preview
+from longexpo_cli.types import Mode, Mosaic, NoiseProfile, Preview
 from longexpo_cli.vision import defects
 
 SIZE = (160, 240)
@@ -20,6 +23,8 @@ BLACK, WHITE = 64.0, 4095.0
 NOISE = NoiseProfile(2e-4, 2e-6)
 FRAMES = 7
 SHOT = plain_shot(SIZE, cfa="RGGB", black_dn=(BLACK,) * 4, white_dn=WHITE, noise=NOISE)
+DRAWN_NOISE = NoiseProfile(*Sensor().noise)
+DRAWN = plain_shot((480, 640), cfa="RGGB", black_dn=(BLACK,) * 4, white_dn=WHITE, noise=DRAWN_NOISE)
 PICTURE = plain_shot(SIZE, transfer=colour.SRGB, black_dn=(0.0,) * 3, white_dn=255.0)
 
 
@@ -103,6 +108,45 @@ def test_hot_pixels_of_a_tripod_are_found_in_the_dark_and_stars_are_not() -> Non
 @pytest.mark.parametrize("light", [world, stars])
 def test_a_sound_sensor_has_no_defects(moves: bool, light: Any) -> None:
     assert search(frames(light(), moves), moves) == set()
+
+
+def seen_by_a_camera(look: Mode, count: int, seed: int) -> list[Array16]:
+    """Return the mosaics of a drawn burst: a followed car, or things that move along their own edges."""
+    drawn, sensor = world_for(look, (480, 640), count, seed, SHAKE_PX[look]), Sensor()
+    return [
+        record(render(drawn, t, frame_camera(drawn, t)), sensor, np.random.default_rng((seed, n)))
+        for n, t in enumerate(drawn.times_s)
+    ]
+
+
+@pytest.mark.parametrize("count", [3, 5])
+@pytest.mark.parametrize(("look", "seed"), [("background", 0), ("background", 1), ("foreground", 1)])
+def test_texture_that_stays_in_place_while_the_camera_moves_is_no_defect(
+    look: Mode, seed: int, count: int
+) -> None:
+    assert search(seen_by_a_camera(look, count, seed), True, DRAWN) == set()
+
+
+def test_stuck_pixels_on_and_beside_a_followed_car_are_found() -> None:
+    values = seen_by_a_camera("background", 5, 0)
+    at = np.argwhere(np.ones((14, 19))) * 32 + 17
+    for frame in values:
+        frame[at[:, 0], at[:, 1]] = 4095
+    found, wanted = search(values, True, DRAWN), set(map(tuple, at.tolist()))
+    assert found <= wanted
+    assert len(found) >= 0.75 * len(wanted)
+
+
+def test_stuck_pixels_before_a_black_sky_with_few_levels_are_found() -> None:
+    generator, at = np.random.default_rng(2), places(30)
+    dark = np.maximum(generator.normal(62.5, 1, (FRAMES, *SIZE)), 64).round()
+    values = list(dark.astype(np.uint16))
+    for frame in values:
+        frame[at[:, 0], at[:, 1]] = 2900
+        frame[at[:, 0], at[:, 1] + 1] = 1500  # not alone
+    found = search(values, True)
+    assert {tuple(place) for place in at.tolist()} <= found
+    assert len(found) <= 2 * len(at)
 
 
 @pytest.mark.parametrize("seed", range(3))
