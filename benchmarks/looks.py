@@ -3,7 +3,8 @@
 Whole renders of synthetic hand-held bursts against the truth. Shutter curves: PSNR in dB, of sRGB-encoded
 values, inside trails, against the mean of sub-frames weighted by the curve; and the light of the picture over
 that of the truth. Lights: small lamps at constant speed; the light along the middle of their lines over the
-brightest that truly passed there, its mean and standard deviation, and the least of any place. Median: a
+brightest that truly passed there, its mean, its standard deviation and the least of any place; and its mean
+over what the frames show of the lamp: its peak, between pixels, in frames at half resolution. Median: a
 crossing crowd; the difference from the empty scene, in 8-bit steps of sRGB, where the crowd covers at most
 40 % of the frames, as the mean of the absolute means of 8 x 8 pixels, beside that of an empty burst.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -20,10 +22,12 @@ import numpy as np
 from benchmarks.quality import Flags, Picture, score
 from longexpo_cli import colour
 from longexpo_cli.arrays import Array32, Array64
-from longexpo_cli.gpu.device import Device, choose
+from longexpo_cli.geometry import project
+from longexpo_cli.gpu.device import Device, DeviceArray, choose
 from longexpo_cli.pipeline import render
 from longexpo_cli.recipe import Recipe
 from longexpo_cli.shutter import NAMES, curve
+from longexpo_cli.stages import develop, load
 from longexpo_cli.synth import scenes
 from longexpo_cli.synth.burst import write_frames
 from longexpo_cli.synth.ground_truth import masks, true_to_frame
@@ -43,7 +47,8 @@ NIGHT = 0.1  # of the light of day
 LAMP = 0.5  # light, of sensor white
 SPEEDS = (4.0, 12.0, 30.0)  # px a frame
 BLOCK = 8  # px
-HALF_SIGMA = 0.8  # px: as soft as half-resolution pixels
+AROUND = 8  # half-resolution px around a lamp in which its peak is sought
+FINER = 8  # steps between pixels, for the peak of a lamp in a frame
 MAX_COVERED = 0.4  # of the frames
 
 
@@ -89,33 +94,69 @@ def night(frames: int, radius_px: float, speeds: tuple[float, ...], shake_px: fl
     return dataclasses.replace(world, backdrop=ground, movers=tuple(lamps))
 
 
-def line_of(world: World, lamp: int, light: Picture, bright: Picture) -> Array64:
-    """Return the light along the middle of a lamp's line over the brightest that passed there."""
+def line_of(world: World, lamp: int, light: Picture) -> Array64:
+    """Return the light along the middle of a lamp's line, of a render or of the truth."""
     path, times = world.movers[lamp].path, np.linspace(world.times_s[0], world.times_s[-1], 2000)
     at = path.position(times)
     keep = ((at > 8) & (at < np.array(SIZE[::-1]) - 8)).all(axis=1)
     at = at[keep][20:-20].astype(np.float32)
+    green = np.ascontiguousarray(light[..., 1])
+    across = np.array([-np.sin(path.heading), np.cos(path.heading)], np.float32)
+    samples = []
+    for offset in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        x, y = (at + np.float32(offset) * across).T[:, None]
+        samples.append(cv2.remap(green, x, y, cv2.INTER_LINEAR)[0])
+    return np.asarray(np.max(samples, axis=0), np.float64)
 
-    def seen(picture: Picture) -> Array64:
-        halved = cv2.GaussianBlur(np.ascontiguousarray(picture[..., 1]), (0, 0), HALF_SIGMA)
-        across = np.array([-np.sin(path.heading), np.cos(path.heading)], np.float32)
-        samples = []
-        for offset in (-1.0, -0.5, 0.0, 0.5, 1.0):
-            x, y = (at + np.float32(offset) * across).T[:, None]
-            samples.append(cv2.remap(halved, x, y, cv2.INTER_LINEAR)[0])
-        return np.asarray(np.max(samples, axis=0), np.float64)
 
-    return seen(light) / seen(bright)
+def between_pixels(light: Array64) -> float:
+    """Return the peak of light H W between its pixels, by Catmull-Rom."""
+    found = []
+    for v in np.arange(FINER) / FINER:
+        for u in np.arange(FINER) / FINER:
+            down, across = (
+                np.array(
+                    [
+                        -0.5 * t**3 + t**2 - 0.5 * t,
+                        1.5 * t**3 - 2.5 * t**2 + 1,
+                        -1.5 * t**3 + 2 * t**2 + 0.5 * t,
+                        0.5 * t**3 - 0.5 * t**2,
+                    ]
+                )
+                for t in (v, u)
+            )
+            found.append(cv2.sepFilter2D(light, -1, across, down)[2:-2, 2:-2].max())
+    return float(max(found))
+
+
+def peak_in_frames(world: World, lamp: int, folder: Path, device: Device) -> float:
+    """Return the mean light of a lamp's peak, between pixels, in frames at half resolution."""
+    peaks = []
+    burst = load.load(folder, load.Params())
+    for shot, t in zip(burst.shots, world.times_s, strict=True):
+        centre = project(world.pose(t), world.movers[lamp].path.position(t)[None])[0]
+        x, y = np.rint((centre + 0.5) / 2 - 0.5).astype(int)
+        half = develop.develop(device, develop.read(shot), develop.Params()).light
+        around = cast(DeviceArray, half).get()[max(y - AROUND, 0) :, max(x - AROUND, 0) :, 1]
+        around = around[: 2 * AROUND + 1, : 2 * AROUND + 1].astype(np.float64)
+        if around.shape == (2 * AROUND + 1, 2 * AROUND + 1):
+            peaks.append(between_pixels(around))
+    return float(np.mean(peaks))
 
 
 def lights(
     folder: Path, device: Device, frames: int, radius_px: float, speeds: tuple[float, ...]
-) -> list[Array64]:
-    """Return `line_of` for each lamp of a night."""
+) -> list[tuple[Array64, float]]:
+    """Return, of each lamp of a night, its line over the truth's, and its mean over its peak in frames."""
     world = night(frames, radius_px, speeds, shake_px=0.0 if frames == STARS else 3.0)
     light = rendered(world, folder, device, {("blur", "accumulate"): "lights"})
     _, bright = light_range(world, world.times_s[0], world.times_s[-1], 40 * frames, supersample=2)
-    return [line_of(world, lamp, light, bright) for lamp in range(len(speeds))]
+    found = []
+    for lamp in range(len(speeds)):
+        line = line_of(world, lamp, light)
+        of_frames = float(line.mean()) / peak_in_frames(world, lamp, folder, device)
+        found.append((line / line_of(world, lamp, bright), of_frames))
+    return found
 
 
 def person(random: np.random.Generator) -> Layer:
@@ -201,12 +242,13 @@ def main() -> None:
         for name in NAMES:
             db, light = shutter_score(world, folder / "day", device, name)
             print(f"  {name:10} {db:12.2f} {light:12.4f}")
-        print("  lights                       mean   standard deviation    least")
+        print("  lights                       mean   standard deviation    least   of the frames' peak")
         for radius, frames, speeds in ((2.5, FRAMES, SPEEDS), (1.0, STARS, (3.0, 3.5, 4.0))):
             lines = lights(folder / f"night_{frames}", device, frames, radius, speeds)
-            for speed, line in zip(speeds, lines, strict=True):
+            for speed, (line, of_frames) in zip(speeds, lines, strict=True):
                 what = f"{frames} frames, {radius:g} px, {speed:g} px a frame"
-                print(f"  {what:30} {line.mean():5.3f} {line.std() / line.mean():12.3f} {line.min():14.3f}")
+                values = f"{line.mean():5.3f} {line.std() / line.mean():12.3f} {line.min():14.3f}"
+                print(f"  {what:30} {values} {of_frames:12.3f}")
         of_crowd, of_empty, streaked = median(folder / "square", device)
         print(
             f"  median: a crowd leaves {of_crowd:.2f} steps, an empty square has {of_empty:.2f}; "

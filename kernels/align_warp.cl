@@ -8,7 +8,8 @@
    before it is added to p.
 
    Light is interpolated by Catmull-Rom (Keys 1981, a = -1/2), clamped to the range of the four nearest pixels, so
-   that clipped lights have no dark halo. Extremes: fraction 0 -> that pixel, exactly; constant light -> itself.
+   that clipped lights have no dark halo. With most > 0, what is between pixels may be brighter than they, up to most
+   (peaked, in common.cl): small lights keep their peak. Extremes: fraction 0 -> that pixel, exactly; constant light -> itself.
    Pixels without coverage have no weight; light is not multiplied by the coverage.
 
    Coverage is bilinear, times 1 inside the frame falling to 0 one pixel outside; light is 0 where coverage is. */
@@ -53,7 +54,7 @@ inline float4 sample_partial(__global const half *frame, int width, int height, 
 }
 
 __kernel void align_warp(__global const half *frame, __global const float *cells, __global half *out, int width,
-                         int height, int columns, float8 h, float cells_per_px)
+                         int height, int columns, float8 h, float cells_per_px, float most)
 {
     int x = get_global_id(0), y = get_global_id(1);
     if (x >= width || y >= height)
@@ -85,11 +86,16 @@ __kernel void align_warp(__global const half *frame, __global const float *cells
         float16 row_minimum = min(min(r0, r1), min(r2, r3));
         float4 coverage = min(min(row_minimum.s0123, row_minimum.s4567), min(row_minimum.s89ab, row_minimum.scdef));
         all_covered = coverage.w == 1.0f;
-        float4 wx = catmull_rom(part.x), wy = catmull_rom(part.y);
-        float16 column = wy.x * r0 + wy.y * r1 + wy.z * r2 + wy.w * r3;
-        float16 low = min(r1, r2), high = max(r1, r2);
-        light = wx.x * column.s0123 + wx.y * column.s4567 + wx.z * column.s89ab + wx.w * column.scdef;
-        light = clamp(light, min(low.s4567, low.s89ab), max(high.s4567, high.s89ab));
+        if (most > 0.0f) {
+            float16 column = peaked_columns(r0, r1, r2, r3, part.y, most);
+            light = peaked(column.s0123, column.s4567, column.s89ab, column.scdef, part.x, most);
+        } else {
+            float4 wx = catmull_rom(part.x), wy = catmull_rom(part.y);
+            float16 column = wy.x * r0 + wy.y * r1 + wy.z * r2 + wy.w * r3;
+            float16 low = min(r1, r2), high = max(r1, r2);
+            light = wx.x * column.s0123 + wx.y * column.s4567 + wx.z * column.s89ab + wx.w * column.scdef;
+            light = clamp(light, min(low.s4567, low.s89ab), max(high.s4567, high.s89ab));
+        }
     }
     if (!all_covered)
         light = sample_partial(frame, width, height, ix, iy, part);

@@ -8,10 +8,7 @@
    at the pixel then, and c is the shutter's weight of the instant over its largest, peak that of the part's largest.
    Samples without coverage do not count. Channel 4 of extreme is 1 once a sample was seen.
 
-   The brightest is looked for by Catmull-Rom, down columns and then across, clamped to the two pixels in the middle
-   of the four; but above these by up to an eighth of what both outer ones are lower: the peak of a light as small
-   as a pixel is between pixels. Beside an edge nothing is above the pixels: no bright rim. Nothing gets brighter than
-   clip_light that was not. Samples that cannot be brighter than what was seen, those of the darkest, and where one
+   The brightest is looked for between pixels (peaked, in common.cl): nothing gets brighter than clip_light that was not. Samples that cannot be brighter than what was seen, those of the darkest, and where one
    of the 16 pixels is not fully covered, are bilinear. */
 
 #include "paths.cl"
@@ -20,8 +17,6 @@
 #define MIN_COVERAGE 0.15f
 /* A frame of this weight, of 1, counts fully. */
 #define FULL_WEIGHT 0.25f
-/* Catmull-Rom halfway between two equal pixels whose neighbours are 0 is 1 + 1/8 of them. */
-#define PEAK 0.125f
 /* By which the peak may exceed the bilinear sample: 1.156 in each direction, a quarter of a pixel from a point. */
 #define MOST_PEAK 1.35f
 
@@ -31,19 +26,6 @@ inline float4 decoded(float4 g, float k)
     float4 bounded = clamp(g, 0.0f, 1.0f);
     return k == 1.0f ? g : g <= 0.0f ? g * k : bounded / (bounded + (1.0f - bounded) / k);
 }
-
-/* Between b and c at u in 0..1, of four pixels (or columns of four) in a row. */
-#define PEAKED(type, name) \
-    inline type name(type a, type b, type c, type d, float u) \
-    { \
-        float4 weight = catmull_rom(u); \
-        type light = weight.x * a + weight.y * b + weight.z * c + weight.w * d; \
-        type low = fmin(b, c), high = fmax(b, c); \
-        type peak = fmin(high + PEAK * fmax(high - fmax(a, d), 0.0f), fmax(high, 1.0f)); \
-        return clamp(light, low, peak); \
-    }
-PEAKED(float4, peaked)
-PEAKED(float16, peaked_columns)
 
 /* Four pixels in a row from (x, y) on, edges clamped. */
 inline float16 row_of_four(FRAME frame, int width, int height, int x, int y)
@@ -67,8 +49,8 @@ inline float4 peaked_sample(FRAME frame, int width, int height, float2 at)
     float16 r2 = row_of_four(frame, width, height, x, y + 2), r3 = row_of_four(frame, width, height, x, y + 3);
     if (any(fmin(fmin(r0, r1), fmin(r2, r3)).s37bf < 1.0f))
         return sample4(frame, width, height, at.x, at.y);
-    float16 column = peaked_columns(r0, r1, r2, r3, part.y);
-    return peaked(column.s0123, column.s4567, column.s89ab, column.scdef, part.x);
+    float16 column = peaked_columns(r0, r1, r2, r3, part.y, 1.0f);
+    return peaked(column.s0123, column.s4567, column.s89ab, column.scdef, part.x, 1.0f);
 }
 
 /* extreme with the samples of one path. */

@@ -17,6 +17,24 @@ inline float4 catmull_rom(float u)
                     -1.5f * u3 + 2.0f * u2 + 0.5f * u, 0.5f * u3 - 0.5f * u2);
 }
 
+/* Light between the second and the third of four pixels in a row (or columns of four), at u in 0..1, with the peaks
+   of small lights: Catmull-Rom, clamped to the two in the middle, but above these by up to PEAK of what both outer ones
+   are lower, and up to `most` where they are below that. The peak of a light as small as a pixel is between
+   pixels; beside an edge nothing is above the pixels: no bright rim. Equal pixels -> themselves; u 0 -> the second.
+   Halfway between two equal pixels whose neighbours are 0 it is 1 + PEAK of them. */
+#define PEAK 0.125f
+#define PEAKED(type, name) \
+    inline type name(type a, type b, type c, type d, float u, float most) \
+    { \
+        float4 weight = catmull_rom(u); \
+        type light = weight.x * a + weight.y * b + weight.z * c + weight.w * d; \
+        type low = fmin(b, c), high = fmax(b, c); \
+        type peak = fmin(high + PEAK * fmax(high - fmax(a, d), 0.0f), fmax(high, most)); \
+        return clamp(light, low, peak); \
+    }
+PEAKED(float4, peaked)
+PEAKED(float16, peaked_columns)
+
 /* A frame that is sampled between its pixels: FRAME frame. With LONGEXPO_IMAGES it is an image, interpolated by
    the texture unit with positions rounded to 1/256 of a pixel; else a buffer, interpolated here. Either way
    edges are clamped, an integer position gives that pixel, and equal pixels give their value to within a

@@ -2,7 +2,8 @@
 
    S is the sharp exposure, R the residual of the blur on the half grid (composite_residual), slope that of the
    detail on the low grid. R is enlarged by Catmull-Rom (Keys 1981, a = -1/2), clamped to the range of the four
-   nearest pixels so that bright lights have no halo; where some of the 5 x 5 pixels around have no coverage
+   nearest pixels so that bright lights have no halo, or, with most > 0, with the peaks of small lights up to most (peaked,
+   in common.cl); where some of the 5 x 5 pixels around have no coverage
    (channel 4 = 0) it is the bilinear mean of the covered ones, and where none is covered, the result is S. keep and
    slope are bilinear. keep 1 -> S exactly; slope 0, keep 0 -> the blur. */
 
@@ -23,7 +24,7 @@ inline float4 quarter_way(float4 a, float4 b, float4 c, float4 d)
 __kernel void composite_blend(__global const float *sharp, __global const float *residual,
                               __global const float *keep, __global const float *slope, __global float *result,
                               int width, int height, int half_width, int half_height, int low_width,
-                              int low_height, float low_scale)
+                              int low_height, float low_scale, float most)
 {
     int hx = get_global_id(0), hy = get_global_id(1);
     if (hx >= half_width || hy >= half_height)
@@ -54,7 +55,14 @@ __kernel void composite_blend(__global const float *sharp, __global const float 
                 int i = 2 * u, j = 2 * v, p = 2 * u - 1, q = 2 * v - 1;
                 float weight = 0.5625f * k[1][1] + 0.1875f * (k[1][i] + k[j][1]) + 0.0625f * k[j][i];
                 float4 a = r[2][2], b = r[2][2 + p], c = r[2 + q][2], d = r[2 + q][2 + p], blurred;
-                if (coverage > 0.0f) {
+                if (coverage > 0.0f && most > 0.0f) {
+                    float4 line[4];
+                    for (int n = 0; n < 4; n++) {
+                        int m = 2 + q * (n - 1);
+                        line[n] = peaked(r[m][2 - p], r[m][2], r[m][2 + p], r[m][2 + 2 * p], 0.25f, most);
+                    }
+                    blurred = peaked(line[0], line[1], line[2], line[3], 0.25f, most);
+                } else if (coverage > 0.0f) {
                     float4 line[4];
                     for (int n = 0; n < 4; n++) {
                         int m = 2 + q * (n - 1);

@@ -308,9 +308,10 @@ class Renderer:
                 if index not in run:
                     continue
                 if mosaic is None:
-                    half = self.aligned(changing.reference, alignment, index)
+                    half = self.aligned(changing.reference, alignment, index, clip_light)
                 else:
-                    half = self.aligned(develop.develop(device, mosaic, recipe.develop), alignment, index)
+                    half = develop.develop(device, mosaic, recipe.develop)
+                    half = self.aligned(half, alignment, index, clip_light)
                     changing = composite.add(device, changing, half)
                 low = watch("align", develop.low(device, half, recipe.develop), index)
                 streaks = self.streaked(streaks, waiting)
@@ -348,7 +349,8 @@ class Renderer:
             return predict.from_optical_flow(first, second, around)
         return predict.predict(first, second, self.recipe.predict, around)
 
-    def aligned(self, half: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
+    def aligned(self, half: DeviceFrame, alignment: Alignment, index: int, clip_light: float) -> DeviceFrame:
         """Return a frame at half resolution, warped to the reference."""
+        peaks_to = clip_light if self.recipe.blur.keeps_peaks else 0.0
         self.watch("develop", half, index)
-        return self.watch("align", align.warp(self.device, half, alignment, index), index)
+        return self.watch("align", align.warp(self.device, half, alignment, index, peaks_to), index)

@@ -15,11 +15,13 @@ def warp(
     homography: Array64,
     mesh: Array64 | None = None,
     cells_per_px: tuple[float, float] = (0.0, 0.0),
+    peaks_to: float = 0.0,
 ) -> DeviceArray:
     """Return a frame H W 4 half warped by a homography and a mesh (pull maps), both in its own pixels.
 
     homography is 3 x 3; mesh gh gw 2 holds offsets at cell corners, None for no mesh. cells_per_px is the
     number of mesh cells per pixel in x and y. Outside the frame light and coverage are 0.
+    peaks_to is the light up to which the peaks of small lights are found between pixels, 0 for none.
     """
     height, width, _ = frame.shape
     corners = np.zeros((2, 2, 2)) if mesh is None else mesh
@@ -37,6 +39,7 @@ def warp(
         columns=cells.shape[1],
         h=change,
         cells_per_px=cells_per_px[0],
+        most=peaks_to,
     )
     return out
 

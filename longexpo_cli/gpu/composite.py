@@ -211,10 +211,12 @@ def blend(
     keep: DeviceArray,
     slope: DeviceArray,
     low_scale: float,
+    peaks_to: float = 0.0,
 ) -> DeviceArray:
     """Return S keep + (R + slope S)(1 - keep), H W 3 float32.
 
     The residual R h w 4 and keep h w are on the half grid, slope on the low grid of low_scale full pixels.
+    peaks_to is the light up to which the peaks of small lights are found between pixels, 0 for none.
     """
     height, width = sharp.shape[:2]
     half_height, half_width = keep.shape
@@ -235,5 +237,6 @@ def blend(
         low_width=low_width,
         low_height=low_height,
         low_scale=low_scale,
+        most=peaks_to,
     )
     return result

@@ -247,21 +247,25 @@ def _doubted(found: Alignment, lone: float | None) -> Alignment:
     return replace(found, confidence=confidence, note=note)
 
 
-def warp(device: Device, frame: DeviceFrame, alignment: Alignment, index: int) -> DeviceFrame:
+def warp(
+    device: Device, frame: DeviceFrame, alignment: Alignment, index: int, peaks_to: float = 0.0
+) -> DeviceFrame:
     """Return frame index of the burst, H W 4 half of any scale, warped to the reference's grid.
 
     Channel 4 falls to 0 over one pixel at the frame's edge; light beyond it is 0. The identity is exact.
+    peaks_to is the light up to which small lights keep a peak that comes to lie between pixels, 0 for none.
     """
     grid = frame.grid
     offsets = alignment.mesh_of(index)
     homography = grid.homography(alignment.to_frame[index])
     light = cast(DeviceArray, frame.light)
     if offsets is None:
-        return replace(frame, light=gpu.warp(device, light, homography))
+        return replace(frame, light=gpu.warp(device, light, homography, peaks_to=peaks_to))
     height, width = alignment.size_px
     rows, columns, _ = offsets.shape
     cells = (grid.scale * (columns - 1) / width, grid.scale * (rows - 1) / height)
-    return replace(frame, light=gpu.warp(device, light, homography, offsets / grid.scale, cells))
+    mesh = offsets / grid.scale
+    return replace(frame, light=gpu.warp(device, light, homography, mesh, cells, peaks_to))
 
 
 def surrounding_motion(

@@ -85,6 +85,11 @@ class Params:
         return self.accumulate in ("lights", "darkest")
 
     @property
+    def keeps_peaks(self) -> bool:
+        """Whether the brightest counts, which of small lights is between pixels."""
+        return self.accumulate == "lights"
+
+    @property
     def curve(self) -> ShutterCurve:
         """The shutter's curve."""
         return shutter_curve(self.shutter)

@@ -249,7 +249,8 @@ def composite(
         guide_range=EDGE_RANGE * _bright_level(low_guide),
     )
     residual = kernels.subtract_detail(device, blurred, half_guide, detail, half_per_low)
-    light = kernels.blend(device, exposure, residual, keep, detail, blur.low.scale)
+    peaks_to = blur.clip_light if blur.accumulate == "lights" else 0.0
+    light = kernels.blend(device, exposure, residual, keep, detail, blur.low.scale, peaks_to)
     # The darkest that passed says little of the light of the scene: it would be brightened to be one.
     metered = sharp.light[::METERED_STEP, ::METERED_STEP].copy() if blur.accumulate == "darkest" else None
     return Photograph(light.get(), keep.get(), blur.clip_light, sharp.shot, metered)

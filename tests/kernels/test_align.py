@@ -32,8 +32,10 @@ def _run(
     homography: Array64,
     mesh: Array64 | None = None,
     cells: tuple[float, float] = (0.0, 0.0),
+    peaks_to: float = 0.0,
 ) -> Array64:
-    return align.warp(device, device.upload(frame), homography, mesh, cells).get().astype(np.float64)
+    out = align.warp(device, device.upload(frame), homography, mesh, cells, peaks_to)
+    return out.get().astype(np.float64)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -81,6 +83,21 @@ def test_a_clipped_light_has_no_ring(device: Device) -> None:
     assert out[..., :3].max() <= 8
 
 
+@pytest.mark.parametrize("part", [0.0, 0.25, 0.5])
+def test_small_lights_keep_their_peak_up_to_white_and_edges_have_no_rim(device: Device, part: float) -> None:
+    y, x = np.indices((24, 40))
+    lamp = 0.5 * np.exp(-((y - 8 - part) ** 2 + (x - 20 - part) ** 2) / 2)
+    light = np.repeat((0.1 + lamp + 0.4 * (y > 15))[..., None], 3, axis=-1)
+    frame = np.concatenate([light, np.ones((24, 40, 1))], axis=-1).astype(np.float16)
+    inner = np.s_[4:-4, 4:-4, 0]
+    found, dull, bounded = (_run(device, frame, _moved(part, part), peaks_to=m)[inner] for m in (1, 0, 0.3))
+    assert found[4, 16] == pytest.approx(0.6, rel=0.08)  # of Catmull-Rom
+    assert dull[4, 16] < 0.52 or part < 0.5
+    assert found[12:].max() <= 0.5 + 1e-3
+    assert bounded.max() <= max(0.3, float(frame[..., :3].max()))
+    assert found.min() >= 0.1 - 1e-3
+
+
 def test_a_fine_pattern_keeps_more_contrast_than_bilinear(device: Device) -> None:
     x = np.arange(64)
     frame = np.ones((8, 64, 4), np.float16)
@@ -103,19 +120,21 @@ def test_light_without_coverage_never_bleeds_in(device: Device) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scale", [1, 2])
-def test_warp_is_its_twin(device: Device, size: tuple[int, int], scale: int) -> None:
+@pytest.mark.parametrize("peaks_to", [0.0, 0.8])
+def test_warp_is_its_twin(device: Device, size: tuple[int, int], scale: int, peaks_to: float) -> None:
     full = (size[0] * scale - (scale - 1), size[1] * scale)
     grid = Grid.over(*full, scale)
     random = np.random.default_rng(1)
     frame = _frame(*grid.shape)
-    frame[..., 3] = np.where(random.random(grid.shape) < 0.1, random.random(grid.shape), 1)
-    frame[..., 3][random.random(grid.shape) < 0.1] = 0
+    rare = 0.1 if peaks_to == 0 else 0.005  # 16 covered pixels have a peak
+    frame[..., 3] = np.where(random.random(grid.shape) < rare, random.random(grid.shape), 1)
+    frame[..., 3][random.random(grid.shape) < rare] = 0
     homography = np.array([[1.01, 0.02, -0.3], [-0.015, 0.99, 0.7], [1e-4, -2e-4, 1]])
     mesh = random.normal(0, 0.4, (4, 6, 2))
     cells = (scale * 5 / full[1], scale * 3 / full[0])
-    out = _run(device, frame, homography, mesh, cells)
+    out = _run(device, frame, homography, mesh, cells, peaks_to)
     at = twin.positions(grid.shape, homography, mesh, full, scale)
-    truth = twin.warp(frame.astype(np.float64), at)
+    truth = twin.warp(frame.astype(np.float64), at, peaks_to)
     # float32 positions of a few dozen pixels are 4e-6 off; light and coverage change by at most ~1.5 a pixel,
     # light by ten times that where negative weights leave little to divide by.
     is_covered = np.isclose(truth[..., 3], 1)

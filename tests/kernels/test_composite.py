@@ -285,7 +285,13 @@ def test_residual_is_its_twin(device: Device, size: tuple[int, int]) -> None:
 
 
 def blend(
-    device: Device, sharp: Array, residual: Array, keep: Array, slope: Array, low_scale: float
+    device: Device,
+    sharp: Array,
+    residual: Array,
+    keep: Array,
+    slope: Array,
+    low_scale: float,
+    peaks_to: float = 0.0,
 ) -> Array:
     """Run composite.blend."""
     result = composite.blend(
@@ -295,21 +301,24 @@ def blend(
         device.upload(keep),
         device.upload(slope),
         low_scale,
+        peaks_to,
     )
     return np.array(result.get())
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("covered", [0.7, 0.99, 1.0])
-def test_blend_is_its_twin(device: Device, size: tuple[int, int], covered: float) -> None:
+@pytest.mark.parametrize("peaks_to", [0.0, 0.6])
+def test_blend_is_its_twin(device: Device, size: tuple[int, int], covered: float, peaks_to: float) -> None:
     half = Grid.over(*size, 2).shape
     rng = np.random.default_rng(4)
     keep = rng.random(half).astype(np.float32)
     sharp = picture(size, 5)
     slope = rng.random(Grid.over(*size, 6).shape).astype(np.float32)
     residual = random_blur(half, 18, covered)
-    result = blend(device, sharp, residual, keep, slope, 6.0)
-    assert np.abs(result - reference.blend(sharp, residual, keep, slope, 6.0)).max() < 10 * FLOAT32
+    result = blend(device, sharp, residual, keep, slope, 6.0, peaks_to)
+    truth = reference.blend(sharp, residual, keep, slope, 6.0, peaks_to)
+    assert np.abs(result - truth).max() < 10 * FLOAT32
 
 
 def constant_slope(sharp: Array, slope: float) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,8 +24,11 @@ def positions(
     return there if mesh is None else there + mesh_offset(mesh, size_px, (here + 0.5) * scale - 0.5)
 
 
-def warp(frame: Array64, at: Array64) -> Array64:
-    """Sample a frame H W 4 at positions H W 2: Catmull-Rom light, bilinear coverage, both 0 outside."""
+def warp(frame: Array64, at: Array64, peaks_to: float = 0.0) -> Array64:
+    """Sample a frame H W 4 at positions H W 2: Catmull-Rom light, bilinear coverage, both 0 outside.
+
+    With peaks_to > 0, light is `peaked` where all of the 16 pixels are fully covered.
+    """
     height, width, _ = frame.shape
     whole = np.floor(at).astype(int)
     part = at - whole
@@ -44,12 +49,40 @@ def warp(frame: Array64, at: Array64) -> Array64:
     enough = total[..., 3:] > 0.1
     light = np.clip(total[..., :3] / np.where(enough, total[..., 3:], 1), low, high)
     light = np.where(enough, light, (low + high) / 2)
+    if peaks_to > 0:
+        light = np.where(
+            _all_covered(frame, whole)[..., None], _peaked_light(frame, whole, part, peaks_to), light
+        )
     u, v = part[..., 0], part[..., 1]
     coverage = ((1 - u) * nearest[0, ..., 3] + u * nearest[1, ..., 3]) * (1 - v)
     coverage += ((1 - u) * nearest[2, ..., 3] + u * nearest[3, ..., 3]) * v
     inside = np.clip(np.minimum(at + 1, (width, height) - at), 0, 1).prod(-1)
     coverage *= inside
     return np.where(coverage[..., None] > 0, np.concatenate([light, coverage[..., None]], -1), 0)
+
+
+def _all_covered(frame: Array64, whole: npt.NDArray[np.int_]) -> npt.NDArray[np.bool_]:
+    x, y = whole[..., 0], whole[..., 1]
+    inside = (x >= 1) & (y >= 1) & (x + 2 < frame.shape[1]) & (y + 2 < frame.shape[0])
+    pixels = [_pixel(frame, x + i, y + j)[..., 3] for j in range(-1, 3) for i in range(-1, 3)]
+    return np.asarray(inside & (np.min(pixels, axis=0) == 1), np.bool_)
+
+
+def _peaked_light(frame: Array64, whole: npt.NDArray[np.int_], part: Array64, most: float) -> Array64:
+    x, y = whole[..., 0], whole[..., 1]
+    u, v = part[..., :1], part[..., 1:]
+    columns = [[_pixel(frame, x + i, y + j)[..., :3] for j in range(-1, 3)] for i in range(-1, 3)]
+    return peaked([peaked(column, v, most) for column in columns], u, most)
+
+
+def peaked(four: Sequence[Array64], u: Array64, most: float) -> Array64:
+    """Return light between the inner two of four, above them by up to an eighth."""
+    a, b, c, d = four
+    weights = np.moveaxis(catmull_rom(u), -1, 0)
+    light = sum(weight * pixel for weight, pixel in zip(weights, four, strict=True))
+    low, high = np.minimum(b, c), np.maximum(b, c)
+    above = np.minimum(high + np.maximum(high - np.maximum(a, d), 0) / 8, np.maximum(high, most))
+    return np.asarray(np.clip(light, low, above), np.float64)
 
 
 def _pixel(frame: Array64, x: npt.NDArray[np.int_], y: npt.NDArray[np.int_]) -> Array64:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from longexpo_cli.arrays import Array, Array64, Flags, Indices
-from tests.reference.align import catmull_rom
+from tests.reference.align import peaked
 
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
@@ -340,16 +338,6 @@ def resolve(total: Array, clip_light: float, k: float, time_weight: float) -> Ar
     return np.where(covered, light, 0.0)
 
 
-def peaked(four: Sequence[Array64], u: Array64) -> Array64:
-    """Return Catmull-Rom between the inner two, above them by an eighth of what both outer ones are lower."""
-    a, b, c, d = four
-    weights = np.moveaxis(catmull_rom(u), -1, 0)
-    light = sum(weight * pixel for weight, pixel in zip(weights, four, strict=True))
-    low, high = np.minimum(b, c), np.maximum(b, c)
-    above = np.minimum(high + np.maximum(high - np.maximum(a, d), 0) / 8, np.maximum(high, 1))
-    return np.asarray(np.clip(light, low, above), np.float64)
-
-
 def peaked_sample(frame: Array64, x: Array64, y: Array64) -> Array64:
     """Return a frame H W 4 at places, as kernels/blur_extremes.cl interpolates it."""
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
@@ -360,7 +348,7 @@ def peaked_sample(frame: Array64, x: Array64, y: Array64) -> Array64:
         for i in range(-1, 3)
     ]
     least = np.min(pixels, axis=(0, 1))[..., 3:]
-    light = peaked([peaked(column, v) for column in pixels], u)
+    light = peaked([peaked(column, v, 1.0) for column in pixels], u, 1.0)
     return np.where(least < 1, bilinear(frame, x, y), light)
 
 

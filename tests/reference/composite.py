@@ -6,6 +6,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array, Array64
 from tests.reference import develop
+from tests.reference.align import peaked
 from tests.reference.blur import bilinear, coarse_positions
 
 MIN_RANGE_WEIGHT = 0.02
@@ -199,14 +200,28 @@ def cubic(picture: Array, x: Array64, y: Array64) -> Array64:
     return np.clip(total, nearest.min(axis=0), nearest.max(axis=0))
 
 
+def peaked_samples(picture: Array, x: Array64, y: Array64, most: float) -> Array64:
+    """Return samples of H W C at x, y, edges repeated, with the peaks of small lights up to `most`."""
+    height, width = picture.shape[:2]
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+
+    def at(j: int, i: int) -> Array64:
+        rows, columns = np.clip(top + j, 0, height - 1), np.clip(left + i, 0, width - 1)
+        return picture[rows, columns].astype(np.float64)
+
+    u, v = (x - left)[..., None], (y - top)[..., None]
+    return peaked([peaked([at(j, i) for i in range(-1, 3)], u, most) for j in range(-1, 3)], v, most)
+
+
 def blend(
     sharp: Array,
     residual: Array,
     keep: Array,
     slope: Array,
     low_scale: float,
+    peaks_to: float = 0.0,
 ) -> Array64:
-    """Return S keep + (R + slope S)(1 - keep), where the blur has coverage."""
+    """Return S keep + (R + slope S)(1 - keep), where the blur has coverage; with peaks_to, R is `peaked`."""
     x, y = coarse_positions(sharp.shape, 2)
     low_x, low_y = coarse_positions(sharp.shape, low_scale)
     k = np.clip(bilinear(keep[..., None], x, y), 0, 1)
@@ -217,5 +232,6 @@ def blend(
     rows, columns = np.indices(sharp.shape[:2]) // 2
     is_inner = windows(covered, 2).min(axis=0)[rows, columns] > 0
     edge = sample[..., :3] / np.where(coverage > 0, coverage, 1)
-    light = np.where(is_inner, cubic(residual[..., :3], x, y), edge)
+    inner = peaked_samples(residual[..., :3], x, y, peaks_to) if peaks_to else cubic(residual[..., :3], x, y)
+    light = np.where(is_inner, inner, edge)
     return sharp + (1 - k) * np.where(is_inner, 1, coverage) * (light + a * sharp - sharp)
