@@ -259,13 +259,19 @@ def pack(device: Device, frame: DeviceArray, packed: DeviceArray, plane: int, bl
 
 
 def median(
-    device: Device, packed: DeviceArray, frames: int, near: float, clip_light: float, black: float
+    device: Device,
+    packed: DeviceArray,
+    frames: int,
+    near: float,
+    clip_light: float,
+    black: float,
+    feather_px: float = 0.0,
 ) -> tuple[DeviceArray, DeviceArray]:
     """Return the light H W 4 float32 that most of the first frames of packed N H W show, and where they do.
 
-    It is the mean of those within near steps, of 1023, of the median; black is that of `pack`. Channel 4 is
-    the part of the frames that cover a pixel. The second, H W uint8, is 1 where half of these or more show
-    about that light, else 0.
+    It is the mean of those within near steps, of 1023, of the median; black is that of `pack`. Frames fade
+    over feather_px where they end inside the picture. Channel 4 is the part of the frames that cover a pixel.
+    The second, H W uint8, is 1 where half of these or more show about that light, else 0.
     """
     height, width = packed.shape[1:]
     light = BLURRED.allocate(device, height, width)
@@ -282,5 +288,6 @@ def median(
         near=near,
         clip_light=clip_light,
         black=black,
+        feather=feather_px,
     )
     return light, agree

@@ -116,7 +116,7 @@ def encode(device: Device, frame: DeviceFrame, clip_light: float, params: Params
     soft_gamma = 1 nothing is clamped. Light is multiplied by the confidence (channel 4), which falls towards
     the frame's border and is 0 outside.
     """
-    feather_px = FEATHER * frame.grid.diagonal
+    feather_px = FEATHER * frame.grid.diagonal if params.follows_motion else 0.0  # a median fades by itself
     soft_gamma = params.soft_gamma if params.follows_motion else 1.0
     light = kernels.encode(device, cast(DeviceArray, frame.light), clip_light, soft_gamma, feather_px)
     return replace(frame, light=light)
@@ -219,7 +219,8 @@ def _median(device: Device, total: BlurAccumulator) -> tuple[DeviceArray, float]
     step = np.sqrt(slope.max() / total.clip_light / (1 + black)) / 2 * kernels.PACKED_STEPS
     near = max(NEAR_MEDIAN * float(step), MIN_NEAR_STEPS)
     packed = cast(DeviceArray, total.packed)
-    light, agree = kernels.median(device, packed, len(total.kept), near, total.clip_light, black)
+    feather_px = FEATHER * total.grid.diagonal
+    light, agree = kernels.median(device, packed, len(total.kept), near, total.clip_light, black, feather_px)
     return light, 1.0 - float(agree.get().mean())
 
 

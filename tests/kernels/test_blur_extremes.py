@@ -163,6 +163,46 @@ def test_packing_and_medians_are_their_twins(device: Device, size: tuple[int, in
     assert frames != 5 or agreed.size < 100 or 0.02 < agreed.mean() < 0.98  # both answers are tried
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("feather", [1.0, 7.0, 30.0])
+def test_medians_of_frames_that_end_inside_the_picture_are_their_twins(
+    device: Device, size: tuple[int, int], feather: float
+) -> None:
+    packed, rng = blur.packed_frames(device, *size), np.random.default_rng(8)
+    rows, columns = np.indices(size)
+    for plane in range(7):
+        picture = frame(size, plane)
+        slope, start = rng.uniform(-0.4, 0.4), rng.uniform(0, 0.6) * size[plane % 2]
+        along, across = (rows, columns) if plane % 2 == 0 else (columns, rows)
+        picture[..., 3] = along >= start + slope * across
+        blur.pack(device, device.upload(picture), packed, plane, 0.02)
+    light, agree = blur.median(device, packed, 7, 100.0, 1.7, 0.02, feather)
+    truth, agreed = reference.median(packed.get()[:7], 100.0, 1.7, 0.02, feather)
+    error = np.abs(light.get() - truth).max(axis=-1)
+    assert (error > 10 * FLOAT32).mean() < 0.002  # what is near the median is in or out
+    assert (agree.get() != agreed).mean() < 0.002
+
+
+def test_no_step_is_where_frames_end(device: Device) -> None:
+    size, frames, end = (5, 240), 9, 120
+    x = np.arange(size[1])
+    found = []
+    for feather in (0.0, 40.0):
+        packed = blur.packed_frames(device, *size)
+        for plane in range(frames):
+            light = np.ones((*size, 4), np.float16)
+            light[..., :3] = (0.3 + 0.05 * plane + 0.1 * np.sin(x / 40 + plane))[:, None]
+            light[..., 3] = (x < end) | (plane % 3 > 0)
+            blur.pack(device, device.upload(light), packed, plane, 0.02)
+        result, _ = blur.median(device, packed, frames, 4.0, 1.0, 0.02, feather)
+        found.append(result.get()[2, :, 0])
+    steps = [np.abs(np.diff(row)) for row in found]
+    assert steps[0][end - 1] > 0.015
+    assert steps[1].max() < 0.01
+    whole = np.abs(x - end) > 41
+    assert np.array_equal(found[0][whole], found[1][whole])
+
+
 def test_what_covers_less_than_half_of_the_frames_leaves_nothing(device: Device) -> None:
     ground, size = np.array([0.2, 0.3, 0.1]), (6, 40)
     packed, rng = blur.packed_frames(device, *size), np.random.default_rng(5)

@@ -427,19 +427,35 @@ def pack(frame: Array, black: float) -> npt.NDArray[np.uint32]:
     return np.where(covered, 1 << 30 | red << 20 | green << 10 | blue, 0).astype(np.uint32)
 
 
-def median(packed: Array, near: float, clip_light: float, black: float) -> tuple[Array64, Flags]:
+def middle_of(values: Array64, weights: Array64) -> Array64:
+    """Return the mean of values N ... over half a weight of 1 on either side of the middle of all weights."""
+    order = np.argsort(values, axis=0, kind="stable")
+    values, weights = np.take_along_axis(values, order, 0), np.take_along_axis(weights, order, 0)
+    after, all_of_it = np.cumsum(weights, axis=0), weights.sum(axis=0)
+    part = np.minimum(after, all_of_it / 2 + 0.5) - np.maximum(after - weights, all_of_it / 2 - 0.5)
+    part = np.where(weights > 0, np.maximum(part, 0), 0)
+    total = part.sum(axis=0)
+    return np.asarray((part * values).sum(axis=0) / np.where(total > 0, total, 1), np.float64)
+
+
+def median(
+    packed: Array, near: float, clip_light: float, black: float, feather: float = 0.0
+) -> tuple[Array64, Flags]:
     """Return the light H W 4 that most of the packed frames N H W show, and where half are like it."""
     steps = np.stack([packed >> 20 & 1023, packed >> 10 & 1023, packed & 1023], axis=-1).astype(np.float64)
     covered = packed > 0
-    values = np.where(covered[..., None], steps, np.nan)
     some = np.asarray(covered.any(axis=0))[..., None]
-    middle = np.nanmedian(np.where(some, values, 0.0), axis=0)
+    weights = covered.astype(np.float64)
+    if feather >= 1:
+        weights = np.stack([confidence(frame.astype(np.float64), feather) for frame in covered])
+        weights = np.rint(1024 * weights) / 1024
+    middle = middle_of(steps, np.repeat(weights[..., None], 3, axis=-1))
     apart = np.abs(steps - middle).max(axis=-1)
-    is_near = covered & (apart <= near)
-    agree = 2 * (covered & (apart <= 3 * near)).sum(axis=0) >= covered.sum(axis=0)
+    is_near = weights * (apart <= near)
+    agree = 2 * (weights * (apart <= 3 * near)).sum(axis=0) >= weights.sum(axis=0)
     light = (1 + black) * (steps / 1023) ** 2 - black
     total = is_near.sum(axis=0)[..., None]
-    mean = (light * is_near[..., None]).sum(axis=0) / np.maximum(total, 1)
+    mean = (light * is_near[..., None]).sum(axis=0) / np.where(total > 0, total, 1)
     mean = np.where(total > 0, mean, (1 + black) * (middle / 1023) ** 2 - black)
-    result = np.concatenate([clip_light * mean, covered.mean(axis=0)[..., None]], axis=-1)
+    result = np.concatenate([clip_light * mean, weights.mean(axis=0)[..., None]], axis=-1)
     return np.where(some, result, 0.0), agree
