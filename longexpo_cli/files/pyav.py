@@ -49,6 +49,14 @@ def is_installed() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
+def _lenient(version: str) -> dict[str, str]:
+    """Return the arguments with which a version of PyAV opens a file whose tags are not UTF-8.
+
+    From 19.0 on it takes any bytes, and there is no such argument.
+    """
+    return {"metadata_errors": "replace"} if int(version.partition(".")[0]) < 19 else {}
+
+
 class PyAvDecoder:
     """A video that is open in PyAV; fields other than "" make one frame of each pair of fields."""
 
@@ -58,7 +66,7 @@ class PyAvDecoder:
 
         self._file = file
         try:
-            self._container: Any = av.open(file, "r", metadata_errors="replace")
+            self._container: Any = av.open(file, "r", **_lenient(av.__version__))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise UnsupportedVideoError(f"is not a readable video ({_reason(error)})") from error
         try:
@@ -208,13 +216,14 @@ def _planes(frame: Any) -> tuple[Array, ...]:
 
 
 def _orientation(frame: Any) -> int:
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d = struct.unpack("<5i", bytes(data)[:20])
-            unit = max(abs(a), abs(b), abs(c), abs(d), 1)
-            turned = (round(a / unit), round(b / unit), round(c / unit), round(d / unit))
-            return _ORIENTATIONS.get(turned, 1)
-    return 1
+    try:
+        data = bytes(frame.side_data["DISPLAYMATRIX"])
+    except KeyError:
+        return 1
+    a, b, _, c, d = struct.unpack("<5i", data[:20])
+    unit = max(abs(a), abs(b), abs(c), abs(d), 1)
+    turned = (round(a / unit), round(b / unit), round(c / unit), round(d / unit))
+    return _ORIENTATIONS.get(turned, 1)
 
 
 def _facts(stream: Any, frame: Any) -> tuple[StreamFacts, str, bool]:
