@@ -292,7 +292,7 @@ class Renderer:
         watch.on_loop("merge", len(merged))
         watch.on_loop("blur", len(pairs))
         merging = merge.begin(device, reference_mosaic, recipe.develop.highlights)
-        watch("merge", merging, selection.reference)
+        merging = watch("merge", merging, selection.reference)
         blurring = blur.begin(device, burst.shots[run[0]], low_grid, clip_light, recipe.blur, selection.pairs)
         half = develop.develop(device, reference_mosaic, recipe.develop)
         changing = composite.begin(device, half, reference_mosaic, low_grid)
@@ -303,8 +303,7 @@ class Renderer:
         with ThreadPoolExecutor(max_workers=1) as estimator:
             for index, mosaic in frames.in_time_order(burst, [*run, *merged], selection.reference):
                 if index in merged and mosaic is not None:
-                    merging = merge.add(device, merging, mosaic, alignment, index)
-                    watch("merge", merging, index)
+                    merging = watch("merge", merge.add(device, merging, mosaic, alignment, index), index)
                 if index not in run:
                     continue
                 if mosaic is None:
