@@ -202,7 +202,9 @@ class Renderer:
         exposed = self.expose(burst, decoded.pop(), alignment, selection, found, merged, longer)
         blurred, changed, sums, predictor, rendered_percent = exposed
         del exposed
-        ends = select.trail(selection, rendered_percent, blurred.low.diagonal, blurred.disputed)
+        ends = select.trail(
+            selection, rendered_percent, blurred.low.diagonal, blurred.disputed, blurred.unfollowed
+        )
         trail = watch("select", ends)
         if said.strict and trail.note:
             raise StrictError(f"{burst.source}: {trail.note}; no picture is written, as --strict was given")

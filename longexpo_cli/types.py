@@ -423,13 +423,14 @@ class Trail:
     """The length of the trail in percent of the diagonal: asked for, chosen by the run, and rendered.
 
     rendered_percent is measured on the lines that were rendered. note says what is not as asked for, ""
-    when nothing is.
+    when nothing is. unfollowed_percent is MotionBlur.unfollowed in percent of the picture; None: not known.
     """
 
     asked_percent: float
     chosen_percent: float
     rendered_percent: float
     note: str
+    unfollowed_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +456,8 @@ class MotionField:
     is an end_weight H W, it is the first frame's at the interval's end, and weights change linearly to it.
     source names the estimator. surroundings_px H W float32 is how far the surroundings of a held subject
     move, in low pixels, where nothing that the frames show opposes it, 0 elsewhere; None: not known.
+    unfollowed H W says where one frame shows a thing that the other does not, and no line leads to it; None:
+    not known.
     """
 
     displacement: Array32
@@ -464,6 +467,7 @@ class MotionField:
     bend: Array32 | None = None
     end_weight: Array32 | None = None
     surroundings_px: Array32 | None = None
+    unfollowed: Flags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +502,8 @@ class BlurAccumulator:
     N H W uint32 the frames of a median; kept has the numbers of these in the run. Where they are not asked
     for they are None.
     surroundings_px H W float32 is the sum of the pairs' MotionField.surroundings_px, None if none has any.
+    unfollowed H W float32 counts the pairs of which MotionField.unfollowed is set, None if none says;
+    most_unfollowed is the largest part of the picture of any.
     """
 
     light: OnDevice
@@ -519,6 +525,8 @@ class BlurAccumulator:
     packed: OnDevice | None = None
     kept: tuple[int, ...] = ()
     surroundings_px: Array32 | None = None
+    unfollowed: Array32 | None = None
+    most_unfollowed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,6 +540,8 @@ class MotionBlur:
     surroundings_px H W float32 is how far the surroundings of a held subject move in all pairs together, in
     low pixels, where nothing opposes it (MotionField); None: not known. disputed is the part of the picture,
     0..1, in which most frames show nothing in common: a median shows something that passed there.
+    unfollowed is the part of the picture, 0..1, in which the pair that is worst shows things as two copies,
+    as no motion leads from one to the other; None: not known.
     """
 
     light: OnDevice
@@ -545,6 +555,7 @@ class MotionBlur:
     accumulate: str = "mean"
     surroundings_px: Array32 | None = None
     disputed: float = 0.0
+    unfollowed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,7 @@ def _trail(selection: Selection, trail: Trail) -> dict[str, Any]:
         "target_percent": number(selection.target_percent),
         "reached_percent": number(selection.reached_percent),
         "rendered_percent": number(trail.rendered_percent),
+        "unfollowed_percent": trail.unfollowed_percent,
         "met": not trail.note,
     }
 

@@ -33,8 +33,10 @@ from longexpo_cli.types import (
     Array64,
     BlurAccumulator,
     DeviceFrame,
+    Flags,
     FramePair,
     MotionBlur,
+    MotionField,
     Pair,
     PairMotion,
     Shot,
@@ -52,6 +54,8 @@ STILL_STEP = 4  # half-resolution px between the pixels by which that is measure
 MIN_STILL_PIXELS = 400  # by which it can be
 NEAR_MEDIAN = 3.0  # standard deviations: frames farther from the median show something else
 MIN_NEAR_STEPS = 2.0  # of the 1023 of a value that is kept for the median: rounding
+SELDOM = 0.5  # of the pairs: what changes more often leaves many copies, which are not seen as copies
+SELDOM_PAIRS = 2  # that a thing's place in one frame may belong to
 MIN_BLACK = 1 / 64  # of clip_light: frames for the median are kept from minus this light on
 
 
@@ -199,6 +203,7 @@ def finish(device: Device, total: BlurAccumulator) -> MotionBlur:
         accumulate=total.accumulate,
         surroundings_px=total.surroundings_px,
         disputed=disputed,
+        unfollowed=_unfollowed(total),
     )
 
 
@@ -274,6 +279,8 @@ def _integrate_pending(
         light=light,
         motion_px=motion_px,
         surroundings_px=_surroundings_px(total.surroundings_px, pending.motion),
+        unfollowed=_with_unfollowed(total.unfollowed, pending.motion.field),
+        most_unfollowed=max(total.most_unfollowed, _share(pending.motion.field.unfollowed)),
         pairs=total.pairs + 1,
         time_weight=total.time_weight + weights.light,
         elapsed=total.elapsed + pair.time_weight,
@@ -398,3 +405,28 @@ def _surroundings_px(total: Array32 | None, motion: PairMotion) -> Array32 | Non
         return total
     part = found * np.float32(motion.pair.stop - motion.pair.start)
     return part if total is None else total + part
+
+
+def _with_unfollowed(total: Array32 | None, field: MotionField) -> Array32 | None:
+    """Return how many pairs H W say that a pixel was not followed, with one more."""
+    if field.unfollowed is None:
+        return total
+    return field.unfollowed.astype(np.float32) if total is None else total + field.unfollowed
+
+
+def _share(flags: Flags | None) -> float:
+    """Return the part of the picture that flags H W, or None, are set on."""
+    return 0.0 if flags is None else float(flags.mean())
+
+
+def _unfollowed(total: BlurAccumulator) -> float | None:
+    """Return MotionBlur.unfollowed.
+
+    A place that changes from most frames to the next, as fire, a crowd or surf does, has light of so many of
+    them that no copy is seen: it counts by the part of what is not followed that is elsewhere.
+    """
+    count = total.unfollowed
+    if count is None or not count.any():
+        return None if count is None else 0.0
+    seldom = count <= max(SELDOM_PAIRS, SELDOM * total.pairs)
+    return total.most_unfollowed * float(count[seldom].sum() / count.sum())

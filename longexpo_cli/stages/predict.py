@@ -23,6 +23,7 @@ from longexpo_cli.vision.frame_pair import covered_by_both, fill_from_other, whi
 from longexpo_cli.vision.motion_network import refine
 from longexpo_cli.vision.optical_flow import magnitude
 from longexpo_cli.vision.patch_matching import patch_matches
+from longexpo_cli.vision.unfollowed import unfollowed
 
 MIN_MOTION_PX = 0.15  # low px; shorter lines are within the flow's error and are set to 0
 MAX_HIGHLIGHT = 4.0  # small lights may exceed the white level by this factor in the grey pictures
@@ -71,14 +72,25 @@ def predict(
 
     Frame 0's light at time t is read at p + t delta[0], frame 1's at p + (1 - t) delta[1]. around is how the
     surroundings of a held subject move: no evidence does not mean that they stand still, so they move like
-    that where both explain the frames. source names the predictor. Raises WeightsError if the network's file
+    that where both explain the frames. source names the predictor, unfollowed H W says where no line leads
+    from a thing's place in one frame to that in the other. Raises WeightsError if the network's file
     is missing or has another checksum. doi:10.1145/3592124
     """
     lines, unseen = _from_optical_flow(first, second, around)
     if params.predictor == "dis":
-        return lines
+        return _judged(first, second, lines)
     refined = refine(first, second, lines, MIN_MOTION_PX)
-    return refined if around is None else _restored(refined, lines, unseen)
+    return _judged(first, second, refined if around is None else _restored(refined, lines, unseen))
+
+
+def _judged(first: Frame, second: Frame, field: MotionField) -> MotionField:
+    """Return a motion that says where it leads from no thing to the same."""
+    one, two = _grey_pair(first, second)
+    left = np.minimum(optical_flow.residual(one, two), optical_flow.residual(one, two, field.displacement[1]))
+    noise, covered = _noise_level(left), covered_by_both(first, second)
+    colours = _colour_pair(first, second)
+    found = unfollowed(*colours, field.displacement, field.blend_weight, covered, noise)
+    return replace(field, unfollowed=found)
 
 
 def still(frame: Frame) -> MotionField:
@@ -214,6 +226,19 @@ def _grey_pair(first: Frame, second: Frame) -> tuple[Array8, Array8]:
     pair = np.stack([fill_from_other(one, two, first.coverage), fill_from_other(two, one, second.coverage)])
     white = min(float(pair.max()), MAX_HIGHLIGHT * white_level(pair))
     grey = np.rint(255 * np.sqrt(np.clip(pair / max(white, 1e-6), 0, 1))).astype(np.uint8)
+    return grey[0], grey[1]
+
+
+def _colour_pair(first: Frame, second: Frame) -> tuple[Array32, Array32]:
+    """Return the square roots of both frames' colours, H W 3 in grey levels of one scale; gaps are filled."""
+    pair = np.stack(
+        [
+            fill_from_other(first.light, second.light, first.coverage),
+            fill_from_other(second.light, first.light, second.coverage),
+        ]
+    )
+    white = white_level(pair @ LUMINANCE.astype(np.float32))
+    grey = np.asarray(255 * np.sqrt(np.clip(pair / max(white, 1e-6), 0, 1)), np.float32)
     return grey[0], grey[1]
 
 

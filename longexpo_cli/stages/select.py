@@ -34,6 +34,7 @@ MIN_LIFETIME = 0.5  # part of the run that a track must be seen in to count
 MAX_MISS = 0.5  # of the length chosen,
 MAX_MISS_PX = 1.0  # or this many low pixels, if more
 MAX_DISPUTED = 0.03  # of the picture: edges and noise of still pictures leave up to 0.02
+MAX_UNFOLLOWED = 0.007  # of the picture: water leaves up to 0.002, rims of small things 0.006
 # Usual intervals; in a longer one what moves is lost, and its two frames would outweigh all others.
 MAX_PAUSE = 4.0
 GAPLESS_PX = 1.0  # low pixels: two samples of a trail this near to each other leave no gap between them
@@ -150,11 +151,18 @@ def rendered_percent(motion: MotionField, pair: Pair, mode: Mode) -> float:
     return max(typical * part * to_percent, min(pair.trail_percent, GAPLESS_PX * part * to_percent))
 
 
-def trail(selection: Selection, rendered: float, low_diagonal_px: float, disputed: float = 0.0) -> Trail:
+def trail(
+    selection: Selection,
+    rendered: float,
+    low_diagonal_px: float,
+    disputed: float = 0.0,
+    unfollowed: float | None = None,
+) -> Trail:
     """Return the trail asked for, chosen and rendered (percent of the diagonal), and a note if it is unmet.
 
     The trail of every frame (100 %) is never unmet. low_diagonal_px is the diagonal of the motion fields.
-    disputed is the part of a median's picture in which most frames show nothing in common (MotionBlur).
+    disputed is the part of a median's picture in which most frames show nothing in common (MotionBlur), and
+    unfollowed that in which things show as copies.
     """
     asked, chosen = selection.target_percent, selection.reached_percent
     lines = [selection.note] if asked < WHOLE_BURST and selection.note else []
@@ -168,7 +176,13 @@ def trail(selection: Selection, rendered: float, low_diagonal_px: float, dispute
             f"in {100 * disputed:.0f} % of the picture something passes most of the time, so that the median "
             "shows pieces of it; take more frames over a longer time"
         )
-    return Trail(asked, chosen, rendered, "; ".join(lines))
+    if unfollowed is not None and unfollowed > MAX_UNFOLLOWED:
+        lines.append(
+            f"on {100 * unfollowed:.1f} % of the picture what changes from frame to frame could not be "
+            "followed and leaves no trail, so that a thing shows as copies of it; take frames more often"
+        )
+    percent = None if unfollowed is None else 100 * unfollowed
+    return Trail(asked, chosen, rendered, "; ".join(lines), percent)
 
 
 class _Lengths(Protocol):

@@ -50,6 +50,7 @@ def test_how_it_was_made(document: dict[str, Any]) -> None:
         "target_percent": 30.0,
         "reached_percent": None,
         "rendered_percent": 2.5,
+        "unfollowed_percent": None,
         "met": False,
     }
 

@@ -257,3 +257,15 @@ def test_how_far_surroundings_move_is_added_up_over_the_parts_that_are_rendered(
     assert blurred.surroundings_px is not None
     assert (blurred.surroundings_px == 1.5 * known).all()
     assert render(device, frames, [moved(10)] * 2, pairs, blur.Params())[0].surroundings_px is None
+
+
+def test_what_is_not_followed_counts_unless_it_changes_most_of_the_time(device: Device) -> None:
+    frames = [light_at(x, 12.0) for x in (110.0,) * 8]
+    pairs = [Pair(n, n + 1, 0.0, 1.0, 1.0) for n in range(7)]
+    thing, fire = np.zeros(LOW.shape, np.bool_), np.zeros(LOW.shape, np.bool_)
+    thing[2:4], fire[:6] = True, True
+    for flags, count, share in ((thing, 2, thing.mean()), (fire, 7, 0.0), (fire, 0, 0.0)):
+        motions = [replace(moved(0), unfollowed=flags & (n < count)) for n in range(7)]
+        blurred, _ = render(device, frames, motions, pairs, blur.Params())
+        assert blurred.unfollowed == pytest.approx(share)
+    assert render(device, frames, [moved(0)] * 7, pairs, blur.Params())[0].unfollowed is None

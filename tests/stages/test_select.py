@@ -256,6 +256,10 @@ def test_a_trail_that_is_not_as_chosen_is_said() -> None:
     assert trail(whole, 4.1, 400).note == trail(whole, 0.5, 400).note == ""
     assert trail(whole, 4.1, 400, disputed=0.02).note == ""
     assert "in 7 % of the picture something passes most of the time" in trail(whole, 4.1, 400, 0.07).note
+    followed, jumped = (trail(whole, 4.1, 400, unfollowed=share) for share in (0.004, 0.024))
+    assert followed.note == ""
+    assert followed.unfollowed_percent == pytest.approx(0.4)
+    assert "on 2.4 % of the picture what changes from frame to frame" in jumped.note
 
 
 @pytest.mark.long
