@@ -122,6 +122,32 @@ def test_the_peak_of_a_small_light_is_found_between_pixels_and_edges_have_no_rim
     assert found[18:, 30:90].min() > 0.2 - 2e-3
 
 
+def test_the_darkest_of_what_a_thing_uncovers_is_not_read_where_it_is_not(device: Device) -> None:
+    """A thing of 60 px moves by 20 towards a bar: its lines lead there, and one frame shows the bar alone."""
+    size = (24, 160)
+    ground, bar, thing = 0.5, 0.1, 0.8
+    frames = []
+    for step in (0, 20):
+        light = np.full((*size, 3), ground)
+        light[:, 128:136] = bar
+        light[:, 40 + step : 100 + step] = thing
+        frames.append(np.concatenate([light, np.ones((*size, 1))], -1))
+    lines = np.zeros((2, *size, 2), np.float32)
+    lines[:, :, 40:120, 0] = np.array([-20, 20], np.float32)[:, None, None]
+    one, two = (device.upload(picture.astype(np.float16)) for picture in frames)
+    weights = device.upload(np.full(size, 0.5, np.float32))
+    paths = device.upload(lines), device.upload(np.tile(lines, 2))
+    pair = blur.PairPaths(one, two, *paths, weights, 1.0, 0.0, 1.0, weights, None)
+    extreme = device.zeros((*size, 4), np.float32)
+    blur.extremes(device, extreme, pair, 0.5, 100, 1.0, is_darkest=True)
+    found = extreme.get()[2:-2, :, :3]
+    assert found[:, 62:98] == pytest.approx(thing, abs=2e-3)
+    alike = (
+        reference.ALIKE * ground + reference.MIN_ALIKE
+    )  # the soft edge of the bar is like the ground up to here
+    assert found[:, 101:118] == pytest.approx(ground, abs=alike)
+
+
 def test_an_extreme_only_grows(device: Device) -> None:
     size = (23, 71)
     pair, _ = along(device, [frame(size, 5), frame(size, 6)], 1, (0.0, 1.0), None)

@@ -11,6 +11,8 @@ from tests.reference.align import peaked
 MIN_WEIGHT = 1e-4
 FULL_CONFIDENCE = 0.9995
 MIN_CONFIDENCE = 0.02
+NEAR_PX = 1.0  # within which an extreme needs no other frame
+ALIKE, MIN_ALIKE = 0.2, 0.005  # light of one surface: part of it, and of clip_light
 MIN_COVERAGE = 0.15  # of a sample of the extremes and the median
 MIN_LENGTH = 0.5
 TANGENT_TAPS = 64
@@ -352,6 +354,14 @@ def peaked_sample(frame: Array64, x: Array64, y: Array64) -> Array64:
     return np.where(least < 1, bilinear(frame, x, y), light)
 
 
+def _witness(frame: Array64, x: Array64, y: Array64, k: float) -> tuple[Array64, Flags]:
+    """Return a frame's light / clip_light H W 3 at places, and whether H W 1 it is known there."""
+    light = bilinear(frame, x, y)
+    inside = (x >= 0) & (y >= 0) & (x <= frame.shape[1] - 1) & (y <= frame.shape[0] - 1)
+    v = inverse_soft_gamma(light[..., :3] / np.maximum(light[..., 3:], MIN_COVERAGE), k)
+    return v, (inside & (light[..., 3] >= MIN_COVERAGE))[..., None]
+
+
 def extremes(
     extreme: Array,
     first: Array,
@@ -377,9 +387,9 @@ def extremes(
     known = np.where(here[..., 3:] > 0, here, there)
     base = inverse_soft_gamma(known[..., :3] / np.where(known[..., 3:] > 0, known[..., 3:], 1), k)
     result = extreme.astype(np.float64)
-    for frame, n, begin, stops, ends, instants in (
-        (here, 0, start, stop, (w, end_w), shutter),
-        (there, 1, 1 - stop, 1 - start, (1 - end_w, 1 - w), shutter[::-1]),
+    for frame, other, n, begin, stops, ends, instants in (
+        (here, there, 0, start, stop, (w, end_w), shutter),
+        (there, here, 1, 1 - stop, 1 - start, (1 - end_w, 1 - w), shutter[::-1]),
     ):
         rows, columns = np.indices(first.shape[:2]).astype(np.float64)
         samples = count(line[n], end[n], stops - begin, spacing, max_samples)
@@ -392,6 +402,13 @@ def extremes(
             seen = inside & (light[..., 3] >= MIN_COVERAGE) & (sample < samples)
             share = np.minimum((ends[0] + s[..., None] * (ends[1] - ends[0])) / FULL_WEIGHT, 1)
             v = inverse_soft_gamma(light[..., :3] / np.maximum(light[..., 3:], MIN_COVERAGE), k)
+            back = path(line[1 - n], end[1 - n], 1 - s)
+            witness, known = _witness(other, columns + back[..., 0], rows + back[..., 1], k)
+            alike = ALIKE * np.maximum(np.maximum(witness, v), 0) + MIN_ALIKE
+            part = np.clip(2 - (np.abs(witness - v) / alike).max(axis=-1, keepdims=True), 0, 1)
+            alone = 2 - np.hypot(offset[..., 0], offset[..., 1])[..., None] / NEAR_PX
+            doubted = known & (alone < 1) & (v < base) & is_darkest
+            v = base + np.where(doubted, np.maximum(part, alone), 1) * (v - base)
             instant = np.interp((sample + 0.5) / samples, np.linspace(0, 1, len(instants)), instants)
             v = peak * instant[..., None] * (base + share * (v - base))
             farther = np.minimum(result[..., :3], v) if is_darkest else np.maximum(result[..., :3], v)
