@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from longexpo_cli import curves
+from longexpo_cli import channels, curves
 from longexpo_cli.binned_noise import PICTURE_VARIANCE, binned_noise, noise_scale
 from longexpo_cli.errors import LongexpoError
 from longexpo_cli.geometry import Grid
@@ -152,7 +152,7 @@ def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeA
     found = kernels.change(device, light, reference, total.low, cell, total.black).get()
     known = found[..., 3] >= 0
     difference, mean = found[..., :3], total.mean
-    along, power = (difference * mean).sum(axis=-1), np.square(mean).sum(axis=-1)
+    along, power = channels.total(difference * mean), channels.total(np.square(mean))
     is_lit = known & (power > 0)
     gain = float(np.median(along[is_lit] / power[is_lit])) if is_lit.any() else 0.0
     gain = gain if abs(gain) <= MAX_GAIN else 0.0
@@ -163,7 +163,7 @@ def add(device: Device, total: ChangeAccumulator, frame: DeviceFrame) -> ChangeA
     return replace(
         total,
         change=np.asarray(total.change + change, np.float32),
-        coarse=np.asarray(total.coarse + np.square(averaged).sum(axis=-1) * known, np.float32),
+        coarse=np.asarray(total.coarse + channels.total(np.square(averaged)) * known, np.float32),
         frames=total.frames + known.astype(np.float32),
         frame_noise=total.frame_noise + float(slope.sum() / 4),
         count=total.count + 1,
@@ -183,14 +183,14 @@ def finish(total: ChangeAccumulator) -> Change:
     texture = GRADIENT_WEIGHT * gradient + FINE_WEIGHT * fine
     noise = total.noise + total.frame_noise / max(total.count, 1)
     factor = _noise_factor((change - STILL_SHIFT_VARIANCE * texture)[total.frames > 0], noise)
-    invisible = INVISIBLE**2 / SHIFT_LOW_PX**2 * _mean_around(np.square(total.mean).sum(axis=-1))
+    invisible = INVISIBLE**2 / SHIFT_LOW_PX**2 * _mean_around(channels.total(np.square(total.mean)))
     difference = np.asarray(np.maximum(change - NOISE_MARGIN * factor * noise, 0), np.float32)
     small = difference / (texture + noise + invisible)
     side = _coarse_side(cell)
     averaged = cv2.blur(total.mean, (side, side))
     across = np.diff(averaged, axis=1, append=averaged[:, -1:]) / cell
     down = np.diff(averaged, axis=0, append=averaged[-1:]) / cell
-    gradient = _mean_around((np.square(across) + np.square(down)).sum(axis=-1))
+    gradient = _mean_around(channels.total(np.square(across) + np.square(down)))
     coarse_noise = noise * min(OVERLAP / (cell * side) ** 2, 1.0)
     coarse_texture = gradient + COARSE_FINE_WEIGHT * fine
     coarse_noise *= _noise_factor(
@@ -209,7 +209,7 @@ def _contrast(total: ChangeAccumulator) -> Array32:
     import cv2
 
     side = (CONTRAST_SIDE, CONTRAST_SIDE)
-    between = (cv2.blur(np.square(total.mean), side) - np.square(cv2.blur(total.mean, side))).sum(axis=-1)
+    between = channels.total(cv2.blur(np.square(total.mean), side) - np.square(cv2.blur(total.mean, side)))
     within = POINT_VARIANCE * _mean_around(total.texture)
     return np.asarray(
         np.maximum(between - CONTRAST_NOISE * total.noise, 0) + np.maximum(within, 0), np.float32
@@ -300,8 +300,8 @@ def differing_mask(
     shown = np.maximum(cast(DeviceArray, blur.light).get(), 0)
     sharp = np.square(half_guide.get()[..., :3].astype(np.float32))
     root = np.sqrt(shown[..., :3] + black)
-    difference = np.abs(root - np.sqrt(sharp + black)).max(axis=-1) * (shown[..., 3] > 0)
-    allowed = INVISIBLE * root.max(axis=-1) + noise
+    difference = channels.largest(np.abs(root - np.sqrt(sharp + black))) * (shown[..., 3] > 0)
+    allowed = INVISIBLE * channels.largest(root) + noise
     if of_points:
         cell = blur.low.scale // blur.grid.scale
         difference = cv2.dilate(difference / allowed, np.ones((cell | 1, cell | 1), np.uint8)) * allowed
@@ -480,7 +480,7 @@ def _ellipse(size_px: int) -> Array8:
 
 def _bright_level(low_guide: DeviceArray) -> float:
     """Return the guide's BRIGHT_PERCENTILE, above 0."""
-    brightest = low_guide.get()[..., :3].max(axis=-1).astype(np.float32)
+    brightest = channels.largest(low_guide.get()[..., :3]).astype(np.float32)
     return max(float(np.percentile(brightest, BRIGHT_PERCENTILE)), float(np.finfo(np.float16).tiny))
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from longexpo_cli import colour, geometry
+from longexpo_cli import channels, colour, geometry
 from longexpo_cli.gpu import demosaic
 from longexpo_cli.gpu import merge as gpu
 from longexpo_cli.gpu.buffers import MERGE_COUNTS, MERGE_TOTAL
@@ -155,14 +155,14 @@ def _trust(reference: Array32, differs: Array32, gains: Array64, noise: tuple[fl
     expected = variance + SLOPE_PART * reference[..., 4:7] + FINE_PART * reference[..., 7:8]
     expected += np.float32(1e-12)
     whole = count == gpu.BLOCK_CELLS**2
-    own = (differs[..., :3] / (expected + (RELATIVE * lit) ** 2)).mean(axis=2) / np.maximum(count, 1)
-    even = own[whole & (reference[..., :3].max(axis=2) > 0)]
+    own = channels.mean(differs[..., :3] / (expected + (RELATIVE * lit) ** 2)) / np.maximum(count, 1)
+    even = own[whole & (channels.largest(reference[..., :3]) > 0)]
     unexplained = max(float(np.quantile(even, EVEN_PART)), 1.0) if even.size else 1.0
     near = cv2.blur(own * count, (3, 3)) / np.maximum(cv2.blur(count, (3, 3)), 1e-6)
     sums, cells = 9 * cv2.blur(differs[..., 4:7], (3, 3)), 9 * cv2.blur(count[..., None] * lit, (3, 3))
     allowed = 9 * cv2.blur(count[..., None] * expected, (3, 3)) + (RELATIVE * cells) ** 2
-    summed = (sums**2 / np.maximum(allowed, 1e-12)).max(axis=2)
-    corner = differs[..., 7] / expected.max(axis=2)
+    summed = channels.largest(sums**2 / np.maximum(allowed, 1e-12))
+    corner = differs[..., 7] / channels.largest(expected)
     trust = np.ones_like(own)
     for measured, (full, none) in (
         (own, OWN_LIMITS),
@@ -290,7 +290,7 @@ def _of_blocks(field_px: Array32, grid: tuple[int, int]) -> Array32:
     smooth = cv2.resize(field_px, size, interpolation=cv2.INTER_LINEAR)[kept]
     nearest = cv2.resize(field_px, size, interpolation=cv2.INTER_NEAREST)[kept]
     corners = [field_px[:-1, :-1], field_px[:-1, 1:], field_px[1:, :-1], field_px[1:, 1:]]
-    spread = (np.maximum.reduce(corners) - np.minimum.reduce(corners)).max(axis=2)
+    spread = channels.largest(np.maximum.reduce(corners) - np.minimum.reduce(corners))
     jumps = (spread >= JUMP_PX).repeat(2, axis=0).repeat(2, axis=1)[: grid[0], : grid[1]]
     return np.asarray(np.where(jumps[..., None], nearest, smooth), np.float32)
 
@@ -305,7 +305,7 @@ def _smoothed(start_px: Array32, matched_px: Array32, refined_px: Array32, infor
 
     xx, xy, yy = (np.ascontiguousarray(information[..., n]) for n in range(3))
     dx, dy = (np.ascontiguousarray((refined_px - start_px)[..., n]) for n in range(2))
-    holds = np.abs(matched_px - start_px).max(axis=2) < HOLDS_PX
+    holds = channels.largest(np.abs(matched_px - start_px)) < HOLDS_PX
     weight = np.where(holds & (np.hypot(dx, dy) < FARTHEST_PX), 1, 0).astype(np.float32)
     ridge = np.float32(1 / PRIOR_PX**2)
     pull_x, pull_y = (xx + ridge) * dx + xy * dy, xy * dx + (yy + ridge) * dy

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from longexpo_cli import channels
 from longexpo_cli.arrays import Array8, Array32, Flags
 from longexpo_cli.types import Mosaic, Shot
 
@@ -85,11 +86,11 @@ def _blocks(values: Any, shot: Shot, *, is_white: bool) -> Flags:
     some = tiles[:, ::_SAMPLED, :, ::_SAMPLED]
     most, least = some.max(axis=(1, 3)), some.min(axis=(1, 3))
     black = min(shot.black_dn)
-    light = (most.max(axis=2).astype(np.float64) - black) / (shot.white_dn - black)
-    bright = (least.min(axis=2).astype(np.float64) - black) / (shot.white_dn - black)
+    light = (channels.largest(most).astype(np.float64) - black) / (shot.white_dn - black)
+    bright = (channels.least(least).astype(np.float64) - black) / (shot.white_dn - black)
     is_kind = bright >= _WHITE if is_white else light < _BRIGHTEST
-    is_stated = is_white | (most.max(axis=2) > 0) | (black > 0) | (shot.cfa is None)
-    found: Flags = (most == least).all(axis=2) & is_kind & is_stated
+    is_stated = is_white | (channels.largest(most) > 0) | (black > 0) | (shot.cfa is None)
+    found: Flags = channels.all_set(most == least) & is_kind & is_stated
     suspects = tiles.transpose(0, 2, 1, 3, 4)[found]
     side = 1 if shot.cfa is None else 2
     cells = suspects.reshape(len(suspects), _BLOCK_PX // side, side, _BLOCK_PX // side, side, colours)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from longexpo_cli import colour
+from longexpo_cli import channels, colour
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import WeightsError
 from longexpo_cli.types import Frame, MotionField
@@ -153,10 +153,10 @@ def may_move(frames: Array32, start: Array32) -> Flags:
     """
     import cv2
 
-    change = np.abs(frames[..., :3] - frames[..., 3:]).mean(axis=-1)
+    change = channels.mean(np.abs(frames[..., :3] - frames[..., 3:]))
     inside = cv2.boxFilter(np.ones_like(change), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
     change = cv2.boxFilter(change, -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT) / inside
-    moves = (change > STILL_DIFFERENCE) | (start != 0).any(axis=(0, 3))
+    moves = (change > STILL_DIFFERENCE) | _any_moves(start)
     return _nearby(moves)
 
 
@@ -168,7 +168,7 @@ def passed_by_small(lines: Array32) -> Flags:
     """
     import cv2
 
-    moves = (lines != 0).any(axis=(0, 3)).astype(np.uint8)
+    moves = _any_moves(lines).astype(np.uint8)
     count, label = cv2.connectedComponents(moves)
     inside = label[moves > 0]
     # Where all moves there is no edge, and distances are infinite.
@@ -179,6 +179,11 @@ def passed_by_small(lines: Array32) -> Flags:
     is_small = length > 2 * half_width * np.bincount(inside, minlength=count)
     is_small[0] = False
     return _nearby(is_small[label])
+
+
+def _any_moves(lines: Array32) -> Flags:
+    """Return where either line of 2 H W 2 is not 0, H W."""
+    return channels.any_set((lines[0] != 0) | (lines[1] != 0))
 
 
 def _nearby(where: Flags) -> Flags:
@@ -233,8 +238,8 @@ def _line_error(frames: Array32, paths: _Paths, window: Window) -> tuple[Array32
     for time in SAMPLE_TIMES:
         from_first = warp(first, paths.offset(0, time), corner)
         from_second = warp(second, paths.offset(1, 1 - time), corner)
-        total += np.abs(from_first - from_second).mean(axis=-1)
-        np.maximum(brightest, np.minimum(from_first, from_second).mean(axis=-1), out=brightest)
+        total += channels.mean(np.abs(from_first - from_second))
+        np.maximum(brightest, channels.mean(np.minimum(from_first, from_second)), out=brightest)
     error = cv2.blur(total / len(SAMPLE_TIMES), (ERROR_WINDOW_PX, ERROR_WINDOW_PX))
     return np.asarray(error, np.float32), brightest
 

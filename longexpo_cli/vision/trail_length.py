@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from longexpo_cli import machine
+from longexpo_cli import channels, machine
 from longexpo_cli.arrays import Array8, Array64, Flags
 from longexpo_cli.geometry import pull
 from longexpo_cli.registration.trail import typical_length
@@ -88,5 +88,5 @@ def _aligned_preview(previews: Sequence[Preview], alignment: Alignment, frame: i
     full = pull(alignment.to_frame[frame], mesh, alignment.size_px, grid.to_full(at))
     there = grid.from_full(full).astype(np.float32)
     grey = cv2.remap(previews[frame].grey, there, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    inside = ((there >= 0) & (there <= (grid.width - 1, grid.height - 1))).all(axis=-1)
+    inside = channels.all_set((there >= 0) & (there <= (grid.width - 1, grid.height - 1)))
     return np.asarray(grey, np.uint8), np.asarray(inside, np.bool_)

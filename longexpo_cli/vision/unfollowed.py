@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from longexpo_cli import channels
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.vision.optical_flow import magnitude, warp
 
@@ -41,12 +42,12 @@ def unfollowed(
     least = np.full(covered.shape, np.inf, np.float32)
     for time in np.array(TIMES, np.float32):
         difference = warp(first, time * displacement[0]) - warp(second, (1 - time) * displacement[1])
-        np.minimum(least, cv2.blur((difference * difference).max(axis=-1), (side, side)), out=least)
+        np.minimum(least, cv2.blur(channels.largest(difference * difference), (side, side)), out=least)
     length = magnitude(displacement).max(axis=0)
     differs, thing = least > (CLEAR * noise) ** 2, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     followed = cv2.dilate(((length >= STEP_PX) & ~differs).astype(np.uint8), thing, iterations=RIM)
     differs &= covered & (np.minimum(weight, 1 - weight) >= BOTH_SEEN) & (length <= SMEARED * diagonal)
-    differs &= (followed == 0) & ~_same_texture(one.mean(axis=-1), two.mean(axis=-1), noise, 2 * side + 1)
+    differs &= (followed == 0) & ~_same_texture(channels.mean(one), channels.mean(two), noise, 2 * side + 1)
     return np.asarray(cv2.morphologyEx(differs.astype(np.uint8), cv2.MORPH_OPEN, thing), np.bool_)
 
 
