@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.arrays import Array64
+from longexpo_cli.arrays import Array64, Flags
 
 T = TypeVar("T", bound=np.generic)
 
@@ -135,6 +135,19 @@ _ORIENTATIONS = {
     7: (True, True, True),
     8: (True, True, False),
 }
+
+
+def box_around(where: Flags, margin: int) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all flags H W that are set, and margin more on every side.
+
+    They are cut where the picture ends, and empty where no flag is set.
+    """
+    spans = []
+    for axis, size in ((1, where.shape[0]), (0, where.shape[1])):
+        places = np.flatnonzero(where.any(axis=axis))
+        first, last = (int(places[0]), int(places[-1])) if places.size else (margin, -1 - margin)
+        spans.append(slice(max(first - margin, 0), min(last + 1 + margin, size)))
+    return spans[0], spans[1]
 
 
 def upright_view(values: npt.NDArray[T], orientation: int) -> npt.NDArray[T]:

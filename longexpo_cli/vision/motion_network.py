@@ -14,6 +14,7 @@ import numpy as np
 from longexpo_cli import channels, colour
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.errors import WeightsError
+from longexpo_cli.geometry import box_around
 from longexpo_cli.types import Frame, MotionField
 from longexpo_cli.vision import networks
 from longexpo_cli.vision.frame_pair import fill_from_other, white_level
@@ -58,6 +59,11 @@ class _Paths:
             return np.asarray(part * self.lines[frame], np.float32)
         bent = self.lines[frame] + (1 - part) * np.nan_to_num(self.bends[frame])
         return np.asarray(part * bent, np.float32)
+
+    def part(self, at: tuple[slice, slice]) -> _Paths:
+        """Return the paths of rows and columns."""
+        bends = None if self.bends is None else self.bends[:, *at]
+        return _Paths(self.lines[:, *at], bends, self.weights[:, *at])
 
     def length(self) -> Array32:
         """Return how far the longer path of a pixel goes, at its end or on the way, h w."""
@@ -200,10 +206,9 @@ def _refine_window(frames: Array32, initial: _Paths, window: Window) -> _Paths:
     Frames do not tell a bend from a straight path beside it that misses what moves: both explain them.
     """
     at = window.rows, window.columns
-    bends = None if initial.bends is None else initial.bends[:, *at]
-    kept = _Paths(initial.lines[:, *at], bends, initial.weights[:, *at])
+    kept = initial.part(at)
     paths = _run(frames[at], np.concatenate(list(kept.lines), axis=-1))
-    if bends is None:
+    if kept.bends is None:
         paths.put(_fallback_mask(frames, kept, paths, window), kept)
     return paths
 
@@ -211,22 +216,27 @@ def _refine_window(frames: Array32, initial: _Paths, window: Window) -> _Paths:
 def _fallback_mask(frames: Array32, start: _Paths, refined: _Paths, window: Window) -> Flags:
     """Return where, in a window, the initial paths are to be kept for frames H W 6: h w.
 
-    They pass a light and explain the frames as well as the refined lines, or explain them far better.
+    They pass a light and explain the frames as well as the refined lines, or explain them far better. Only
+    what counts of the window is looked at.
     """
-    start_error, brightest = _line_error(frames, start, window)
-    refined_error, _ = _line_error(frames, refined, window)
+    kept = np.zeros(window.inside.shape, np.bool_)
+    box = box_around(window.inside, ERROR_WINDOW_PX // 2)
+    corner = window.rows.start + box[0].start, window.columns.start + box[1].start
+    start_error, brightest = _line_error(frames, start.part(box), corner)
+    refined_error, _ = _line_error(frames, refined.part(box), corner)
     keeps_light = (brightest > BRIGHT_LIGHT) & (start_error < refined_error + LIGHT_TOLERANCE)
     is_far_better = (start_error < SMALL_ERROR) & (start_error < SMALL_ERROR_RATIO * refined_error)
-    return keeps_light | is_far_better
+    kept[box] = keeps_light | is_far_better
+    return kept
 
 
-def _line_error(frames: Array32, paths: _Paths, window: Window) -> tuple[Array32, Array32]:
-    """Return the error of a window's paths for frames H W 6, and the brightest light along them, h w.
+def _line_error(frames: Array32, paths: _Paths, corner: tuple[int, int]) -> tuple[Array32, Array32]:
+    """Return the error of a part's paths for frames H W 6, and the brightest light along them, h w.
 
-    What passes over a pixel at time t is in frame 0 at t on the pixel's path and in frame 1 at 1 - t on its
-    path there; with true paths both have the same light there. The error is the mean absolute difference over
-    times, channels and a small window; the brightest light is what both frames have at the brightest of the
-    times.
+    corner is the row and column of the part's first pixel. What passes over a pixel at time t is in frame 0
+    at t on the pixel's path and in frame 1 at 1 - t on its path there; with true paths both have the same
+    light there. The error is the mean absolute difference over times, channels and a small window; the
+    brightest light is what both frames have at the brightest of the times.
     """
     import cv2
 
@@ -234,7 +244,6 @@ def _line_error(frames: Array32, paths: _Paths, window: Window) -> tuple[Array32
     second = np.ascontiguousarray(frames[..., 3:])
     total = np.zeros(paths.weights.shape[1:], np.float32)
     brightest = np.zeros_like(total)
-    corner = window.rows.start, window.columns.start
     for time in SAMPLE_TIMES:
         from_first = warp(first, paths.offset(0, time), corner)
         from_second = warp(second, paths.offset(1, 1 - time), corner)

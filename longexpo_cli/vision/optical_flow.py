@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from longexpo_cli.arrays import Array8, Array32, Flags
+from longexpo_cli.geometry import box_around
 from longexpo_cli.robust import cauchy_weight
 
 DIS_MIN_SIDE_PX = 16  # of a picture; dense inverse search needs more than one of its patches
@@ -139,12 +140,19 @@ def replace_where_better(
     Only pixels with a residual above twice the noise are replaced.
     """
     best = residual(source, target, flow)
+    left = best > 2 * noise
+    if not len(motions) or not left.any():
+        return flow, best
+    flow = flow.copy()
+    box = box_around(left, RESIDUAL_WINDOW_PX // 2)
+    found, nearest, part = flow[box], best[box], source[box].astype(np.float32)
     for motion in motions:
-        constant = np.broadcast_to(motion, flow.shape)
-        candidate = residual(source, target, constant)
-        is_better = (best > 2 * noise) & (candidate < REPLACE_RATIO * best)
-        flow = np.where(is_better[..., None], constant, flow)
-        best = np.where(is_better, candidate, best)
+        constant = np.broadcast_to(motion, found.shape)
+        difference = part - warp(target, constant, (box[0].start, box[1].start))
+        candidate = np.sqrt(_window_mean(difference * difference))
+        is_better = (nearest > 2 * noise) & (candidate < REPLACE_RATIO * nearest)
+        found[is_better] = motion
+        np.copyto(nearest, candidate, where=is_better)
     return flow, best
 
 
