@@ -128,13 +128,13 @@ def reduced_values(
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Two encoded frames, the second one's index, and their motion, which another thread estimates."""
+    """Two frames, encoded and at low resolution, the second one's index, and what optical flow will say."""
 
     pair: Pair
     index: int
-    first: DeviceFrame
-    second: DeviceFrame
-    motion: Future[MotionField]
+    first: tuple[DeviceFrame, Frame]
+    second: tuple[DeviceFrame, Frame]
+    initial: Future[predict.InitialMotion]
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +283,7 @@ class Renderer:
         """Second pass: return blur and change of the run, merged frames, motion estimator, trail.
 
         longer are merged as well. The trail is the length that was rendered, in percent of the diagonal. A
-        pair's motion is estimated on the CPU while the frame after it is decoded, merged and developed.
+        thread finds the optical flow of a pair while the frame after it is merged and developed.
         """
         malloc.release_free()
         recipe, device, watch = self.recipe, self.device, self.watch
@@ -320,8 +320,8 @@ class Renderer:
                 del half
                 if before is not None and index in pairs:
                     around = align.surrounding_motion(alignment, pairs[index].first, index, found)
-                    motion = estimator.submit(self.motion, before[1], low, around)
-                    waiting.append(_Waiting(pairs[index], index, before[0], here[0], motion))
+                    initial = estimator.submit(self.initial_motion, before[1], low, around)
+                    waiting.append(_Waiting(pairs[index], index, before, here, initial))
                 before = here
             streaks = self.streaked(streaks, waiting)
         for extra in longer:
@@ -335,8 +335,10 @@ class Renderer:
         """Return the streaks with the light of the pairs that wait, which is none of them afterwards."""
         while waiting:
             one = waiting.pop(0)
-            motion = self.watch("predict", one.motion.result(), one.index)
-            pair = FramePair(PairMotion(one.pair, motion), one.first, one.second)
+            found = self.refined(one.first[1], one.second[1], one.initial.result())
+            malloc.release_free()
+            motion = self.watch("predict", found, one.index)
+            pair = FramePair(PairMotion(one.pair, motion), one.first[0], one.second[0])
             light = self.watch("blur", blur.add(self.device, streaks.light, pair), one.index)
             percent = select.rendered_percent(motion, one.pair, self.recipe.mode)
             streaks = _Streaks(light, motion.source, streaks.trail_percent + percent)
@@ -344,11 +346,21 @@ class Renderer:
 
     def motion(self, first: Frame, second: Frame, around: SurroundingMotion | None) -> MotionField:
         """Return the motion between two frames, as the blur asks for it."""
+        return self.refined(first, second, self.initial_motion(first, second, around))
+
+    def initial_motion(
+        self, first: Frame, second: Frame, around: SurroundingMotion | None
+    ) -> predict.InitialMotion:
+        """Return what optical flow says of two frames, as the blur asks for it."""
         if not self.recipe.blur.follows_motion:
-            return predict.still(first)
-        if self.recipe.blur.follows_points:
-            return predict.from_optical_flow(first, second, around)
-        return predict.predict(first, second, self.recipe.predict, around)
+            return predict.InitialMotion(predict.still(first))
+        return predict.initial_motion(first, second, around)
+
+    def refined(self, first: Frame, second: Frame, initial: predict.InitialMotion) -> MotionField:
+        """Return the motion between two frames from what optical flow says, as the blur asks for it."""
+        if not self.recipe.blur.follows_motion or self.recipe.blur.follows_points:
+            return initial.lines
+        return predict.refined(first, second, initial, self.recipe.predict)
 
     def aligned(self, half: DeviceFrame, alignment: Alignment, index: int, clip_light: float) -> DeviceFrame:
         """Return a frame at half resolution, warped to the reference."""

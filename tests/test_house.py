@@ -100,13 +100,13 @@ def test_the_pipeline_reads_in_order() -> None:
         "blur.begin(",
         "merge.add(",
         "self.streaked(",  # the pair before
-        "self.motion,",
+        "self.initial_motion,",
         "blur.finish(",
     ]
     for calls in ([*decide, *end], [*second_pass, "merge.finish("]):
         places = [called.index(call) for call in calls]
         assert places == sorted(places), calls
-    assert all(call in called for call in ("develop.develop(", "predict.predict(", "blur.add("))
+    assert all(call in called for call in ("develop.develop(", "predict.refined(", "blur.add("))
     batch = text(Path("longexpo_cli/batch.py")).split("def _render", 1)[1]
     assert batch.index(" render(") < batch.index("write.write(")
 

@@ -56,6 +56,17 @@ class Params:
 
 
 @dataclass(frozen=True, slots=True)
+class InitialMotion:
+    """The lines of optical flow, and H W where they are kept: frames tell surroundings from none as little.
+
+    kept is None where surroundings are not known.
+    """
+
+    lines: MotionField
+    kept: Flags | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _FrameMotion:
     """The motion from the first frame to the second, at the pixels of one of them."""
 
@@ -76,11 +87,17 @@ def predict(
     from a thing's place in one frame to that in the other. Raises WeightsError if the network's file
     is missing or has another checksum. doi:10.1145/3592124
     """
-    lines, unseen = _from_optical_flow(first, second, around)
+    return refined(first, second, initial_motion(first, second, around), params)
+
+
+def refined(first: Frame, second: Frame, initial: InitialMotion, params: Params) -> MotionField:
+    """Return the motion of a pair as `predict` does, from what optical flow says of it."""
     if params.predictor == "dis":
-        return _judged(first, second, lines)
-    refined = refine(first, second, lines, MIN_MOTION_PX)
-    return _judged(first, second, refined if around is None else _restored(refined, lines, unseen))
+        return _judged(first, second, initial.lines)
+    lines = refine(first, second, initial.lines, MIN_MOTION_PX)
+    if initial.kept is not None:
+        lines = _restored(lines, initial.lines, initial.kept)
+    return _judged(first, second, lines)
 
 
 def _judged(first: Frame, second: Frame, field: MotionField) -> MotionField:
@@ -111,13 +128,11 @@ def from_optical_flow(first: Frame, second: Frame, around: SurroundingMotion | N
     where a line meets a foreground leaves one end of the ramp (Tabellion 2023, equation 6) without light, and
     costs 1 dB on real pairs.
     """
-    return _from_optical_flow(first, second, around)[0]
+    return initial_motion(first, second, around).lines
 
 
-def _from_optical_flow(
-    first: Frame, second: Frame, around: SurroundingMotion | None
-) -> tuple[MotionField, Flags]:
-    """Return the motion from optical flow, and H W where the frames tell surroundings from none as little."""
+def initial_motion(first: Frame, second: Frame, around: SurroundingMotion | None = None) -> InitialMotion:
+    """Return what optical flow says of a pair's motion (see from_optical_flow)."""
     one, two = _grey_pair(first, second)
     covered = covered_by_both(first, second)
     forward = optical_flow.dis_flow(one, two)
@@ -155,7 +170,7 @@ def _from_optical_flow(
     field = _field(motion, covered, dominant, first.grid)
     if around is not None:
         field = replace(field, surroundings_px=np.where(unopposed, magnitude(dominant), np.float32(0)))
-    return field, unopposed & static
+    return InitialMotion(field, None if around is None else unopposed & static)
 
 
 def _unopposed(along: Array32, static_residual: Array32, noise: float) -> Flags:
