@@ -265,7 +265,7 @@ class Renderer:
 
     def low_of(self, burst: Burst, index: int, low: Frame) -> Frame:
         """Return a frame at low resolution; low is that of another or the same frame."""
-        if low.shot == burst.shots[index]:
+        if low.shot.is_same(burst.shots[index]):
             return low
         half = develop.develop(self.device, develop.read(burst.shots[index]), self.recipe.develop)
         return develop.low(self.device, half, self.recipe.develop)

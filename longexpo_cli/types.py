@@ -136,6 +136,12 @@ class Shot:
     checksum: int | None = None
     light: Array32 | None = None
 
+    def is_same(self, other: Shot) -> bool:
+        """Whether both are of one frame with one set of corrections; arrays make == ambiguous."""
+        corrections = ("defects", "line_gain", "dark", "light")
+        is_one_frame = self.path == other.path and self.frame == other.frame and self.fields == other.fields
+        return is_one_frame and all(getattr(self, name) is getattr(other, name) for name in corrections)
+
     @property
     def name(self) -> str:
         """The frame's file, and of a video the frame's number in it: its frames share one file."""
