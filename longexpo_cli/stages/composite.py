@@ -50,6 +50,7 @@ MOVED_SHIFT_PX = 0.47  # above it the motion field decides
 CONNECTED_SHIFT_PX = 0.34  # what changed by more and is connected to what moved is part of it
 HELD_SHIFT_PX = (0.4, 0.8)  # median of a subject that is held still, and of one that is not
 GONE = (0.25, 0.45)  # share of a subject's contrast: the same; stars and fireworks are gone in other frames
+PASSING_GONE = (0.7, 1.0)  # share of the contrast that is gone where a subject sways, and what passes it
 FEW_FRAMES = 0.25  # of those of the run: what fewer cover changes as its surroundings do
 CONTRAST_SIDE = 5  # low pixels
 CONTRAST_NOISE = 0.5  # of the variance of noise in a half-resolution pixel: what is left in low pixels
@@ -317,13 +318,17 @@ def moved_mask(blur: MotionBlur, change: Change, subject: Subject) -> Array32:
     The blur is shown where the picture changed as if it moved by SHIFT_HIGH_PX, and where it changed less but
     the motion field says that it moves (section 4.8). What is connected to such a place and changed as well
     belongs to it: a thing is blurred or sharp as a whole. The surroundings of a held subject are blurred
-    where they are known to move, even if the frames show nothing.
+    where they are known to move, even if the frames show nothing. A held subject may sway, but what passes on
+    it or in front of it (the hand of a clock) is not held.
     """
     import cv2
 
+    wide = _root_mean_square(change.shift_px)
     held = held_subject(change, subject)
+    if blur.surroundings_px is None:  # of a subject that the camera follows reflections pass, too
+        held *= 1 - _passing(change, wide)
     shift = np.asarray(change.shift_px * (1 - held), np.float32)
-    wide, wide_shift = _root_mean_square(change.shift_px), _root_mean_square(shift) * (1 - held)
+    wide_shift = _root_mean_square(shift) * (1 - held)
     changed = curves.linear_step(shift, SHIFT_LOW_PX, SHIFT_HIGH_PX)
     changed *= curves.linear_step(wide_shift, STILL_SHIFT_PX, MOVED_SHIFT_PX)  # no specks
     close_px = round(CLOSE_SIZE * blur.low.diagonal)
@@ -376,6 +381,20 @@ def held_subject(change: Change, subject: Subject) -> Array32:
     share: Array64 = gone / np.maximum(np.bincount(kinds, change.contrast.ravel(), count), MIN_VARIANCE)
     held *= 1 - curves.linear_step(share, *GONE)
     return np.asarray(subject.weight * held[label], np.float32)
+
+
+def _passing(change: Change, wide_px: Array32) -> Array32:
+    """Return h w float32 in 0..1: where other frames show something else, not the same a little displaced.
+
+    What sways keeps most of its contrast in the other frames; what passes is gone. wide_px is the shift
+    around.
+    """
+    import cv2
+
+    side = (CONTRAST_SIDE, CONTRAST_SIDE)
+    share = cv2.blur(change.difference, side) / np.maximum(cv2.blur(change.contrast, side), MIN_VARIANCE)
+    gone = curves.linear_step(np.asarray(share, np.float32), *PASSING_GONE)
+    return np.asarray(gone * curves.linear_step(wide_px, SHIFT_LOW_PX, SHIFT_HIGH_PX), np.float32)
 
 
 def still_faces(blur: MotionBlur, subject: Subject) -> Array32:

@@ -216,6 +216,28 @@ def test_a_subject_of_points_that_are_gone_elsewhere_is_not_held(device: Device)
     assert composite.moved_mask(still, there, sky).max() == 0
 
 
+def test_what_passes_before_a_subject_that_is_held_is_blurred_and_what_sways_on_it_is_not(
+    device: Device,
+) -> None:
+    weight = np.zeros(LOW.shape, np.float32)
+    weight[5:25, 10:30] = 1
+    face = Subject(weight, weight, 0 * weight, 1.0, True, LOW, "")
+    shift = np.zeros(LOW.shape, np.float32)
+    shift[8:22, 19:21] = 1.4  # a thin thing: its own edges make the shift small
+    contrast = np.full(LOW.shape, 0.001, np.float32)
+    contrast[5:25, 10:13] = 0.3  # most of the subject's contrast is elsewhere
+    contrast[8:22, 18:22] = 0.1
+    still = blur(device, motion(slice(0), 0.0))
+    for gone, moves in ((1.3, 1), (0.4, 0)):
+        there = np.where(shift > 0, gone * contrast * 2, 0).astype(np.float32)
+        moved = composite.moved_mask(still, Change(shift, there, contrast, LOW, 1.0), face)
+        assert moved[10:20, 19:21].min() == moves
+        assert moved[5:25, 10:14].max() == 0
+    followed = dataclasses.replace(still, surroundings_px=np.zeros(LOW.shape, np.float32))
+    reflection = Change(shift, np.where(shift > 0, 2.6 * contrast, 0).astype(np.float32), contrast, LOW, 1.0)
+    assert composite.moved_mask(followed, reflection, face)[5:25, 10:30].max() == 0
+
+
 def test_streaks_beside_a_subject_that_is_held_do_not_eat_its_rim(device: Device) -> None:
     shift = np.full(LOW.shape, 0.1)
     shift[:, 20:] = 5.0
