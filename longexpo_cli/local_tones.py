@@ -26,6 +26,7 @@ SHADOWS = ((30.0, 0.14), (8.0, 0.085))  # percentile of cells, and the display v
 LEAST_RAISED = 0.8  # of the rise of an even area: the least that shadows get whatever is beside them
 WINDOW_LOSS = 0.6  # of the shadows' rise, by which the light of a small window is lowered
 BLACK_EV = 9.5  # below the highlights; darker cells count as black, not as shadows
+DEVELOPED_BLACK = 4 / 255  # of a developed picture, sRGB: what its camera printed darker has no detail left
 BELOW_WINDOW_EV = 3.0  # below wide highlights: darker cells are what is lit from behind
 DARK_SHARE = (0.05, 0.15)  # share of them: below the first there is nothing to raise
 LIT_SHARE = (0.5, 0.8)  # share of cells that are not black: below the first the dark is meant, as on a stage
@@ -79,12 +80,22 @@ def highlight_ev(level: Array32) -> float:
     return -float(np.clip(over_ev, 0, MAX_HIGHLIGHT_EV))
 
 
-def shadow_ev(level: Array32, tone: Tone, low_ev: float, is_daylight: float = 1.0) -> float:
+def black_level(shot: Shot, gain: float) -> float:
+    """Return log2 of the light, times gain, up to which a shot's camera printed black; -inf for RAW."""
+    if shot.transfer.curve == "linear":
+        return -math.inf
+    return float(np.log2(colour.srgb_decode(np.array(DEVELOPED_BLACK)) * gain))
+
+
+def shadow_ev(
+    level: Array32, tone: Tone, low_ev: float, is_daylight: float = 1.0, black: float = -math.inf
+) -> float:
     """Return by how many EV the longest exposure is above the print's, >= 0, for levels H W of cells.
 
-    With it, fusion prints even areas of the shadows' light as SHADOWS says, where there is back light.
+    With it, fusion prints even areas of the shadows' light as SHADOWS says, where there is back light. Levels
+    below black are no shadows, whatever the highlights are: a long exposure dims those that move.
     """
-    is_lit = level > min(float(level.max()), 0.0) - BLACK_EV
+    is_lit = level > max(min(float(level.max()), 0.0) - BLACK_EV, black)
     white = float(np.percentile(_without_lamps(_thumbnail(level)), HIGHLIGHT_PERCENTILE))
     is_dark = is_lit & (level < white - BELOW_WINDOW_EV)
     share = is_daylight * back_light(level) * smoothstep(float(is_lit.mean()), LIT_SHARE)

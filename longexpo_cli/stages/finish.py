@@ -141,7 +141,8 @@ def _plan(pixels: Array64, wide: float, shot: Shot, params: Params, gain: float,
     tone = tone_curve(pixels, params, gain, low_ev)
     high_ev = 0.0
     if not is_linear:
-        high_ev = local_tones.shadow_ev(host_level, tone, low_ev, local_tones.daylight(shot, wide))
+        black = local_tones.black_level(shot, gain * 2.0**shot.baseline_ev)
+        high_ev = local_tones.shadow_ev(host_level, tone, low_ev, local_tones.daylight(shot, wide), black)
     low_ev = max(low_ev - local_tones.window_loss(host_level, high_ev), -local_tones.MAX_HIGHLIGHT_EV)
     return _Plan(tone, low_ev, high_ev)
 

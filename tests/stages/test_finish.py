@@ -15,7 +15,7 @@ from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import finish as stage
 from longexpo_cli.stages.finish import Params, finish
 from longexpo_cli.synth.shot import plain_shot
-from longexpo_cli.types import Photograph
+from longexpo_cli.types import Photograph, Shot, Transfer
 
 SHOT = plain_shot(exposure_s=0.01, iso=100)
 
@@ -273,6 +273,20 @@ def test_white_water_is_white_and_a_stage_is_black(device: Device) -> None:
     stage_light = drawn_light.stage((300, 450))
     dark = print_tones.lab(print_tones.printed(device, stage_light))[..., 0][:, :100]
     assert np.percentile(dark, 95) < 3
+
+
+def test_what_the_camera_printed_black_is_not_raised_beside_a_streak(device: Device) -> None:
+    """A long exposure dims an actor who moves: the black is then not as far below the highlights."""
+    developed = replace(SHOT, transfer=Transfer("srgb"))
+
+    def shown(shot: Shot, dark: float) -> float:
+        light = np.full((200, 300, 3), dark, np.float32)
+        light[80:130, 100:200] = 0.17
+        return float(np.median(finish(device, replace(photograph(light), shot=shot), Params()).sdr))
+
+    assert shown(developed, 0.0008) < 8  # 2.6 of 255 in the frames
+    assert shown(SHOT, 0.0008) > 30  # a RAW file's shadows, and those that are lit, are raised
+    assert shown(developed, 0.003) > 30
 
 
 def test_street_lighting_is_not_taken_for_daylight() -> None:
