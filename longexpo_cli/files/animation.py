@@ -83,7 +83,7 @@ class AnimationDecoder:
         while True:
             part = self._part(start, count)
             for values, duration_s in part:
-                yield DecodedFrame(time_s, duration_s, (values,), False, False, True, partial(_same, values))
+                yield DecodedFrame(time_s, duration_s, (values,), False, False, partial(_same, values))
                 time_s += duration_s
             start += len(part)
             if len(part) < count:

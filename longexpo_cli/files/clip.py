@@ -60,8 +60,7 @@ class DecodedFrame:
     """One frame as stored: planes, the first of them luma or grey, and how to get RGB from them.
 
     time_s is None where the container gives no time; duration_s is 0 where it is not known. is_interlaced: it
-    is flagged so. is_damaged: the decoder concealed missing data; is_key: frames after it do not need earlier
-    ones.
+    is flagged so. is_damaged: data of it, or of a frame from which it is predicted, are missing or wrong.
     """
 
     time_s: float | None
@@ -69,7 +68,6 @@ class DecodedFrame:
     planes: tuple[Array, ...]
     is_interlaced: bool
     is_damaged: bool
-    is_key: bool
     rgb: Callable[[], Array8 | Array16]
 
 

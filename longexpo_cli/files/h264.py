@@ -1,9 +1,13 @@
-"""The colours that an H.264 stream names in its sequence parameter set (ITU-T H.264, 7.3.2.1 and annex E)."""
+"""H.264 (ITU-T H.264): the colours in its sequence parameter set (7.3.2.1, annex E), units of packets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
 _SPS = 7  # type of a NAL unit
+_SLICES = (1, 5)  # types of NAL units: of a slice, and of one of a picture that needs no other
+_START_CODE = b"\0\0\1"
 _EXTENDED_SAR = 255
 UNSPECIFIED = 2  # code point of ITU-T H.273
 
@@ -53,7 +57,7 @@ def _parameter_set(extradata: bytes) -> bytes | None:
     if extradata[:1] == b"\1" and len(extradata) > 8:
         length = int.from_bytes(extradata[6:8], "big")
         return extradata[9 : 8 + length] if extradata[8] & 31 == _SPS else None
-    for unit in extradata.split(b"\0\0\1")[1:]:
+    for unit in extradata.split(_START_CODE)[1:]:
         if unit and unit[0] & 31 == _SPS:
             return unit[1:]
     return None
@@ -115,3 +119,45 @@ def _usability(bits: _Bits) -> tuple[int, int, int]:
         if bits.read(1):
             return bits.read(8), bits.read(8), bits.read(8)
     return (UNSPECIFIED,) * 3
+
+
+def length_bytes(extradata: bytes) -> int:
+    """Return how many bytes the length before each NAL unit has, 0 where start codes are between them."""
+    return (extradata[4] & 3) + 1 if extradata[:1] == b"\1" and len(extradata) > 4 else 0
+
+
+def split(packet: bytes, length: int) -> list[bytes]:
+    """Return the NAL units of a packet; length is that of `length_bytes`. What is cut off is left out."""
+    if not length:
+        return [unit for unit in (part.rstrip(b"\0") for part in packet.split(_START_CODE)[1:]) if unit]
+    units, at = [], 0
+    while at + length < len(packet):
+        size = int.from_bytes(packet[at : at + length], "big")
+        at += length + size
+        if size > 0 and at <= len(packet):
+            units.append(packet[at - size : at])
+    return units
+
+
+def joined(units: Sequence[bytes], length: int) -> bytes:
+    """Return the packet of NAL units that `split` splits."""
+    between = [len(unit).to_bytes(length, "big") if length else b"\0" + _START_CODE for unit in units]
+    return b"".join(part for pair in zip(between, units, strict=True) for part in pair)
+
+
+def is_slice(unit: bytes) -> bool:
+    """Whether a NAL unit has a part of a picture."""
+    return unit[0] & 31 in _SLICES
+
+
+def is_reference(unit: bytes) -> bool:
+    """Whether other pictures may be predicted from that of a NAL unit (nal_ref_idc)."""
+    return bool(unit[0] & 0x60)
+
+
+def without_padding(unit: bytes) -> bytes:
+    """Return a slice without the zeros that may follow it (cabac_zero_words, 7.4.2.10)."""
+    unit = unit.rstrip(b"\0")
+    while unit.endswith(b"\0\0\3"):
+        unit = unit[:-3].rstrip(b"\0")
+    return unit

@@ -77,7 +77,7 @@ class OpenCvDecoder:
 
         while self._capture.grab() and (self._grey is None or self._grey.grab()):
             time_ms = float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
-            yield DecodedFrame(time_ms / 1000, 0.0, (), False, False, False, self._rgb)
+            yield DecodedFrame(time_ms / 1000, 0.0, (), False, False, self._rgb)
 
     def _rgb(self) -> Array8:
         decoded, values = self._capture.retrieve()

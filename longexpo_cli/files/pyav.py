@@ -1,4 +1,4 @@
-"""Videos through PyAV, which has all that FFmpeg knows of a frame; the only importer of av.
+"""Videos through PyAV, which has all that FFmpeg knows of a frame.
 
 PyAV is optional (`pip install 'longexpo[video]'`): its wheels hold GPL codecs.
 """
@@ -17,6 +17,8 @@ import numpy as np
 from longexpo_cli.arrays import Array, Array8, Array16
 from longexpo_cli.files import video_colour, yuv
 from longexpo_cli.files.clip import DecodedFrame, Fields, Span, StreamFacts, UnsupportedVideoError
+from longexpo_cli.files.prediction import Decoded, Prediction
+from longexpo_cli.files.slice_ends import SliceEnds
 from longexpo_cli.files.video_colour import HD_ROWS, MATRICES, UNSPECIFIED
 
 _PLANAR = re.compile(r"(yuva?j?4\d\dp|gbra?p|gray)(9|10|12|14|16)?(le)?")
@@ -60,8 +62,11 @@ def _lenient(version: str) -> dict[str, str]:
 class PyAvDecoder:
     """A video that is open in PyAV; fields other than "" make one frame of each pair of fields."""
 
-    def __init__(self, file: Span, fields: Fields = "") -> None:
-        """Open a video; UnsupportedVideoError when it is none, or its pixels or colours are not supported."""
+    def __init__(self, file: Span, fields: Fields = "", *, is_checked: bool = False) -> None:
+        """Open a video; UnsupportedVideoError when it is none, or its pixels or colours are not supported.
+
+        is_checked: damage is looked for that FFmpeg does not tell.
+        """
         import av
 
         self._file = file
@@ -72,7 +77,9 @@ class PyAvDecoder:
         try:
             self._stream = _pictures(self._container)
             self._stream.thread_type = "AUTO"
-            self._decoded = self._decode()
+            is_h264 = self._stream.codec_context.name == "h264"
+            self._ends = SliceEnds(self._stream) if is_checked and is_h264 else None
+            self._decoded = self._decode_predicted()
             first = next(self._decoded, None)
             if first is None:
                 raise UnsupportedVideoError("has no frame that can be decoded")
@@ -104,7 +111,6 @@ class PyAvDecoder:
                 planes=planes,
                 is_interlaced=bool(frame.interlaced_frame),
                 is_damaged=is_damaged or planes[0].shape[:2] != self._facts.size_px,
-                is_key=bool(frame.key_frame),
                 rgb=partial(self._rgb, planes, str(frame.format.name)),
             )
 
@@ -121,8 +127,24 @@ class PyAvDecoder:
         yield self._first
         yield from self._decoded
 
-    def _decode(self) -> Iterator[tuple[Any, bool]]:
-        """Yield each decoded frame, and whether data was missing."""
+    def _decode_predicted(self) -> Iterator[tuple[Any, bool]]:
+        """Yield each decoded frame, and whether it is damaged or predicted from one that is."""
+        prediction = Prediction()
+        size = None
+        for frame, is_flagged, is_after_lost in self._decode(prediction):
+            size = size or (frame.height, frame.width)
+            is_damaged = is_flagged or (frame.height, frame.width) != size
+            is_reference = True  # as what is lost may be
+            if self._ends is not None:
+                is_damaged |= self._ends.is_damaged(frame.pts)
+                is_reference = is_after_lost or self._ends.is_reference(frame.pts)
+            yield from prediction.add(
+                Decoded(frame, frame.pts, is_damaged, bool(frame.key_frame), is_reference)
+            )
+        yield from prediction.rest()
+
+    def _decode(self, prediction: Prediction) -> Iterator[tuple[Any, bool, bool]]:
+        """Yield each decoded frame, whether data was missing, and whether that was of packets before it."""
         import av
 
         lost = False
@@ -132,6 +154,10 @@ class PyAvDecoder:
                 packet = next(packets, None)
                 if packet is None:
                     return
+                if self._ends is not None:
+                    self._ends.add(packet)
+                if packet.size:
+                    prediction.sent(packet.pts)
                 decoded = packet.decode()
             except av.error.FFmpegError:
                 if lost and packet is None:
@@ -140,7 +166,8 @@ class PyAvDecoder:
                 packet = None
                 continue
             for frame in decoded:
-                yield frame, lost or bool(frame.is_corrupt) or bool(packet.is_corrupt and packet.size)
+                is_damaged = lost or bool(frame.is_corrupt) or bool(packet.is_corrupt and packet.size)
+                yield frame, is_damaged, lost
                 lost = False
 
     def _deinterlaced(self) -> Iterator[tuple[Any, bool]]:

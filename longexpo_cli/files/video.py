@@ -170,7 +170,6 @@ class _Scan:
         self._last: tuple[Array, Array32] | None = None  # luma and the means of its blocks
         self._votes = FieldVotes()
         self._is_flagged = False
-        self._is_damaged = False
         self._seen = 0
         self._start_s: float | None = None
         self._end_s = 0.0
@@ -182,17 +181,16 @@ class _Scan:
         if self._start_s is None:
             self._start_s = frame.time_s
         self._end_s = max((frame.time_s or 0.0) + frame.duration_s, self._end_s)
-        self._is_damaged = frame.is_damaged or (self._is_damaged and not frame.is_key)
         if number < self._first:
             return False
         planes = frame.planes or (frame.rgb(),)
         luma = planes[0] if planes[0].ndim == 2 else _luma(planes[0])
         self._is_flagged |= frame.is_interlaced
-        if luma.shape[0] <= _MAX_INTERLACED_ROWS and not self._is_damaged:
+        if luma.shape[0] <= _MAX_INTERLACED_ROWS and not frame.is_damaged:
             self._votes.add(luma[:, :: max(luma.shape[1] // _VOTE_COLUMNS, 1)])
         if (number - self._first) % self._every:
             return False
-        if self._is_damaged:
+        if frame.is_damaged:
             self._refused.append(number)
         else:
             is_copy = bool(self._planes) and all(map(_equal, planes, self._planes))
@@ -400,7 +398,7 @@ def _opened(path: Path, fields: Fields, *, checked: bool) -> _Opened:
             return _Opened(AnimationDecoder(path))
         start, size = _part(path)
         if pyav.is_installed():
-            return _Opened(pyav.PyAvDecoder(Span(path, start, size), fields))
+            return _Opened(pyav.PyAvDecoder(Span(path, start, size), fields, is_checked=checked))
         is_counted = start > 0 or path.suffix.lower() in _COUNTED
         open_file = partial(Span, path, start, size)
         return _Opened(OpenCvDecoder(open_file, is_checked=checked, is_counted=is_counted))
