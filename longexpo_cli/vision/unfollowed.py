@@ -12,7 +12,8 @@ from longexpo_cli import channels
 from longexpo_cli.arrays import Array32, Flags
 from longexpo_cli.vision.optical_flow import magnitude, warp
 
-THING = 0.02  # of the diagonal: smaller copies are not seen as things
+THING = 0.02  # of the diagonal: smaller copies are not seen as things,
+MIN_THING_PX = 7  # and of this many pixels, errors of motion by a pixel or two make no copies
 SMOOTHING = 0.014  # of the diagonal: Gaussian that leaves things and averages what is finer
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)  # at which both frames are compared along the lines
 CLEAR = 2.0  # times the noise: a thing that differs by less is hardly seen
@@ -36,7 +37,9 @@ def unfollowed(
     import cv2
 
     diagonal = float(np.hypot(*covered.shape))
-    sigma, side = max(1.0, SMOOTHING * diagonal), max(3, round(THING * diagonal) | 1)
+    sigma, side = SMOOTHING * diagonal, round(THING * diagonal) | 1
+    if side < MIN_THING_PX:
+        sigma, side = MIN_THING_PX * SMOOTHING / THING, MIN_THING_PX
     first, second = (cv2.GaussianBlur(picture, (0, 0), sigma) for picture in (one, two))
     second *= np.float32(_gain(first, second, covered))
     least = np.full(covered.shape, np.inf, np.float32)
