@@ -151,17 +151,19 @@ def test_a_linker_that_fails_is_an_error(tmp_path: Path, shared_burst: Path, tex
     assert b"apt install binutils" in line
 
 
-# A linker without the files of libc6-dev: the C library is only where a folder of ours links to it.
+# A linker without compilers' packages: libraries of C and of GCC are only in a folder of ours.
 BARE_LINKER = """#!/bin/sh
 for word in "$@"; do
-  case "$word" in -L*linked) test -e "${word#-L}/libc.so" && exec LINKER "$@" ;; esac
+  case "$word" in -L*linked)
+    cd "${word#-L}" && ls -L libc.so libgcc.so libgcc_s.so > /dev/null && cd - > /dev/null && exec LINKER "$@" ;;
+  esac
 done
-echo "ld: cannot find -lc: No such file or directory" >&2
+for name in gcc gcc_s c; do echo "ld.bfd: cannot find -l$name: No such file or directory" >&2; done
 exit 1
 """
 
 
-def test_a_linker_without_the_files_for_compilers_is_shown_the_c_library(
+def test_a_linker_without_the_files_for_compilers_is_shown_the_libraries(
     tmp_path: Path, shared_burst: Path
 ) -> None:
     text = BARE_LINKER.replace("LINKER", shutil.which("ld") or "")
@@ -173,7 +175,7 @@ def test_a_linker_without_the_files_for_compilers_is_shown_the_c_library(
     names["XDG_CACHE_HOME"] = str(tmp_path / "other")
     found = run("-m", "longexpo_cli", "render", str(shared_burst), "-o", f"{tmp_path}/out/", names=names)
     assert found.returncode == 1
-    assert b"cannot find -lc" in found.stderr
+    assert b"cannot find -lgcc" in found.stderr
     assert b"libc6-dev" in found.stderr
 
 

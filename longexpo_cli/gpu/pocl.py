@@ -1,8 +1,8 @@
 """Workarounds for PoCL 3.0, the OpenCL driver for CPUs that pip installs, and a cache of its binaries.
 
 Linker: PoCL calls the system linker `ld` and aborts the process if there is none, so this is checked first.
-It links with the C library by the name that libc6-dev gives it, which only compilers need otherwise: where
-that is missing, the linker is shown a folder with such a link to the library that this process uses.
+It links with the libraries of C and of GCC by the names that compilers' packages give them: where these are
+missing, the linker is shown a folder with links of such names to the libraries that this process uses.
 
 Processor name: PoCL 3.0 asks LLVM 14 for the name of the processor, which is wrong for processors newer
 than LLVM 14. Some (AMD family 26) are called "generic", which the compiler inside PoCL then rejects
@@ -59,7 +59,16 @@ _AVX512_NAMES = {  # cannonlake, icelake-client and rocketlake lack CLWB
     *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"icelake-server", b"sapphirerapids", b"tigerlake")
 }
 _MAPS = Path("/proc/self/maps")
-_C_LIBRARY = re.compile(r"/libc(\.so\.6|-2\.\d+\.so)$")  # the latter up to glibc 2.33
+# What PoCL links with, by the names that only compilers' packages have, and by those of any system, the second
+# for glibc up to 2.33. Of libgcc there is only the shared part, which has what kernels need.
+_LIBRARIES = {
+    "c": r"libc(\.so\.6|-2\.\d+\.so)",
+    "m": r"libm(\.so\.6|-2\.\d+\.so)",
+    "gcc": r"libgcc_s\.so\.1",
+    "gcc_s": r"libgcc_s\.so\.1",
+}
+_MISSING = re.compile(rb"-l(c|m|gcc|gcc_s)(?![\w-])")
+_LINKER = re.compile(r"\bld(\.\w+)?: ")
 _LIBRARY_PATH = "LIBRARY_PATH"  # of clang, which PoCL links by: folders that the linker looks into
 _TRIAL_S = 120.0  # longer than any compiler takes that works; an aborted one ends at once
 _TRIAL = "__kernel void trial(__global float *x) { x[get_global_id(0)] += 1; }"
@@ -196,19 +205,21 @@ def _load(context: Any, cl_device: Any, path: Path, kernel: str) -> Any:
 def require_compiler() -> None:
     """Raise DeviceError where PoCL aborts the process that compiles, as another process tries.
 
-    Where the linker misses only the C library, it is told where that is, as long as this process runs.
+    Where the linker misses only libraries that this process uses, it is told where they are.
     """
     done = _try_to_compile()
-    if done is not None and done.returncode and b"-lc" in done.stderr and _show_c_library():
-        done = _try_to_compile()
+    if done is not None and done.returncode:
+        missing = {name.decode() for name in _MISSING.findall(done.stderr)}
+        if missing and _show_libraries(missing):
+            done = _try_to_compile()
     if done is None or not done.returncode:
         return
     lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-    said = next((line for line in lines if "ld: " in line or line.startswith("error")), lines[-1])
+    said = next((line for line in lines if _LINKER.search(line) or line.startswith("error")), lines[-1])
     raise DeviceError(
         f"OpenCL on the CPU (PoCL) cannot compile ({_ending(done.returncode)}: {said}): see that the "
-        "linker `ld` works (apt install binutils libc6-dev), that memory is left, and that programs may run "
-        f"from {pocl_cache.folder()}"
+        "linker `ld` works (apt install binutils gcc libc6-dev), that memory is left, and that programs may "
+        f"run from {pocl_cache.folder()}"
     )
 
 
@@ -230,26 +241,29 @@ def _try_to_compile() -> subprocess.CompletedProcess[bytes] | None:
         return None
 
 
-def _show_c_library() -> bool:
-    """Have the linker look for libc.so where a link of that name leads to glibc; whether there is one."""
-    library = _c_library()
-    folder = None if library is None else pocl_cache.linked("libc.so", library)
+def _show_libraries(names: set[str]) -> bool:
+    """Have the linker look where links of these names lead to this process's libraries; whether there are."""
+    found = {name: _library(name) for name in names}
+    links = {f"lib{name}.so": path for name, path in found.items() if path is not None}
+    folder = pocl_cache.linked(links) if len(links) == len(names) else None
     if folder is None:
         return False
     before = os.environ.get(_LIBRARY_PATH)
     os.environ[_LIBRARY_PATH] = os.pathsep.join(filter(None, (str(folder), before)))
-    _LOG.info("PoCL: the linker finds libc.so in %s", folder)
+    _LOG.info("PoCL: the linker finds %s in %s", ", ".join(sorted(links)), folder)
     return True
 
 
-def _c_library() -> Path | None:
-    """Return the file of glibc in this process, None where that is not known."""
+def _library(name: str) -> Path | None:
+    """Return the file of a library in this process, or beside its C library; None where it is not known."""
     try:
         lines = _MAPS.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return None
-    found = (line.split(maxsplit=5)[-1] for line in lines if _C_LIBRARY.search(line))
-    return next((Path(name) for name in found), None)
+    loaded = [Path(line.split(maxsplit=5)[-1]) for line in lines if line.endswith((".so", ".so.1", ".so.6"))]
+    beside = [path.parent / "libgcc_s.so.1" for path in loaded if re.fullmatch(_LIBRARIES["c"], path.name)]
+    usable = [path for path in (*loaded, *beside) if re.fullmatch(_LIBRARIES[name], path.name)]
+    return next((path for path in usable if path.exists()), None)
 
 
 def _ending(code: int) -> str:

@@ -17,7 +17,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from multiprocessing.util import Finalize
 from pathlib import Path
@@ -105,13 +105,14 @@ def _own() -> Path:
     )
 
 
-def linked(name: str, target: Path) -> Path | None:
-    """Return a folder with a link of a name to a file, or None; the folder goes with the process."""
+def linked(links: Mapping[str, Path]) -> Path | None:
+    """Return a folder with links by name to files, or None; the folder goes with the process."""
+    made = _own() / "linked"
     try:
-        made = _own() / "linked"
         made.mkdir(exist_ok=True)
-        (made / name).unlink(missing_ok=True)
-        (made / name).symlink_to(target)
+        for name, target in links.items():
+            (made / name).unlink(missing_ok=True)
+            (made / name).symlink_to(target)
     except OSError:
         return None
     return made
