@@ -68,6 +68,7 @@ def _same_texture(first: Array32, second: Array32, noise: float, side: int) -> F
         return np.asarray(cv2.blur(values, (side, side)), np.float32)
 
     first, second = first - mean(first), second - mean(second)
-    energies = mean(first * first), mean(second * second)
+    # cv2.blur adds and subtracts, which may leave less than 0.
+    energies = np.maximum(mean(first * first), 0), np.maximum(mean(second * second), 0)
     same = mean(first * second) > SAME_TEXTURE * np.sqrt(energies[0] * energies[1])
     return np.asarray(same & (np.minimum(*energies) > (TEXTURE * noise) ** 2), np.bool_)
