@@ -59,8 +59,8 @@ _AVX512_NAMES = {  # cannonlake, icelake-client and rocketlake lack CLWB
     *(b"skylake-avx512", b"cascadelake", b"cooperlake", b"icelake-server", b"sapphirerapids", b"tigerlake")
 }
 _MAPS = Path("/proc/self/maps")
-# What PoCL links with, by the names that only compilers' packages have, and by those of any system, the second
-# for glibc up to 2.33. Of libgcc there is only the shared part, which has what kernels need.
+# What PoCL links with, by the names in the packages of compilers, and by those of any system; the second is
+# glibc's up to 2.33. Of libgcc there is only the shared part, which has what kernels need.
 _LIBRARIES = {
     "c": r"libc(\.so\.6|-2\.\d+\.so)",
     "m": r"libm(\.so\.6|-2\.\d+\.so)",
