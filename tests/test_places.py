@@ -155,7 +155,7 @@ def test_a_linker_that_fails_is_an_error(tmp_path: Path, shared_burst: Path, tex
 BARE_LINKER = """#!/bin/sh
 for word in "$@"; do
   case "$word" in -L*linked)
-    cd "${word#-L}" && ls -L libc.so libgcc.so libgcc_s.so > /dev/null && cd - > /dev/null && exec LINKER "$@" ;;
+    (cd "${word#-L}" && ls -L libc.so libgcc.so libgcc_s.so > /dev/null) && exec LINKER "$@" ;;
   esac
 done
 for name in gcc gcc_s c; do echo "ld.bfd: cannot find -l$name: No such file or directory" >&2; done
