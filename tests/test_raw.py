@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from longexpo_cli import colour
 from longexpo_cli.errors import UnreadableFrameError
 from longexpo_cli.files import metadata, raw
 from longexpo_cli.stages import load
+from longexpo_cli.synth import dng as synth_dng
 from longexpo_cli.synth.dng import COLOR_MATRIX, DngMetadata, write_dng
 from longexpo_cli.types import Shot
 
 
 def noisy(height: int = 64, width: int = 96, low: int = 100, high: int = 3000) -> Any:
     return np.random.default_rng(0).integers(low, high, (height, width)).astype(np.uint16)
+
+
+def write_lossless(
+    path: Path,
+    values: Any,
+    precision: int,
+    *,
+    columns: int = 1,
+    change: Callable[[bytes], bytes] = lambda data: data,
+) -> None:
+    """Write a DNG in lossless JPEGs, as one strip or in tiles; change is made to the first of them."""
+    height, width = values.shape
+    rows, across = (height, width) if columns == 1 else (32, 32)
+    options: dict[str, Any] = {"rowsperstrip": height} if columns == 1 else {"tile": (rows, across)}
+    padded = np.pad(values, ((0, -height % rows), (0, -width % across)), mode="edge")
+    pieces = [
+        synth_dng._lossless_jpeg(padded[y : y + rows, x : x + across], 2**precision - 1)
+        for y in range(0, height, rows)
+        for x in range(0, width, across)
+    ]
+    pieces[0] = change(pieces[0])
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file, byteorder="<") as tiff:
+        tags = synth_dng._tags(DngMetadata(white_dn=4095))
+        options |= {"shape": values.shape, "dtype": values.dtype, "compression": 7, "extratags": tags}
+        tiff.write(iter(pieces), photometric=32803, planarconfig=None, metadata=None, **options)
+    path.write_bytes(file.getvalue())
 
 
 def raw_metadata(path: Path) -> raw.RawMetadata:
@@ -75,8 +107,71 @@ def test_where_the_decoders_differ_libraw_is_believed(
     path, values = tmp_path / "a.dng", noisy()
     write_dng(path, values, DngMetadata(compression="ljpeg"))
     first = raw.read_mosaic(shot(path))
-    monkeypatch.setattr(raw, "_plain_mosaic", lambda path, sensor: values + np.uint16(1))
+    monkeypatch.setattr(raw, "_plain_mosaic", lambda *_, **__: values + np.uint16(1))
     assert np.array_equal(raw.read_mosaic(first.shot).values, values)
+
+
+@pytest.mark.parametrize(("columns", "precision"), [(1, 12), (3, 14)])
+def test_a_sound_lossless_mosaic_is_read_without_libraw(
+    tmp_path: Path, columns: int, precision: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one strip, and as tiles, of which those at the right and at the bottom go beyond the picture."""
+    path, values = tmp_path / "a.dng", noisy(60, 90)
+    write_lossless(path, values, precision, columns=columns)
+    known = shot(path)
+    by_libraw = raw._read_mosaic(known, quickly=False)
+    monkeypatch.setattr(raw, "_open", None)
+    mosaic = raw.read_mosaic(known)
+    assert np.array_equal(mosaic.values, values)
+    assert mosaic.shot.is_same(by_libraw.shot)
+
+
+def cut_in_the_last_row(data: bytes) -> bytes:
+    """Return a lossless JPEG without its last 60 bytes, closed by an end marker."""
+    return data[:-62] + data[-2:]
+
+
+def with_one_value_beyond(data: bytes) -> bytes:
+    """Return a lossless JPEG that says that its values have 8 bits; those of 3000 do not fit."""
+    at = data.index(b"\xff\xc3") + 4
+    return data[:at] + b"\x08" + data[at + 1 :]
+
+
+def with_another_predictor(data: bytes) -> bytes:
+    """Return a lossless JPEG that says that each value is predicted from the one above."""
+    at = data.index(b"\xff\xda")
+    at += 2 + int.from_bytes(data[at + 2 : at + 4], "big") - 3
+    return data[:at] + b"\x02" + data[at + 1 :]
+
+
+@pytest.mark.parametrize("change", [cut_in_the_last_row, with_one_value_beyond, with_another_predictor])
+@pytest.mark.parametrize("columns", [1, 3])
+def test_libraw_reads_what_may_be_damaged(
+    tmp_path: Path, columns: int, change: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.dng"
+    write_lossless(path, noisy(60, 90), 12, columns=columns)
+    known = shot(path)
+    write_lossless(path, noisy(60, 90), 12, columns=columns, change=change)
+    opened: list[Path] = []
+    really_open = raw._open
+
+    def noting(path: Path) -> Any:
+        opened.append(path)
+        return really_open(path)
+
+    monkeypatch.setattr(raw, "_open", noting)
+    with contextlib.suppress(UnreadableFrameError):
+        raw.read_mosaic(known)
+    assert opened == [path]
+
+
+def test_a_flat_picture_is_read_as_it_is(tmp_path: Path) -> None:
+    """Its values end as those of data that end early, so that LibRaw reads them, to the same."""
+    path, values = tmp_path / "a.dng", noisy()
+    values[40:] = 700
+    write_lossless(path, values, 12)
+    assert np.array_equal(raw.read_mosaic(shot(path)).values, values)
 
 
 def test_a_file_that_changes_between_two_passes_is_refused(tmp_path: Path) -> None:

@@ -55,6 +55,15 @@ class JpegError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class LosslessCoding:
+    """How a lossless JPEG is coded (T.81, annex H): bits, number of its predictor, components in turn."""
+
+    precision: int
+    predictor: int
+    components: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Header:
     """size_px, sampling factors (horizontal, vertical) and identifiers of the components, Adobe transform."""
 
@@ -125,6 +134,17 @@ def lossless_pixels(data: bytes) -> int:
             height, width, count = struct.unpack_from(">HHB", data, at + 1)
             return int(height * width * count)
     return 0
+
+
+def lossless_coding(data: bytes) -> LosslessCoding | None:
+    """Return how a lossless JPEG in a single scan is coded, None for other data."""
+    scan = next(_scan_headers(data), 0) if data.startswith(markers.JPEG_SIGNATURE) else 0
+    for marker, at, length in markers.jpeg_segments(data, 0, len(data)):
+        if marker == _LOSSLESS and length >= 6 and at + 6 <= len(data) and 0 < scan < len(data):
+            components, predictor = data[at + 5], scan + 1 + 2 * data[scan]
+            if data[scan] == components > 0 and predictor < len(data):
+                return LosslessCoding(data[at], data[predictor], components)
+    return None
 
 
 def piece_damage(piece: bytes, tables: bytes) -> str:

@@ -230,11 +230,11 @@ def read_mosaic(shot: Shot) -> Mosaic:
     H W or H W 3, uint16, or float32 for DNGs of floats. Decoding releases the GIL. UnreadableFrameError when
     the file is damaged, has no picture, or differs from the shot in size or pattern.
 
-    A lossless DNG is decoded by LibRaw, which notices most damage, and the shot that is returned has a
-    checksum. A shot that has one is decoded in a third of the time by imagecodecs, which gives the same
-    values, or else by LibRaw; UnreadableFrameError when neither gives what was read before.
+    A lossless DNG is decoded by imagecodecs, in a third of LibRaw's time, or by LibRaw, which notices most
+    damage, where there is a sign of that. The shot that is returned has a checksum. A shot that has one is
+    read like this without a search for damage; UnreadableFrameError when neither gives what was read before.
     """
-    mosaic = _read_mosaic(shot, quickly=shot.checksum is not None)
+    mosaic = _read_mosaic(shot, quickly=True)
     if shot.checksum in (None, mosaic.shot.checksum):
         return mosaic
     mosaic = _read_mosaic(shot, quickly=False)
@@ -244,7 +244,7 @@ def read_mosaic(shot: Shot) -> Mosaic:
 
 
 def _read_mosaic(shot: Shot, *, quickly: bool) -> Mosaic:
-    with _source(shot.path, quickly=quickly) as source:
+    with _source(shot.path, quickly=quickly, is_known=shot.checksum is not None) as source:
         decoded = _decode(shot.path, source)
         size_px = decoded.values.shape[:2]
         if size_px != shot.size_px:
@@ -311,10 +311,14 @@ class _Decoded:
 
 
 @contextmanager
-def _source(path: Path, *, quickly: bool = False) -> Iterator[_Source]:
-    """Open a file and unpack its values; quickly: where it can be, without LibRaw and what it knows."""
+def _source(path: Path, *, quickly: bool = False, is_known: bool = False) -> Iterator[_Source]:
+    """Open a file and unpack its values.
+
+    quickly: where it can be, without LibRaw and what it knows; is_known: signs of damage do not matter.
+    """
     sensor = _dng_sensor(path)
-    if quickly and sensor is not None and (stored := _plain_mosaic(path, sensor)) is not None:
+    stored = _plain_mosaic(path, sensor, is_known=is_known) if quickly and sensor is not None else None
+    if sensor is not None and stored is not None:
         yield _Source(None, stored, sensor, _Camera())
         return
     if sensor is not None and sensor.needs_tifffile:
@@ -346,16 +350,17 @@ def _source(path: Path, *, quickly: bool = False) -> Iterator[_Source]:
         yield _Source(file, stored, sensor, camera)
 
 
-def _plain_mosaic(path: Path, sensor: dng.Sensor) -> Any:
+def _plain_mosaic(path: Path, sensor: dng.Sensor, *, is_known: bool) -> Any:
     """Return all values of a DNG with a plain Bayer mosaic, None where LibRaw has to decode it.
 
-    LibRaw also says what is wrong with what cannot be decoded.
+    LibRaw also says what is wrong with what cannot be decoded, or may be damaged; is_known: whatever the
+    values are, they are compared with what was read before.
     """
     if not sensor.is_plain_mosaic:
         return None
     _require_possible_jpegs(path, sensor.size_px[0] * sensor.size_px[1])
     try:
-        return tiff_dng.read(path, sensor)
+        return tiff_dng.read(path, sensor) if is_known else tiff_dng.read_sound(path, sensor)
     except dng.DngError:
         return None
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from longexpo_cli.files import dng
+from longexpo_cli.files import dng, jpeg
+
+_LEFT = 1  # predictor of a lossless JPEG (T.81, table H.1): the value to the left
+# Bits of a lossless JPEG: with 8 its values wrap and none is beyond; of 16, decoders differ in the largest
+# difference (DNG before 1.1).
+_PRECISIONS = range(9, 16)
+_HEADER_BYTES = 1 << 16  # of a strip or tile; its JPEG's tables and scan header are in them
+_LAST_VALUES = 16  # per component, at the end of a strip or tile; noise differs among them
 
 
 def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
@@ -16,6 +25,51 @@ def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
 
     DngError when they cannot be decoded.
     """
+    with _raw_page(path, sensor) as (file, page):
+        values = _values(file, page)
+    return _corrected(values, sensor)
+
+
+def read_sound(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
+    """Return what `read` does for a mosaic in lossless JPEGs that shows no sign of damage.
+
+    libjpeg says nothing of damage; LibRaw does, and decides where there is a sign of it, which is a DngError
+    here: values beyond the JPEG's precision, or a strip or tile that ends in values of equal differences, as
+    data that end early are filled with them, and so do flat pictures.
+    """
+    with _raw_page(path, sensor) as (file, page):
+        values = _values(file, page)
+        for number, start in enumerate(page.dataoffsets):
+            file.filehandle.seek(start)
+            coding = jpeg.lossless_coding(file.filehandle.read(_HEADER_BYTES))
+            piece = values[_place(page, number)]
+            if coding is None or coding.predictor != _LEFT or coding.precision not in _PRECISIONS:
+                raise dng.DngError("is coded in a way of which decoders have different readings")
+            if int(piece.max()) >> coding.precision or _ends_evenly(piece[-1], coding.components):
+                raise dng.DngError("may be damaged")
+    return _corrected(values, sensor)
+
+
+def _place(page: Any, number: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a strip or tile."""
+    height, width = int(page.imagelength), int(page.imagewidth)
+    rows, columns = (
+        (int(page.tilelength), int(page.tilewidth)) if page.is_tiled else (int(page.rowsperstrip), width)
+    )
+    across = -(-width // columns)
+    top, left = number // across * rows, number % across * columns
+    return slice(top, min(top + rows, height)), slice(left, min(left + columns, width))
+
+
+def _ends_evenly(row: npt.NDArray[Any], components: int) -> bool:
+    """Whether the last values of a row, in turn of each component, differ by one number."""
+    last = row[-components * (_LAST_VALUES + 1) :].astype(np.int32)
+    return bool((np.diff(last[components:] - last[:-components]) == 0).all())
+
+
+@contextmanager
+def _raw_page(path: Path, sensor: dng.Sensor) -> Iterator[tuple[Any, Any]]:
+    """Open a DNG with tifffile, and its raw picture; errors of tifffile and its codecs become DngError."""
     import tifffile
 
     try:
@@ -28,9 +82,14 @@ def read(path: Path, sensor: dng.Sensor) -> npt.NDArray[Any]:
                 and (int(page.imagelength), int(page.imagewidth)) == sensor.size_px
                 and int(page.subfiletype) == 0
             ]
-            values = _values(file, raws[0])
+            yield file, raws[0]
+    except dng.DngError:
+        raise
     except Exception as error:  # tifffile and its codecs raise errors of many types
         raise dng.DngError(f"cannot be decoded ({error})") from error
+
+
+def _corrected(values: npt.NDArray[Any], sensor: dng.Sensor) -> npt.NDArray[Any]:
     if values.shape[:2] != sensor.size_px:
         raise dng.DngError(f"has pixels of unsupported shape {values.shape}")
     values = dng.deinterleaved(values, sensor.fields)
