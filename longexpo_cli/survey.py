@@ -17,8 +17,10 @@ from longexpo_cli.stages import develop
 from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
 from longexpo_cli.vision import (
     blank_rows,
+    block_steps,
     contradicted_light,
     defects,
+    displaced_rows,
     flicker,
     impossible_values,
     shifted_values,
@@ -149,7 +151,8 @@ class _Look:
 
     anchor_low is its low frame; sensor is what the frames say about defects, light the profiles that say
     whether it flickers, blank which rows have one value only, impossible which values no light makes, cells
-    the means of JPEGs' blocks; all are empty where frames are corrected.
+    the means of JPEGs' blocks, steps those between these,
+    rows the means along these rows; all are empty where frames are corrected.
     """
 
     burst: Burst
@@ -162,6 +165,8 @@ class _Look:
     blank: list[Flags]
     impossible: list[impossible_values.Evidence]
     cells: list[Array32]
+    steps: list[Array32]
+    rows: list[Array32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,7 @@ def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True
     anchor, anchor_low, distance, gain = 0, None, count, None
     sensor, light, blank = defects.begin(count), list[flicker.Profile](), list[Flags]()
     impossible, cells = list[impossible_values.Evidence](), list[Array32]()
+    steps, rows = list[Array32](), list[Array32]()
     watch.on_loop("develop", count)
     quiet = develop.quietest(burst.shots)
     for index, mosaic in frames.decode_ahead(burst, range(count), DECODERS):
@@ -204,11 +210,14 @@ def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True
             blank.append(blank_rows.find(mosaic))
             impossible.append(impossible_values.find(mosaic))
             cells.append(shifted_values.find(mosaic))
+            steps.append(block_steps.find(mosaic))
+            rows.append(displaced_rows.find(mosaic))
         shots.append(mosaic.shot if is_first else burst.shots[index])
         numbers.append(burst.number(index))
         previews.append(watch("develop", develop.preview(device, low, half, gain, quiet), index))
     readable = replace(burst, shots=tuple(shots), refused=tuple(refused), numbers=tuple(numbers))
-    return _Look(readable, previews, anchor, anchor_low, distance, sensor, light, blank, impossible, cells)
+    asked = sensor, light, blank, impossible, cells, steps, rows
+    return _Look(readable, previews, anchor, anchor_low, distance, *asked)
 
 
 def _without_torn_frames(look: _Look) -> Burst:
@@ -220,9 +229,14 @@ def _without_torn_frames(look: _Look) -> Burst:
         for n, first, last in blank_rows.judge(look.blank, look.light, look.previews[0].grid.scale):
             why = f"is damaged: rows {first} to {last} have one value, unlike the other frames"
             reasons.setdefault(n, why)
-    for n, part in shifted_values.judge(look.cells):
+    settings = [(shot.exposure_s, shot.iso, shot.f_number) for shot in burst.shots]
+    for n, part in shifted_values.judge(look.cells, settings):
         where = f"from {part:.0%} of its height down" if part else "everywhere"
         reasons.setdefault(n, f"is damaged: {where} its values are shifted against the other frames'")
+    for n, part in _stepped(look):
+        reasons.setdefault(n, f"is damaged: from {part:.0%} of its height down its values are shifted")
+    for n, part in displaced_rows.judge(look.rows):
+        reasons.setdefault(n, f"is damaged: from {part:.0%} of its height down its rows are moved sideways")
     for n, part in _torn_parts(look, [n for n in range(len(burst.shots)) if n not in reasons]):
         reasons[n] = (
             f"is damaged: {part:.0%} of it show something else than the frames before and after, "
@@ -237,6 +251,19 @@ def _without_torn_frames(look: _Look) -> Burst:
         numbers=tuple(burst.number(n) for n in kept),
         refused=(*burst.refused, *((burst.shots[n].path, reasons[n]) for n in sorted(reasons))),
     )
+
+
+def _stepped(look: _Look) -> list[tuple[int, float]]:
+    """Return the frames with a step along their blocks that others lack, which are read again, and where."""
+    shots, found = look.burst.shots, []
+    for n, step in block_steps.suspects(look.steps):
+        try:
+            others = [develop.read(shots[m]).values for m in torn_parts.around(n, len(shots))]
+        except UnreadableFrameError:
+            continue  # the second pass says so
+        if not any(block_steps.is_also_in(step, values) for values in others):
+            found.append((n, step.row / shots[n].size_px[0]))
+    return found
 
 
 def _torn_parts(look: _Look, whole: Sequence[int]) -> list[tuple[int, float]]:

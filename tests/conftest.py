@@ -61,6 +61,7 @@ LONG = (
     "test_verify_page.py",
     "vision/test_flicker.py",
     "vision/test_impossible_values.py",
+    "vision/test_jpeg_damage.py",
     "vision/test_motion_contract.py",
     "vision/test_motion_guess.py",
     "vision/test_motion_network.py",

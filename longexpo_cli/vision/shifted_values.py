@@ -29,6 +29,12 @@ _CLIPPED = 5  # of 255, from black or white
 _LARGE_SHIFT = 40.0  # cuts off so much that rows do not tell,
 _CUT = 24  # of 255: cells nearer than this to black or white may be cut off in part,
 _UNCUT = 0.15  # of the cells of a colour, which must not be
+# The same where pictures have moved, by the values below which are these parts of the cells:
+_LEVELS = np.linspace(0.05, 0.95, 19)
+_LEAST_LEVELS = 10  # not cut off,
+_LEAST_RANGE = 100.0  # of 255 between the highest and the lowest; curves are straighter in less,
+_SAME_LEVEL = 4.0  # by which they differ in the frames around, or by
+_LEVEL_TOLD = 0.2  # of the shift; and of a factor of light, by which they may differ under a shift
 _MOST_ROWS = 0.8  # of the rows on each side are as they should be
 _LEAST_ROWS = 0.1  # of all, on each side
 
@@ -46,8 +52,11 @@ def find(mosaic: Mosaic) -> Array32:
     return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def judge(cells: Sequence[Array32]) -> list[tuple[int, float]]:
-    """Return the frames that are shifted from a row on, and that row as a fraction of the height."""
+def judge(cells: Sequence[Array32], settings: Sequence[Any] = ()) -> list[tuple[int, float]]:
+    """Return the frames that are shifted from a row on, and that row as a fraction of the height.
+
+    settings are those of the camera, by which a frame may be of another exposure than those around it.
+    """
     if len(cells) < 3 or not cells[0].size or len({cell.shape for cell in cells}) > 1:
         return []
     found = []
@@ -55,6 +64,9 @@ def judge(cells: Sequence[Array32]) -> list[tuple[int, float]]:
     for n, own in enumerate(cells):
         before, after = (1, 2) if n == 0 else (last - 2, last - 1) if n == last else (n - 1, n + 1)
         row = _shifted_from(own, cells[before], cells[after])
+        is_set_alike = not settings or settings[n] in (settings[before], settings[after])
+        if row is None and is_set_alike and _has_shifted_levels(own, cells[before], cells[after]):
+            row = 0
         if row is not None:
             found.append((n, row / len(own)))
     return found
@@ -105,6 +117,31 @@ def _is_cut_off(own: Array32, usual: Array32, differs: Array32, others: Array32)
         if spread > _SPREAD or abs(float(np.median(others[is_whole, k]))) > _SAME:
             return False
         is_shifted.append(abs(shift) >= _LARGE_SHIFT and _is_one_number(usual[is_whole, k], of_whole, shift))
+    return any(is_shifted)
+
+
+def _has_shifted_levels(own: Array32, before: Array32, after: Array32) -> bool:
+    """Whether the values of a whole frame are shifted, wherever in it they are."""
+    frames = (own, before, after)
+    levels = [np.quantile(frame.reshape(-1, own.shape[-1]), _LEVELS, axis=0).T for frame in frames]
+    is_shifted = []
+    for own_levels, *others in zip(*levels, strict=True):
+        usual = (others[0] + others[1]) / 2
+        is_whole = np.minimum(own_levels, usual) > _CUT
+        is_whole &= np.maximum(own_levels, usual) < 255 - _CUT
+        if is_whole.sum() < _LEAST_LEVELS or np.ptp(usual[is_whole]) < _LEAST_RANGE:
+            continue
+        usual, differs = usual[is_whole], (own_levels - usual)[is_whole]
+        shift = float(np.median(differs))
+        if np.median(np.abs(others[1] - others[0])[is_whole]) > max(_SAME_LEVEL, _LEVEL_TOLD * abs(shift)):
+            return False
+        third = len(usual) // 3
+        range_dn, change = (float(np.median(v[-third:]) - np.median(v[:third])) for v in (usual, differs))
+        of_a_factor = abs(shift) / float(usual.mean()) * range_dn
+        is_even = np.median(np.abs(differs - shift)) <= _SPREAD and abs(change) <= _LEVEL_TOLD * of_a_factor
+        if abs(shift) >= _SHIFT and of_a_factor >= _LEAST_TOLD and not is_even:
+            return False
+        is_shifted.append(abs(shift) >= _WHOLE_SHIFT and is_even)
     return any(is_shifted)
 
 
