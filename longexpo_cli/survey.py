@@ -14,13 +14,14 @@ from longexpo_cli.errors import BurstError, UnreadableFrameError
 from longexpo_cli.files import exposure, reduced
 from longexpo_cli.gpu.device import Device
 from longexpo_cli.stages import develop
-from longexpo_cli.types import Burst, Frame, Point, Preview, Shot
+from longexpo_cli.types import Burst, Frame, LineGain, NoiseProfile, Point, Preview, Shot
 from longexpo_cli.vision import (
     blank_rows,
     block_steps,
     contradicted_light,
     defects,
     displaced_rows,
+    even_light,
     flicker,
     impossible_values,
     shifted_values,
@@ -29,6 +30,10 @@ from longexpo_cli.vision import (
 from longexpo_cli.watch import Watch
 
 _LN2 = float(np.log(2.0))
+UNEVEN_LIGHT = (
+    "the light changes between frames by more than is evened: what stands still may be as soft as what "
+    "moves; choose frames of like light with --frames"
+)
 DECODERS = 2  # frames decoded in parallel; decoding dominates this pass
 
 
@@ -140,6 +145,7 @@ def survey(
     corrected = _even(look, _without_defects(look))
     if corrected is not look.burst:
         look = _look(corrected, look.anchor, looking, is_first=False)
+    look = _of_detail(look, looking)
     assert look.anchor_low is not None
     low = watch("develop", look.anchor_low, look.anchor)
     return watch("develop", look.burst), look.previews, look.anchor, low
@@ -177,6 +183,20 @@ class _Looking:
     device: Device
     watch: Watch
     factor: int
+    is_light_even: bool = True  # so that all previews have the exposure of the first
+
+
+def _of_detail(look: _Look, looking: _Looking) -> _Look:
+    """Return a look with previews of detail alone where the light changes between frames, else the same."""
+    greys = [preview.grey for preview in look.previews]
+    if not even_light.changes(greys):
+        return look
+    burst = look.burst
+    if even_light.differs_in_many(greys):
+        burst = replace(burst, notes=(*burst.notes, UNEVEN_LIGHT))
+    look = _look(burst, look.anchor, replace(looking, is_light_even=False), is_first=False)
+    previews = [replace(preview, grey=even_light.evened(preview.grey)) for preview in look.previews]
+    return replace(look, previews=previews)
 
 
 def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True) -> _Look:
@@ -201,7 +221,8 @@ def _look(burst: Burst, wanted: int, looking: _Looking, *, is_first: bool = True
             reduced.keep(mosaic, looking.factor)
         half = develop.develop(device, mosaic, params)
         low = develop.low(device, half, params)
-        gain = develop.preview_gain(low) if gain is None else gain
+        if gain is None or not looking.is_light_even:
+            gain = develop.preview_gain(low)
         if abs(index - wanted) < distance:
             anchor, anchor_low, distance = len(shots), low, abs(index - wanted)
         if is_first:
@@ -347,10 +368,16 @@ def _even(look: _Look, burst: Burst) -> Burst:
     if found is None:
         return burst
     shots = [
-        replace(shot, line_gain=gain, notes=(*shot.notes, found.note))
+        replace(shot, line_gain=gain, noise=_brightened(shot.noise, gain), notes=(*shot.notes, found.note))
         for shot, gain in zip(burst.shots, found.gains, strict=True)
     ]
     return replace(burst, shots=tuple(shots))
+
+
+def _brightened(noise: NoiseProfile, gain: LineGain) -> NoiseProfile:
+    """Return the noise of values that are multiplied by the mean of a gain: var(g x) = g S (g x) + g^2 O."""
+    factor = float(gain.gain.mean())
+    return NoiseProfile(factor * noise.scale, factor**2 * noise.offset)
 
 
 def frame_number(burst: Burst, requested: int | str) -> int:

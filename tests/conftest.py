@@ -59,6 +59,7 @@ LONG = (
     "test_replay.py",
     "test_synth.py",
     "test_verify_page.py",
+    "vision/test_even_light.py",
     "vision/test_flicker.py",
     "vision/test_impossible_values.py",
     "vision/test_jpeg_damage.py",

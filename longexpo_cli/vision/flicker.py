@@ -36,7 +36,9 @@ _CIRCLE_ERROR = 0.3  # of the radius
 _LEAST_ARC = 2.0  # radians, of the phases on a circle
 _LEAST_FRAMES = 5  # for a circle
 _LEAST_CHANGE = 0.03  # of whole frames (natural logarithm)
-_LARGEST_CHANGE = 0.6  # the same; more is a flash, or exposures that differ
+_LARGEST_CHANGE = 0.6  # the same; more is a flash, or exposures that differ,
+_LARGEST_STEP = 0.35  # unless no frame differs by more from the one before: dawn or dusk,
+_LARGEST_DRIFT = 1.0  # up to this: darker frames are too noisy
 _PLACE_STRIPS = 6  # of a place in which it is asked whether it differs by what all share
 _PLACE_LINES = 12  # the same, where whole frames change
 _CLIPPED = 0.99  # of white
@@ -246,7 +248,8 @@ def _whole_frames(lines: _Difference, bands: Array64, suspect: bool) -> Array64 
     change = np.median(lines.mean - bands, axis=1)
     change = change - np.median(change, axis=0)
     size = np.abs(change).max(axis=1)
-    if not _LEAST_CHANGE <= size.max() <= _LARGEST_CHANGE:
+    is_slow = bool(np.abs(np.diff(change, axis=0)).max(initial=0) <= _LARGEST_STEP)
+    if not _LEAST_CHANGE <= size.max() <= (_LARGEST_DRIFT if is_slow else _LARGEST_CHANGE):
         return None
     most = size >= size.max() / 2
     places = lines.strips[most] - bands[most][:, :, None]
