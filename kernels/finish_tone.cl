@@ -8,10 +8,15 @@
                                              towards 0 far above white, so that lights clip to white
      c = Y + saturation (c - Y)
      c = y + k (c y/n - y)                   mixed with the grey that has the norm's brightness
+     c = c+ + q c-                           c+, c- its positive and negative channels; q <= 1 so that the
+                                             luminance of c is LEAST_LUMINANCE of that of c+ or more
      c = Y' + f(d)/d (c - Y')                Y' = luminance of c, d = distance of c from Y', 1 at the gamut's edge;
                                              f(d) = d up to the knee k, then k + (1 - k) u/(1 + u) < 1,
                                              u = (d - k)/(1 - k)
      out = encode(c), luma = L . out         as 16-bit integers
+
+   Channels are negative where a light is more saturated than the display's primaries, as that of a blue LED. Its
+   luminance may then be next to none, or below 0, and the grey it is compressed towards would be black.
 
    Extremes: equal channels in, equal channels out, exactly; 0 gives 0; output is in 0..1; NaN gives black.
    A work-item computes RUN pixels of a row as vectors: on a CPU that is several times as fast as one pixel.
@@ -23,6 +28,7 @@
 
 constant float FLOOR = 0x1p-14f;  /* light; that of finish_cells */
 constant float MAX_LIGHT = 65504.0f;  /* the largest half float; light is clamped to it */
+constant float LEAST_LUMINANCE = 0.75f;
 
 typedef struct { float8 r, g, b; } colour8;
 
@@ -75,6 +81,18 @@ inline float8 gamut_compression(float knee, float8 d)
 {
     float8 u = max(d - knee, 0.0f) / (1.0f - knee);
     return (knee * (1.0f + u) + (1.0f - knee) * u) / ((1.0f + u) * max(d, knee));
+}
+
+/* Negative channels scaled so that they take no more than the rest of LEAST_LUMINANCE of the others' luminance. */
+inline colour8 limit_negative(__global const float *luminance, colour8 c)
+{
+    colour8 positive = {max(c.r, 0.0f), max(c.g, 0.0f), max(c.b, 0.0f)};
+    float8 whole = luminance_of(luminance, positive), lack = whole - luminance_of(luminance, c);
+    float8 allowed = (1.0f - LEAST_LUMINANCE) * whole;
+    float8 part = select((float8)(1.0f), allowed / lack, lack > allowed);
+    colour8 limited = {positive.r + part * min(c.r, 0.0f), positive.g + part * min(c.g, 0.0f),
+                       positive.b + part * min(c.b, 0.0f)};
+    return limited;
 }
 
 /* Slope (at .lo) and offset (at .hi) of RUN pixels from x on: bilinear between the centres of the cells. */
@@ -153,8 +171,8 @@ __kernel void finish_tone(__global const float *light,      /* H W 3, working sp
     float8 ratio = look_up(curve, last, t) / max(norm, 1e-12f);
     c = mix_with(max(lum, 0.0f), saturation, c);
     c = mix_with(norm * ratio, look_up(chroma, last, t), scale(ratio, c));
+    c = limit_negative(luminance, c);
     lum = max(luminance_of(luminance, c), 0.0f);
-
     float8 edge = max((lum - min_channel(c)) / max(lum, 1e-6f), (max_channel(c) - lum) / max(1.0f - lum, 1e-6f));
     c = mix_with(lum, gamut_compression(knee, edge), c);
     c.r = look_up(encode, last, sqrt(clamp(c.r, 0.0f, 1.0f)));

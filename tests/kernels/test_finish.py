@@ -171,6 +171,24 @@ def test_highlights_keep_their_hue_and_burn_out_to_white(device: Device, hue: tu
     assert np.all(np.diff(shown[3, 0]) > -2e-3)  # luma never falls as light rises
 
 
+@pytest.mark.parametrize(
+    ("least", "most"),
+    [((0.0, 0.0, 1.0), (-1, -1, 1)), ((0.6, 0.0, 1.0), (0.6, -1.5, 1)), ((1, 0, 0), (1, -1, -1))],
+)
+def test_light_beyond_every_gamut_is_neither_black_nor_a_seam(device: Device, least: Any, most: Any) -> None:
+    """As that of blue and purple lamps, whose luminance may be below 0."""
+    share = np.linspace(0, 1, 500)[None, :, None]
+    light = (0.3 * (np.array(least) * (1 - share) + np.array(most) * share)).astype(np.float32)
+    for limits in (NO_LIMITS, WIDE_LIMITS):
+        shown = tone(device, light, to_space=np.eye(3), limits=limits)
+        assert np.abs(shown - tone_twin(light, to_space=np.eye(3), limits=limits)).max() < 3e-4
+    shown = tone(device, light, to_space=np.eye(3))
+    brightest = shown[:3, 0].max(axis=0)
+    assert brightest.min() > 0.7 * brightest[0]
+    assert np.abs(np.diff(shown[:, 0], axis=1)).max() < 0.01
+    assert shown[:3, 0, 0].argmax() == shown[:3, 0, -1].argmax()
+
+
 def display(size: tuple[int, int], seed: int) -> Any:
     return np.random.default_rng(seed).integers(0, 65536, (4, *size), np.uint16)
 

@@ -10,6 +10,7 @@ CORING = 0.004
 MAX_OVERSHOOT = 0.02
 TAPS = np.array([1, 4, 6, 4, 1]) / 16
 CELL = 4
+LEAST_LUMINANCE = 0.75
 FLOOR = 2.0**-14
 RIDGE = 0.02
 CEILING = -1.0
@@ -114,6 +115,7 @@ def tone(
     c = grey + saturation * (c - grey)
     exposed = c * (y / np.maximum(n, 1e-12))[..., None]
     c = y[..., None] + look_up(chroma, t)[..., None] * (exposed - y[..., None])
+    c = limit_negative(c, luminance)
     c = compress_gamut(c, np.maximum(c @ luminance, 0), knee)
     display = look_up(encode, np.sqrt(np.clip(c, 0, 1)))
     return np.moveaxis(np.concatenate([display, (display @ luminance)[..., None]], axis=-1), -1, 0)
@@ -128,6 +130,14 @@ def at_pixels(values: Array64, size: tuple[int, int]) -> Array64:
         above = np.minimum(below + 1, values.shape[axis] - 1)
         values = np.take(values, below, axis) * (1 - part) + np.take(values, above, axis) * part
     return values
+
+
+def limit_negative(c: Array64, luminance: Array64) -> Array64:
+    """Return colours whose luminance is LEAST_LUMINANCE of that without their negative channels, or more."""
+    positive, negative = np.maximum(c, 0), np.minimum(c, 0)
+    allowed, lack = (1 - LEAST_LUMINANCE) * (positive @ luminance), -(negative @ luminance)
+    part = np.divide(allowed, lack, out=np.ones_like(lack), where=lack > allowed)
+    return np.asarray(positive + part[..., None] * negative, np.float64)
 
 
 def compress_gamut(c: Array64, grey: Array64, knee: float) -> Array64:
