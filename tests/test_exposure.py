@@ -85,3 +85,19 @@ def test_a_note_says_how_much_exposures_differ() -> None:
     assert note(match(by_ev(0, 0, 0, 2))) == ""  # the bracket is named on its own
     expected = "frames differ by 1.0 EV in exposure and are brought to one brightness"
     assert note(match(by_ev(0, 0, 0, 1, 1))) == expected
+
+
+@pytest.mark.parametrize(
+    ("stops", "said"),
+    [
+        ((-2, 0, 2) * 3, "--exposure 2.0 makes"),
+        ((0, 3) * 3, "--exposure 1.5 makes"),
+        ((0, 0, 2, 0, 0), ""),
+        ((0,) * 5, ""),
+    ],
+)
+def test_a_print_as_dark_as_the_darkest_part_of_a_bracket_is_said(
+    stops: tuple[float, ...], said: str
+) -> None:
+    found = note(match([Exposure(2.0**stop / 100, 100, 4) for stop in stops]))
+    assert (said in found) if said else not found

@@ -109,9 +109,19 @@ def is_contradicted(scale: float, brighter_ev: float) -> bool:
 
 
 def note(matched: Matched) -> str:
-    """Return a sentence where frames that are used differ in exposure by half a stop or more, else ""."""
-    pairs = zip(matched.scales, matched.is_bracket, strict=True)
-    return note_on([scale for scale, is_bracket in pairs if not is_bracket])
+    """Return a sentence on exposures that differ by half a stop or more, else "".
+
+    It is about the frames that are used, or else about a bracket of which they are the darkest part.
+    """
+    pairs = list(zip(matched.scales, matched.is_bracket, strict=True))
+    used = note_on([scale for scale, is_bracket in pairs if not is_bracket])
+    middle_ev = statistics.median(-math.log2(scale) for scale in matched.scales)
+    if used or 2 * sum(matched.is_bracket) < len(pairs) or middle_ev < _BRACKET_EV:
+        return used
+    return (
+        "half of the frames or more are exposed higher than those that are used, and the print is as bright "
+        f"as these; --exposure {middle_ev:.1f} makes it as bright as the middle ones"
+    )
 
 
 def note_on(scales: Sequence[float]) -> str:
