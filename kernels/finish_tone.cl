@@ -173,6 +173,7 @@ __kernel void finish_tone(__global const float *light,      /* H W 3, working sp
     c = mix_with(norm * ratio, look_up(chroma, last, t), scale(ratio, c));
     c = limit_negative(luminance, c);
     lum = max(luminance_of(luminance, c), 0.0f);
+
     float8 edge = max((lum - min_channel(c)) / max(lum, 1e-6f), (max_channel(c) - lum) / max(1.0f - lum, 1e-6f));
     c = mix_with(lum, gamut_compression(knee, edge), c);
     c.r = look_up(encode, last, sqrt(clamp(c.r, 0.0f, 1.0f)));

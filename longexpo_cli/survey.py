@@ -27,6 +27,7 @@ from longexpo_cli.vision import (
     shifted_values,
     torn_parts,
 )
+from longexpo_cli.vision.compared_frames import around
 from longexpo_cli.watch import Watch
 
 _LN2 = float(np.log(2.0))
@@ -279,7 +280,7 @@ def _stepped(look: _Look) -> list[tuple[int, float]]:
     shots, found = look.burst.shots, []
     for n, step in block_steps.suspects(look.steps):
         try:
-            others = [develop.read(shots[m]).values for m in torn_parts.around(n, len(shots))]
+            others = [develop.read(shots[m]).values for m in around(n, len(shots))]
         except UnreadableFrameError:
             continue  # the second pass says so
         if not any(block_steps.is_also_in(step, values) for values in others):
@@ -296,7 +297,7 @@ def _torn_parts(look: _Look, whole: Sequence[int]) -> list[tuple[int, float]]:
     for n in torn_parts.suspects([look.previews[m].grey for m in whole]):
         try:
             own, before, after = (
-                torn_parts.planes(develop.read(shots[m])) for m in (n, *torn_parts.around(n, len(shots)))
+                torn_parts.planes(develop.read(shots[m])) for m in (n, *around(n, len(shots)))
             )
         except UnreadableFrameError:
             continue  # the second pass says so

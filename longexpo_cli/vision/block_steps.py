@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from longexpo_cli.arrays import Array32
 from longexpo_cli.types import Mosaic
-from longexpo_cli.vision import torn_parts
+from longexpo_cli.vision.compared_frames import around, may_be_jpeg
 
 # All values are of 255, as a picture stores them.
 _BLOCK_PX = 8
@@ -52,15 +52,14 @@ class Step:
 def find(mosaic: Mosaic) -> Array32:
     """Return the steps R C 3 along rows of blocks of a picture of 8 bits, as stored; empty for others."""
     values: Any = mosaic.values
-    is_picture = values.dtype == np.uint8 and values.ndim == 3 and mosaic.shot.timestamp_source != "video"
-    if not is_picture or values.shape[1] < 2 * _PART_PX:
+    if not may_be_jpeg(mosaic) or values.shape[1] < 2 * _PART_PX:
         return np.zeros((0, 0, 3), np.float32)
     rows = range(_BLOCK_PX, values.shape[0] - max(_ROWS), _BLOCK_PX)
     return _steps(values, rows) if len(rows) > max(_UNIT_BLOCKS) else np.zeros((0, 0, 3), np.float32)
 
 
 def suspects(steps: Sequence[Array32]) -> list[tuple[int, Step]]:
-    """Return the frames with a step that those around them (see `torn_parts.around`) show nothing of so far.
+    """Return the frames with a step that those around them show nothing of so far (compared_frames).
 
     steps are those of `find`. A step is clear by itself, or against those of frames in which edges of the
     scene are in the same places. The largest of many, as each is looked for in frames that are read again.
@@ -70,10 +69,10 @@ def suspects(steps: Sequence[Array32]) -> list[tuple[int, Step]]:
     clearest = [_clearest(one) for one in steps]
     found = []
     for n, own in enumerate(steps):
-        around = torn_parts.around(n, len(steps))
-        usual: Array32 = np.asarray((steps[around[0]] + steps[around[1]]) / 2, np.float32)
+        before, after = around(n, len(steps))
+        usual: Array32 = np.asarray((steps[before] + steps[after]) / 2, np.float32)
         step = clearest[n] or _clearest(np.asarray(own - usual, np.float32))
-        others = [clearest[m] for m in around]
+        others = clearest[before], clearest[after]
         if step is not None and not any(other is not None and _is_like(step, other) for other in others):
             found.append((n, step))
     found.sort(key=lambda one: -abs(one[1].size))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from longexpo_cli.arrays import Array32, Array64, Flags
 from longexpo_cli.types import Mosaic
-from longexpo_cli.vision import torn_parts
+from longexpo_cli.vision.compared_frames import around, may_be_jpeg
 
 _CELL_PX = 8  # of the smallest block
 _UNIT_ROWS = (1, 2)  # of cells, that are coded together
@@ -39,9 +39,8 @@ def find(mosaic: Mosaic) -> Array32:
     import cv2
 
     values: Any = mosaic.values
-    is_picture = values.dtype == np.uint8 and values.ndim == 3 and mosaic.shot.timestamp_source != "video"
     rows, columns = values.shape[0] // _CELL_PX, values.shape[1] // _CELL_PX
-    if not is_picture or min(rows, columns) < _LEAST_CELLS:
+    if not may_be_jpeg(mosaic) or min(rows, columns) < _LEAST_CELLS:
         return np.zeros((0, 0), np.float32)
     green = np.ascontiguousarray(values[: rows * _CELL_PX : 2, : columns * _CELL_PX : 2, 1])
     return np.asarray(cv2.resize(green, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
@@ -54,9 +53,10 @@ def judge(cells: Sequence[Array32]) -> list[tuple[int, float]]:
     found = []
     spectra = [_spectrum(frame) for frame in cells]
     for n, own in enumerate(spectra):
-        before, after = torn_parts.around(n, len(cells))
-        moved = np.stack([_moved(own, spectra[before]), _moved(own, spectra[after])])
-        others = _moved(spectra[after], spectra[before])
+        before, after = around(n, len(cells))
+        columns = cells[n].shape[1]
+        moved = np.stack([_moved(own, spectra[m], columns) for m in (before, after)])
+        others = _moved(spectra[after], spectra[before], columns)
         usual = np.asarray((cells[before] + cells[after]) / 2, np.float32)
         row = _moved_from(moved, others)
         if row is None:
@@ -76,9 +76,8 @@ def _spectrum(cells: Array32) -> npt.NDArray[np.complex64]:
     return np.asarray(np.fft.rfft(structure), np.complex64)
 
 
-def _moved(one: npt.NDArray[np.complex64], other: npt.NDArray[np.complex64]) -> Array64:
+def _moved(one: npt.NDArray[np.complex64], other: npt.NDArray[np.complex64], columns: int) -> Array64:
     """Return by how many cells each row is moved to the right against another frame's; NaN where not told."""
-    columns = 2 * (one.shape[1] - 1)
     correlation = np.fft.irfft(one * other.conj(), columns).astype(np.float64)
     best = correlation.argmax(axis=1)
     rows = np.arange(len(best))

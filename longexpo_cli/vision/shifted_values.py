@@ -14,6 +14,7 @@ import numpy as np
 
 from longexpo_cli.arrays import Array32, Array64
 from longexpo_cli.types import Mosaic
+from longexpo_cli.vision.compared_frames import around
 
 _CELL_PX = 8
 _SAMPLES = 4  # of a cell's pixels in each direction are enough for its mean
@@ -60,9 +61,8 @@ def judge(cells: Sequence[Array32], settings: Sequence[Any] = ()) -> list[tuple[
     if len(cells) < 3 or not cells[0].size or len({cell.shape for cell in cells}) > 1:
         return []
     found = []
-    last = len(cells) - 1
     for n, own in enumerate(cells):
-        before, after = (1, 2) if n == 0 else (last - 2, last - 1) if n == last else (n - 1, n + 1)
+        before, after = around(n, len(cells))
         row = _shifted_from(own, cells[before], cells[after])
         is_set_alike = not settings or settings[n] in (settings[before], settings[after])
         if row is None and is_set_alike and _has_shifted_levels(own, cells[before], cells[after]):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from longexpo_cli.arrays import Array8, Array32, Array64, Flags, Indices
 from longexpo_cli.types import Mosaic
+from longexpo_cli.vision.compared_frames import around
 
 # All values are of 255, of a curve that brightens the dark.
 _MOST_CELLS = 128  # of a preview, in each direction
@@ -65,13 +66,6 @@ def suspects(greys: Sequence[Array8]) -> list[int]:
         part = float(np.mean(differs > np.maximum(_SUSPECT, _TIMES_OTHERS * others)))
         found += [(part, n)] if part >= _LEAST_PART / 2 else []
     return [n for _, n in sorted(found, reverse=True)][: max(2, len(greys) // 8)]
-
-
-def around(n: int, count: int) -> tuple[int, int]:
-    """Return the frames that a frame is compared with: those on both sides, or two on one."""
-    if n in (0, count - 1):
-        return (1, 2) if n == 0 else (count - 3, count - 2)
-    return n - 1, n + 1
 
 
 def planes(mosaic: Mosaic) -> Array8:

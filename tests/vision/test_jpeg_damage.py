@@ -112,6 +112,12 @@ def test_blocks_that_are_displaced_are_found(first: int, place: int, by: int) ->
     assert part == pytest.approx(first / 600, abs=0.12)
 
 
+def test_blocks_that_are_displaced_are_found_in_an_odd_number_of_blocks() -> None:
+    frames = [frame(n)[:, : 57 * 8] for n in range(FRAMES)]
+    frames[2] = displaced_from(frames[2], 57 * 16, 9, unit_px=8)
+    assert [number for number, _ in displaced(frames)] == [2]
+
+
 @pytest.mark.parametrize("by", [3, -7, 12])
 def test_blocks_that_are_displaced_from_the_begin_are_found_by_what_goes_around(by: int) -> None:
     frames = [frame(n, 1.0, 0.0) for n in range(FRAMES)]

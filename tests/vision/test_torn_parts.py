@@ -17,7 +17,7 @@ from longexpo_cli.stages import develop, load
 from longexpo_cli.survey import survey
 from longexpo_cli.synth.shot import plain_shot
 from longexpo_cli.types import Mosaic
-from longexpo_cli.vision import torn_parts
+from longexpo_cli.vision import compared_frames, torn_parts
 from longexpo_cli.watch import Watch
 
 SIZE = (160, 240)
@@ -40,7 +40,7 @@ def found(frames: list[Array8]) -> list[int]:
     numbers = torn_parts.suspects(
         [cv2.resize(frame.mean(axis=2), None, fx=0.5, fy=0.5).astype(np.uint8) for frame in frames]
     )
-    around = {n: torn_parts.around(n, len(frames)) for n in numbers}
+    around = {n: compared_frames.around(n, len(frames)) for n in numbers}
     return [
         n
         for n, (before, after) in around.items()
